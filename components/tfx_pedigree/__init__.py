@@ -1,0 +1,43 @@
+"""Pedigree: versions, lineage and gated promotion for the models that TFX pipelines train.
+
+A tour, from the ground up; imports point downwards only, and none of these rooms knows TensorFlow:
+
+- `errors`, `digest`, `progress`: how Pedigree says no, what is hashed and how, how long work tells where it is.
+- `store/`: the bytes of models, addressed by their content, on a disk or in a bucket.
+- `db/`: the tables of a registry, on SQLite or PostgreSQL.
+- `versioning/`: what a model is to those who use it, what changed between two, and which number follows.
+- `registry/`: versions with their standing and evidence, promotion and rollback, roles, the audit log.
+- `settings`, `cli/`: how people reach all this.
+
+Names below are loaded when they are first used, so that `import tfx_pedigree` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfx_pedigree.registry import Registry
+    from tfx_pedigree.store import Store
+    from tfx_pedigree.versioning import ModelDescription
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ModelDescription": "tfx_pedigree.versioning",
+    "Registry": "tfx_pedigree.registry",
+    "Store": "tfx_pedigree.store",
+}
+
+__all__ = ["ModelDescription", "Registry", "Store", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

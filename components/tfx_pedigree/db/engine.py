@@ -1,0 +1,172 @@
+"""How a database is reached and how a transaction begins there.
+
+A writing transaction on SQLite takes the write lock at once (BEGIN IMMEDIATE), so that two writers queue instead of
+failing half way; on PostgreSQL the callers lock the model's row. A reading transaction sees one moment throughout.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+
+from tfx_pedigree.digest import parse_json
+from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+
+# The revision of the newest migration. A test holds it to what Alembic finds in `migrations/`.
+HEAD = "0001"
+BUSY_SECONDS = 60
+CONNECT_ATTEMPTS = 4
+
+
+class Database:
+    """A reachable database. `url` is safe to print: it carries no password."""
+
+    def __init__(self, address: str) -> None:
+        self._target = parse_address(address)
+        self.url = self._target.render_as_string(hide_password=True)
+        self.is_sqlite = self._target.get_backend_name() == "sqlite"
+        self.engine = _engine(self._target)
+        self._writing = self.engine.execution_options(pedigree_write=True)
+        self._reading = (
+            self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
+        )
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with self._begin(self._reading) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Commits when the block ends, rolls everything back when it raises."""
+        with self._begin(self._writing) as connection:
+            yield connection
+
+    def create(self) -> None:
+        """Brings the schema to the newest revision; safe to call from several processes at once and again."""
+        if self.is_sqlite and self._target.database:
+            Path(self._target.database).parent.mkdir(parents=True, exist_ok=True)
+        from tfx_pedigree.db.migrate import upgrade  # noqa: PLC0415  Alembic takes 0.1 s to import: only here
+
+        with self.writing() as connection:
+            upgrade(connection)
+
+    def check(self) -> None:
+        """Refuses a database that holds no registry, or one that this release cannot read."""
+        if self.is_sqlite and not Path(self._target.database or "").is_file():
+            raise NotFoundError(f"There is no registry at {self.url}. Create it with `pedigree init`.")
+        with self.reading() as connection:
+            found = self._revision(connection)
+        if found is None:
+            raise NotFoundError(f"The database {self.url} holds no registry. Create it with `pedigree init`.")
+        if found > HEAD:
+            raise ConflictError(
+                f"The registry {self.url} has schema {found}; this release of tfx-pedigree knows it up to {HEAD}. "
+                "Install a newer tfx-pedigree."
+            )
+        if found < HEAD:
+            raise ConflictError(
+                f"The registry {self.url} has schema {found}, this release needs {HEAD}. "
+                "Run `pedigree init` on it to bring it up to date; its content stays."
+            )
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def _revision(self, connection: Connection) -> str | None:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+
+    @contextlib.contextmanager
+    def _begin(self, engine: Engine) -> Iterator[Connection]:
+        try:
+            with self._connect(engine) as connection, connection.begin():
+                yield connection
+        except (OperationalError, InterfaceError) as error:
+            raise self._unavailable(error) from error
+
+    def _connect(self, engine: Engine) -> Connection:
+        """A connection; a server that is just restarting gets a few tries."""
+        for attempt in range(1, CONNECT_ATTEMPTS):
+            try:
+                return engine.connect()
+            except (OperationalError, InterfaceError):
+                if self.is_sqlite:
+                    raise
+                time.sleep(0.2 * 2**attempt)
+        return engine.connect()
+
+    def _unavailable(self, error: DBAPIError) -> UnavailableError:
+        cause = str(error.orig).strip().splitlines()
+        first = cause[0] if cause else type(error.orig).__name__
+        if self.is_sqlite and "locked" in first:
+            return UnavailableError(
+                f"The registry {self.url} was locked by another process for {BUSY_SECONDS} s; nothing was changed. "
+                "Try again, or use PostgreSQL where many processes write."
+            )
+        return UnavailableError(
+            f"The registry {self.url} cannot be reached: {first}. Nothing was changed. "
+            "Check the address and the server, then run the command again."
+        )
+
+
+def parse_address(address: str) -> URL:
+    """An SQLAlchemy URL; `postgres://` and `postgresql://` mean the psycopg driver, a plain path an SQLite file."""
+    if "://" not in address:
+        return URL.create("sqlite", database=str(Path(address)))
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError) as error:
+        raise InvalidInputError(
+            "The registry's address is not a database URL. Use sqlite:///file, postgresql://user@host/name or a folder."
+        ) from error
+    if url.drivername in ("postgres", "postgresql"):
+        url = url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise InvalidInputError(
+            f"The registry's address names the database {url.get_backend_name()!r}; "
+            "Pedigree keeps its registry in SQLite or PostgreSQL."
+        )
+    return url
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        engine = sa.create_engine(url, json_deserializer=parse_json, connect_args={"timeout": BUSY_SECONDS})
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    try:
+        options = {"pool_pre_ping": True, "json_deserializer": parse_json, "connect_args": {"connect_timeout": 10}}
+        return sa.create_engine(url, **options)
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            "The PostgreSQL driver is not installed. Run: pip install 'tfx-pedigree[postgres]'"
+        ) from error
+    except NoSuchModuleError as error:
+        raise InvalidInputError(f"There is no database driver {url.drivername!r}. Use postgresql://…") from error
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    # pysqlite must not begin transactions by itself: `_begin_sqlite` says how.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # A committed promotion survives a power cut.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get("pedigree_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,214 @@
+"""Every table of a registry, in one place. The migrations in `migrations/` lead a database here; a test compares them.
+
+What is derived is marked so: `version_metrics` and `version_tags` exist to be searched by index, `reigns` to answer
+"who served at that moment"; `audit verify` folds the events again and compares.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from tfx_pedigree.db.types import Id, Json, UtcDateTime
+
+STATES = ("reserved", "development", "staging", "production", "archived")
+ROLES = ("viewer", "contributor", "reviewer", "releaser", "admin")
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> str:
+    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+registry = sa.Table(
+    "registry",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("registry_id", sa.String(36), nullable=False),
+    sa.Column("store_url", sa.Text),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.CheckConstraint("id = 1", name="only_one"),
+)
+
+models = sa.Table(
+    "models",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("description", sa.Text, nullable=False, server_default=""),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    # The counters from which numbers come: a number that was given is never given again.
+    sa.Column("last_sequence", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("highest_version", sa.Text),
+)
+
+# Interfaces, variables and parameters, by content: a model that is retrained every day describes itself once.
+descriptions = sa.Table(
+    "descriptions",
+    metadata,
+    sa.Column("digest", sa.String(71), primary_key=True),
+    # Canonical JSON, as text: what was hashed is what is kept.
+    sa.Column("content", sa.Text, nullable=False),
+)
+
+model_versions = sa.Table(
+    "model_versions",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("model_id", Id, sa.ForeignKey("models.id"), nullable=False),
+    sa.Column("sequence", sa.Integer, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("timestamp_tag", sa.Text, nullable=False),
+    sa.Column("digest", sa.String(71), nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    # Archived by a person, not just replaced: no rollback brings it back until it is restored.
+    sa.Column("withdrawn", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("bump", sa.Text),
+    sa.Column("reasons", Json, nullable=False),
+    sa.Column("predecessor", sa.Text),
+    sa.Column("description_digest", sa.String(71), sa.ForeignKey("descriptions.digest"), nullable=False),
+    sa.Column("metrics", Json, nullable=False),
+    sa.Column("parameters", Json, nullable=False),
+    sa.Column("tags", Json, nullable=False),
+    sa.Column("size", sa.BigInteger),
+    sa.Column("files", sa.Integer),
+    # Why the gate kept it out of production, in its own words.
+    sa.Column("refusal", sa.Text),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("registered_at", UtcDateTime),
+    sa.UniqueConstraint("model_id", "sequence"),
+    sa.UniqueConstraint("model_id", "version"),
+    sa.UniqueConstraint("model_id", "digest"),
+    sa.CheckConstraint(_one_of("state", STATES), name="state"),
+    sa.Index("ix_model_versions_state", "model_id", "state", "sequence"),
+    sa.Index("ix_model_versions_created", "model_id", "created_at", "sequence"),
+    sa.Index("ix_model_versions_timestamp_tag", "model_id", "timestamp_tag"),
+    # The database itself holds that a model has one champion at the most.
+    sa.Index(
+        "uq_model_versions_champion",
+        "model_id",
+        unique=True,
+        sqlite_where=sa.text("state = 'production'"),
+        postgresql_where=sa.text("state = 'production'"),
+    ),
+)
+
+version_metrics = sa.Table(
+    "version_metrics",
+    metadata,
+    sa.Column("version_id", Id, sa.ForeignKey("model_versions.id"), primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("model_id", Id, sa.ForeignKey("models.id"), nullable=False),
+    sa.Column("sequence", sa.Integer, nullable=False),
+    sa.Column("value", sa.Double, nullable=False),
+    sa.Index("ix_version_metrics_value", "model_id", "name", "value", "sequence"),
+)
+
+version_tags = sa.Table(
+    "version_tags",
+    metadata,
+    sa.Column("version_id", Id, sa.ForeignKey("model_versions.id"), primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("model_id", Id, sa.ForeignKey("models.id"), nullable=False),
+    sa.Column("sequence", sa.Integer, nullable=False),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Index("ix_version_tags_value", "model_id", "key", "value", "sequence"),
+)
+
+reigns = sa.Table(
+    "reigns",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("model_id", Id, sa.ForeignKey("models.id"), nullable=False),
+    sa.Column("version_id", Id, sa.ForeignKey("model_versions.id"), nullable=False),
+    sa.Column("began_at", UtcDateTime, nullable=False),
+    sa.Column("ended_at", UtcDateTime),
+    # The reign to which a rollback from here returns: promotions push, rollbacks pop.
+    sa.Column("back_to", Id, sa.ForeignKey("reigns.id")),
+    sa.Index("ix_reigns_began", "model_id", "began_at"),
+    sa.Index("ix_reigns_version", "version_id"),
+    sa.Index(
+        "uq_reigns_open",
+        "model_id",
+        unique=True,
+        sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
+    ),
+)
+
+aliases = sa.Table(
+    "aliases",
+    metadata,
+    sa.Column("model_id", Id, sa.ForeignKey("models.id"), primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("version_id", Id, sa.ForeignKey("model_versions.id"), nullable=False),
+    sa.Column("set_at", UtcDateTime, nullable=False),
+    sa.Column("set_by", sa.Text, nullable=False),
+    sa.Index("ix_aliases_version", "version_id"),
+)
+
+evidence = sa.Table(
+    "evidence",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("model_id", Id, sa.ForeignKey("models.id"), nullable=False),
+    sa.Column("version_id", Id, sa.ForeignKey("model_versions.id"), nullable=False),
+    sa.Column("digest", sa.String(71), nullable=False),
+    # Canonical JSON, as text: what was hashed is what is kept.
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.UniqueConstraint("version_id", "digest"),
+    sa.Index("ix_evidence_version", "version_id", "id"),
+)
+
+role_bindings = sa.Table(
+    "role_bindings",
+    metadata,
+    sa.Column("principal", sa.Text, primary_key=True),
+    sa.Column("scope", sa.Text, primary_key=True),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("granted_at", UtcDateTime, nullable=False),
+    sa.Column("granted_by", sa.Text, nullable=False),
+    sa.CheckConstraint(_one_of("role", ROLES), name="role"),
+)
+
+# The end of each chain, kept apart from the events: cutting off the newest lines is then seen as well.
+chains = sa.Table(
+    "chains",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("length", sa.Integer, nullable=False),
+    sa.Column("head", sa.String(71), nullable=False),
+    sa.Column("last_at", UtcDateTime),
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("chain", sa.Text, sa.ForeignKey("chains.name"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text),
+    sa.Column("from_state", sa.Text),
+    sa.Column("to_state", sa.Text),
+    sa.Column("reason", sa.Text),
+    # Canonical JSON, as text, because it is hashed.
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("previous", sa.String(71), nullable=False),
+    sa.Column("hash", sa.String(71), nullable=False),
+    sa.Index("ix_events_subject", "chain", "subject", "position"),
+)

@@ -1,0 +1,42 @@
+"""The registry: which versions a model has, where each stands, who decided it and on what evidence.
+
+In come digests, descriptions, evidence and orders from a named actor; out go records and events. It never looks into a
+model's bytes, and nothing in it is decided by anything but `decisions`, `roles` and `versioning`.
+"""
+
+from __future__ import annotations
+
+from tfx_pedigree.registry.audit import Anchor, AuditReport
+from tfx_pedigree.registry.decisions import PromotionRequest
+from tfx_pedigree.registry.differences import Comparison
+from tfx_pedigree.registry.events import Event
+from tfx_pedigree.registry.evidence import Evidence, Recommendation, Verdict
+from tfx_pedigree.registry.names import Reference
+from tfx_pedigree.registry.records import Grant, Model, Page, Reign, Version
+from tfx_pedigree.registry.registration import Candidate, Facts
+from tfx_pedigree.registry.registry import Registry
+from tfx_pedigree.registry.roles import Action, Role
+from tfx_pedigree.registry.states import State
+
+__all__ = [
+    "Action",
+    "Anchor",
+    "AuditReport",
+    "Candidate",
+    "Comparison",
+    "Event",
+    "Evidence",
+    "Facts",
+    "Grant",
+    "Model",
+    "Page",
+    "PromotionRequest",
+    "Recommendation",
+    "Reference",
+    "Registry",
+    "Reign",
+    "Role",
+    "State",
+    "Verdict",
+    "Version",
+]

@@ -1,0 +1,180 @@
+"""Whether the registry tells the truth: the chains are whole, and the rows are what the events add up to.
+
+An anchor notes where every chain ended at a moment. Kept outside (a git tag, another system) it also shows when
+somebody who owns the database rewrote a whole chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from tfx_pedigree.db import schema
+from tfx_pedigree.digest import canonical_json, digest_of, is_digest
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.progress import Progress
+from tfx_pedigree.registry.events import REGISTRY_CHAIN, ChainCheck, Event, Head
+from tfx_pedigree.registry.fold import ModelFold, RegistryFold
+from tfx_pedigree.registry.reading import all_chains
+from tfx_pedigree.registry.rows import damaged_rows, model_facts, registry_facts
+
+ANCHOR_FORMAT = "pedigree.anchor/1"
+_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    chains: int
+    events: int
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+    def to_json(self) -> dict[str, Any]:
+        return {"ok": self.ok, "chains": self.chains, "events": self.events, "problems": list(self.problems)}
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """The ends of all chains at one moment."""
+
+    registry: str
+    at: str
+    heads: Mapping[str, Head] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        heads = {name: {"length": head.length, "hash": head.hash} for name, head in sorted(self.heads.items())}
+        return {"format": ANCHOR_FORMAT, "registry": self.registry, "at": self.at, "heads": heads}
+
+    @property
+    def digest(self) -> str:
+        return digest_of(canonical_json(self.to_json()))
+
+    @classmethod
+    def from_json(cls, data: Any) -> Anchor:
+        problem = InvalidInputError(
+            f"This is not an anchor: it must be what `pedigree audit anchor` printed ({ANCHOR_FORMAT})."
+        )
+        if not isinstance(data, Mapping) or data.get("format") != ANCHOR_FORMAT:
+            raise problem
+        try:
+            heads = {str(name): Head(int(h["length"]), str(h["hash"])) for name, h in data["heads"].items()}
+            anchor = cls(str(data["registry"]), str(data["at"]), heads)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise problem from None
+        if not all(is_digest(head.hash) for head in heads.values()):
+            raise problem
+        return anchor
+
+
+def take_anchor(connection: Connection, at: str) -> Anchor:
+    registry = connection.execute(sa.select(schema.registry.c.registry_id)).scalar_one()
+    heads = {row["name"]: Head(row["length"], row["head"]) for row in all_chains(connection)}
+    return Anchor(registry, at, heads)
+
+
+def verify(connection: Connection, anchor: Anchor | None, progress: Progress) -> AuditReport:
+    """Reads every event once, in order. What it finds is told with the model and the place."""
+    chains = list(all_chains(connection))
+    total, done, problems = sum(row["length"] for row in chains), 0, []
+    if anchor is not None:
+        problems += _check_registry(connection, anchor)
+    for row in chains:
+        name = row["name"]
+        known = anchor.heads.get(name) if anchor else None
+        for event, found in _verify_chain(connection, name, Head(row["length"], row["head"]), known):
+            problems += found
+            done += event
+            progress(min(done, total), total, name)
+    problems += _orphans(connection, {row["name"] for row in chains}, anchor)
+    return AuditReport(len(chains), done, tuple(problems))
+
+
+def verify_model(connection: Connection, model: str) -> list[str]:
+    """The problems of one model's chain and rows."""
+    chain = connection.execute(sa.select(schema.chains).where(schema.chains.c.name == model)).mappings().one()
+    head = Head(chain["length"], chain["head"])
+    return [problem for _, found in _verify_chain(connection, model, head, None) for problem in found]
+
+
+def _verify_chain(connection: Connection, name: str, head: Head, known: Head | None) -> Iterator[tuple[int, list[str]]]:
+    """Counts of events read, with the problems found among them; the last one carries what the rows have to say."""
+    check = ChainCheck(name)
+    fold = RegistryFold() if name == REGISTRY_CHAIN else ModelFold(name)
+    whole = True
+    try:
+        for events in _batches(connection, name):
+            problems = [found for event in events for found in _check_event(check, event, known)]
+            for event in events:
+                fold.feed(event)
+            whole = whole and not problems
+            yield len(events), problems
+    except ValueError as error:
+        yield 0, [f"{name}: the log cannot be read after event {check.length}: {error}."]
+        return
+    problems = [problem] if (problem := check.finish(head)) else []
+    if known and known.length > check.length:
+        problems.append(f"{name}: the anchor knows {known.length} events, the registry holds {check.length}.")
+    # Rows are compared with the events only where the events can be believed.
+    if whole and not problems:
+        problems += _compare_rows(connection, name, fold)
+    yield 0, problems
+
+
+def _check_event(check: ChainCheck, event: Event, known: Head | None) -> Iterator[str]:
+    problem = check.feed(event)
+    if problem:
+        yield problem
+    if known and event.position == known.length and event.hash != known.hash:
+        yield f"{event.chain}: event {event.position} is not the one that was anchored: history was rewritten."
+
+
+def _compare_rows(connection: Connection, name: str, fold: ModelFold | RegistryFold) -> list[str]:
+    try:
+        if isinstance(fold, RegistryFold):
+            return fold.differences(registry_facts(connection))
+        return fold.differences(model_facts(connection, name)) + damaged_rows(connection, name)
+    except (ValueError, KeyError) as error:
+        return [f"{name}: its rows cannot be read: {error!r}."]
+
+
+def read_chain(connection: Connection, chain: str) -> Iterator[Event]:
+    for events in _batches(connection, chain):
+        yield from events
+
+
+def _batches(connection: Connection, chain: str) -> Iterator[list[Event]]:
+    e, last = schema.events, 0
+    while True:
+        query = sa.select(e).where(e.c.chain == chain, e.c.position > last).order_by(e.c.position).limit(_BATCH)
+        rows = connection.execute(query).mappings().all()
+        if not rows:
+            return
+        last = rows[-1]["position"]
+        yield [Event.from_row(dict(row)) for row in rows]
+
+
+def _check_registry(connection: Connection, anchor: Anchor) -> list[str]:
+    registry = connection.execute(sa.select(schema.registry.c.registry_id)).scalar_one()
+    if registry == anchor.registry:
+        return []
+    return [f"The anchor was taken of the registry {anchor.registry}, this one is {registry}."]
+
+
+def _orphans(connection: Connection, chains: set[str], anchor: Anchor | None) -> list[str]:
+    """Models without a log, and logs that an anchor knows but the registry does not."""
+    names = set(connection.execute(sa.select(schema.models.c.name)).scalars())
+    problems = [f"{name}: the model has no audit log." for name in sorted(names - chains)]
+    logs = chains - {REGISTRY_CHAIN}
+    problems += [f"{name}: the audit log belongs to no model." for name in sorted(logs - names)]
+    if anchor is not None:
+        problems += [
+            f"{name}: its audit log is gone; the anchor knows it." for name in sorted(set(anchor.heads) - chains)
+        ]
+    return problems

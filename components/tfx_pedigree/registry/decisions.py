@@ -1,0 +1,206 @@
+"""Whether a version may go where somebody wants it: pure functions over what the registry holds at that moment.
+
+Each returns what to do or raises the refusal, with the next step in its words. Nothing here reads or writes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tfx_pedigree.errors import ConflictError, InvalidInputError, StaleEvidenceError
+from tfx_pedigree.registry.evidence import Verdict
+from tfx_pedigree.registry.states import State
+
+NO_CHAMPION = "none"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What matters of a version when it is to be moved."""
+
+    model: str
+    version: str
+    digest: str
+    state: State
+    withdrawn: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.model} {self.version}"
+
+
+@dataclass(frozen=True)
+class Champion:
+    version: str
+    digest: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What the newest evidence says. `baseline` is the number of the champion that it names, if that is registered."""
+
+    verdict: Verdict
+    reason: str
+    champion_digest: str | None
+    baseline: str | None
+
+
+@dataclass(frozen=True)
+class PromotionRequest:
+    """`expect` names the champion that the caller saw (`none`: that there is none); it outranks the evidence's."""
+
+    target: State = State.PRODUCTION
+    expect: str | None = None
+    override: bool = False
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.target not in (State.STAGING, State.PRODUCTION):
+            raise InvalidInputError(f"A version is promoted to staging or production, not to {self.target}.")
+        if self.override and not (self.reason or "").strip():
+            raise InvalidInputError("Overriding the gate needs a reason, which stands in the audit log. Give --reason.")
+
+
+def decide_promotion(
+    subject: Standing,
+    champion: Champion | None,
+    gate: GateResult | None,
+    request: PromotionRequest,
+) -> bool:
+    """True: promote. False: it is there already, nothing to do. Else the refusal is raised."""
+    if subject.state is request.target:
+        return False
+    _check_promotable(subject, request.target)
+    if request.target is State.STAGING:
+        return True
+    _check_champion(subject, champion, gate, request)
+    _check_gate(subject, gate, request)
+    return True
+
+
+def _check_promotable(subject: Standing, target: State) -> None:
+    name = subject.name
+    if subject.state is State.RESERVED:
+        raise ConflictError(
+            f"{name} cannot be promoted: it is only reserved. Register it first with `pedigree register`, "
+            "or let its run finish."
+        )
+    if subject.state is State.ARCHIVED and subject.withdrawn:
+        raise ConflictError(
+            f"{name} cannot be promoted: it was archived on purpose. Restore it with "
+            f"`pedigree restore {subject.model}@{subject.version}` and promote it then."
+        )
+    if subject.state is State.ARCHIVED:
+        raise ConflictError(
+            f"{name} cannot be promoted: it was champion once and was replaced. Bring it back with "
+            f"`pedigree rollback {subject.model} --to {subject.version}`."
+        )
+    if subject.state is State.PRODUCTION and target is State.STAGING:
+        raise ConflictError(
+            f"{name} is in production and cannot go back to staging. Roll back with "
+            f"`pedigree rollback {subject.model}`, or archive it."
+        )
+
+
+def _check_champion(
+    subject: Standing, champion: Champion | None, gate: GateResult | None, request: PromotionRequest
+) -> None:
+    now = champion.version if champion else NO_CHAMPION
+    if request.expect is not None:
+        if request.expect != now:
+            raise StaleEvidenceError(
+                f"{subject.name} cannot be promoted: {_expected(request.expect)}, but {_is(champion)}. "
+                f"Look at what changed with `pedigree history {subject.model}`, then promote with --expect {now}."
+            )
+        return
+    if gate is not None and gate.champion_digest != (champion.digest if champion else None):
+        compared = f"compares it with {_baseline(gate)}" if gate.champion_digest else "found no champion"
+        again = f"against {now}" if champion else "again without a baseline"
+        raise StaleEvidenceError(
+            f"{subject.name} cannot be promoted: its evidence {compared}, but {_is(champion)}. "
+            f"Run the evaluation {again}, or pass --expect {now}."
+        )
+
+
+def _check_gate(subject: Standing, gate: GateResult | None, request: PromotionRequest) -> None:
+    if gate is None or gate.verdict is Verdict.PASS or request.override:
+        return
+    raise ConflictError(
+        f"{subject.name} cannot be promoted: the gate's verdict is {gate.verdict.value} ({gate.reason}). "
+        "Train a better version, or override the gate with --override and a --reason."
+    )
+
+
+def decide_rollback(
+    model: str,
+    champion: Champion | None,
+    target: Standing | None,
+    *,
+    named: bool,
+    served: bool,
+    expect: str | None,
+) -> bool:
+    """`target` is the version that would serve; `named` if the caller chose it; `served` if it was ever champion."""
+    now = champion.version if champion else NO_CHAMPION
+    if expect is not None and expect != now:
+        raise StaleEvidenceError(
+            f"{model} cannot be rolled back: {_expected(expect)}, but {_is(champion)}. "
+            f"Look at what changed with `pedigree history {model}`, then roll back with --expect {now}."
+        )
+    if target is None:
+        state = f"{now} is its first champion" if champion else "it never had a champion before"
+        raise ConflictError(
+            f"{model} cannot be rolled back: {state}. "
+            f"To take it out of production, archive it: `pedigree archive {model}@champion`."
+        )
+    if target.state is State.PRODUCTION:
+        if named:
+            return False
+        raise ConflictError(f"{model} cannot be rolled back to {target.version}: it is champion now.")
+    if not served:
+        raise ConflictError(
+            f"{model} cannot be rolled back to {target.version}: it was never in production. "
+            f"Promote it with `pedigree promote {model}@{target.version}`."
+        )
+    if target.state is not State.ARCHIVED or target.withdrawn:
+        how = "archived on purpose" if target.withdrawn else f"restored and is in {target.state}"
+        step = (
+            f"Restore it first with `pedigree restore {model}@{target.version}`"
+            if target.withdrawn
+            else f"Promote it with `pedigree promote {model}@{target.version}`"
+        )
+        raise ConflictError(
+            f"{model} cannot be rolled back to {target.version}: it was {how}. "
+            f"{step}, or name another version with --to."
+        )
+    return True
+
+
+def decide_archive(subject: Standing) -> bool:
+    return not subject.withdrawn
+
+
+def decide_restore(subject: Standing) -> bool:
+    if subject.state is State.ARCHIVED:
+        return True
+    if subject.state is State.DEVELOPMENT:
+        return False
+    raise ConflictError(f"{subject.name} cannot be restored: it is in {subject.state}. Only archived versions can.")
+
+
+def _expected(expect: str) -> str:
+    return (
+        "it was expected that there is no champion" if expect == NO_CHAMPION else f"{expect} was expected as champion"
+    )
+
+
+def _is(champion: Champion | None) -> str:
+    if champion is None:
+        return "there is no champion now"
+    return f"{champion.version} is champion since {champion.since:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _baseline(gate: GateResult) -> str:
+    return gate.baseline or f"{(gate.champion_digest or '')[:19]}…, which is not registered here"

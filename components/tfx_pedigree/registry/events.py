@@ -1,0 +1,127 @@
+"""The audit log's lines and the law of their chain.
+
+Each event carries the hash of the one before it in its chain, and its own hash is the SHA-256 of its canonical JSON.
+A model has one chain; what concerns the registry as a whole (its creation, models, roles) stands in the chain `*`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tfx_pedigree.digest import PREFIX, canonical_json, digest_of, parse_json
+from tfx_pedigree.registry.records import moment
+
+REGISTRY_CHAIN = "*"
+BEGINNING = PREFIX + "0" * 64
+
+
+@dataclass(frozen=True)
+class Event:
+    """Who did what, when, to which version, from where to where, and why. `subject` is a version's number or None."""
+
+    chain: str
+    position: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str | None
+    from_state: str | None
+    to_state: str | None
+    reason: str | None
+    details: Mapping[str, Any]
+    previous: str
+    hash: str = ""
+
+    def content(self) -> dict[str, Any]:
+        """What is hashed: everything but the hash itself."""
+        return {
+            "chain": self.chain,
+            "position": self.position,
+            "at": moment(self.at),
+            "actor": self.actor,
+            "action": self.action,
+            "subject": self.subject,
+            "from": self.from_state,
+            "to": self.to_state,
+            "reason": self.reason,
+            "details": dict(self.details),
+            "previous": self.previous,
+        }
+
+    def computed_hash(self) -> str:
+        return digest_of(canonical_json(self.content()))
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self.content(), "hash": self.hash}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Event:
+        """`Event.from_json(e.to_json()) == e`. Raises KeyError, TypeError or ValueError for what is not an event."""
+        at = datetime.strptime(data["at"], "%Y-%m-%dT%H:%M:%S.%f%z")
+        return cls(
+            chain=data["chain"],
+            position=int(data["position"]),
+            at=at,
+            actor=data["actor"],
+            action=data["action"],
+            subject=data["subject"],
+            from_state=data["from"],
+            to_state=data["to"],
+            reason=data["reason"],
+            details=data["details"],
+            previous=data["previous"],
+            hash=data["hash"],
+        )
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Event:
+        return cls(**{**row, "details": parse_json(row["details"])})
+
+
+@dataclass(frozen=True)
+class Head:
+    """The end of a chain as it was noted when the last event was written, or in an anchor kept elsewhere."""
+
+    length: int
+    hash: str
+
+
+class ChainCheck:
+    """Fed with a chain's events in order, says what is wrong with them.
+
+    An altered line breaks its own hash, a removed or reordered one the link after it, a cut-off end the head.
+    """
+
+    def __init__(self, chain: str) -> None:
+        self.chain = chain
+        self.length = 0
+        self.last = BEGINNING
+
+    def feed(self, event: Event) -> str | None:
+        """The problem of this event, or None."""
+        problem = self._problem(event)
+        self.length, self.last = event.position, event.hash
+        return problem
+
+    def _problem(self, event: Event) -> str | None:
+        if event.position != self.length + 1:
+            return f"{self.chain}: event {self.length + 1} is missing; event {event.position} follows instead."
+        if event.previous != self.last:
+            return f"{self.chain}: event {event.position} does not follow the event before it."
+        if event.computed_hash() != event.hash:
+            return (
+                f"{self.chain}: event {event.position} ({event.action} by {event.actor}) "
+                "was altered after it was written."
+            )
+        return None
+
+    def finish(self, head: Head) -> str | None:
+        if (self.length, self.last) == (head.length, head.hash):
+            return None
+        return (
+            f"{self.chain}: the log should end with event {head.length} ({head.hash[:19]}…), but ends with event "
+            f"{self.length} ({self.last[:19]}…): lines were removed or added outside the registry."
+        )

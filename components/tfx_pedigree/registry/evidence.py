@@ -1,0 +1,123 @@
+"""What a decision rests on, as one immutable record with a digest (docs/registry.md describes its JSON form)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from tfx_pedigree.digest import canonical_json, check_digest, digest_of, parse_json, plain_json
+from tfx_pedigree.errors import InvalidInputError
+
+FORMAT = "pedigree.evidence/1"
+
+
+class Verdict(str, Enum):
+    PASS = "PASS"  # noqa: S105
+    FAIL = "FAIL"
+    INSUFFICIENT = "INSUFFICIENT"
+
+
+class Recommendation(str, Enum):
+    CHALLENGER = "RECOMMEND_CHALLENGER"
+    CHAMPION = "RECOMMEND_CHAMPION"
+    SIMILAR = "SIMILAR_PERFORMANCE"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """`champion` is the digest of the version that was compared with, None where there was no baseline."""
+
+    challenger: str
+    champion: str | None
+    verdict: Verdict
+    reason: str
+    recommendation: Recommendation | None = None
+    evaluation_data: str | None = None
+    policy: str | None = None
+    metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for digest in (self.challenger, self.champion, self.evaluation_data, self.policy):
+            if digest is not None:
+                check_digest(digest)
+        if not self.reason.strip():
+            raise InvalidInputError("Evidence must say in `reason` why the verdict was reached.")
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "challenger": self.challenger,
+            "champion": self.champion,
+            "verdict": self.verdict.value,
+            "reason": self.reason,
+            "recommendation": self.recommendation.value if self.recommendation else None,
+            "evaluation_data": self.evaluation_data,
+            "policy": self.policy,
+            "metrics": plain_json(self.metrics),
+            "details": plain_json(self.details),
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> Evidence:
+        """Refuses what is not whole; `from_json(e.to_json()).to_json() == e.to_json()`."""
+        if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+            raise InvalidInputError(f"This is not evidence: its `format` must be {FORMAT!r}.")
+        unknown = set(data) - _FIELDS
+        missing = {"challenger", "champion", "verdict", "reason"} - set(data)
+        if unknown or missing:
+            problem = f"lacks {_list(missing)}" if missing else f"has the unknown fields {_list(unknown)}"
+            raise InvalidInputError(f"The evidence {problem}. docs/registry.md describes the fields.")
+        for name, kind in _KINDS.items():
+            if data.get(name) is not None and not isinstance(data[name], kind):
+                raise InvalidInputError(f"The evidence's field `{name}` is of the wrong type.")
+        try:
+            verdict = Verdict(data["verdict"])
+            recommendation = Recommendation(data["recommendation"]) if data.get("recommendation") else None
+        except ValueError as error:
+            raise InvalidInputError(f"The evidence cannot be read: {error}.") from None
+        return cls(
+            challenger=str(data["challenger"]),
+            champion=data["champion"],
+            verdict=verdict,
+            reason=str(data["reason"]),
+            recommendation=recommendation,
+            evaluation_data=data.get("evaluation_data"),
+            policy=data.get("policy"),
+            metrics=data.get("metrics") or {},
+            details=data.get("details") or {},
+        )
+
+    @classmethod
+    def from_text(cls, text: str) -> Evidence:
+        try:
+            return cls.from_json(parse_json(text))
+        except ValueError as error:
+            raise InvalidInputError(f"The evidence is not JSON: {error}.") from error
+
+    def content(self) -> str:
+        return canonical_json(self.to_json()).decode()
+
+    @property
+    def digest(self) -> str:
+        return digest_of(self.content().encode())
+
+
+_KINDS: dict[str, type] = {
+    "challenger": str,
+    "champion": str,
+    "verdict": str,
+    "reason": str,
+    "recommendation": str,
+    "evaluation_data": str,
+    "policy": str,
+    "metrics": Mapping,
+    "details": Mapping,
+}
+_FIELDS = frozenset(_KINDS) | {"format"}
+
+
+def _list(names: set[str]) -> str:
+    return ", ".join(sorted(names))

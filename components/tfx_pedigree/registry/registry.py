@@ -1,0 +1,403 @@
+"""The registry as its users see it: one object, one method an operation, the same words as in the command line.
+
+Every method names what it needs of a role (in `roles.LEAST_ROLE`), opens one transaction and hands it to the module
+that does the work. Bytes are put or checked before a transaction begins, never inside one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from tfx_pedigree.db import Database, schema
+from tfx_pedigree.errors import ForbiddenError, NotFoundError, UnavailableError
+from tfx_pedigree.progress import Progress, silent
+from tfx_pedigree.registry import access, audit, differences, promotion, reading, registration, search
+from tfx_pedigree.registry.audit import Anchor, AuditReport
+from tfx_pedigree.registry.decisions import PromotionRequest
+from tfx_pedigree.registry.differences import Comparison
+from tfx_pedigree.registry.events import REGISTRY_CHAIN, Event
+from tfx_pedigree.registry.evidence import Evidence
+from tfx_pedigree.registry.location import Location
+from tfx_pedigree.registry.names import Reference, check_actor, check_alias, check_model_name
+from tfx_pedigree.registry.records import Grant, Model, Page, Reign, Version, moment
+from tfx_pedigree.registry.registration import Candidate, Facts
+from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE, Action, Role
+from tfx_pedigree.registry.search import Term
+from tfx_pedigree.registry.transaction import Write, check_role, insert_if_absent
+from tfx_pedigree.versioning import ModelDescription, Request
+
+if TYPE_CHECKING:
+    from tfx_pedigree.store import Store
+
+PAGE = 50
+
+
+def utc_now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+class Registry:
+    """An open registry, used by one actor. Safe to use from several threads; several processes need one each."""
+
+    def __init__(
+        self,
+        database: Database,
+        actor: str,
+        *,
+        store: str | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.actor = check_actor(actor)
+        self._database = database
+        self._store_url = store
+        self._store: Store | None = None
+        self._clock = clock
+
+    # Opening
+
+    @classmethod
+    def create(
+        cls,
+        address: str | Path,
+        *,
+        actor: str,
+        store: str | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> Registry:
+        """Makes a registry, or brings an existing one to this release's schema. The first actor becomes its admin,
+        and everybody may read. Nothing changes on a registry that is there and up to date."""
+        location = Location.of(address)
+        where = store or location.beside
+        if where is not None:
+            _open_store(where, create=True)
+        database = Database(location.database)
+        database.create()
+        registry = cls(database, actor, store=where, clock=clock)
+        # A store that lies beside its registry moves with it, so its place is not written down.
+        registry._begin_history(None if where == location.beside else where)
+        return cls.open(address, actor=actor, store=store, clock=clock)
+
+    @classmethod
+    def open(
+        cls,
+        address: str | Path,
+        *,
+        actor: str,
+        store: str | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> Registry:
+        location = Location.of(address)
+        database = Database(location.database)
+        database.check()
+        with database.reading() as connection:
+            named = connection.execute(sa.select(schema.registry.c.store_url)).scalar_one_or_none()
+        return cls(database, actor, store=store or named or location.beside, clock=clock)
+
+    def _begin_history(self, store_url: str | None) -> None:
+        with self._database.writing() as connection:
+            write = Write(connection, self.actor, REGISTRY_CHAIN, self._clock())
+            if connection.execute(sa.select(schema.registry.c.id)).first() is not None:
+                return
+            identity = str(uuid.uuid4())
+            values = {"store_url": store_url, "created_at": write.now, "created_by": self.actor}
+            connection.execute(schema.registry.insert().values(id=1, registry_id=identity, **values))
+            write.log("create-registry", details={"registry": identity, "store": store_url})
+            access.bind(write, self.actor, EVERYWHERE, Role.ADMIN)
+            access.bind(write, EVERYBODY, EVERYWHERE, Role.VIEWER)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __enter__(self) -> Registry:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        return self._database.url
+
+    @property
+    def store(self) -> Store:
+        """The bytes. Opened when first needed: who only asks about versions needs no access to them."""
+        if self._store is None:
+            if self._store_url is None:
+                raise UnavailableError(
+                    f"The registry {self.url} names no store. Give it with --store or PEDIGREE_STORE."
+                )
+            self._store = _open_store(self._store_url)
+        return self._store
+
+    # Models and versions: reading
+
+    def models(self, *, limit: int = PAGE, after: str | None = None) -> Page[Model]:
+        with self.reading(None) as connection:
+            return reading.list_models(connection, limit, after)
+
+    def model(self, name: str) -> Model:
+        with self.reading(name) as connection:
+            return reading.get_model(connection, name)
+
+    def get(self, reference: str | Reference) -> Version:
+        """`flight-delay@1.2.0`, `@champion`, `@latest`, `@sha256:…`, `@7` (its sequence), an alias, a timestamp tag."""
+        reference = _reference(reference)
+        with self.reading(reference.model) as connection:
+            model, row = reading.resolve(connection, reference)
+            return reading.to_version(connection, model["name"], row)
+
+    def versions(self, model: str, *, limit: int = PAGE, after: str | None = None) -> Page[Version]:
+        """Newest first."""
+        return self.search(model, (), limit=limit, after=after)
+
+    def search(
+        self, model: str, terms: Sequence[str | Term], *, limit: int = PAGE, after: str | None = None
+    ) -> Page[Version]:
+        parsed = [Term.parse(term) if isinstance(term, str) else term for term in terms]
+        with self.reading(model) as connection:
+            return search.search(connection, reading.find_model(connection, model), parsed, limit, after)
+
+    def description(self, reference: str | Reference) -> ModelDescription:
+        reference = _reference(reference)
+        with self.reading(reference.model) as connection:
+            return registration.description(connection, reading.resolve(connection, reference)[1])
+
+    def evidence(self, reference: str | Reference) -> Evidence | None:
+        """The newest evidence of a version."""
+        reference = _reference(reference)
+        with self.reading(reference.model) as connection:
+            return reading.newest_evidence(connection, reading.resolve(connection, reference)[1]["id"])
+
+    def compare(self, old: str | Reference, new: str | Reference) -> Comparison:
+        before, after = self.get(old), self.get(new)
+        descriptions = self.description(_exact(before)), self.description(_exact(after))
+        return differences.compare(before, after, *descriptions)
+
+    def at(self, model: str, when: datetime) -> Version | None:
+        """The version that was in production at that moment, as it stands now; None if there was none."""
+        with self.reading(model) as connection:
+            found = reading.find_model(connection, model)
+            row = reading.champion_at(connection, found["id"], when)
+            return reading.to_version(connection, model, row) if row else None
+
+    def reigns(self, model: str, version: str | None = None, *, limit: int = PAGE) -> tuple[Reign, ...]:
+        """When which version was champion, newest first."""
+        with self.reading(model) as connection:
+            found = reading.find_model(connection, model)
+            row = reading.find_version(connection, found, version) if version else None
+            return reading.reigns_of(connection, found, row["id"] if row else None, limit)
+
+    def history(
+        self, model: str | None, version: str | None = None, *, limit: int = PAGE, after: str | None = None
+    ) -> Page[Event]:
+        """Newest first: of a model, of one version, or (without a model) of the registry itself."""
+        with self.reading(model) as connection:
+            if model is None:
+                return reading.read_events(connection, REGISTRY_CHAIN, None, limit, after)
+            found = reading.find_model(connection, model)
+            subject = reading.find_version(connection, found, version)["version"] if version else None
+            return reading.read_events(connection, model, subject, limit, after)
+
+    # Models and versions: writing
+
+    def reserve(self, model: str, candidate: Candidate, request: Request | None = None) -> Version:
+        """A number for these bytes; the one that they have if they were reserved before."""
+        self._ensure_model(model)
+        with self._write(model, Action.RESERVE) as (write, found):
+            row = registration.reserve(write, found, candidate, request or Request())
+            return reading.to_version(write.connection, model, row)
+
+    def register(
+        self, reference: str | Reference, facts: Facts | None = None, evidence: Evidence | None = None
+    ) -> Version:
+        """Makes a reserved version a registered one, with its metrics, tags and evidence. Repeating it adds nothing."""
+        reference = _reference(reference)
+        with self._write(reference.model, Action.REGISTER) as (write, found):
+            row = reading.find_version(write.connection, found, reference.selector)
+            return self._register(write, found, row, facts, evidence)
+
+    def add(
+        self,
+        model: str,
+        candidate: Candidate,
+        request: Request | None = None,
+        facts: Facts | None = None,
+        evidence: Evidence | None = None,
+    ) -> Version:
+        """Reserves and registers in one transaction."""
+        self._ensure_model(model)
+        with self._write(model, Action.REGISTER) as (write, found):
+            row = registration.reserve(write, found, candidate, request or Request())
+            return self._register(write, found, row, facts, evidence)
+
+    def _register(
+        self, write: Write, found: RowMapping, row: RowMapping, facts: Facts | None, evidence: Evidence | None
+    ) -> Version:
+        row = registration.register(write, found, row, facts or Facts())
+        if evidence is not None:
+            row = registration.attach_evidence(write, found, row, evidence)
+        return reading.to_version(write.connection, found["name"], row)
+
+    def annotate(self, reference: str | Reference, facts: Facts) -> Version:
+        reference = _reference(reference)
+        with self._write(reference.model, Action.ANNOTATE) as (write, found):
+            row = reading.find_version(write.connection, found, reference.selector)
+            row = registration.annotate(write, found, row, facts)
+            return reading.to_version(write.connection, found["name"], row)
+
+    def attach_evidence(self, reference: str | Reference, evidence: Evidence) -> Version:
+        reference = _reference(reference)
+        with self._write(reference.model, Action.ATTACH_EVIDENCE) as (write, found):
+            row = reading.find_version(write.connection, found, reference.selector)
+            row = registration.attach_evidence(write, found, row, evidence)
+            return reading.to_version(write.connection, found["name"], row)
+
+    # Moving versions
+
+    def promote(self, reference: str | Reference, request: PromotionRequest | None = None) -> Version:
+        """To staging or production. Compare-and-swap: refused if the champion is not the one that the caller, or
+        else the evidence, names. Bytes are the caller's to check before, with `check_bytes`."""
+        reference, request = _reference(reference), request or PromotionRequest()
+        with self._write(reference.model, promotion.action_of(request)) as (write, found):
+            row = reading.find_version(write.connection, found, reference.selector)
+            row = promotion.promote(write, found, row, request)
+            return reading.to_version(write.connection, found["name"], row)
+
+    def rollback(self, model: str, *, reason: str, to: str | None = None, expect: str | None = None) -> Version:
+        """The previous champion serves again, in one step; with `to`, any version that was champion before."""
+        with self._write(model, Action.ROLLBACK) as (write, found):
+            row = promotion.rollback(write, found, to, expect, reason)
+            return reading.to_version(write.connection, model, row)
+
+    def archive(self, reference: str | Reference, *, reason: str) -> Version:
+        reference = _reference(reference)
+        with self._write(reference.model, Action.ARCHIVE) as (write, found):
+            row = reading.find_version(write.connection, found, reference.selector)
+            row = promotion.archive(write, found, row, reason)
+            return reading.to_version(write.connection, found["name"], row)
+
+    def restore(self, reference: str | Reference, *, reason: str | None = None) -> Version:
+        reference = _reference(reference)
+        with self._write(reference.model, Action.RESTORE) as (write, found):
+            row = reading.find_version(write.connection, found, reference.selector)
+            row = promotion.restore(write, found, row, reason)
+            return reading.to_version(write.connection, found["name"], row)
+
+    def set_alias(self, alias: str, reference: str | Reference) -> Version:
+        reference = _reference(reference)
+        with self._write(reference.model, Action.SET_ALIAS) as (write, found):
+            row = reading.find_version(write.connection, found, reference.selector)
+            promotion.set_alias(write, found, check_alias(alias), row)
+            return reading.to_version(write.connection, found["name"], row)
+
+    def remove_alias(self, model: str, alias: str) -> None:
+        with self._write(model, Action.SET_ALIAS) as (write, found):
+            if not promotion.remove_alias(write, found, alias):
+                raise NotFoundError(f"{model} has no alias {alias!r}. See `pedigree show {model}@VERSION`.")
+
+    # Roles and audit
+
+    def grants(self) -> tuple[Grant, ...]:
+        with self.reading(None) as connection:
+            return access.grants(connection)
+
+    def grant(self, principal: str, role: Role, scope: str = EVERYWHERE) -> None:
+        with self._administer(Action.GRANT) as write:
+            access.grant(write, principal, role, scope)
+
+    def revoke(self, principal: str, scope: str = EVERYWHERE) -> None:
+        with self._administer(Action.GRANT) as write:
+            access.revoke(write, principal, scope)
+
+    def require(self, action: Action, model: str | None = None) -> None:
+        """For work that is done outside a transaction, such as garbage collection: is the actor allowed to?"""
+        with self._logging_refusals(model), self._database.reading() as connection:
+            check_role(connection, self.actor, model, action)
+
+    def verify_audit(self, anchor: Anchor | None = None, progress: Progress = silent) -> AuditReport:
+        with self.reading(None) as connection:
+            return audit.verify(connection, anchor, progress)
+
+    def anchor(self) -> Anchor:
+        with self.reading(None) as connection:
+            return audit.take_anchor(connection, moment(self._clock()))
+
+    # Transactions
+
+    @contextlib.contextmanager
+    def reading(self, model: str | None) -> Iterator[Connection]:
+        """A transaction that sees one moment throughout, for an actor who may read the model (or everything)."""
+        with self._logging_refusals(model), self._database.reading() as connection:
+            check_role(connection, self.actor, model, Action.READ)
+            yield connection
+
+    @contextlib.contextmanager
+    def _write(self, model: str, action: Action) -> Iterator[tuple[Write, RowMapping]]:
+        """Holds the model's lock. What the block raises undoes everything; a refused role is then logged by itself."""
+        with self._logging_refusals(model), self._database.writing() as connection:
+            found = reading.find_model(connection, model)
+            write = Write(connection, self.actor, model, self._clock())
+            write.require(action)
+            yield write, found
+
+    @contextlib.contextmanager
+    def _administer(self, action: Action) -> Iterator[Write]:
+        with self._logging_refusals(None), self._database.writing() as connection:
+            write = Write(connection, self.actor, REGISTRY_CHAIN, self._clock())
+            write.require(action)
+            yield write
+
+    @contextlib.contextmanager
+    def importing(self, model: str) -> Iterator[Write]:
+        """Holds the lock of the registry's own chain and of the model's: nobody else writes to either."""
+        with self._administer(Action.IMPORT) as write:
+            Write(write.connection, self.actor, model, write.now)
+            yield write
+
+    @contextlib.contextmanager
+    def _logging_refusals(self, model: str | None) -> Iterator[None]:
+        try:
+            yield
+        except ForbiddenError as refusal:
+            with self._database.writing() as connection:
+                m = schema.models.c
+                known = model and connection.execute(sa.select(m.id).where(m.name == model)).first()
+                write = Write(connection, self.actor, str(model) if known else REGISTRY_CHAIN, self._clock())
+                write.log("refuse", reason=str(refusal), details={"operation": refusal.operation, "model": model})
+            raise
+
+    def _ensure_model(self, name: str) -> None:
+        check_model_name(name)
+        m = schema.models
+        with self._database.reading() as connection:
+            if connection.execute(sa.select(m.c.id).where(m.c.name == name)).first() is not None:
+                return
+        with self._logging_refusals(None), self._database.writing() as connection:
+            check_role(connection, self.actor, name, Action.RESERVE)
+            write = Write(connection, self.actor, REGISTRY_CHAIN, self._clock())
+            if connection.execute(sa.select(m.c.id).where(m.c.name == name)).first() is None:
+                insert_if_absent(connection, m, name=name, created_at=write.now, created_by=self.actor)
+                write.log("create-model", details={"model": name})
+                Write(connection, self.actor, name, write.now).log("create-model")
+
+
+def _open_store(url: str, *, create: bool = False) -> Store:
+    from tfx_pedigree.store import Store  # noqa: PLC0415  filesystems load only for those who touch bytes
+
+    return Store.open(url, create=create)
+
+
+def _reference(reference: str | Reference) -> Reference:
+    return Reference.parse(reference) if isinstance(reference, str) else reference
+
+
+def _exact(version: Version) -> Reference:
+    return Reference(version.model, version.version)

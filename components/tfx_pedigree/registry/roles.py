@@ -1,0 +1,95 @@
+"""Who may do what: the whole of it, as one table and two pure functions.
+
+Each role may do what the roles before it may. A binding gives a principal a role on one model or on all (`*`); the
+principal `*` stands for everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+from tfx_pedigree.errors import InvalidInputError
+
+EVERYBODY = "*"
+EVERYWHERE = "*"
+
+
+class Role(IntEnum):
+    VIEWER = 1
+    CONTRIBUTOR = 2
+    REVIEWER = 3
+    RELEASER = 4
+    ADMIN = 5
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+    @classmethod
+    def parse(cls, text: str) -> Role:
+        try:
+            return cls[text.upper()]
+        except KeyError:
+            names = ", ".join(str(role) for role in cls)
+            raise InvalidInputError(f"There is no role {text!r}. The roles are {names}.") from None
+
+
+class Action(str, Enum):
+    """Every operation that a role can allow or not. The value stands in the audit log."""
+
+    READ = "read"
+    RESERVE = "reserve"
+    REGISTER = "register"
+    ANNOTATE = "annotate"
+    ATTACH_EVIDENCE = "attach-evidence"
+    PROMOTE_TO_STAGING = "promote-to-staging"
+    SET_ALIAS = "set-alias"
+    ARCHIVE = "archive"
+    RESTORE = "restore"
+    PROMOTE_TO_PRODUCTION = "promote-to-production"
+    ARCHIVE_CHAMPION = "archive-champion"
+    ROLLBACK = "rollback"
+    GRANT = "grant"
+    COLLECT_GARBAGE = "collect-garbage"
+    IMPORT = "import"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+LEAST_ROLE: dict[Action, Role] = {
+    Action.READ: Role.VIEWER,
+    Action.RESERVE: Role.CONTRIBUTOR,
+    Action.REGISTER: Role.CONTRIBUTOR,
+    Action.ANNOTATE: Role.CONTRIBUTOR,
+    Action.ATTACH_EVIDENCE: Role.CONTRIBUTOR,
+    Action.PROMOTE_TO_STAGING: Role.REVIEWER,
+    Action.SET_ALIAS: Role.REVIEWER,
+    Action.ARCHIVE: Role.REVIEWER,
+    Action.RESTORE: Role.REVIEWER,
+    Action.PROMOTE_TO_PRODUCTION: Role.RELEASER,
+    Action.ARCHIVE_CHAMPION: Role.RELEASER,
+    Action.ROLLBACK: Role.RELEASER,
+    Action.GRANT: Role.ADMIN,
+    Action.COLLECT_GARBAGE: Role.ADMIN,
+    Action.IMPORT: Role.ADMIN,
+}
+
+
+@dataclass(frozen=True)
+class Binding:
+    principal: str
+    scope: str
+    role: Role
+
+
+def role_of(actor: str, model: str | None, bindings: Iterable[Binding]) -> Role | None:
+    """The highest role that the actor, or everybody, has on the model or everywhere; `None` asks for everywhere."""
+    scopes = {EVERYWHERE} if model is None else {EVERYWHERE, model}
+    held = [b.role for b in bindings if b.principal in (actor, EVERYBODY) and b.scope in scopes]
+    return max(held, default=None)
+
+
+def allows(role: Role | None, action: Action) -> bool:
+    return role is not None and role >= LEAST_ROLE[action]

@@ -1,0 +1,182 @@
+"""Search: filters as people write them, turned into walks along one index.
+
+Several terms must all hold. The order follows the first metric comparison, the furthest from its bound first, because
+that is the order of an index: a page then costs what a page holds. Without a metric the newest come first.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from tfx_pedigree.db import schema
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.registry import reading
+from tfx_pedigree.registry.records import Page, Version
+from tfx_pedigree.registry.states import State
+
+_V = schema.model_versions.c
+_M = schema.version_metrics.c
+_T = schema.version_tags.c
+_TERM = re.compile(r"\s*(?P<field>[A-Za-z][^\s<>=!]*)\s*(?P<op><=|>=|!=|=|<|>)\s*(?P<value>.*?)\s*")
+_HELP = "Write terms such as metric.auc>=0.9, state=staging, tag.team=ops or created>2026-11-01."
+
+
+@dataclass(frozen=True)
+class Term:
+    """`field` is state, created, metric.NAME or tag.NAME."""
+
+    field: str
+    op: str
+    value: Any
+
+    @classmethod
+    def parse(cls, text: str) -> Term:
+        match = _TERM.fullmatch(text)
+        if match is None or not match["value"]:
+            raise InvalidInputError(f"{text!r} is not a search term. {_HELP}")
+        field, op, value = match["field"], match["op"], match["value"]
+        kind, _, name = field.partition(".")
+        if kind == "state" and not name:
+            return cls(field, _only(text, op, "=", "!="), _state(value))
+        if kind == "created" and not name:
+            return cls(field, _only(text, op, "<", "<=", ">", ">="), parse_time(value))
+        if kind == "metric" and name:
+            return cls(field, _only(text, op, "<", "<=", ">", ">=", "="), _number(text, value))
+        if kind == "tag" and name:
+            return cls(field, _only(text, op, "="), value)
+        raise InvalidInputError(f"{field!r} cannot be searched for. {_HELP}")
+
+    @property
+    def name(self) -> str:
+        return self.field.partition(".")[2]
+
+    @property
+    def is_metric(self) -> bool:
+        return self.field.startswith("metric.")
+
+
+def parse_time(text: str) -> datetime:
+    """ISO 8601; without a zone it is UTC, without a time midnight."""
+    try:
+        value = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise InvalidInputError(f"{text!r} is not a time. Write 2026-11-20 or 2026-11-20T14:30:00 (UTC).") from None
+    return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
+
+
+def search(
+    connection: Connection, model: RowMapping, terms: Sequence[Term], limit: int, after: str | None
+) -> Page[Version]:
+    leading = next((term for term in terms if term.is_metric), None)
+    rest = [term for term in terms if term is not leading]
+    if leading is None:
+        query, read_cursor = _newest_first(model, after), _sequence_cursor
+    else:
+        query, read_cursor = _by_metric(model, leading, after), _metric_cursor
+    for term in rest:
+        query = query.where(_condition(term))
+    rows = connection.execute(query.limit(limit + 1)).mappings().all()
+    items = reading.to_versions(connection, model["name"], rows[:limit])
+    return Page(items, read_cursor(rows[limit - 1]) if len(rows) > limit else None)
+
+
+def _newest_first(model: RowMapping, after: str | None) -> sa.Select[Any]:
+    query = sa.select(schema.model_versions).where(_V.model_id == model["id"]).order_by(_V.sequence.desc())
+    return query.where(_V.sequence < _read_sequence(after)) if after else query
+
+
+def _by_metric(model: RowMapping, term: Term, after: str | None) -> sa.Select[Any]:
+    """Walks (model, name, value, sequence) from the far end; both order columns run the same way, as the index does."""
+    rising = term.op in ("<", "<=")
+    order = [_M.value.asc(), _M.sequence.asc()] if rising else [_M.value.desc(), _M.sequence.desc()]
+    query = (
+        sa.select(schema.model_versions, _M.value.label("metric_value"))
+        .join(schema.version_metrics, _M.version_id == _V.id)
+        .where(_M.model_id == model["id"], _M.name == term.name, _compare(_M.value, term.op, term.value))
+        .order_by(*order)
+    )
+    if after is None:
+        return query
+    value, sequence = _read_metric(after)
+    here, there = sa.tuple_(_M.value, _M.sequence), sa.tuple_(sa.literal(value), sa.literal(sequence))
+    return query.where(here > there if rising else here < there)
+
+
+def _condition(term: Term) -> sa.ColumnElement[bool]:
+    if term.is_metric:
+        matching = sa.select(_M.version_id).where(_M.version_id == _V.id, _M.name == term.name)
+        return matching.where(_compare(_M.value, term.op, term.value)).exists()
+    if term.field.startswith("tag."):
+        tagged = sa.select(_T.version_id).where(_T.version_id == _V.id, _T.key == term.name, _T.value == term.value)
+        return tagged.exists()
+    return _compare(_V.state if term.field == "state" else _V.created_at, term.op, term.value)
+
+
+def _compare(column: sa.ColumnElement[Any], op: str, value: Any) -> sa.ColumnElement[bool]:
+    operations: dict[str, sa.ColumnElement[bool]] = {
+        "=": column == value,
+        "!=": column != value,
+        "<": column < value,
+        "<=": column <= value,
+        ">": column > value,
+        ">=": column >= value,
+    }
+    return operations[op]
+
+
+def _only(text: str, op: str, *allowed: str) -> str:
+    if op not in allowed:
+        raise InvalidInputError(f"{text!r} cannot be searched for: this field takes {' '.join(allowed)}.")
+    return op
+
+
+def _state(value: str) -> State:
+    try:
+        return State(value)
+    except ValueError:
+        names = ", ".join(state.value for state in State)
+        raise InvalidInputError(f"There is no state {value!r}. The states are {names}.") from None
+
+
+def _number(text: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = float("nan")
+    if math.isnan(number):
+        raise InvalidInputError(f"{text!r} compares a metric with {value!r}, which is not a number. {_HELP}")
+    return number
+
+
+def _sequence_cursor(row: RowMapping) -> str:
+    return str(row["sequence"])
+
+
+def _metric_cursor(row: RowMapping) -> str:
+    return f"{row['metric_value']!r}:{row['sequence']}"
+
+
+def _read_sequence(cursor: str) -> int:
+    if not cursor.isdecimal():
+        raise _bad_cursor(cursor)
+    return int(cursor)
+
+
+def _read_metric(cursor: str) -> tuple[float, int]:
+    value, _, sequence = cursor.partition(":")
+    try:
+        return float(value), int(sequence)
+    except ValueError:
+        raise _bad_cursor(cursor) from None
+
+
+def _bad_cursor(cursor: str) -> InvalidInputError:
+    return InvalidInputError(f"{cursor!r} is not the `next` of a page of this search. Pass it on as it was given.")

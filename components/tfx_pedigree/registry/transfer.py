@@ -1,0 +1,260 @@
+"""One model with its whole history and its bytes as one archive (docs/registry.md describes it), and back again.
+
+An archive is trusted no more than a stranger's: every byte is hashed before it gets its name, the chain is checked, and
+after the rows are in, the audit must find them true, or the transaction is undone and the registry is as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, BinaryIO, cast
+
+from tfx_pedigree.digest import parse_json
+from tfx_pedigree.errors import ConflictError, DamagedError, InvalidInputError, NotFoundError
+from tfx_pedigree.progress import Progress, silent
+from tfx_pedigree.registry import audit, model_rows
+from tfx_pedigree.registry.events import ChainCheck, Event, Head
+from tfx_pedigree.registry.names import check_model_name
+from tfx_pedigree.registry.registry import Registry
+from tfx_pedigree.registry.roles import Action
+
+FORMAT = "pedigree.export/1"
+HEADER, EVENTS, ROWS = "pedigree-export.json", "events.jsonl", "rows.jsonl"
+_MEMBER = re.compile(r"(manifests|objects)/([0-9a-f]{64})")
+_HEADER_LIMIT = 1 << 20
+_TABLE_LIMIT = 1 << 31
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    model: str
+    path: str
+    versions: int
+    events: int
+    objects: int
+    size: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """`added` is how many events are new here: 0 means that everything was here already."""
+
+    model: str
+    versions: int
+    events: int
+    added: int
+    objects: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+# Export
+
+
+def export_model(registry: Registry, model: str, path: str | Path, progress: Progress = silent) -> ExportReport:
+    """The file appears whole or not at all; an existing one is not overwritten."""
+    target = Path(path)
+    if target.exists():
+        raise ConflictError(f"{target} exists already. Choose another name, or remove it first.")
+    if not target.parent.is_dir():
+        raise InvalidInputError(f"{target} cannot be written: the folder {target.parent} does not exist.")
+    with registry.reading(model) as connection:
+        events = list(audit.read_chain(connection, model))
+        rows = list(model_rows.read(connection, model))
+    digests = [row["digest"] for row in rows if row["table"] == "model_versions"]
+    header = {
+        "format": FORMAT,
+        "model": model,
+        "versions": len(digests),
+        "events": len(events),
+        "head": events[-1].hash,
+    }
+    with _appearing(target) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        _add(tar, HEADER, json.dumps(header, indent=2).encode())
+        _add(tar, EVENTS, _lines(event.to_json() for event in events))
+        _add(tar, ROWS, _lines(rows))
+        objects = _add_bytes(tar, registry, digests, progress)
+    return ExportReport(model, str(target), len(digests), len(events), objects, target.stat().st_size)
+
+
+def _add_bytes(tar: tarfile.TarFile, registry: Registry, digests: list[str], progress: Progress) -> int:
+    written: set[str] = set()
+    for done, digest in enumerate(digests):
+        progress(done, len(digests), digest)
+        manifest = registry.store.manifest(digest)
+        _add(tar, f"manifests/{_hex(digest)}", manifest.to_json())
+        for entry in manifest.files:
+            if entry.sha256 not in written:
+                with registry.store.open_file(digest, entry.path) as stream:
+                    _add(tar, f"objects/{_hex(entry.sha256)}", stream, entry.size)
+                written.add(entry.sha256)
+    progress(len(digests), len(digests), "")
+    return len(written)
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes | IO[bytes], size: int | None = None) -> None:
+    stream = io.BytesIO(content) if isinstance(content, bytes) else content
+    member = tarfile.TarInfo(name)
+    member.size = len(content) if isinstance(content, bytes) else size or 0
+    member.mode = 0o644
+    tar.addfile(member, stream)
+
+
+@contextlib.contextmanager
+def _appearing(target: Path) -> Iterator[IO[bytes]]:
+    """A file that gets its name only when all of it is on disk."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(name, target)
+    except FileExistsError:
+        raise ConflictError(f"{target} was made by somebody else meanwhile and was left as it is.") from None
+    finally:
+        Path(name).unlink()
+
+
+# Import
+
+
+@dataclass(frozen=True)
+class _Archive:
+    model: str
+    events: list[Event]
+    rows: list[dict[str, Any]]
+
+
+def import_model(registry: Registry, path: str | Path, progress: Progress = silent) -> ImportReport:
+    """Brings a model with its history. What is here already stays; a history that differs is refused whole."""
+    source = Path(path)
+    if not source.is_file():
+        raise NotFoundError(f"There is no file {source} to import.")
+    registry.require(Action.IMPORT)
+    try:
+        with tarfile.open(source, mode="r:") as tar:
+            archive = _read_tables(tar, source)
+            added = _new_events(registry, archive)
+            objects = _store_bytes(registry, tar, source, progress)
+    except tarfile.TarError as error:
+        raise InvalidInputError(f"{source} is not an archive of `pedigree export`: {error}.") from error
+    _check_bytes_complete(registry, archive, source)
+    if added:
+        _write_rows(registry, archive)
+    versions = sum(row["table"] == "model_versions" for row in archive.rows)
+    return ImportReport(archive.model, versions, len(archive.events), added, objects)
+
+
+def _read_tables(tar: tarfile.TarFile, source: Path) -> _Archive:
+    try:
+        header = parse_json(_next(tar, HEADER, _HEADER_LIMIT))
+        if header["format"] != FORMAT:
+            raise InvalidInputError(
+                f"{source} has the format {header['format']!r}; this release reads {FORMAT!r}. "
+                "Install the release that wrote it, or a newer one."
+            )
+        model = check_model_name(header["model"])
+        events = [Event.from_json(parse_json(line)) for line in _next(tar, EVENTS, _TABLE_LIMIT).splitlines()]
+        rows = [parse_json(line) for line in _next(tar, ROWS, _TABLE_LIMIT).splitlines()]
+        head = Head(int(header["events"]), str(header["head"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidInputError(f"{source} is not an archive of `pedigree export`: {error!r}.") from error
+    check = ChainCheck(model)
+    problems = [problem for event in events if (problem := check.feed(event))]
+    problems += [f"an event belongs to {e.chain}" for e in events if e.chain != model]
+    if end := check.finish(head):
+        problems.append(end)
+    if problems:
+        raise DamagedError(f"{source} was altered: {problems[0]} Nothing was imported; export it again.")
+    return _Archive(model, events, rows)
+
+
+def _next(tar: tarfile.TarFile, name: str, limit: int) -> bytes:
+    member = tar.next()
+    if member is None or member.name != name or not member.isreg():
+        raise ValueError(f"{name} is missing")
+    if member.size > limit:
+        raise ValueError(f"{name} is too large")
+    stream = tar.extractfile(member)
+    return stream.read() if stream else b""
+
+
+def _new_events(registry: Registry, archive: _Archive) -> int:
+    """How many events of the archive are not here; refuses a history that is not a continuation of ours."""
+    with registry.reading(None) as connection:
+        here = list(audit.read_chain(connection, archive.model))
+    common = min(len(here), len(archive.events))
+    if any(here[i].hash != archive.events[i].hash for i in range(common)):
+        raise ConflictError(
+            f"{archive.model} exists here with another history. Import it into another registry, "
+            "or export from the one that is right."
+        )
+    return max(0, len(archive.events) - len(here))
+
+
+def _store_bytes(registry: Registry, tar: tarfile.TarFile, source: Path, progress: Progress) -> int:
+    """Objects before the manifests that name them, so that an interrupted import leaves a store that verifies."""
+    manifests: list[bytes] = []
+    objects, size = 0, source.stat().st_size
+    while (member := tar.next()) is not None:
+        match = _MEMBER.fullmatch(member.name)
+        stream = tar.extractfile(member) if match and member.isreg() else None
+        if match is None or stream is None:
+            raise InvalidInputError(
+                f"{source} holds {member.name!r}, which no export writes. Nothing more was imported."
+            )
+        progress(min(member.offset_data, size), size, member.name)
+        if match[1] == "manifests":
+            manifests.append(stream.read(_TABLE_LIMIT))
+        else:
+            registry.store.put_object(cast(BinaryIO, stream), match[2], member.size)
+            objects += 1
+    for content in manifests:
+        registry.store.put_manifest(content)
+    progress(size, size, "")
+    return objects
+
+
+def _check_bytes_complete(registry: Registry, archive: _Archive, source: Path) -> None:
+    for row in archive.rows:
+        if row["table"] == "model_versions" and not registry.store.has(row["digest"]):
+            raise DamagedError(
+                f"{source} lacks the bytes of {archive.model} {row['version']}. "
+                "Its history was not imported; export it again."
+            )
+
+
+def _write_rows(registry: Registry, archive: _Archive) -> None:
+    with registry.importing(archive.model) as write:
+        connection = write.connection
+        model_rows.remove(connection, archive.model)
+        try:
+            model_rows.insert(connection, archive.model, archive.rows, archive.events)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DamagedError(f"The archive's rows cannot be read: {error!r}. Nothing was imported.") from error
+        problems = audit.verify_model(connection, archive.model)
+        if problems:
+            raise DamagedError(f"The archive does not agree with its own log: {problems[0]} Nothing was imported.")
+        write.log("import-model", details={"model": archive.model, "head": archive.events[-1].hash})
+
+
+def _lines(items: Iterable[Mapping[str, Any]]) -> bytes:
+    return b"".join(json.dumps(item, separators=(",", ":"), ensure_ascii=False).encode() + b"\n" for item in items)
+
+
+def _hex(digest: str) -> str:
+    return digest.removeprefix("sha256:")

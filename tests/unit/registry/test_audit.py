@@ -1,0 +1,184 @@
+"""The audit log finds what was changed behind the registry's back, on both databases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pedigree_testing import Clock, candidate, digest
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.registry import Anchor, Event, Evidence, Facts, PromotionRequest, Registry, Role, Verdict
+from tfx_pedigree.registry.events import BEGINNING, ChainCheck, Head
+
+
+@pytest.fixture
+def storied(registry: Registry, clock: Clock) -> Registry:
+    """A registry in which every kind of event has happened."""
+    for seed in "abcd":
+        clock.advance(minutes=1)
+        registry.add("flight-delay", candidate(seed), facts=Facts({"auc": 0.7}, {"team": "ops"}))
+    evidence = Evidence(digest("a"), None, Verdict.PASS, "meets the floors")
+    registry.attach_evidence("flight-delay@1.0.0", evidence)
+    registry.promote("flight-delay@1.0.0")
+    registry.promote("flight-delay@1.0.1", PromotionRequest(expect="1.0.0"))
+    registry.rollback("flight-delay", reason="slow")
+    registry.archive("flight-delay@1.0.3", reason="x")
+    registry.restore("flight-delay@1.0.3")
+    registry.annotate("flight-delay@1.0.2", Facts({"auc": 0.8}, {"team": ""}))
+    registry.set_alias("canary", "flight-delay@1.0.2")
+    registry.set_alias("old", "flight-delay@1.0.1")
+    registry.remove_alias("flight-delay", "old")
+    registry.grant("bob", Role.REVIEWER)
+    registry.grant("eve", Role.REVIEWER)
+    registry.revoke("eve")
+    registry.reserve("other", candidate("z"))
+    return registry
+
+
+def test_untouched_registry_verifies(storied: Registry) -> None:
+    report = storied.verify_audit()
+    assert report.ok, report.problems
+    assert report.chains == 3
+    assert report.events > 25
+
+
+# Each line changes something with plain SQL, as somebody who owns the database could.
+TAMPERING = {
+    "an event's reason": "UPDATE events SET reason = 'no reason' WHERE action = 'rollback'",
+    "an event's actor": "UPDATE events SET actor = 'bob' WHERE action = 'promote' AND subject = '1.0.0'",
+    "an event's details": "UPDATE events SET details = '{}' WHERE action = 'promote' AND subject = '1.0.0'",
+    "an event's time": "UPDATE events SET at = (SELECT MIN(at) FROM events) WHERE action = 'rollback'",
+    "an event removed": "DELETE FROM events WHERE action = 'rollback'",
+    "the newest event removed": "DELETE FROM events WHERE chain = 'other' AND position = 2",
+    "the newest event and the head": (
+        "DELETE FROM events WHERE chain = 'other' AND position = 2;"
+        "UPDATE chains SET length = 1, head = (SELECT hash FROM events WHERE chain = 'other') WHERE name = 'other'"
+    ),
+    "two events in another order": (
+        "UPDATE events SET position = 999 WHERE chain = 'flight-delay' AND position = 3;"
+        "UPDATE events SET position = 3 WHERE chain = 'flight-delay' AND position = 4;"
+        "UPDATE events SET position = 4 WHERE chain = 'flight-delay' AND position = 999"
+    ),
+    "a version's state": "UPDATE model_versions SET state = 'staging' WHERE version = '1.0.2'",
+    "a version's digest": f"UPDATE model_versions SET digest = '{digest('evil')}' WHERE version = '1.0.2'",
+    "a version's number": "UPDATE model_versions SET version = '1.0.9' WHERE version = '1.0.2'",
+    "a version's withdrawal": "UPDATE model_versions SET withdrawn = (1 = 1) WHERE version = '1.0.2'",
+    "a version's refusal": "UPDATE model_versions SET refusal = 'x' WHERE version = '1.0.2'",
+    "a version's metrics": "UPDATE model_versions SET metrics = '{\"auc\": 0.99}' WHERE version = '1.0.1'",
+    "a metric in the search index": "UPDATE version_metrics SET value = 0.99",
+    "a tag in the search index": "DELETE FROM version_tags",
+    "an alias": "DELETE FROM aliases",
+    "a time in production": "UPDATE reigns SET began_at = (SELECT MIN(at) FROM events) WHERE ended_at IS NULL",
+    "evidence": "UPDATE evidence SET content = REPLACE(content, 'PASS', 'FAIL')",
+    "evidence removed": "DELETE FROM evidence",
+    "a description": "UPDATE descriptions SET content = REPLACE(content, 'float32', 'float64')",
+    "a counter": "UPDATE models SET last_sequence = 9 WHERE name = 'flight-delay'",
+    "a role": "UPDATE role_bindings SET role = 'admin' WHERE principal = 'bob'",
+    "a role added": (
+        "INSERT INTO role_bindings (principal, scope, role, granted_at, granted_by) "
+        "SELECT 'mallory', '*', 'admin', granted_at, 'ada' FROM role_bindings LIMIT 1"
+    ),
+    "a whole model": (
+        "DELETE FROM model_versions WHERE model_id = (SELECT id FROM models WHERE name = 'other');"
+        "DELETE FROM models WHERE name = 'other'; DELETE FROM events WHERE chain = 'other';"
+        "DELETE FROM chains WHERE name = 'other'"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERING)
+def test_what_was_changed_outside_is_found(storied: Registry, what: str) -> None:
+    with storied._database.writing() as connection:
+        for statement in TAMPERING[what].split(";"):
+            connection.execute(sa.text(statement.replace(":", r"\:")))
+    report = storied.verify_audit()
+    assert not report.ok, f"{what} was changed and nobody noticed"
+
+
+def rewrite(registry: Registry, chain: str) -> None:
+    """What an owner of the database can do: change a line and compute every hash after it again."""
+    with registry._database.writing() as connection:
+        e = sa.table("events", *[sa.column(c) for c in ("chain", "position", "actor", "previous", "hash")])
+        rows = connection.execute(sa.text("SELECT * FROM events WHERE chain = :c ORDER BY position"), {"c": chain})
+        previous = BEGINNING
+        for row in registry_events(registry, chain):
+            changed = Event(**{**row.__dict__, "actor": "mallory", "previous": previous, "hash": ""})
+            previous = changed.computed_hash()
+            where = sa.and_(e.c.chain == chain, e.c.position == row.position)
+            values = {"actor": "mallory", "previous": changed.previous, "hash": previous}
+            connection.execute(sa.update(e).where(where).values(**values))
+        connection.execute(sa.text("UPDATE chains SET head = :h WHERE name = :c"), {"h": previous, "c": chain})
+        rows.close()
+
+
+def registry_events(registry: Registry, chain: str) -> list[Event]:
+    return list(reversed(registry.history(chain, limit=1000).items))
+
+
+def test_anchor_kept_outside_shows_a_rewritten_chain(storied: Registry) -> None:
+    anchor = Anchor.from_json(json.loads(json.dumps(storied.anchor().to_json())))
+    assert storied.verify_audit(anchor).ok
+    storied.add("flight-delay", candidate("later"))
+    assert storied.verify_audit(anchor).ok, "an older anchor still fits a longer history"
+    rewrite(storied, "flight-delay")
+    assert storied.verify_audit().ok, "without an anchor nothing can be seen: this is what anchors are for"
+    assert "history was rewritten" in storied.verify_audit(anchor).problems[0]
+
+
+def test_anchor_of_another_registry_is_told(storied: Registry) -> None:
+    other = Anchor("another", "2026-11-20T00:00:00.000000Z", {})
+    assert "another" in storied.verify_audit(other).problems[0]
+
+
+@pytest.mark.parametrize("data", [None, 7, {}, {"format": "pedigree.anchor/1"}, {"format": "pedigree.anchor/2"}])
+def test_what_is_no_anchor_is_refused(data: object) -> None:
+    with pytest.raises(InvalidInputError, match="not an anchor"):
+        Anchor.from_json(data)
+
+
+def test_events_can_be_checked_by_anybody_from_their_json(storied: Registry) -> None:
+    check = ChainCheck("flight-delay")
+    events = [Event.from_json(json.loads(json.dumps(e.to_json()))) for e in registry_events(storied, "flight-delay")]
+    assert [check.feed(event) for event in events] == [None] * len(events)
+    assert check.finish(storied.anchor().heads["flight-delay"]) is None
+
+
+@given(st.lists(st.text(max_size=5), min_size=2, max_size=8), st.data())
+def test_any_removed_swapped_or_altered_line_breaks_the_chain(reasons: list[str], data: st.DataObject) -> None:
+    chain = _chain(reasons)
+    head = Head(len(chain), chain[-1].hash)
+    where = data.draw(st.integers(0, len(chain) - 1))
+    how = data.draw(st.sampled_from(["remove", "swap", "alter"]))
+    broken = list(chain)
+    if how == "remove":
+        del broken[where]
+    elif how == "swap":
+        other = (where + 1) % len(broken)
+        broken[where], broken[other] = broken[other], broken[where]
+    else:
+        broken[where] = Event(**{**broken[where].__dict__, "reason": (broken[where].reason or "") + "!"})
+    check = ChainCheck("m")
+    problems = [check.feed(event) for event in broken] + [check.finish(head)]
+    assert any(problems)
+
+
+def _chain(reasons: list[str]) -> list[Event]:
+    previous, chain = BEGINNING, []
+    for number, reason in enumerate(reasons, start=1):
+        event = Event("m", number, Clock().time, "ada", "note", None, None, None, reason, {}, previous)
+        event = Event(**{**event.__dict__, "hash": event.computed_hash()})
+        chain.append(event)
+        previous = event.hash
+    return chain
+
+
+def test_refusals_are_part_of_the_chain(storied: Registry, open_as: Callable[[str], Registry]) -> None:
+    with pytest.raises(Exception, match="needs releaser"):
+        open_as("bob").rollback("flight-delay", reason="x")
+    assert storied.history("flight-delay", limit=1).items[0].action == "refuse"
+    assert storied.verify_audit().ok
