@@ -15,10 +15,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
 from tfx_pedigree.digest import parse_json
-from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from tfx_pedigree.errors import ConflictError, DamagedError, InvalidInputError, NotFoundError, UnavailableError
 
 # The revision of the newest migration. A test holds it to what Alembic finds in `migrations/`.
 HEAD = "0001"
@@ -93,6 +93,12 @@ class Database:
                 yield connection
         except (OperationalError, InterfaceError) as error:
             raise self._unavailable(error) from error
+        except DatabaseError as error:
+            if type(error) is not DatabaseError:  # a constraint that failed is a mistake of ours, not of the file
+                raise
+            raise DamagedError(
+                f"{self.url} is not a registry, or is damaged: {error.orig}. Nothing was changed."
+            ) from error
 
     def _connect(self, engine: Engine) -> Connection:
         """A connection; a server that is just restarting gets a few tries."""

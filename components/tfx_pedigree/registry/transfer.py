@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
+from sqlalchemy.exc import OperationalError, StatementError
+
 from tfx_pedigree.digest import parse_json
 from tfx_pedigree.errors import ConflictError, DamagedError, InvalidInputError, NotFoundError
 from tfx_pedigree.progress import Progress, silent
@@ -244,8 +246,11 @@ def _write_rows(registry: Registry, archive: _Archive) -> None:
         model_rows.remove(connection, archive.model)
         try:
             model_rows.insert(connection, archive.model, archive.rows, archive.events)
-        except (KeyError, TypeError, ValueError) as error:
-            raise DamagedError(f"The archive's rows cannot be read: {error!r}. Nothing was imported.") from error
+        except OperationalError:
+            raise  # the database is out of reach, which is not the archive's fault
+        except (KeyError, TypeError, ValueError, AttributeError, StatementError) as error:
+            cause = error.orig if isinstance(error, StatementError) else error
+            raise DamagedError(f"The archive's rows cannot be read: {cause!r}. Nothing was imported.") from error
         problems = audit.verify_model(connection, archive.model)
         if problems:
             raise DamagedError(f"The archive does not agree with its own log: {problems[0]} Nothing was imported.")

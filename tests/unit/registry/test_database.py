@@ -1,0 +1,157 @@
+"""The schema and the ways to reach a database."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from tfx_pedigree.db import Database, engine, metadata, schema
+from tfx_pedigree.db.migrate import config
+from tfx_pedigree.errors import ConflictError, DamagedError, InvalidInputError, NotFoundError, UnavailableError
+from tfx_pedigree.registry import Action, Registry, Role, State
+from tfx_pedigree.registry.registry import utc_now
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    if request.param == "sqlite":
+        return Database(str(tmp_path / "registry.db"))
+    make: Callable[..., str] = request.getfixturevalue("new_postgres")
+    return Database(make("template0"))
+
+
+def test_migrations_lead_exactly_to_the_tables_that_the_code_uses(empty: Database) -> None:
+    empty.create()
+    with empty.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_newest_migration_is_the_one_that_the_code_asks_for() -> None:
+    assert ScriptDirectory.from_config(config()).get_current_head() == engine.HEAD
+
+
+def test_states_and_roles_are_the_same_in_rows_and_in_code() -> None:
+    assert {state.value for state in State} == set(schema.STATES)
+    assert {str(role) for role in Role} == set(schema.ROLES)
+
+
+def test_registry_can_be_made_by_several_at_once(empty: Database) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: empty.create(), range(4)))
+    empty.check()
+
+
+def test_creating_again_changes_nothing(registry: Registry, address: str, tmp_path: Path) -> None:
+    before = (registry.grants(), registry.history(None).items)
+    with Registry.create(address, actor="mallory", store=str(tmp_path / "store")) as again:
+        assert (again.grants(), again.history(None).items) == before
+
+
+def test_database_itself_refuses_a_second_champion(registry: Registry) -> None:
+    values = {"model_id": 1, "digest": "sha256:0", "state": "production", "reasons": [], "timestamp_tag": "v"}
+    values |= {"metrics": {}, "parameters": {}, "tags": {}, "created_at": utc_now(), "created_by": "x"}
+    with pytest.raises(sa.exc.IntegrityError), registry._database.writing() as connection:
+        insert = schema.models.insert().values(id=1, name="m", created_at=utc_now(), created_by="x")
+        connection.execute(insert)
+        connection.execute(schema.descriptions.insert().values(digest="d", content="{}"))
+        for number in (1, 2):
+            row = {**values, "sequence": number, "version": f"{number}.0.0", "description_digest": "d"}
+            row["digest"] = f"sha256:{number}"
+            connection.execute(schema.model_versions.insert().values(**row))
+
+
+def test_place_without_a_registry_says_how_to_make_one(empty: Database, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="pedigree init"):
+        empty.check()
+    assert not (tmp_path / "registry.db").exists(), "looking makes nothing"
+
+
+def test_newer_schema_asks_for_a_newer_release(registry: Registry, address: str) -> None:
+    with registry._database.writing() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ConflictError, match="Install a newer tfx-pedigree"):
+        Registry.open(address, actor="ada")
+
+
+def test_older_schema_asks_for_init(registry: Registry, address: str) -> None:
+    with registry._database.writing() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0000'"))
+    with pytest.raises(ConflictError, match="pedigree init"):
+        Registry.open(address, actor="ada")
+
+
+def test_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "registry.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(DamagedError, match="registry.db is not a registry"):
+        Registry.open(tmp_path / "registry.db", actor="ada")
+
+
+@pytest.mark.parametrize("address", ["mysql://host/db", "postgresql//x://", "http://host/x", "://"])
+def test_addresses_of_something_else_are_refused(address: str) -> None:
+    with pytest.raises(InvalidInputError, match="registry's address"):
+        Database(address)
+
+
+def test_unreachable_server_is_said_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    database = Database("postgresql://ada:hunter2@127.0.0.1:1/registry")
+    with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1/registry cannot be reached") as refused:
+        database.check()
+    assert "hunter2" not in str(refused.value)
+    assert "hunter2" not in database.url
+
+
+def test_server_that_is_restarting_gets_a_few_tries(
+    new_postgres: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(new_postgres())
+    real, failures = database.engine.connect, iter([True, True, False])
+
+    def flapping(self: sa.Engine) -> sa.Connection:
+        if next(failures, False):
+            raise sa.exc.OperationalError("connect", {}, Exception("the server is starting up"))
+        return real()
+
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(sa.Engine, "connect", flapping)
+    database.check()
+
+
+def test_writer_waits_for_another_writer(registry: Registry) -> None:
+    order: list[str] = []
+    holding = threading.Event()
+
+    def hold() -> None:
+        with registry._administer(Action.GRANT):
+            holding.set()
+            time.sleep(0.3)
+            order.append("first")
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    holding.wait()
+    registry.grant("bob", Role.VIEWER)
+    order.append("second")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_lock_that_never_ends_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.2)
+    registry = Registry.create(tmp_path / "r", actor="ada")
+    with sqlite3.connect(tmp_path / "r" / "registry.db", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(UnavailableError, match="locked by another process.*use PostgreSQL"):
+            registry.grant("bob", Role.VIEWER)
+        other.execute("ROLLBACK")
+    registry.grant("bob", Role.VIEWER)
