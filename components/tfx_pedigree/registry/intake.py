@@ -42,7 +42,9 @@ def candidate_of(
         reading = _Reading(Path(source))
         early = reading.describe(parameters)
         manifest = store.put(source, progress=progress)
-        description = early if reading.agrees_with(manifest) else _from_store(store, manifest, parameters)
+        if early is None or not reading.agrees_with(manifest):
+            early = _from_store(store, manifest, parameters)
+        description = early
     return Candidate(manifest.digest, description, manifest.total_size, len(manifest.files))
 
 
@@ -76,17 +78,21 @@ class _Reading:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._paths = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+        self._paths: set[str] = set()
         self._read: dict[str, str] = {}
 
     def describe(self, parameters: Mapping[str, Scalar] | None) -> ModelDescription | None:
-        """None where there is no folder: whether that is a mistake is the store's to say."""
+        """None where there is no folder that can be read: whether that is a mistake is the store's to say."""
         if not self._root.is_dir():
             return None
-        return describe_files(self._open, self._paths, parameters=parameters)
+        try:
+            self._paths = {path.relative_to(self._root).as_posix() for path in self._root.rglob("*") if path.is_file()}
+            return describe_files(self._open, self._paths, parameters=parameters)
+        except OSError:
+            return None
 
     def agrees_with(self, manifest: Manifest) -> bool:
-        if not self._root.is_dir() or self._paths != {entry.path for entry in manifest.files}:
+        if self._paths != {entry.path for entry in manifest.files}:
             return False
         return all((entry := manifest.file(path)) and entry.sha256 == read for path, read in self._read.items())
 

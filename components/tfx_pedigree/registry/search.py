@@ -1,7 +1,9 @@
 """Search: filters as people write them, turned into walks along one index.
 
 Several terms must all hold. The order follows the first metric comparison, the furthest from its bound first, because
-that is the order of an index: a page then costs what a page holds. Without a metric the newest come first.
+that is the order of an index: a page then costs what a page holds. Without a metric the newest come first, along the
+index of the first tag or of the state. Terms that do not lead are checked on the way: the rarer what they ask for, the
+longer the way.
 """
 
 from __future__ import annotations
@@ -62,6 +64,10 @@ class Term:
     def is_metric(self) -> bool:
         return self.field.startswith("metric.")
 
+    @property
+    def is_tag(self) -> bool:
+        return self.field.startswith("tag.")
+
 
 def parse_time(text: str) -> datetime:
     """ISO 8601; without a zone it is UTC, without a time midnight."""
@@ -75,14 +81,16 @@ def parse_time(text: str) -> datetime:
 def search(
     connection: Connection, model: RowMapping, terms: Sequence[Term], limit: int, after: str | None
 ) -> Page[Version]:
-    leading = next((term for term in terms if term.is_metric), None)
-    rest = [term for term in terms if term is not leading]
+    leading = next((term for term in terms if term.is_metric), None) or next((t for t in terms if t.is_tag), None)
     if leading is None:
         query, read_cursor = _newest_first(model, after), _sequence_cursor
-    else:
+    elif leading.is_metric:
         query, read_cursor = _by_metric(model, leading, after), _metric_cursor
-    for term in rest:
-        query = query.where(_condition(term))
+    else:
+        query, read_cursor = _by_tag(model, leading, after), _sequence_cursor
+    for term in terms:
+        if term is not leading:
+            query = query.where(_condition(model, term))
     rows = connection.execute(query.limit(limit + 1)).mappings().all()
     items = reading.to_versions(connection, model["name"], rows[:limit])
     return Page(items, read_cursor(rows[limit - 1]) if len(rows) > limit else None)
@@ -91,6 +99,17 @@ def search(
 def _newest_first(model: RowMapping, after: str | None) -> sa.Select[Any]:
     query = sa.select(schema.model_versions).where(_V.model_id == model["id"]).order_by(_V.sequence.desc())
     return query.where(_V.sequence < _read_sequence(after)) if after else query
+
+
+def _by_tag(model: RowMapping, term: Term, after: str | None) -> sa.Select[Any]:
+    """Walks (model, key, value, sequence) from its end: newest first."""
+    query = (
+        sa.select(schema.model_versions)
+        .join(schema.version_tags, _T.version_id == _V.id)
+        .where(_T.model_id == model["id"], _T.key == term.name, _T.value == term.value)
+        .order_by(_T.sequence.desc())
+    )
+    return query.where(_T.sequence < _read_sequence(after)) if after else query
 
 
 def _by_metric(model: RowMapping, term: Term, after: str | None) -> sa.Select[Any]:
@@ -110,14 +129,30 @@ def _by_metric(model: RowMapping, term: Term, after: str | None) -> sa.Select[An
     return query.where(here > there if rising else here < there)
 
 
-def _condition(term: Term) -> sa.ColumnElement[bool]:
+def _condition(model: RowMapping, term: Term) -> sa.ColumnElement[bool]:
+    # Aliases, because the leading term may walk the same table.
     if term.is_metric:
-        matching = sa.select(_M.version_id).where(_M.version_id == _V.id, _M.name == term.name)
-        return matching.where(_compare(_M.value, term.op, term.value)).exists()
-    if term.field.startswith("tag."):
-        tagged = sa.select(_T.version_id).where(_T.version_id == _V.id, _T.key == term.name, _T.value == term.value)
-        return tagged.exists()
-    return _compare(_V.state if term.field == "state" else _V.created_at, term.op, term.value)
+        metric = schema.version_metrics.alias().c
+        same = sa.select(metric.version_id).where(metric.version_id == _V.id, metric.name == term.name)
+        return same.where(_compare(metric.value, term.op, term.value)).exists()
+    if term.is_tag:
+        tag = schema.version_tags.alias().c
+        held = sa.select(tag.version_id).where(tag.version_id == _V.id, tag.key == term.name)
+        return held.where(tag.value == term.value).exists()
+    if term.field == "state":
+        return _compare(_V.state, term.op, term.value)
+    return _created(model, term)
+
+
+def _created(model: RowMapping, term: Term) -> sa.ColumnElement[bool]:
+    """Sequences and times rise together, so a bound in time is looked up once as a bound in sequence: a walk from the
+    newest then begins in the right place instead of passing all that is too new."""
+    other = schema.model_versions.alias("other").c
+    last = term.op in ("<", "<=")
+    order = other.created_at.desc() if last else other.created_at.asc()
+    within = sa.and_(other.model_id == model["id"], _compare(other.created_at, term.op, term.value))
+    bound = sa.select(other.sequence).where(within).order_by(order).limit(1).scalar_subquery()
+    return _V.sequence <= bound if last else _V.sequence >= bound
 
 
 def _compare(column: sa.ColumnElement[Any], op: str, value: Any) -> sa.ColumnElement[bool]:

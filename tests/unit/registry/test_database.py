@@ -26,8 +26,8 @@ from tfx_pedigree.registry.registry import utc_now
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     if request.param == "sqlite":
         return Database(str(tmp_path / "registry.db"))
-    make: Callable[..., str] = request.getfixturevalue("new_postgres")
-    return Database(make("template0"))
+    make: Callable[[], str] = request.getfixturevalue("new_postgres")
+    return Database(make())
 
 
 def test_migrations_lead_exactly_to_the_tables_that_the_code_uses(empty: Database) -> None:
@@ -112,9 +112,10 @@ def test_unreachable_server_is_said_without_the_password(monkeypatch: pytest.Mon
 
 
 def test_server_that_is_restarting_gets_a_few_tries(
-    new_postgres: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    new_postgres: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = Database(new_postgres())
+    database.create()
     real, failures = database.engine.connect, iter([True, True, False])
 
     def flapping(self: sa.Engine) -> sa.Connection:
