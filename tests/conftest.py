@@ -68,7 +68,8 @@ def shared_postgres(postgres_server: str, postgres_admin: sa.Connection) -> Iter
     postgres_admin.execute(sa.text("CREATE DATABASE shared"))
     address = _named(postgres_server, "shared")
     database = Database(address)
-    database.create()
+    with database.creating():
+        pass
     database.close()
     engine = sa.create_engine(_driver(address), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:

@@ -2,10 +2,12 @@
 
 A tour, from the ground up; imports point downwards only, and none of these rooms knows TensorFlow:
 
-- `errors`, `digest`, `progress`: how Pedigree says no, what is hashed and how, how long work tells where it is.
+- `errors`, `digest`, `progress`, `verdict`: how Pedigree says no, what is hashed and how, how long work tells where it
+  is, the words of the gate.
 - `store/`: the bytes of models, addressed by their content, on a disk or in a bucket.
 - `db/`: the tables of a registry, on SQLite or PostgreSQL.
 - `versioning/`: what a model is to those who use it, what changed between two, and which number follows.
+- `comparison/`: which of two models is better, by which policy, and the report that shows it.
 - `registry/`: versions with their standing and evidence, promotion and rollback, roles, the audit log.
 - `settings`, `cli/`: how people reach all this.
 

@@ -15,7 +15,15 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+    ProgrammingError,
+)
 
 from tfx_pedigree.digest import parse_json
 from tfx_pedigree.errors import ConflictError, DamagedError, InvalidInputError, NotFoundError, UnavailableError
@@ -50,41 +58,48 @@ class Database:
         with self._begin(self._writing) as connection:
             yield connection
 
-    def create(self) -> None:
-        """Brings the schema to the newest revision; safe to call from several processes at once and again."""
+    @contextlib.contextmanager
+    def creating(self) -> Iterator[Connection]:
+        """A writing transaction that begins by bringing the schema to the newest revision: what the block adds is there
+        with the schema or not at all. Safe in several processes at once, and again."""
         if self.is_sqlite and self._target.database:
             Path(self._target.database).parent.mkdir(parents=True, exist_ok=True)
         from tfx_pedigree.db.migrate import upgrade  # noqa: PLC0415  Alembic takes 0.1 s to import: only here
 
         with self.writing() as connection:
+            self._refuse_newer(_revision(connection))
             upgrade(connection)
+            yield connection
+
+    def exists(self) -> bool:
+        """Whether there is a registry, of whatever schema. Looking makes nothing."""
+        if self.is_sqlite and not Path(self._target.database or "").is_file():
+            return False
+        with self.reading() as connection:
+            return _revision(connection) is not None
 
     def check(self) -> None:
         """Refuses a database that holds no registry, or one that this release cannot read."""
-        if self.is_sqlite and not Path(self._target.database or "").is_file():
+        if not self.exists():
             raise NotFoundError(f"There is no registry at {self.url}. Create it with `pedigree init`.")
         with self.reading() as connection:
-            found = self._revision(connection)
-        if found is None:
-            raise NotFoundError(f"The database {self.url} holds no registry. Create it with `pedigree init`.")
-        if found > HEAD:
-            raise ConflictError(
-                f"The registry {self.url} has schema {found}; this release of tfx-pedigree knows it up to {HEAD}. "
-                "Install a newer tfx-pedigree."
-            )
+            found = _revision(connection) or ""
+        self._refuse_newer(found)
         if found < HEAD:
             raise ConflictError(
                 f"The registry {self.url} has schema {found}, this release needs {HEAD}. "
                 "Run `pedigree init` on it to bring it up to date; its content stays."
             )
 
+    def _refuse_newer(self, found: str | None) -> None:
+        if (found or "") > HEAD:
+            raise ConflictError(
+                f"The registry {self.url} has schema {found}; this release of tfx-pedigree knows it up to {HEAD}. "
+                "Install a newer tfx-pedigree."
+            )
+
     def close(self) -> None:
         self.engine.dispose()
-
-    def _revision(self, connection: Connection) -> str | None:
-        if not sa.inspect(connection).has_table("alembic_version"):
-            return None
-        return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
 
     @contextlib.contextmanager
     def _begin(self, engine: Engine) -> Iterator[Connection]:
@@ -105,6 +120,10 @@ class Database:
         for attempt in range(1, CONNECT_ATTEMPTS):
             try:
                 return engine.connect()
+            except ProgrammingError as error:  # libpq says so of an option that it does not know
+                raise InvalidInputError(
+                    f"The registry's address {self.url} cannot be used: {str(error.orig).strip()}."
+                ) from error
             except (OperationalError, InterfaceError):
                 if self.is_sqlite:
                     raise
@@ -123,6 +142,12 @@ class Database:
             f"The registry {self.url} cannot be reached: {first}. Nothing was changed. "
             "Check the address and the server, then run the command again."
         )
+
+
+def _revision(connection: Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def parse_address(address: str) -> URL:

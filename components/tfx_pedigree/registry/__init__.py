@@ -10,13 +10,14 @@ from tfx_pedigree.registry.audit import Anchor, AuditReport
 from tfx_pedigree.registry.decisions import PromotionRequest
 from tfx_pedigree.registry.differences import Comparison
 from tfx_pedigree.registry.events import Event
-from tfx_pedigree.registry.evidence import Evidence, Recommendation, Verdict
+from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.names import Reference
 from tfx_pedigree.registry.records import Grant, Model, Page, Reign, Version
 from tfx_pedigree.registry.registration import Candidate, Facts
 from tfx_pedigree.registry.registry import Registry
 from tfx_pedigree.registry.roles import Action, Role
 from tfx_pedigree.registry.states import State
+from tfx_pedigree.verdict import Recommendation, Verdict
 
 __all__ = [
     "Action",

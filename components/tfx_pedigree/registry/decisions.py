@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tfx_pedigree.errors import ConflictError, InvalidInputError, StaleEvidenceError
-from tfx_pedigree.registry.evidence import Verdict
 from tfx_pedigree.registry.states import State
+from tfx_pedigree.verdict import Verdict
 
 NO_CHAMPION = "none"
 

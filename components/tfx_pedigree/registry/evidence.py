@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
 from tfx_pedigree.digest import canonical_json, check_digest, digest_of, parse_json, plain_json
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.verdict import Recommendation, Verdict
 
 FORMAT = "pedigree.evidence/1"
-
-
-class Verdict(str, Enum):
-    PASS = "PASS"  # noqa: S105
-    FAIL = "FAIL"
-    INSUFFICIENT = "INSUFFICIENT"
-
-
-class Recommendation(str, Enum):
-    CHALLENGER = "RECOMMEND_CHALLENGER"
-    CHAMPION = "RECOMMEND_CHAMPION"
-    SIMILAR = "SIMILAR_PERFORMANCE"
 
 
 @dataclass(frozen=True)

@@ -160,6 +160,13 @@ def _to_model(row: RowMapping | dict[str, Any]) -> Model:
     return Model(versions=row["last_sequence"], **{name: row[name] for name in names})
 
 
+def aliases_of(connection: Connection, model_id: int) -> dict[str, str]:
+    a = schema.aliases.c
+    query = sa.select(a.name, _V.version).join(schema.model_versions, _V.id == a.version_id)
+    rows = connection.execute(query.where(a.model_id == model_id).order_by(a.name))
+    return {row.name: row.version for row in rows}
+
+
 def champion_at(connection: Connection, model_id: int, when: datetime) -> RowMapping | None:
     r = schema.reigns.c
     newest = (

@@ -18,9 +18,10 @@ from tfx_pedigree.db import schema
 from tfx_pedigree.digest import canonical_json, check_digest, parse_json, plain_json
 from tfx_pedigree.errors import ConflictError, InvalidInputError
 from tfx_pedigree.registry import reading
-from tfx_pedigree.registry.evidence import Evidence, Verdict
+from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.states import State
 from tfx_pedigree.registry.transaction import Write, insert_if_absent
+from tfx_pedigree.verdict import Verdict
 from tfx_pedigree.versioning import ModelDescription, Request, decide, timestamp_tag
 
 _V = schema.model_versions.c

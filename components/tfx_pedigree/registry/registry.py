@@ -75,15 +75,16 @@ class Registry:
         """Makes a registry, or brings an existing one to this release's schema. The first actor becomes its admin,
         and everybody may read. Nothing changes on a registry that is there and up to date."""
         location = Location.of(address)
-        where = store or location.beside
+        database = Database(location.database)
+        named = _named_store(database) if database.exists() else None
+        where = store or named or location.beside
         if where is not None:
             _open_store(where, create=True)
-        database = Database(location.database)
-        database.create()
         registry = cls(database, actor, store=where, clock=clock)
-        # A store that lies beside its registry moves with it, so its place is not written down.
-        registry._begin_history(None if where == location.beside else where)
-        return cls.open(address, actor=actor, store=store, clock=clock)
+        with database.creating() as connection:
+            # A store that lies beside its registry moves with it, so its place is not written down.
+            registry._begin_history(connection, None if where == location.beside else where)
+        return registry
 
     @classmethod
     def open(
@@ -97,21 +98,18 @@ class Registry:
         location = Location.of(address)
         database = Database(location.database)
         database.check()
-        with database.reading() as connection:
-            named = connection.execute(sa.select(schema.registry.c.store_url)).scalar_one_or_none()
-        return cls(database, actor, store=store or named or location.beside, clock=clock)
+        return cls(database, actor, store=store or _named_store(database) or location.beside, clock=clock)
 
-    def _begin_history(self, store_url: str | None) -> None:
-        with self._database.writing() as connection:
-            write = Write(connection, self.actor, REGISTRY_CHAIN, self._clock())
-            if connection.execute(sa.select(schema.registry.c.id)).first() is not None:
-                return
-            identity = str(uuid.uuid4())
-            values = {"store_url": store_url, "created_at": write.now, "created_by": self.actor}
-            connection.execute(schema.registry.insert().values(id=1, registry_id=identity, **values))
-            write.log("create-registry", details={"registry": identity, "store": store_url})
-            access.bind(write, self.actor, EVERYWHERE, Role.ADMIN)
-            access.bind(write, EVERYBODY, EVERYWHERE, Role.VIEWER)
+    def _begin_history(self, connection: Connection, store_url: str | None) -> None:
+        write = Write(connection, self.actor, REGISTRY_CHAIN, self._clock())
+        if connection.execute(sa.select(schema.registry.c.id)).first() is not None:
+            return
+        identity = str(uuid.uuid4())
+        values = {"store_url": store_url, "created_at": write.now, "created_by": self.actor}
+        connection.execute(schema.registry.insert().values(id=1, registry_id=identity, **values))
+        write.log("create-registry", details={"registry": identity, "store": store_url})
+        access.bind(write, self.actor, EVERYWHERE, Role.ADMIN)
+        access.bind(write, EVERYBODY, EVERYWHERE, Role.VIEWER)
 
     def close(self) -> None:
         self._database.close()
@@ -194,6 +192,11 @@ class Registry:
             found = reading.find_model(connection, model)
             row = reading.find_version(connection, found, version) if version else None
             return reading.reigns_of(connection, found, row["id"] if row else None, limit)
+
+    def aliases(self, model: str) -> dict[str, str]:
+        """The aliases that people gave, each with the number of its version."""
+        with self.reading(model) as connection:
+            return reading.aliases_of(connection, reading.find_model(connection, model)["id"])
 
     def history(
         self, model: str | None, version: str | None = None, *, limit: int = PAGE, after: str | None = None
@@ -387,6 +390,12 @@ class Registry:
                 insert_if_absent(connection, m, name=name, created_at=write.now, created_by=self.actor)
                 write.log("create-model", details={"model": name})
                 Write(connection, self.actor, name, write.now).log("create-model")
+
+
+def _named_store(database: Database) -> str | None:
+    with database.reading() as connection:
+        named: str | None = connection.execute(sa.select(schema.registry.c.store_url)).scalar_one_or_none()
+    return named
 
 
 def _open_store(url: str, *, create: bool = False) -> Store:

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, RowMapping
 
 from tfx_pedigree.db import schema
@@ -33,8 +32,15 @@ from tfx_pedigree.registry.roles import (
 
 def insert_if_absent(connection: Connection, table: sa.Table, **values: Any) -> None:
     """Inserts a row unless one with its key is there; two processes at once are no error."""
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    connection.execute(insert(table).values(**values).on_conflict_do_nothing())
+    # Each dialect takes its time to import, so only the one in use is.
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects import sqlite  # noqa: PLC0415
+
+        connection.execute(sqlite.insert(table).values(**values).on_conflict_do_nothing())
+        return
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415
+
+    connection.execute(postgresql.insert(table).values(**values).on_conflict_do_nothing())
 
 
 class Write:

@@ -93,18 +93,18 @@ def export_model(registry: Registry, model: str, path: str | Path, progress: Pro
 
 
 def _add_bytes(tar: tarfile.TarFile, registry: Registry, digests: list[str], progress: Progress) -> int:
-    written: set[str] = set()
-    for done, digest in enumerate(digests):
-        progress(done, len(digests), digest)
-        manifest = registry.store.manifest(digest)
-        _add(tar, f"manifests/{_hex(digest)}", manifest.to_json())
-        for entry in manifest.files:
-            if entry.sha256 not in written:
-                with registry.store.open_file(digest, entry.path) as stream:
-                    _add(tar, f"objects/{_hex(entry.sha256)}", stream, entry.size)
-                written.add(entry.sha256)
-    progress(len(digests), len(digests), "")
-    return len(written)
+    manifests = [registry.store.manifest(digest) for digest in digests]
+    entries = {entry.sha256: (manifest, entry) for manifest in manifests for entry in manifest.files}
+    done, total = 0, sum(entry.size for _, entry in entries.values())
+    for manifest in manifests:
+        _add(tar, f"manifests/{_hex(manifest.digest)}", manifest.to_json())
+    for sha256, (manifest, entry) in entries.items():
+        progress(done, total, entry.path)
+        with registry.store.open_file(manifest.digest, entry.path) as stream:
+            _add(tar, f"objects/{_hex(sha256)}", stream, entry.size)
+        done += entry.size
+    progress(total, total, "")
+    return len(entries)
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes | IO[bytes], size: int | None = None) -> None:

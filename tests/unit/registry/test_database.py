@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,15 +23,24 @@ from tfx_pedigree.registry.registry import utc_now
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+def nowhere(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An address at which there is no registry yet."""
     if request.param == "sqlite":
-        return Database(str(tmp_path / "registry.db"))
+        return str(tmp_path / "registry.db")
     make: Callable[[], str] = request.getfixturevalue("new_postgres")
-    return Database(make())
+    return make()
+
+
+@pytest.fixture
+def empty(nowhere: str) -> Iterator[Database]:
+    database = Database(nowhere)
+    yield database
+    database.close()
 
 
 def test_migrations_lead_exactly_to_the_tables_that_the_code_uses(empty: Database) -> None:
-    empty.create()
+    with empty.creating():
+        pass
     with empty.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
@@ -45,10 +54,34 @@ def test_states_and_roles_are_the_same_in_rows_and_in_code() -> None:
     assert {str(role) for role in Role} == set(schema.ROLES)
 
 
-def test_registry_can_be_made_by_several_at_once(empty: Database) -> None:
+def test_registry_that_several_make_at_once_has_one_admin(nowhere: str, tmp_path: Path) -> None:
+    def make(number: int) -> None:
+        Registry.create(nowhere, actor=f"actor-{number}", store=str(tmp_path / "store")).close()
+
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: empty.create(), range(4)))
-    empty.check()
+        list(pool.map(make, range(4)))
+    with Registry.open(nowhere, actor="anybody") as registry:
+        admins = [g.binding.principal for g in registry.grants() if g.binding.role is Role.ADMIN]
+        assert len(admins) == 1
+        assert registry.verify_audit().ok
+
+
+def test_registry_is_made_whole_or_not_at_all(nowhere: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    store = str(tmp_path / "store")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("tfx_pedigree.registry.access.bind", fail)
+        Registry.create(nowhere, actor="ada", store=store)
+    with pytest.raises(NotFoundError, match="pedigree init"):
+        Registry.open(nowhere, actor="ada", store=store)
+    Registry.create(nowhere, actor="ada", store=store).close()
+
+
+def test_address_with_an_option_that_is_none_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="invalid connection option|cannot be used"):
+        Database("postgresql://ada@127.0.0.1:1/registry?foo=bar").check()
 
 
 def test_creating_again_changes_nothing(registry: Registry, address: str, tmp_path: Path) -> None:
@@ -79,8 +112,9 @@ def test_place_without_a_registry_says_how_to_make_one(empty: Database, tmp_path
 def test_newer_schema_asks_for_a_newer_release(registry: Registry, address: str) -> None:
     with registry._database.writing() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(ConflictError, match="Install a newer tfx-pedigree"):
-        Registry.open(address, actor="ada")
+    for reach in (Registry.open, Registry.create):
+        with pytest.raises(ConflictError, match="Install a newer tfx-pedigree"):
+            reach(address, actor="ada", store=None)
 
 
 def test_older_schema_asks_for_init(registry: Registry, address: str) -> None:
@@ -115,7 +149,8 @@ def test_server_that_is_restarting_gets_a_few_tries(
     new_postgres: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = Database(new_postgres())
-    database.create()
+    with database.creating():
+        pass
     real, failures = database.engine.connect, iter([True, True, False])
 
     def flapping(self: sa.Engine) -> sa.Connection:

@@ -1,0 +1,72 @@
+# Two commands: `make demo` and `make test`. Each sets up what it needs in .venv-<line>; `make` alone lists the rest.
+#
+#   STACK=1.16 | 1.21    the TFX line (default: the newest that runs here)
+#   PYTHON=/path         the interpreter to make the venv with (default: the best one found)
+#   ARGS='...'           further arguments for pytest, or for a benchmark
+#   INSTALLER=pip        install without uv
+#   TARGET=unit          what test-latest runs (default: test)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint unit format bench lock test-latest clean
+# The targets follow one another; the tools use the cores themselves.
+.NOTPARALLEL:
+
+PYTHON ?=
+ARGS ?=
+INSTALLER ?= auto
+DEMO ?= demo/registry_demo.py
+DEBIAN13 ?= build/debian13
+TARGET ?= test
+# The locks hold what had been published before this day: move it, run `make lock UPGRADE=1`, then both lines' tests.
+LOCK_DATE ?= 2026-11-20
+
+export PYTHON
+
+# Decided once in a run, and only for a target that needs it; `make help` and `make clean` work anywhere.
+ASKED := $(STACK)
+ifeq ($(ASKED),)
+decide = scripts/any-python scripts/choose_stack.py --python '$(PYTHON)'
+override STACK = $(eval override STACK := $$(shell $(decide)))$(or $(STACK),$(error No TFX line can be set up here, see above))
+endif
+VENV = .venv-$(STACK)
+# ruff knows these from .gitignore, but only inside a git checkout.
+IGNORED = --extend-exclude '.venv*,build'
+
+help:
+	@scripts/any-python scripts/help.py $(MAKEFILE_LIST)
+
+setup:  ## make .venv-<line> complete (done by the other targets where needed)
+	@scripts/any-python scripts/setup_venv.py --stack '$(ASKED)' --python '$(PYTHON)' --installer '$(INSTALLER)'
+
+demo: setup  ## show the library at work, in about a minute
+	@$(VENV)/bin/python $(DEMO)
+
+test: lint unit  ## everything a change must pass: lint, types, layers, tests
+
+lint: setup  ## ruff, mypy and the import contracts
+	$(VENV)/bin/ruff check $(IGNORED)
+	$(VENV)/bin/ruff format --check $(IGNORED)
+	$(VENV)/bin/mypy
+	MYPYPATH=scripts $(VENV)/bin/mypy scripts
+	$(VENV)/bin/lint-imports
+
+unit: setup  ## pytest only: make unit ARGS='-k promote -x'
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+format: setup  ## let ruff format and mend the code
+	$(VENV)/bin/ruff format $(IGNORED)
+	$(VENV)/bin/ruff check --fix $(IGNORED)
+
+bench: setup  ## list the benchmarks; run one: make bench BENCH=name ARGS='...'
+	@$(if $(BENCH),$(VENV)/bin/python benchmarks/$(BENCH).py $(ARGS),ls benchmarks/*.py | sed 's|^benchmarks/\(.*\)\.py$$|make bench BENCH=\1|')
+
+test-latest:  ## the same tests on the TFX 1.21 line in a Debian 13 folder (root; any Linux)
+	@DEBIAN13='$(DEBIAN13)' TARGET='$(TARGET)' ARGS='$(ARGS)' scripts/test-latest
+
+lock: setup  ## write requirements/*.txt anew; with UPGRADE=1 from scratch
+	@$(VENV)/bin/python scripts/lock.py --uv $(VENV)/bin/uv --date $(LOCK_DATE) $(if $(UPGRADE),--upgrade)
+
+clean:  ## remove the venvs, caches and build/
+	@scripts/clean

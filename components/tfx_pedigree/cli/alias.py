@@ -1,0 +1,76 @@
+"""`alias`: names that people give to versions, such as canary. They move; champion and latest are the registry's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tfx_pedigree.cli import changes, output
+from tfx_pedigree.cli.app import App, pass_app
+from tfx_pedigree.cli.complete import model_names, references
+from tfx_pedigree.cli.lazy import PedigreeGroup
+
+if TYPE_CHECKING:
+    pass
+
+
+@click.group(cls=PedigreeGroup)
+def alias() -> None:
+    """Give versions names of your own."""
+
+
+@alias.command("set")
+@click.argument("name")
+@click.argument("ref", shell_complete=references)
+@pass_app
+def set_(app: App, name: str, ref: str) -> None:
+    """Let NAME mean this version from now on."""
+    from tfx_pedigree.registry import Reference
+
+    with app.open() as registry:
+        before = registry.get(ref)
+        version = registry.set_alias(name, Reference(before.model, before.version))
+    changes.answer(
+        app,
+        version,
+        changed=name not in before.aliases,
+        done=f"{version.model}@{name} is {version.name} now.",
+        already=f"{version.model}@{name} is {version.name} already",
+    )
+
+
+@alias.command("remove")
+@click.argument("model", shell_complete=model_names)
+@click.argument("name")
+@pass_app
+def remove(app: App, model: str, name: str) -> None:
+    """Forget an alias; its version stays as it is."""
+    with app.open() as registry:
+        registry.remove_alias(model, name)
+    if app.json:
+        output.emit({"changed": True, "model": model, "alias": name})
+    else:
+        output.say(f"{model} has no alias {name} any more.")
+
+
+@alias.command("list")
+@click.argument("model", shell_complete=model_names)
+@pass_app
+def list_(app: App, model: str) -> None:
+    """List a model's aliases and the versions that they mean."""
+    from tfx_pedigree.registry import Reference
+
+    with app.open() as registry:
+        found = [(name, registry.get(Reference(model, number))) for name, number in registry.aliases(model).items()]
+    if app.json:
+        output.emit({"items": [{"alias": name, "version": version.version} for name, version in found], "next": None})
+        return
+    if not found:
+        output.say(f"{model} has no alias.")
+        output.next_step("alias", "set", "NAME", f"{model}@VERSION")
+        return
+    table = output.table("alias", "version", "state", "digest")
+    for name, version in found:
+        table.add_row(*output.cells((name, version.version, version.state, output.short(version.digest))))
+    output.show(table)

@@ -1,0 +1,71 @@
+"""`audit`: whether the log and the rows tell the truth, and a note of where the log ends to be kept elsewhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from tfx_pedigree.cli import exits, inputs, output
+from tfx_pedigree.cli.app import App, pass_app
+from tfx_pedigree.cli.lazy import PedigreeGroup
+from tfx_pedigree.cli.progress import bar
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.group(cls=PedigreeGroup)
+def audit() -> None:
+    """Check the audit log, or anchor it elsewhere."""
+
+
+@audit.command("verify")
+@click.option("--anchor", "anchor_file", type=_FILE, help="What `pedigree audit anchor` printed at an earlier time.")
+@click.pass_context
+@pass_app
+def verify(app: App, ctx: click.Context, anchor_file: Path | None) -> None:
+    """Check that no event was altered, removed or reordered, and that the rows are what the events say.
+
+    With an anchor that was kept outside the database, a history that was rewritten as a whole is found as well.
+    Exit code 1 says that something is wrong.
+    """
+    from tfx_pedigree.registry import Anchor
+
+    anchor = Anchor.from_json(inputs.read_json(anchor_file, "anchor")) if anchor_file else None
+    with app.open() as registry, bar("Checking", unit="events") as progress:
+        report = registry.verify_audit(anchor, progress)
+    if app.json:
+        output.emit(report.to_json())
+    elif report.ok:
+        output.say(f"{output.count(report.events, 'event')} in {output.count(report.chains, 'log')}: all is as it was.")
+        if anchor is None:
+            output.note("Without an anchor, who owns the database could have rewritten it: pedigree audit anchor")
+    else:
+        for problem in report.problems:
+            output.say(problem)
+        output.say(f"{output.count(len(report.problems), 'problem')} in {output.count(report.events, 'event')}.")
+        output.note("Restore the database from a backup, and find out who can write to it.")
+    if not report.ok:
+        ctx.exit(exits.FOUND_PROBLEMS)
+
+
+@audit.command("anchor")
+@click.option("--output", "file", type=_FILE, help="Write it to this new file.")
+@pass_app
+def anchor(app: App, file: Path | None) -> None:
+    """Print where all logs end now, as JSON, to be kept outside the database.
+
+    Keep it where those who own the database cannot change it: in a git tag, a ticket, another system.
+    """
+    with app.open() as registry:
+        taken = registry.anchor()
+    if file is None:
+        output.emit(taken.to_json())
+        return
+    inputs.write_new(file, json.dumps(taken.to_json(), indent=2) + "\n")
+    if app.json:
+        output.emit({"file": str(file), "digest": taken.digest})
+    else:
+        output.say(f"The anchor of {output.count(len(taken.heads), 'log')} is in {file}.")
+        output.next_step("audit", "verify", "--anchor", str(file))

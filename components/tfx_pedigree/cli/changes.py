@@ -1,0 +1,23 @@
+"""The answer of every command that changes one version: what happened, or that nothing had to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tfx_pedigree.cli import output
+from tfx_pedigree.cli.app import App
+
+if TYPE_CHECKING:
+    from tfx_pedigree.registry import Version
+
+
+def answer(app: App, version: Version, *, changed: bool, done: str, already: str, **more: Any) -> None:
+    """In JSON: `changed`, `version` and what else the command knows."""
+    if app.json:
+        output.emit({"changed": changed, "version": version.to_json(), **more})
+    else:
+        output.say(done if changed else f"{already}; nothing changed.")
+
+
+def reference(version: Version) -> str:
+    return f"{version.model}@{version.version}"

@@ -1,0 +1,128 @@
+"""`compare`: two versions side by side, what differs first."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tfx_pedigree.cli import exits, output
+from tfx_pedigree.cli.app import App, pass_app
+from tfx_pedigree.cli.complete import references
+from tfx_pedigree.cli.lazy import PedigreeCommand
+from tfx_pedigree.errors import ConflictError
+
+if TYPE_CHECKING:
+    from tfx_pedigree.registry import Comparison, Reference, Registry
+    from tfx_pedigree.registry.differences import Row
+
+
+@click.command(cls=PedigreeCommand)
+@click.argument("ref", shell_complete=references)
+@click.argument("other", required=False, metavar="[REF]", shell_complete=references)
+@click.option("--all", "everything", is_flag=True, help="Also parameters and tensors that are the same.")
+@click.option("--exit-code", is_flag=True, help="End with exit code 1 if anything differs.")
+@click.pass_context
+@pass_app
+def compare(app: App, ctx: click.Context, *, ref: str, other: str | None, everything: bool, exit_code: bool) -> None:
+    """Put two versions side by side.
+
+    With two references the first is the old one. With one reference it is compared with its model's champion.
+    """
+    with app.open() as registry:
+        old, new = _pair(registry, ref, other)
+        comparison = registry.compare(old, new)
+    if app.json:
+        output.emit(comparison.to_json())
+    else:
+        _print(comparison, everything)
+    if exit_code and _differs(comparison):
+        ctx.exit(exits.FOUND_PROBLEMS)
+
+
+def _pair(registry: Registry, ref: str, other: str | None) -> tuple[Reference, Reference]:
+    from tfx_pedigree.registry import Reference
+    from tfx_pedigree.registry.names import CHAMPION
+
+    first = Reference.parse(ref)
+    if other is not None:
+        return first, Reference.parse(other)
+    champion, version = registry.get(Reference(first.model, CHAMPION)), registry.get(first)
+    if champion.version == version.version:
+        raise ConflictError(
+            f"{version.name} is the champion itself. Name the version to compare it with: "
+            f"`pedigree compare {first.model}@{version.version} {first.model}@VERSION`."
+        )
+    return Reference(first.model, champion.version), Reference(first.model, version.version)
+
+
+def _differs(comparison: Comparison) -> bool:
+    return comparison.old.digest != comparison.new.digest or any(
+        row.differs for row in (*comparison.metrics, *comparison.parameters, *comparison.interface)
+    )
+
+
+def _print(comparison: Comparison, everything: bool) -> None:
+    old, new = comparison.old, comparison.new
+    same_model = old.model == new.model
+    left, right = (old.version, new.version) if same_model else (old.name, new.name)
+    output.say(f"{old.name} ({old.state}) → {new.name} ({new.state})")
+    bump = comparison.bump.upper() if comparison.bump else ""
+    labels = itertools.chain([bump], itertools.repeat(""))
+    output.show(output.sheet(zip(labels, comparison.reasons), indent=2))  # noqa: B905  one of them never ends
+    _metrics(comparison.metrics, left, right)
+    _section("Parameters", comparison.parameters, left, right, everything)
+    _section("Interface", comparison.interface, left, right, everything)
+
+
+def _metrics(rows: Sequence[Row], left: str, right: str) -> None:
+    """All of them: that a number stayed as it was is news as well."""
+    if not rows:
+        return
+    table = output.table("", "Metrics…", f"{left}>", f"{right}>", "change")
+    for row in rows:
+        mark, style = _mark(row)
+        values = [row.name, _value(row.old), _value(row.new), _change(row)]
+        table.add_row(mark, *output.cells(values[:-1]), values[-1], style=style)
+    output.show("", table)
+
+
+def _section(heading: str, rows: Sequence[Row], left: str, right: str, everything: bool) -> None:
+    shown = [row for row in rows if everything or row.differs]
+    if not rows:
+        return
+    output.show("")
+    if shown:
+        table = output.table("", f"{heading}…", f"{left}…", f"{right}…")
+        for row in shown:
+            mark, style = _mark(row)
+            table.add_row(mark, *output.cells([row.name, _value(row.old), _value(row.new)]), style=style)
+        output.show(table)
+    else:
+        output.say(heading)
+    if len(rows) > len(shown):
+        output.say(
+            f"{len(rows) - len(shown)} the same; --all shows them" if shown else f"all {len(rows)} the same", indent=2
+        )
+
+
+def _mark(row: Row) -> tuple[str, str]:
+    """So that differences are seen without colour too."""
+    if not row.differs:
+        return " ", "dim"
+    if row.old is None:
+        return "+", "green"
+    return ("-", "red") if row.new is None else ("~", "yellow")
+
+
+def _value(value: Any) -> str | None:
+    return None if value is None else output.number(value)
+
+
+def _change(row: Row) -> str:
+    if row.change is None or not row.differs:
+        return ""
+    share = f" ({row.change / abs(row.old):+.2%})" if row.old else ""
+    return f"{row.change:+.6g}{share}"

@@ -1,0 +1,181 @@
+"""`pull`, `verify`, `gc`: the bytes behind the versions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tfx_pedigree.cli import exits, output
+from tfx_pedigree.cli.app import App, pass_app
+from tfx_pedigree.cli.complete import references
+from tfx_pedigree.cli.inputs import duration
+from tfx_pedigree.cli.lazy import PedigreeCommand
+from tfx_pedigree.cli.progress import bar, waiting
+from tfx_pedigree.cli.walk import all_versions, versions_of
+
+if TYPE_CHECKING:
+    from tfx_pedigree.registry import Registry
+    from tfx_pedigree.store import GcReport, Problem, Store, VerifyReport
+
+
+@click.command(cls=PedigreeCommand)
+@click.argument("ref", shell_complete=references)
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option(
+    "--link",
+    type=click.Choice(["copy", "hardlink", "reflink"]),
+    default="copy",
+    show_default=True,
+    help="How files come to the folder; a hard link must not be written to.",
+)
+@pass_app
+def pull(app: App, ref: str, target: Path, link: Any) -> None:
+    """Lay a version's files out in a folder.
+
+    Every byte is checked on the way. The folder appears whole or not at all; if it holds this very version already,
+    nothing changes.
+    """
+    with app.open() as registry:
+        version = registry.get(ref)
+        with bar(f"Pulling {version.name}") as progress:
+            folder = registry.store.materialise(version.digest, target, link=link, progress=progress)
+    if app.json:
+        output.emit({"path": str(folder), "version": version.to_json()})
+    else:
+        output.say(f"{version.name} is in {folder}.")
+
+
+@click.command(cls=PedigreeCommand)
+@click.argument("ref", required=False, metavar="[MODEL|REF]", shell_complete=references)
+@click.pass_context
+@pass_app
+def verify(app: App, ctx: click.Context, ref: str | None) -> None:
+    """Read stored bytes again and tell what is damaged.
+
+    Of one version (MODEL@VERSION), of all versions of a model, or of the whole store. Damaged files are set aside, so
+    that registering the same model again heals them. Exit code 1 says that something is wrong.
+    """
+    with app.open() as registry:
+        names = _names(registry, ref)
+        with bar("Verifying") as progress:
+            report = registry.store.verify(None if ref is None else names, progress=progress)
+        lost = _lost(registry.store, names, report) if ref is None else []
+    problems = [_problem(problem, names) for problem in report.problems] + lost
+    ok = not problems
+    if app.json:
+        whole = {"ok": ok, "versions": report.versions, "objects": report.objects, "size": report.size}
+        output.emit({**whole, "problems": problems})
+    else:
+        _print(report, problems)
+    if not ok:
+        ctx.exit(exits.FOUND_PROBLEMS)
+
+
+def _names(registry: Registry, ref: str | None) -> dict[str, str]:
+    """Digest → name. The same bytes under two models are one digest."""
+    if ref is None:
+        versions = list(all_versions(registry))
+    elif "@" in ref:
+        versions = [registry.get(ref)]
+    else:
+        versions = list(versions_of(registry, ref))
+    names: dict[str, str] = {}
+    for version in versions:
+        names[version.digest] = f"{names[version.digest]} = {version.name}" if version.digest in names else version.name
+    return names
+
+
+def _lost(store: Store, names: Mapping[str, str], report: VerifyReport) -> list[dict[str, Any]]:
+    """Versions of the registry of which the store knows nothing at all: a walk through the store does not meet them."""
+    told = {digest for problem in report.problems for digest in problem.versions}
+    return [
+        {
+            "kind": "manifest",
+            "name": digest,
+            "state": "missing",
+            "versions": [digest],
+            "names": [name],
+            "paths": [],
+            "set_aside": False,
+        }
+        for digest, name in names.items()
+        if digest not in told and not store.has(digest)
+    ]
+
+
+def _problem(problem: Problem, names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "kind": problem.kind,
+        "name": problem.name,
+        "state": problem.state,
+        "versions": list(problem.versions),
+        "names": [names[digest] for digest in problem.versions if digest in names],
+        "paths": list(problem.paths),
+        "set_aside": problem.set_aside,
+    }
+
+
+def _print(report: VerifyReport, problems: list[dict[str, Any]]) -> None:
+    what = f"{output.count(report.versions, 'version')}, {output.count(report.objects, 'object')}"
+    if not problems:
+        output.say(f"{what}, {output.size(report.size)}: all bytes are as they were stored.")
+        return
+    for problem in problems:
+        owners = output.listed(problem["names"]) or "no registered version"
+        thing = output.listed(problem["paths"]) or (
+            "its manifest" if problem["kind"] == "manifest" else problem["name"]
+        )
+        aside = " (set aside)" if problem["set_aside"] else ""
+        output.say(f"{owners}: {thing} is {problem['state']}{aside}")
+    output.say(f"{output.count(len(problems), 'problem')} in {what}.")
+    output.note("Register the same model again to heal it, or bring the store back from a backup.")
+
+
+@click.command(cls=PedigreeCommand)
+@click.option("--delete", is_flag=True, help="Delete it. Without this option nothing is deleted.")
+@click.option(
+    "--grace", default="24h", show_default=True, metavar="TIME", help="Spare what is younger: 90s 30m 24h 7d."
+)
+@click.option(
+    "--force", is_flag=True, help="Go on although the store lacks registered versions, or none is registered."
+)
+@pass_app
+def gc(app: App, delete: bool, grace: str, force: bool) -> None:
+    """Find or delete bytes that no version needs.
+
+    Whatever any version of any model of this registry refers to is kept, also reserved and archived ones. A store
+    that several registries share must not be collected from one of them. A short --grace can hit a model that is
+    being registered right now.
+    """
+    from tfx_pedigree.registry import Action
+
+    spare = duration(grace)
+    with app.open() as registry:
+        if delete:
+            registry.require(Action.COLLECT_GARBAGE)
+        keep = {version.digest for version in all_versions(registry)}
+        with waiting("Looking for what no version needs"):
+            report = registry.store.gc(keep, dry_run=not delete, grace=spare, force=force)
+    if app.json:
+        output.emit({**dataclasses.asdict(report), "versions": list(report.versions)})
+    else:
+        _print_gc(report, grace)
+
+
+def _print_gc(report: GcReport, grace: str) -> None:
+    parts = [output.count(len(report.versions), "unregistered version"), output.count(report.objects, "object")]
+    if report.leftovers:
+        parts.append(output.count(report.leftovers, "leftover"))
+    nothing = not (report.versions or report.objects or report.leftovers)
+    kept = f"{output.count(report.kept, 'version')} {'stays' if report.kept == 1 else 'stay'}"
+    if nothing:
+        output.say(f"There is nothing to delete; {kept}.")
+    elif report.dry_run:
+        output.say(f"Would delete {output.listed(parts)} ({output.size(report.size)}); {kept}.")
+        output.next_step("gc", "--delete", *([] if grace == "24h" else ["--grace", grace]))
+    else:
+        output.say(f"Deleted {output.listed(parts)} ({output.size(report.size)}); {kept}.")

@@ -1,0 +1,69 @@
+"""`evidence`: what a decision about a version rests on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tfx_pedigree.cli import changes, inputs, output
+from tfx_pedigree.cli.app import App, pass_app
+from tfx_pedigree.cli.complete import references
+from tfx_pedigree.cli.lazy import PedigreeGroup
+from tfx_pedigree.errors import NotFoundError
+
+
+@click.group(cls=PedigreeGroup)
+def evidence() -> None:
+    """Attach or show what a decision rests on."""
+
+
+@evidence.command("attach")
+@click.argument("ref", shell_complete=references)
+@click.argument("file", type=click.Path(path_type=Path))
+@pass_app
+def attach(app: App, ref: str, file: Path) -> None:
+    """Attach the verdict in a JSON file to the version that it judges.
+
+    The newest evidence of a version decides whether it may be promoted.
+    """
+    from tfx_pedigree.registry import Evidence, Reference, Verdict
+
+    found = Evidence.from_json(inputs.read_json(file, "evidence"))
+    with app.open() as registry:
+        before = registry.get(ref)
+        exact = Reference(before.model, before.version)
+        newest = registry.history(exact.model, exact.selector, limit=1)
+        version = registry.attach_evidence(exact, found)
+        changed = registry.history(exact.model, exact.selector, limit=1) != newest
+    changes.answer(
+        app,
+        version,
+        changed=changed,
+        done=f"{version.name} has the verdict {found.verdict.value} now: {found.reason}",
+        already=f"{version.name} has this evidence already",
+        evidence=found.digest,
+    )
+    if changed and not app.json and found.verdict is Verdict.PASS:
+        output.next_step("promote", changes.reference(version))
+
+
+@evidence.command("show")
+@click.argument("ref", shell_complete=references)
+@pass_app
+def show(app: App, ref: str) -> None:
+    """Show the newest evidence of a version.
+
+    What is printed, as people read it or with --json, is what `attach` takes: the evidence's own JSON form.
+    """
+    from tfx_pedigree.registry import Reference
+
+    with app.open() as registry:
+        version = registry.get(ref)
+        found = registry.evidence(Reference(version.model, version.version))
+    if found is None:
+        raise NotFoundError(
+            f"{version.name} has no evidence. Attach some with "
+            f"`pedigree evidence attach {changes.reference(version)} FILE`."
+        )
+    output.emit(found.to_json())

@@ -1,0 +1,99 @@
+"""`history` and `at`: what happened, and what served when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tfx_pedigree.cli import output
+from tfx_pedigree.cli.app import App, pass_app
+from tfx_pedigree.cli.complete import model_names, references
+from tfx_pedigree.cli.inputs import paging
+from tfx_pedigree.cli.lazy import PedigreeCommand
+
+if TYPE_CHECKING:
+    from tfx_pedigree.registry import Event
+
+
+@click.command(cls=PedigreeCommand)
+@click.argument("ref", required=False, metavar="[MODEL|REF]", shell_complete=references)
+@paging
+@pass_app
+def history(app: App, ref: str | None, limit: int, after: str | None) -> None:
+    """Show who did what, when and why.
+
+    Newest first: of a model, of one version (MODEL@VERSION), or of the registry itself where neither is given.
+    """
+    with app.open() as registry:
+        model, at, _ = (ref or "").partition("@")
+        version = registry.get(ref).version if ref and at else None
+        page = registry.history(model or None, version, limit=limit, after=after)
+    if app.json:
+        output.emit_page(page)
+        return
+    if not page.items:
+        output.say("There is nothing more." if after else f"Nothing happened to {ref} yet.")
+        return
+    table = output.table("when (UTC)", "who", "what…", "why…")
+    for event in page.items:
+        table.add_row(*output.cells((output.when(event.at), event.actor, told(event), event.reason)))
+    output.show(table)
+    output.more(page, *(["history", ref] if ref else ["history"]), "--limit", str(limit))
+
+
+def told(event: Event) -> str:
+    """The event in a few words, beginning with the action's name as it stands in the log."""
+    details = event.details
+    said = _SAID.get(event.action)
+    text = said(event, details) if said else f"{event.action} {event.subject or ''}".rstrip()
+    if event.from_state and event.to_state and event.from_state != event.to_state:
+        text += f", {event.from_state} → {event.to_state}"
+    return text
+
+
+def _where(details: Any) -> str:
+    return "everywhere" if details.get("scope") == "*" else f"on {details.get('scope')}"
+
+
+def _facts(details: Any) -> str:
+    """What was written on a version: `auc=0.9, team=ops`, and `-old` for a tag that was taken away."""
+    metrics = [f"{name}={output.number(value)}" for name, value in sorted(details.get("metrics", {}).items())]
+    tags = [f"{key}={value}" if value else f"-{key}" for key, value in sorted(details.get("tags", {}).items())]
+    return output.listed(metrics + tags)
+
+
+_SAID = {
+    "create-model": lambda event, details: f"create-model {details.get('model') or event.chain}",
+    "annotate": lambda event, details: f"annotate {event.subject}: {_facts(details)}",
+    "attach-evidence": lambda event, details: f"attach-evidence {event.subject}: {details.get('verdict')}",
+    "replace": lambda event, details: f"replace {event.subject} by {details.get('by')}",
+    "set-alias": lambda event, details: f"set-alias {details.get('alias')} = {event.subject}",
+    "remove-alias": lambda event, details: f"remove-alias {details.get('alias')}",
+    "grant": lambda event, details: f"grant {details.get('principal')} {details.get('role')} {_where(details)}",
+    "revoke": lambda event, details: f"revoke {details.get('principal')} {_where(details)}",
+    "refuse": lambda event, details: f"refuse {details.get('operation')}",
+}
+
+
+@click.command(cls=PedigreeCommand)
+@click.argument("model", shell_complete=model_names)
+@click.argument("time")
+@pass_app
+def at(app: App, model: str, time: str) -> None:
+    """Tell which version was champion at a moment.
+
+    TIME is 2026-11-20 or 2026-11-20T14:30, in UTC unless it names a zone. The version is shown as it stands now.
+    """
+    from tfx_pedigree.registry.search import parse_time
+
+    moment = parse_time(time)
+    with app.open() as registry:
+        version = registry.at(model, moment)
+    if app.json:
+        at_time = output.moment(moment)
+        output.emit({"model": model, "at": at_time, "version": version.to_json() if version else None})
+    elif version is None:
+        output.say(f"{model} had no champion at {output.when_utc(moment)}.")
+    else:
+        output.say(f"{version.name} was champion at {output.when_utc(moment)} ({output.short(version.digest)}).")

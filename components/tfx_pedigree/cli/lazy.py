@@ -1,0 +1,89 @@
+"""A group of commands that imports a command only when it is run, so that `pedigree --help` answers at once."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from tfx_pedigree.cli.app import common_options
+
+_EPILOG = "--registry, --store, --actor and --config may stand here too: see `pedigree --help`."
+# Where an empty command line shows the help, the exit code is that of `--help`, with every release of Click.
+_NO_HELP_ERROR = {"no_args_is_help": False}
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """Where a command is, and the line that the list of commands shows: a test holds it to the command's own."""
+
+    path: str
+    summary: str
+
+
+class PedigreeCommand(click.Command):
+    """A command that also takes the common options, so that they may stand before it or after it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"epilog": _EPILOG, **kwargs})
+        self.params += common_options(hidden=True)
+
+
+class PedigreeGroup(click.Group):
+    command_class = PedigreeCommand
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, **_NO_HELP_ERROR})
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help())
+            ctx.exit()
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if self.get_command(ctx, name) is None and not ctx.resilient_parsing and not name.startswith("-"):
+            near = difflib.get_close_matches(name, self.list_commands(ctx), n=3)
+            hint = f"Did you mean {' or '.join(near)}?" if near else f"`{ctx.command_path} --help` lists all."
+            ctx.fail(f"There is no command {name!r}. {hint}")
+        return super().resolve_command(ctx, args)
+
+
+PedigreeGroup.group_class = PedigreeGroup
+
+
+class LazyGroup(PedigreeGroup):
+    """`sections` are the headings of the help, each with its commands."""
+
+    def __init__(self, *args: Any, sections: Mapping[str, Mapping[str, Lazy]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sections = sections
+        self.lazy = {name: lazy for commands in sections.values() for name, lazy in commands.items()}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self.lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        lazy = self.lazy.get(cmd_name)
+        if lazy is None:
+            return None
+        module, _, name = lazy.path.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(map(len, self.lazy))
+        for heading, commands in self.sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(_rows(commands.items(), width))
+
+
+def _rows(commands: Iterable[tuple[str, Lazy]], width: int) -> list[tuple[str, str]]:
+    return [(name.ljust(width), lazy.summary) for name, lazy in commands]

@@ -1,0 +1,185 @@
+"""`promote`, `rollback`, `archive`, `restore`: who serves, and who does no longer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tfx_pedigree.cli import changes, output
+from tfx_pedigree.cli.app import App, pass_app
+from tfx_pedigree.cli.complete import model_names, references
+from tfx_pedigree.cli.inputs import reason_option
+from tfx_pedigree.cli.lazy import PedigreeCommand
+from tfx_pedigree.cli.progress import bar
+
+if TYPE_CHECKING:
+    from tfx_pedigree.registry import PromotionRequest, Reference, Registry, Version
+
+_EXPECT = click.option(
+    "--expect", metavar="VERSION|none", help="Refuse unless this is the champion now (none: there is none)."
+)
+
+
+@click.command(cls=PedigreeCommand)
+@click.argument("ref", shell_complete=references)
+@click.option("--to", "target", type=click.Choice(["staging", "production"]), default="production", show_default=True)
+@_EXPECT
+@click.option("--override", is_flag=True, help="Promote against the gate's verdict; needs --reason.")
+@reason_option(required=False)
+@click.option("--no-verify", is_flag=True, help="Do not read the version's bytes again before.")
+@pass_app
+def promote(
+    app: App, *, ref: str, target: str, expect: str | None, override: bool, reason: str | None, no_verify: bool
+) -> None:
+    """Bring a version to staging or production.
+
+    Its bytes in the store are read again before. A version that goes to production replaces the champion, and is
+    refused if another version became champion since it was evaluated, or since the one that --expect names.
+    """
+    from tfx_pedigree.registry import PromotionRequest, State
+
+    request = PromotionRequest(State(target), expect, override, reason)
+    with app.open() as registry:
+        before = registry.get(ref)
+        exact = _exact(before)
+        if before.state is not request.target and not no_verify:
+            _check_bytes(registry, before, request)
+        version = registry.promote(exact, request)
+        changed = before.state is not version.state
+        replaced = _replaced(registry, exact) if changed else None
+    role = "champion" if request.target is State.PRODUCTION else "in staging"
+    behind = f"; it replaces {replaced}" if replaced else ""
+    changes.answer(
+        app,
+        version,
+        changed=changed,
+        done=f"{version.name} is {role} now{behind}.",
+        already=f"{version.name} is {role} already",
+        replaced=replaced,
+    )
+    if changed and not app.json:
+        _what_next(version, replaced)
+
+
+def _check_bytes(registry: Registry, version: Version, request: PromotionRequest) -> None:
+    """Who may not promote is told so before gigabytes are read."""
+    from tfx_pedigree.registry.intake import check_bytes
+    from tfx_pedigree.registry.promotion import action_of
+
+    registry.require(action_of(request), version.model)
+    with bar(f"Checking {version.name}") as progress:
+        check_bytes(registry.store, version, progress)
+
+
+def _replaced(registry: Registry, exact: Reference) -> str | None:
+    """As the audit log has it: what was champion before this command was given may not have been at its turn."""
+    for event in registry.history(exact.model, exact.selector, limit=1).items:
+        if event.action in ("promote", "rollback"):
+            name: str | None = event.details.get("replaces")
+            return name
+    return None
+
+
+def _what_next(version: Version, replaced: str | None) -> None:
+    if version.state.value == "staging":
+        output.next_step("promote", changes.reference(version))
+    elif replaced:
+        output.note(f"To undo it: {output.command('rollback', version.model, '--reason', 'WHY')}")
+    else:
+        output.next_step("history", version.model)
+
+
+@click.command(cls=PedigreeCommand)
+@click.argument("model", shell_complete=model_names)
+@reason_option(required=True)
+@click.option("--to", "number", metavar="VERSION", help="This former champion, not the one before the present.")
+@_EXPECT
+@pass_app
+def rollback(app: App, model: str, reason: str, number: str | None, expect: str | None) -> None:
+    """Make the previous champion serve again.
+
+    Each call goes back by one. Give --to or --expect where the command may be repeated, as in a script.
+    """
+    with app.open() as registry:
+        before = _champion(registry, model)
+        version = registry.rollback(model, reason=reason, to=number, expect=expect)
+        changed = before is None or before.version != version.version
+        replaced = _replaced(registry, _exact(version)) if changed else None
+    changes.answer(
+        app,
+        version,
+        changed=changed,
+        done=f"{version.name} is champion again{f'; it replaces {replaced}' if replaced else ''}.",
+        already=f"{version.name} is champion already",
+        replaced=replaced,
+    )
+    if changed and not app.json:
+        output.next_step("verify", changes.reference(version))
+
+
+def _champion(registry: Registry, model: str) -> Version | None:
+    from tfx_pedigree.registry import Reference
+    from tfx_pedigree.registry.names import CHAMPION
+
+    name = registry.model(model).champion
+    return registry.get(Reference(model, CHAMPION)) if name else None
+
+
+@click.command(cls=PedigreeCommand)
+@click.argument("ref", shell_complete=references)
+@reason_option(required=True)
+@pass_app
+def archive(app: App, ref: str, reason: str) -> None:
+    """Take a version out of use.
+
+    Neither a promotion nor a rollback brings it back until it is restored. Its bytes stay in the store. If it is the
+    champion, its model then has none.
+    """
+    with app.open() as registry:
+        before = registry.get(ref)
+        version = registry.archive(_exact(before), reason=reason)
+    was_champion = before.state.value == "production"
+    without = f"; {version.model} has no champion now" if was_champion else ""
+    changes.answer(
+        app,
+        version,
+        changed=not before.withdrawn,
+        done=f"{version.name} is archived{without}.",
+        already=f"{version.name} is archived already",
+    )
+    if not app.json and not before.withdrawn:
+        if was_champion:
+            output.next_step("rollback", version.model, "--reason", "WHY")
+        else:
+            output.note(f"To undo it: {output.command('restore', changes.reference(version))}")
+
+
+@click.command(cls=PedigreeCommand)
+@click.argument("ref", shell_complete=references)
+@reason_option(required=False)
+@pass_app
+def restore(app: App, ref: str, reason: str | None) -> None:
+    """Take an archived version back into use.
+
+    It returns to development, whence it can be promoted.
+    """
+    with app.open() as registry:
+        before = registry.get(ref)
+        version = registry.restore(_exact(before), reason=reason)
+    changed = before.state is not version.state
+    changes.answer(
+        app,
+        version,
+        changed=changed,
+        done=f"{version.name} is in {version.state} again.",
+        already=f"{version.name} is in {version.state} already",
+    )
+    if changed and not app.json and version.state.value == "development":
+        output.next_step("promote", changes.reference(version))
+
+
+def _exact(version: Version) -> Reference:
+    from tfx_pedigree.registry import Reference
+
+    return Reference(version.model, version.version)

@@ -1,0 +1,181 @@
+"""How answers look: JSON for programs, tables for people. An answer goes to stdout, all that is said of it to stderr.
+
+Rich is imported when something is printed with it. A terminal's width is used in full; where there is no terminal,
+nothing is cut, so that `| grep` finds what is there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+    from tfx_pedigree.registry import Page
+
+_ENDLESS = 1000
+NOTHING = "–"
+
+
+# For programs
+
+
+def emit(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def emit_page(page: Page[Any]) -> None:
+    emit({"items": [item.to_json() for item in page.items], "next": page.next})
+
+
+def emit_list(items: Iterable[Any]) -> None:
+    emit({"items": [item.to_json() for item in items], "next": None})
+
+
+# For people
+
+
+def say(text: str, *, indent: int = 0) -> None:
+    """A sentence that is the answer. An indented one stays indented where it is broken into lines."""
+    from rich.padding import Padding
+
+    show(Padding(visible(text), (0, 0, 0, indent), expand=False) if indent else visible(text))
+
+
+def note(text: str) -> None:
+    """What is good to know beside the answer, such as the next command. On stderr: it is no part of the answer."""
+    colour = False if os.environ.get("NO_COLOR") else None
+    click.echo(click.style(visible(text), dim=True), err=True, color=colour)
+
+
+def next_step(*words: str) -> None:
+    note(f"Next: {command(*words)}")
+
+
+def more(page: Page[Any], *words: str) -> None:
+    """Under a table that is not the whole answer: the command that shows the rest."""
+    if page.next is not None:
+        note(f"There are more: {command(*words, '--after', page.next)}")
+
+
+def command(*words: str) -> str:
+    return shlex.join(("pedigree", *words))
+
+
+def show(*renderables: RenderableType) -> None:
+    out = console()
+    with out.capture() as captured:
+        for renderable in renderables:
+            out.print(renderable, soft_wrap=isinstance(renderable, str) and out.width == _ENDLESS)
+    # Rich fills the cells of a last column with blanks.
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    free = not stream.isatty() and not os.environ.get("COLUMNS")
+    return Console(
+        stderr=stderr,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        width=_ENDLESS if free else None,
+        # Rich would keep bold and dim; who sets NO_COLOR wants plain text.
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+    )
+
+
+def is_wide() -> bool:
+    return console().width >= 100
+
+
+def table(*columns: str) -> Table:
+    """Columns whose name ends in `>` are numbers; the cells of those that end in `…` may take several lines."""
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        name = column.rstrip(">…")
+        justify: Any = "right" if column.endswith(">") else "left"
+        made.add_column(name, justify=justify, no_wrap=not column.endswith("…"), overflow="fold")
+    return made
+
+
+def sheet(rows: Iterable[tuple[str, Any]], *, indent: int = 0) -> Table:
+    """Labels and what they stand for; a long text goes on below its own beginning."""
+    from rich.table import Table
+    from rich.text import Text
+
+    lines = [(visible(label), cells([value])[0]) for label, value in rows]
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=max((len(label) for label, _ in lines), default=0) <= 40, overflow="fold")
+    grid.add_column(overflow="fold")
+    for label, value in lines:
+        grid.add_row(Text(" " * indent + label, style="cyan"), value)
+    return grid
+
+
+def cells(row: Iterable[Any]) -> list[str]:
+    return [NOTHING if cell is None or cell == "" else visible(str(cell)) for cell in row]
+
+
+# Words
+
+
+def visible(text: str) -> str:
+    """Text from outside, as it may be shown: a terminal obeys control characters."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def when(value: datetime | None) -> str | None:
+    return None if value is None else f"{value.astimezone(timezone.utc):%Y-%m-%d %H:%M}"
+
+
+def when_utc(value: datetime) -> str:
+    return f"{when(value)} UTC"
+
+
+def moment(value: datetime) -> str:
+    """As times stand in JSON."""
+    return f"{value.astimezone(timezone.utc):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def short(digest: str) -> str:
+    """Enough to tell versions apart, and to be pasted after `@`."""
+    return digest[: len("sha256:") + 10]
+
+
+def number(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def size(count: int | None) -> str | None:
+    if count is None:
+        return None
+    amount, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
+        if amount < 1000 or unit == "PB":
+            break
+        amount /= 1000
+    return f"{count} B" if unit == "B" else f"{amount:.3g} {unit}"
+
+
+def count(many: int, noun: str) -> str:
+    return f"{many} {noun}{'' if many == 1 else 's'}"
+
+
+def listed(values: Sequence[str]) -> str:
+    return ", ".join(values)

@@ -1,0 +1,151 @@
+"""`register` and `tag`: how a trained model becomes a version, and what is written on it later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tfx_pedigree.cli import changes, inputs, output
+from tfx_pedigree.cli.app import App, pass_app
+from tfx_pedigree.cli.complete import model_names, references
+from tfx_pedigree.cli.lazy import PedigreeCommand
+from tfx_pedigree.cli.progress import bar
+from tfx_pedigree.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from tfx_pedigree.registry import Evidence, Registry, Version
+    from tfx_pedigree.versioning import ModelDescription
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command(cls=PedigreeCommand)
+@click.argument("model", shell_complete=model_names)
+@click.argument("folder", type=_FILE)
+@click.option("--metric", "metric", multiple=True, metavar="NAME=VALUE", help="A metric; may be repeated.")
+@click.option("--metrics", "metrics_file", type=_FILE, help="JSON file with metrics, numbers by name.")
+@click.option("--param", "param", multiple=True, metavar="NAME=VALUE", help="A hyperparameter; may be repeated.")
+@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="A tag; may be repeated.")
+@click.option("--bump", type=click.Choice(["major", "minor", "patch"]), help="Raise this part, whatever changed.")
+@click.option("--pre", metavar="WORD", help="Make it a pre-release, such as rc: 1.3.0-rc.1.")
+@click.option("--version", "number", metavar="VERSION", help="Give this very version.")
+@click.option("--evidence", "evidence_file", type=_FILE, help="JSON file with the evaluation's verdict.")
+@click.option("--description", "description_file", type=_FILE, help="JSON file that describes the model.")
+@pass_app
+def register(
+    app: App,
+    *,
+    model: str,
+    folder: Path,
+    metric: tuple[str, ...],
+    metrics_file: Path | None,
+    param: tuple[str, ...],
+    tags: tuple[str, ...],
+    bump: str | None,
+    pre: str | None,
+    number: str | None,
+    evidence_file: Path | None,
+    description_file: Path | None,
+) -> None:
+    """Store a trained model and give it a version.
+
+    The version's number follows from what changed since the version before it. The same files again are the same
+    version: nothing is added but what was not known of it.
+    """
+    from tfx_pedigree.registry import Action, Facts
+    from tfx_pedigree.registry.intake import candidate_of
+    from tfx_pedigree.registry.names import check_model_name
+    from tfx_pedigree.versioning import Request
+
+    # Whatever is wrong with the command itself is said before gigabytes are read.
+    check_model_name(model)
+    request = Request.of(bump, pre, number)
+    facts = Facts(inputs.metrics(metric, metrics_file), inputs.pairs(tags, "tag"))
+    evidence = _evidence(evidence_file)
+    parameters, description = inputs.parameters(param), _description(description_file)
+    with app.open() as registry:
+        registry.require(Action.REGISTER, model)
+        with bar("Storing") as progress:
+            candidate = candidate_of(
+                registry.store, folder, parameters=parameters, description=description, progress=progress
+            )
+        before = _known(registry, model, candidate.digest)
+        version = registry.add(model, candidate, request, facts, evidence)
+    _answer(app, before, version)
+    if before is not None and any(version.parameters.get(name) != value for name, value in parameters.items()):
+        output.note("The parameters were not taken: those of a version stay as they were when it got its number.")
+
+
+def _answer(app: App, before: Version | None, version: Version) -> None:
+    bump = f", a {version.bump.upper()} change after {version.predecessor}" if version.bump else ""
+    if before is None or before.state.value == "reserved":
+        done = f"Registered {version.name}{bump}."
+    else:
+        done = f"{version.name} holds these files already; added what was new of its metrics, tags and evidence."
+    changes.answer(
+        app, version, changed=before != version, done=done, already=f"{version.name} holds these files already"
+    )
+    if app.json:
+        return
+    if before is None:
+        for reason in version.reasons:
+            output.say(reason, indent=2)
+    if version.state.value in ("development", "staging") and before != version:
+        output.next_step("promote", changes.reference(version))
+
+
+def _known(registry: Registry, model: str, digest: str) -> Version | None:
+    """The version that these bytes are already: only for telling what happened, so it may be outdated at once."""
+    from tfx_pedigree.registry import Reference
+
+    try:
+        return registry.get(Reference(model, digest))
+    except NotFoundError:
+        return None
+
+
+def _evidence(file: Path | None) -> Evidence | None:
+    from tfx_pedigree.registry import Evidence
+
+    return Evidence.from_json(inputs.read_json(file, "evidence")) if file else None
+
+
+def _description(file: Path | None) -> ModelDescription | None:
+    from tfx_pedigree.versioning import ModelDescription
+
+    return ModelDescription.from_json(inputs.read_json(file, "description")) if file else None
+
+
+@click.command(cls=PedigreeCommand)
+@click.argument("ref", shell_complete=references)
+@click.argument("tags", nargs=-1, required=True, metavar="KEY=VALUE...")
+@pass_app
+def tag(app: App, ref: str, tags: tuple[str, ...]) -> None:
+    """Set or remove tags of a version.
+
+    KEY= without a value removes the tag.
+    """
+    from tfx_pedigree.registry import Facts
+
+    facts = Facts(tags=inputs.pairs(tags, "tag"))
+    with app.open() as registry:
+        before = registry.get(ref)
+        version = registry.annotate(_exact(before), facts)
+    held: dict[str, Any] = dict(version.tags)
+    done = f"{version.name} has the tags {_told(held)} now." if held else f"{version.name} has no tags now."
+    already = (
+        f"{version.name} has these tags already" if any(facts.tags.values()) else f"{version.name} has no such tag"
+    )
+    changes.answer(app, version, changed=before.tags != version.tags, done=done, already=already)
+
+
+def _exact(version: Version) -> Any:
+    from tfx_pedigree.registry import Reference
+
+    return Reference(version.model, version.version)
+
+
+def _told(tags: dict[str, str]) -> str:
+    return output.listed([f"{key}={value}" for key, value in sorted(tags.items())])

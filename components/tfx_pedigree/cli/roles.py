@@ -1,0 +1,92 @@
+"""`roles`: who may do what, on one model or on all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tfx_pedigree.cli import output
+from tfx_pedigree.cli.app import App, pass_app
+from tfx_pedigree.cli.complete import model_names
+from tfx_pedigree.cli.lazy import PedigreeGroup
+
+_ROLES = ["viewer", "contributor", "reviewer", "releaser", "admin"]
+_MODEL = click.option("--model", shell_complete=model_names, help="Only on this model, not on the whole registry.")
+
+
+@click.group(cls=PedigreeGroup)
+def roles() -> None:
+    """Say who may do what.
+
+    \b
+      viewer       reads
+      contributor  registers versions, sets tags, attaches evidence
+      reviewer     promotes to staging, sets aliases, archives and restores
+      releaser     promotes to production, rolls back, archives the champion
+      admin        grants roles, deletes garbage, imports models
+
+    Each may do what those above it may. NAME is an actor; '*' means everybody.
+    """
+
+
+@roles.command("list")
+@pass_app
+def list_(app: App) -> None:
+    """List who has which role where."""
+    with app.open() as registry:
+        grants = registry.grants()
+    if app.json:
+        output.emit_list(grants)
+        return
+    table = output.table("who", "role", "where", "granted (UTC)", "by…")
+    for grant in grants:
+        binding = grant.binding
+        who = "everybody" if binding.principal == "*" else binding.principal
+        where = "everywhere" if binding.scope == "*" else binding.scope
+        table.add_row(*output.cells((who, binding.role, where, output.when(grant.granted_at), grant.granted_by)))
+    output.show(table)
+
+
+@roles.command("grant")
+@click.argument("name")
+@click.argument("role", type=click.Choice(_ROLES))
+@_MODEL
+@pass_app
+def grant(app: App, name: str, role: str, model: str | None) -> None:
+    """Give NAME a role; it takes the place of the one that NAME has there."""
+    from tfx_pedigree.registry import Role
+
+    scope = model or "*"
+    with app.open() as registry:
+        if model:
+            registry.model(model)  # a role on a model that does not exist would be a slip of the pen
+        held = {(g.binding.principal, g.binding.scope): g.binding.role for g in registry.grants()}
+        registry.grant(name, Role.parse(role), scope)
+    changed = held.get((name, scope)) is not Role.parse(role)
+    outcome = {"changed": changed, "principal": name, "role": role, "scope": scope}
+    _answer(app, outcome, f"{name} is {role} {_where(scope)}")
+
+
+@roles.command("revoke")
+@click.argument("name")
+@_MODEL
+@pass_app
+def revoke(app: App, name: str, model: str | None) -> None:
+    """Take NAME's role away."""
+    scope = model or "*"
+    with app.open() as registry:
+        registry.revoke(name, scope)
+    outcome = {"changed": True, "principal": name, "role": None, "scope": scope}
+    _answer(app, outcome, f"{name} has no role {_where(scope)}")
+
+
+def _answer(app: App, outcome: dict[str, Any], state: str) -> None:
+    if app.json:
+        output.emit(outcome)
+    else:
+        output.say(f"{state} now." if outcome["changed"] else f"{state} already; nothing changed.")
+
+
+def _where(scope: str) -> str:
+    return "on the whole registry" if scope == "*" else f"on {scope}"

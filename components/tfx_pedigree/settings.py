@@ -1,0 +1,233 @@
+"""Where the registry and its store are, and who acts: an option, else the environment, else a file, else a default.
+
+`load` touches a file only if one is named or `pedigree.toml` lies in the working directory or above it. A registry's
+address may hold a password: `repr` and `to_json` never show it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfx_pedigree.errors import InvalidInputError, NotFoundError
+
+KEYS = ("registry", "store", "actor")
+ENVIRONMENT = {key: f"PEDIGREE_{key.upper()}" for key in KEYS}
+CONFIG_VARIABLE = "PEDIGREE_CONFIG"
+FILE_NAME = "pedigree.toml"
+DEFAULT_REGISTRY = ".pedigree"
+DEFAULT = "default"
+
+_USERINFO = re.compile(r"(?<=://)([^:/?#\s]*):[^\s]*(?=@)")
+_SECRET_QUERY = re.compile(r"(?i)([?&][^=&\s]*(?:password|passwd|secret|token|credential|signature)[^=&\s]*=)[^&\s]+")
+_RELATIVE_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?![/:])([^?]+)(.*)")
+_NEARLY_URL = re.compile(r"(sqlite|postgres|postgresql|mysql|s3|gs|gcs|https?)(\+\w+)?:(?!//)")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`store` is None where the registry says where its store is. `sources` tells for each key whence its value is."""
+
+    registry: str = field(repr=False)
+    store: str | None = field(repr=False)
+    actor: str
+    sources: Mapping[str, str]
+    file: Path | None = None
+
+    def shown(self, key: str) -> str | None:
+        """A value as it may be printed."""
+        value: str | None = getattr(self, key)
+        return None if value is None else masked(value)
+
+    def to_json(self) -> dict[str, Any]:
+        return {key: {"value": self.shown(key), "source": self.sources[key]} for key in KEYS}
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A value in a file. `kind` is what stands there: text, section, or a word for what is neither."""
+
+    key: str
+    kind: str
+    value: str
+    line: int | None
+
+
+def load(
+    *,
+    registry: str | None = None,
+    store: str | None = None,
+    actor: str | None = None,
+    config: str | Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Settings:
+    """Arguments outrank everything; an empty environment variable counts as none."""
+    environ = os.environ if environ is None else environ
+    folder = Path.cwd() if folder is None else folder
+    given = {"registry": registry, "store": store, "actor": actor}
+    file = _config_file(config, environ, folder)
+    values: dict[str, str] = {}
+    sources: dict[str, str] = {}
+    for key, found in (_from_file(file) if file else {}).items():
+        values[key], sources[key] = _resolved(key, found.value, file.parent if file else folder), _place(file, found)
+    for key, variable in ENVIRONMENT.items():
+        if environ.get(variable):
+            values[key], sources[key] = _resolved(key, environ[variable], folder), variable
+    for key, value in given.items():
+        if value is not None:
+            values[key], sources[key] = _resolved(key, value, folder), f"--{key}"
+    return Settings(
+        registry=values.get("registry") or str(folder / DEFAULT_REGISTRY),
+        store=values.get("store"),
+        actor=values.get("actor") or _user_name(),
+        sources={"registry": DEFAULT, "store": "the registry", "actor": DEFAULT, **sources},
+        file=file,
+    )
+
+
+def masked(text: str) -> str:
+    """`text` with the passwords of all URLs in it hidden."""
+    return _SECRET_QUERY.sub(r"\1***", _USERINFO.sub(r"\1:***", text))
+
+
+def _resolved(key: str, value: str, folder: Path) -> str:
+    """Addresses become absolute, so that they mean the same wherever they are used."""
+    if not value.strip():
+        raise InvalidInputError(f"The setting `{key}` is empty. Give it a value, or leave it out.")
+    if key == "actor":
+        return value
+    if "://" in value:
+        relative = _RELATIVE_SQLITE.fullmatch(value)
+        if relative is None:
+            return value
+        prefix, path, rest = relative.groups()
+        return f"{prefix}{folder / Path(path).expanduser()}{rest}"
+    if _NEARLY_URL.match(value) or re.search(r":[^/]*@", value):
+        # Not echoed: what looks nearly like a URL may hold a password.
+        raise InvalidInputError(
+            f"The address of the {key} is neither a path nor a URL: after its scheme there must be '://', "
+            "as in postgresql://user@host/name."
+        )
+    return str(folder / Path(value).expanduser())
+
+
+def _user_name() -> str:
+    import getpass  # noqa: PLC0415  only where nobody named an actor
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container whose user has no name
+        return f"uid-{os.getuid()}"
+
+
+# Files
+
+
+def _config_file(config: str | Path | None, environ: Mapping[str, str], folder: Path) -> Path | None:
+    named, source = (config, "--config") if config else (environ.get(CONFIG_VARIABLE), CONFIG_VARIABLE)
+    if named:
+        path = folder / Path(named).expanduser()
+        if not path.exists():
+            raise NotFoundError(f"There is no configuration file {path}, which {source} names.")
+        return path
+    return next((path / FILE_NAME for path in (folder, *folder.parents) if (path / FILE_NAME).is_file()), None)
+
+
+def _from_file(file: Path) -> dict[str, _Entry]:
+    try:
+        text = file.read_text("utf-8")
+    except OSError as error:
+        raise InvalidInputError(f"The configuration file {file} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"The configuration file {file} is not UTF-8 text.") from None
+    found: dict[str, _Entry] = {}
+    for entry in _parse(file, text):
+        if entry.key in found:
+            raise _refusal(file, entry.line, f"`{entry.key}` stands there a second time. Leave one of them")
+        if _is_ours(file, entry):
+            found[entry.key] = entry
+    return found
+
+
+def _parse(file: Path, text: str) -> list[_Entry]:
+    if file.suffix == ".toml":
+        return _parse_toml(file, text)
+    if file.suffix in (".yaml", ".yml"):
+        return _parse_yaml(file, text)
+    raise InvalidInputError(
+        f"The configuration file {file} has a name from which its form cannot be told. Name it .yaml, .yml or .toml."
+    )
+
+
+def _is_ours(file: Path, entry: _Entry) -> bool:
+    """Sections of other features are passed over; a key that nobody knows is more likely a slip of the pen."""
+    if entry.key in KEYS:
+        if entry.kind in ("text", "nothing"):
+            return entry.kind == "text"
+        raise _refusal(file, entry.line, f"`{entry.key}` must be a text, but is {entry.kind}. Put it in quotes")
+    near = difflib.get_close_matches(entry.key.lower(), KEYS, n=1, cutoff=0.7)
+    if entry.kind == "a section" and not near:
+        return False
+    hint = f"Did you mean `{near[0]}`?" if near else f"The settings are {', '.join(KEYS)}"
+    raise _refusal(file, entry.line, f"there is no setting `{entry.key}`. {hint}")
+
+
+def _parse_yaml(file: Path, text: str) -> list[_Entry]:
+    import yaml  # noqa: PLC0415  only where there is a file
+
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or "it cannot be read"
+        raise _refusal(file, mark.line + 1 if mark else None, f"this is not YAML: {problem}") from None
+    if root is None:
+        return []
+    if not isinstance(root, yaml.MappingNode):
+        raise _refusal(file, root.start_mark.line + 1, "settings are written as `key: value`")
+    kinds = {"str": "text", "null": "nothing", "int": "a number", "float": "a number", "bool": "a truth value"}
+    entries = []
+    for key, value in root.value:
+        kind = {"mapping": "a section", "sequence": "a list"}.get(value.id)
+        kind = kind or kinds.get(value.tag.rpartition(":")[2], "something else")
+        text = value.value if isinstance(value, yaml.ScalarNode) else ""
+        entries.append(_Entry(str(key.value), kind, text, key.start_mark.line + 1))
+    return entries
+
+
+def _parse_toml(file: Path, text: str) -> list[_Entry]:
+    if sys.version_info >= (3, 11):
+        import tomllib as toml  # noqa: PLC0415  only where there is a file
+    else:
+        import tomli as toml  # noqa: PLC0415
+    try:
+        table = toml.loads(text)
+    except toml.TOMLDecodeError as error:
+        raise _refusal(file, None, f"this is not TOML: {error}") from None
+    kinds = {str: "text", dict: "a section", bool: "a truth value", int: "a number", float: "a number", list: "a list"}
+    return [
+        _Entry(key, kinds.get(type(value), "something else"), value if isinstance(value, str) else "", _line(text, key))
+        for key, value in table.items()
+    ]
+
+
+def _line(text: str, key: str) -> int | None:
+    """Where a TOML key stands; the parser does not say."""
+    pattern = re.compile(rf"\s*\[?\[?\s*[\"']?{re.escape(key)}\b")
+    return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), None)
+
+
+def _place(file: Path | None, entry: _Entry) -> str:
+    return f"{file}, line {entry.line}" if entry.line else str(file)
+
+
+def _refusal(file: Path, line: int | None, problem: str) -> InvalidInputError:
+    where = f"{file}, line {line}" if line else str(file)
+    return InvalidInputError(f"{where}: {problem}{'' if problem.endswith(('?', '.')) else '.'}")

@@ -1,0 +1,186 @@
+"""Make .venv-<line> complete: the locked packages, checked by their hashes, and this project in editable form.
+
+A stamp inside the venv is written last and names what it was made from. Without a stamp, or with one that tells of
+another lock, folder or Python, the venv is made anew from nothing: a half installed one is never taken for complete.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import choose_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+# Installed first, from the same lock: sdists are then built with this setuptools, not with one fetched unchecked.
+INSTALLERS = ("pip", "setuptools", "uv")
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def subset(lock: str, names: tuple[str, ...]) -> str:
+    """The entries of the lock for these packages, hashes included."""
+    entries = re.split(r"\n(?=\S)", lock)
+    return "".join(f"{entry.rstrip()}\n" for entry in entries if entry.split("==")[0] in names)
+
+
+def digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def wanted_stamp(venv: Path, lock: bytes, project: bytes) -> dict[str, str]:
+    """What a complete venv was made from. A moved venv is worthless: its scripts begin with its old path."""
+    return {"packages": digest(lock, str(venv).encode(), b"layout 1"), "project": digest(project)}
+
+
+def what_is_left(venv: Path, wanted: dict[str, str], python: str) -> str:
+    """'nothing', 'project' (only its metadata changed) or 'all'. `python` is the interpreter asked for, if any."""
+    try:
+        stamp = json.loads((venv / "stamp.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return "all"
+    if stamp.get("packages") != wanted["packages"] or (python and stamp.get("python") != python):
+        return "all"
+    # The venv's Python is a link to one that may have been removed since.
+    if choose_stack.ask(str(venv / "bin/python")) is None:
+        return "all"
+    return "nothing" if stamp.get("project") == wanted["project"] else "project"
+
+
+def pip_settings(listed: str) -> dict[str, str]:
+    """What `pip config list` says, by name without section; as in pip, the environment has the last word."""
+    rows = re.findall(r"^(global|install|:env:)\.([a-z-]+)='(.*)'$", listed, re.MULTILINE)
+    rows.sort(key=lambda row: ("global", "install", ":env:").index(row[0]))
+    return {name: value for _, name, value in rows}
+
+
+def uv_environment(settings: dict[str, str]) -> dict[str, str]:
+    """uv reads no pip configuration: the index and the certificate are handed on, unless uv has its own."""
+    names = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE"}
+    found = {variable: settings[name] for name, variable in names.items() if settings.get(name)}
+    return {**found, **os.environ, "VIRTUAL_ENV": ""}
+
+
+def install_packages(venv: Path, lock: Path, installer: str) -> None:
+    python = venv / "bin/python"
+    # Errors only: one warning for each package and index would bury them.
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "-qq", "--require-hashes"]
+    first = venv / "installers.txt"
+    for names in (INSTALLERS, INSTALLERS[:2]):
+        if "uv" in names and installer == "pip":
+            continue
+        first.write_text(subset(lock.read_text("utf-8"), names), "utf-8")
+        done = subprocess.run([*pip, "--no-deps", "-r", str(first)], check=False)
+        if done.returncode == 0:
+            break
+    else:
+        raise SystemExit(f"pip could not install {' and '.join(names)} into {venv}: see its message above.")
+    uv = venv / "bin/uv"
+    if installer != "pip" and uv.exists():
+        command = [str(uv), "pip", "install", "--quiet", "--python", str(python), "--require-hashes"]
+        command += ["--no-build-isolation", "--compile-bytecode", "-r", str(lock)]
+        listed = subprocess.run(
+            [str(python), "-m", "pip", "config", "list"], check=True, capture_output=True, text=True
+        )
+        done = subprocess.run(command, check=False, env=uv_environment(pip_settings(listed.stdout)))
+        if done.returncode == 0:
+            return
+        say("uv could not install the lock here (its message is above): pip does it, which takes longer.")
+    done = subprocess.run([*pip, "--no-build-isolation", "-r", str(lock)], check=False)
+    if done.returncode:
+        raise SystemExit(
+            f"pip could not install {lock.name} into {venv.name}: see its message above, then run it again."
+        )
+
+
+def install_project(venv: Path) -> None:
+    command = [str(venv / "bin/python"), "-m", "pip", "--disable-pip-version-check", "install", "-qq", "--no-index"]
+    command += ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
+    # Without the packaging advice of setuptools, which is for releases.
+    if subprocess.run(command, check=False, env={**os.environ, "PYTHONWARNINGS": "ignore"}).returncode:
+        raise SystemExit(
+            "This project could not be installed: see pip's message above; pyproject.toml may be at fault."
+        )
+
+
+@contextlib.contextmanager
+def alone(line: str) -> Iterator[None]:
+    """Two runs of make at once: the second waits for the first, then finds all done."""
+    (ROOT / "build").mkdir(exist_ok=True)
+    with (ROOT / "build" / f"setup-{line}.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"Another run is setting up .venv-{line}: waiting for it.")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def set_up(choice: choose_stack.Choice, python: str, installer: str) -> None:
+    venv = ROOT / f".venv-{choice.line}"
+    lock = ROOT / "requirements" / f"tfx-{choice.line}.txt"
+    wanted = wanted_stamp(venv, lock.read_bytes(), (ROOT / "pyproject.toml").read_bytes())
+    asked = choice.interpreter.path if python else ""
+    left = what_is_left(venv, wanted, asked)
+    if left == "nothing":
+        return
+    started = time.monotonic()
+    base = choice.interpreter.path
+    stamp = venv / "stamp.json"
+    if left == "project":
+        base = json.loads(stamp.read_text("utf-8"))["python"]
+    else:
+        lacking = choose_stack.build_tools_missing(choice.interpreter, shutil.which("c++") or shutil.which("g++"))
+        if lacking:
+            raise SystemExit(lacking)
+        say(f"Setting up {venv.name} from requirements/{lock.name}: some minutes the first time, nothing the next.")
+        stamp.unlink(missing_ok=True)
+        subprocess.run([base, "-m", "venv", "--clear", str(venv)], check=True)
+        install_packages(venv, lock, installer)
+    install_project(venv)
+    draft = venv / "stamp.json.new"
+    draft.write_text(json.dumps({**wanted, "python": base}, indent=2), "utf-8")
+    draft.replace(stamp)
+    say(f"{venv.name} is ready after {time.monotonic() - started:.0f} s.")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stack", default="", help="the TFX line: 1.16 or 1.21; default: what fits")
+    parser.add_argument("--python", default="", help="make the venv with this interpreter; default: what fits")
+    parser.add_argument("--installer", choices=("auto", "pip"), default="auto", help="auto: uv, and pip if uv fails")
+    options = parser.parse_args()
+    try:
+        choice = choose_stack.choose(choose_stack.probe(options.python), options.stack)
+    except choose_stack.NoLineFitsError as error:
+        say(str(error))
+        return 1
+    say(choice.reason)
+    with alone(choice.line):
+        set_up(choice, options.python, options.installer)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        say("Interrupted: the next run sets up from nothing what is not complete.")
+        sys.exit(130)

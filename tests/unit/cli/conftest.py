@@ -1,0 +1,63 @@
+"""One story, told once for all tests: flight-delay has three versions; the second one replaced the first."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from cli_testing import MODELS, Pedigree, evidence, write_json
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("told")
+    pedigree = Pedigree(folder / "registry")
+    pedigree("init")
+    first = pedigree(
+        *("register", "flight-delay", MODELS / "keras", "--metric", "auc=0.9", "--metric", "loss=0.31"),
+        *("--param", "learning_rate=0.01", "--param", "optimizer=adam", "--tag", "team=ops", "--json"),
+    ).json["version"]
+    pedigree("promote", "flight-delay@1.0.0")
+    second = pedigree(
+        *("register", "flight-delay", MODELS / "keras_retrained", "--metric", "auc=0.918", "--metric", "loss=0.29"),
+        *("--param", "learning_rate=0.01", "--param", "optimizer=adam", "--json"),
+    ).json["version"]
+    file = write_json(folder / "evidence.json", evidence(second["digest"], first["digest"]))
+    pedigree("evidence", "attach", "flight-delay@1.0.1", file)
+    pedigree("promote", "flight-delay@1.0.1")
+    third = pedigree(
+        *("register", "flight-delay", MODELS / "keras_wider", "--metric", "auc=0.9", "--metric", "rmse=12"),
+        *("--param", "learning_rate=0.003", "--tag", "team=research", "--json"),
+    ).json["version"]
+    refused = evidence(third["digest"], second["digest"], "FAIL", "auc fell by 2 %, more than the 1 % allowed")
+    pedigree("evidence", "attach", "flight-delay@latest", write_json(folder / "refused.json", refused))
+    pedigree("alias", "set", "canary", "flight-delay@latest")
+    return folder
+
+
+@pytest.fixture
+def registry(told: Path, tmp_path: Path) -> Path:
+    """A copy of the story's registry, to be changed."""
+    return Path(shutil.copytree(told / "registry", tmp_path / "registry"))
+
+
+@pytest.fixture
+def pedigree(registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pedigree:
+    monkeypatch.chdir(tmp_path)
+    return Pedigree(registry)
+
+
+@pytest.fixture
+def reader(told: Path) -> Pedigree:
+    """For commands that only look: no copy is needed."""
+    return Pedigree(told / "registry")
+
+
+@pytest.fixture
+def new_model(tmp_path: Path) -> Path:
+    """A folder with files that are no SavedModel."""
+    folder = tmp_path / "new_model"
+    folder.mkdir()
+    (folder / "weights.bin").write_bytes(b"weights")
+    return folder

@@ -1,0 +1,89 @@
+"""The help is complete, agrees with itself, and so do the shells' completions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+import pytest
+from cli_testing import Pedigree
+from click.shell_completion import ShellComplete
+
+from tfx_pedigree.cli.app import App
+from tfx_pedigree.cli.lazy import Lazy
+from tfx_pedigree.cli.main import SECTIONS, cli
+
+LAZY = {name: lazy for commands in SECTIONS.values() for name, lazy in commands.items()}
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+@pytest.mark.parametrize(("name", "lazy"), LAZY.items())
+def test_list_of_commands_says_what_the_command_says_of_itself(name: str, lazy: Lazy) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert (command.help or "").partition("\n")[0] == lazy.summary
+    assert command.name == name
+
+
+def test_every_command_and_option_is_explained(reader: Pedigree) -> None:
+    for path, command in commands(cli):
+        assert command.help, path
+        said = reader(*path, "--help").out
+        assert said.startswith(f"Usage: pedigree {' '.join(path)}")
+        for param in command.params:
+            if isinstance(param, click.Option) and not param.hidden:
+                explained = param.help or param.show_default
+                assert explained, (path, param.name)
+
+
+def test_every_command_takes_the_common_options(reader: Pedigree) -> None:
+    for path, command in commands(cli):
+        if not isinstance(command, click.Group):
+            names = {param.name for param in command.params}
+            assert {"registry", "store", "actor", "config", "json"} <= names, path
+
+
+def test_no_command_means_help(reader: Pedigree) -> None:
+    assert reader().out == reader("--help").out == reader("-h").out
+    assert "Usage: pedigree alias" in reader("alias").out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_script_names_the_command(reader: Pedigree, shell: str) -> None:
+    assert "_PEDIGREE_COMPLETE" in reader("completion", shell).out
+
+
+@pytest.mark.parametrize(
+    ("words", "incomplete", "expected"),
+    [
+        ((), "prom", {"promote"}),
+        (("versions",), "fl", {"flight-delay"}),
+        (("show",), "flight-delay@1.0", {"flight-delay@1.0.0", "flight-delay@1.0.1"}),
+        (("show",), "flight-delay@c", {"flight-delay@champion", "flight-delay@canary"}),
+        (("show",), "fl", {"flight-delay@"}),
+        (("roles", "grant", "bob"), "re", {"reviewer", "releaser"}),
+    ],
+)
+def test_shell_completes_what_is_there(
+    reader: Pedigree, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], incomplete: str, expected: set[str]
+) -> None:
+    monkeypatch.setenv("PEDIGREE_REGISTRY", str(reader.registry))
+    completion = ShellComplete(cli, {"obj": App()}, "pedigree", "_PEDIGREE_COMPLETE")
+    assert {item.value for item in completion.get_completions(list(words), incomplete)} == expected
+
+
+def test_completion_is_silent_where_there_is_no_registry(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PEDIGREE_REGISTRY", str(tmp_path_factory.mktemp("empty")))
+    completion = ShellComplete(cli, {"obj": App()}, "pedigree", "_PEDIGREE_COMPLETE")
+    assert completion.get_completions(["versions"], "fl") == []
