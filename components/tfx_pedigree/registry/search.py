@@ -130,15 +130,16 @@ def _by_metric(model: RowMapping, term: Term, after: str | None) -> sa.Select[An
 
 
 def _condition(model: RowMapping, term: Term) -> sa.ColumnElement[bool]:
-    # Aliases, because the leading term may walk the same table.
+    # Aliases, because the leading term may walk the same table. Scalar subqueries, because a database may turn EXISTS
+    # into a join over all that carry the tag, and a page would cost what the history holds.
     if term.is_metric:
         metric = schema.version_metrics.alias().c
-        same = sa.select(metric.version_id).where(metric.version_id == _V.id, metric.name == term.name)
-        return same.where(_compare(metric.value, term.op, term.value)).exists()
+        held = sa.select(metric.value).where(metric.version_id == _V.id, metric.name == term.name)
+        return _compare(held.scalar_subquery(), term.op, term.value)
     if term.is_tag:
         tag = schema.version_tags.alias().c
-        held = sa.select(tag.version_id).where(tag.version_id == _V.id, tag.key == term.name)
-        return held.where(tag.value == term.value).exists()
+        held = sa.select(tag.value).where(tag.version_id == _V.id, tag.key == term.name)
+        return _compare(held.scalar_subquery(), "=", term.value)
     if term.field == "state":
         return _compare(_V.state, term.op, term.value)
     return _created(model, term)

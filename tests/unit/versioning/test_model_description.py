@@ -1,0 +1,130 @@
+"""The description's JSON form: what goes in comes out, and what is not understood is refused by name."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from versioning_testing import descriptions, model, quick
+
+from tfx_pedigree.digest import canonical_json
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.versioning import ModelDescription, Signature, TensorSpec, Variable
+
+DIGEST = "sha256:" + 64 * "0"
+
+
+@quick
+@given(descriptions)
+def test_json_form_loses_nothing(description: ModelDescription) -> None:
+    assert ModelDescription.from_json(json.loads(json.dumps(description.to_json()))) == description
+
+
+@quick
+@given(descriptions)
+def test_canonical_json_keeps_the_description_and_its_digest(description: ModelDescription) -> None:
+    again = ModelDescription.from_json(json.loads(canonical_json(description.to_json())))
+    assert again == description
+    assert again.digest == description.digest
+
+
+@quick
+@given(descriptions, descriptions)
+def test_digests_agree_exactly_if_the_json_forms_do(one: ModelDescription, other: ModelDescription) -> None:
+    same = canonical_json(one.to_json()) == canonical_json(other.to_json())
+    assert (one.digest == other.digest) == same
+
+
+def test_order_of_names_does_not_matter() -> None:
+    one = ModelDescription(operations={"A": 1, "B": 2}, tags=("serve", "a"))
+    other = ModelDescription(operations={"B": 2, "A": 1}, tags=("a", "serve"))
+    assert one == other
+    assert json.dumps(one.to_json()) == json.dumps(other.to_json())
+
+
+@pytest.mark.parametrize("version", ["2", "0", "10", "", "1.1", "\n"])
+def test_unknown_format_version_is_refused(version: str) -> None:
+    value = {**ModelDescription().to_json(), "format": f"pedigree.model-description/{version}"}
+    with pytest.raises(InvalidInputError, match=r"reads `pedigree.model-description/1`. Upgrade"):
+        ModelDescription.from_json(value)
+
+
+@pytest.mark.parametrize("value", [None, 3, "text", [], {}, {"format": "other"}, {"format": 1}, {"format": []}])
+def test_what_is_no_description_is_refused(value: object) -> None:
+    with pytest.raises(InvalidInputError, match="no model description"):
+        ModelDescription.from_json(value)
+
+
+def _full() -> dict[str, Any]:
+    return model(
+        variables={"w": Variable("float32", (2,))},
+        operations={"MatMul": 1},
+        parameters={"rate": 0.1},
+        schema_digest=DIGEST,
+    ).to_json()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("kind",), "other", "kind is 'other'"),
+        (("kind",), 3, "kind is 3"),
+        (("tags",), "serve", "tags is 'serve', but must be a list"),
+        (("tags",), [1], r"tags\[0\] is 1"),
+        (("signatures",), [], "signatures is \\[\\], but must be an object"),
+        (("signatures", "serving_default"), 1, "signatures.serving_default is 1"),
+        (("signatures", "serving_default", "method"), 1, "serving_default.method is 1"),
+        (("signatures", "serving_default", "optional"), ["y"], r"optional\[0\] is 'y'.*name of an input"),
+        (("signatures", "serving_default", "inputs", "x", "dtype"), 1, "inputs.x.dtype is 1"),
+        (("signatures", "serving_default", "inputs", "x", "kind"), "odd", "inputs.x.kind is 'odd'"),
+        (("signatures", "serving_default", "inputs", "x", "kind"), [], r"inputs.x.kind is \[\]"),
+        (("signatures", "serving_default", "inputs", "x", "shape"), [-1], r"inputs.x.shape\[0\] is -1"),
+        (("signatures", "serving_default", "inputs", "x", "shape"), [True], r"inputs.x.shape\[0\] is True"),
+        (("signatures", "serving_default", "inputs", "x", "more"), 1, "inputs.x has the unknown field 'more'"),
+        (("variables", "w", "shape"), [None], r"variables.w.shape\[0\] is None"),
+        (("variables", "w", "shape"), None, "variables.w.shape is None"),
+        (("operations", "MatMul"), 1.5, "operations.MatMul is 1.5"),
+        (("operations", "MatMul"), -1, "operations.MatMul is -1"),
+        (("parameters", "rate"), [0.1], r"parameters.rate is \[0.1\]"),
+        (("parameters", "rate"), float("nan"), "parameters.rate is nan"),
+        (("parameters", "rate"), 2**53 + 1, "parameters.rate is 9007199254740993"),
+        (("parameters", "rate"), 10**400, "parameters.rate is 1000"),
+        (("parameters", "rate"), "\ud800", "parameters.rate"),
+        (("transform_digest",), "abc", "transform_digest is 'abc'"),
+        (("schema_digest",), 1, "schema_digest is 1"),
+        (("extra",), 1, "has the unknown field 'extra'"),
+    ],
+)
+def test_wrong_field_is_named(path: tuple[str, ...], value: object, said: str) -> None:
+    wrong = copy.deepcopy(_full())
+    place = wrong
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    with pytest.raises(InvalidInputError, match=said):
+        ModelDescription.from_json(wrong)
+
+
+@pytest.mark.parametrize("name", [name for name in ModelDescription().to_json() if name != "format"])
+def test_missing_field_is_named(name: str) -> None:
+    wrong = _full()
+    del wrong[name]
+    with pytest.raises(InvalidInputError, match=f"has no field '{name}'"):
+        ModelDescription.from_json(wrong)
+
+
+def test_opaque_description_says_nothing_of_an_interface() -> None:
+    with pytest.raises(InvalidInputError, match="opaque"):
+        ModelDescription(kind="opaque", operations={"MatMul": 1})
+
+
+def test_values_are_checked_however_they_are_made() -> None:
+    with pytest.raises(InvalidInputError, match="kind is 'odd'"):
+        TensorSpec("int64", (), "odd")
+    with pytest.raises(InvalidInputError, match="name of an input"):
+        Signature({}, {}, frozenset({"x"}))
+    with pytest.raises(InvalidInputError, match=r"parameters.layers is \[4\]"):
+        ModelDescription(parameters={"layers": [4]})  # type: ignore[dict-item]
