@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from tfx_pedigree.cli import exits, inputs, output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeGroup
 from tfx_pedigree.cli.progress import bar
+
+if TYPE_CHECKING:
+    from tfx_pedigree.registry import Anchor
 
 _FILE = click.Path(path_type=Path)
 
@@ -52,14 +56,18 @@ def verify(app: App, ctx: click.Context, anchor_file: Path | None) -> None:
 
 @audit.command("anchor")
 @click.option("--output", "file", type=_FILE, help="Write it to this new file.")
+@click.option("--git", "repository", type=_FILE, help="Keep it as an annotated tag in this git repository.")
 @pass_app
-def anchor(app: App, file: Path | None) -> None:
+def anchor(app: App, file: Path | None, repository: Path | None) -> None:
     """Print where all logs end now, as JSON, to be kept outside the database.
 
     Keep it where those who own the database cannot change it: in a git tag, a ticket, another system.
     """
     with app.open() as registry:
         taken = registry.anchor()
+    if repository is not None:
+        _keep_in_git(app, taken, repository)
+        return
     if file is None:
         output.emit(taken.to_json())
         return
@@ -69,3 +77,17 @@ def anchor(app: App, file: Path | None) -> None:
     else:
         output.say(f"The anchor of {output.count(len(taken.heads), 'log')} is in {file}.")
         output.next_step("audit", "verify", "--anchor", str(file))
+
+
+def _keep_in_git(app: App, taken: Anchor, repository: Path) -> None:
+    from tfx_pedigree.versioning.git_anchor import tag_anchor
+
+    text = json.dumps(taken.to_json(), indent=2) + "\n"
+    logs = output.count(len(taken.heads), "log")
+    name, new = tag_anchor(repository, taken.digest, text, f"Anchor of {logs} of the registry {taken.registry}")
+    if app.json:
+        output.emit({"changed": new, "tag": name, "digest": taken.digest})
+        return
+    output.say(f"The anchor of {logs} is the git tag {name}.")
+    output.note(f"Nothing was pushed. To check against it: git cat-file blob {name} > anchor.json")
+    output.next_step("audit", "verify", "--anchor", "anchor.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,20 @@ def test_audit_finds_what_was_altered_behind_the_registrys_back(pedigree: Pedigr
     report = pedigree("audit", "verify", "--json", code=1).json
     assert report["ok"] is False
     assert report["problems"]
+
+
+def test_anchor_in_a_git_tag_comes_back_byte_by_byte(pedigree: Pedigree, tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", str(tmp_path), *words], capture_output=True, text=True, check=True).stdout
+
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    for key, value in (("user.name", "Ada"), ("user.email", "ada@example.org")):
+        git("config", key, value)
+    said = pedigree("audit", "anchor", "--git", tmp_path, "--json").json
+    (tmp_path / "anchor.json").write_text(git("cat-file", "blob", said["tag"]))
+    assert "all is as it was" in pedigree("audit", "verify", "--anchor", tmp_path / "anchor.json").out
+    assert git("cat-file", "-t", said["tag"]) == "tag\n", "annotated: it says who and when"
+    assert "no git repository" in pedigree("audit", "anchor", "--git", tmp_path.parent, code=3).err
 
 
 def test_anchor_is_never_overwritten(pedigree: Pedigree, tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+"""Champion against challenger: whether the new model is really better, and what the difference consists of.
+
+In: a policy and what was measured of two models. Out: a decision with its reasons, comparison.json, report.html and
+the Evaluator's EvalConfig. Never: measures a model itself, promotes, reads a file but the policy, or TensorFlow.
+"""
+
+from __future__ import annotations
+
+from tfx_pedigree.comparison.assemble import Measurements, compare_models
+from tfx_pedigree.comparison.checks import Check
+from tfx_pedigree.comparison.document import Code, Comparison, Data, MetricRow, ParameterChange, Side
+from tfx_pedigree.comparison.eval_config import EvaluatorPlan, ExtraMetric, ModelInputs, Share, evaluator_plan
+from tfx_pedigree.comparison.gate import GateDecision, decide
+from tfx_pedigree.comparison.intervals import at_confidence
+from tfx_pedigree.comparison.latency import LatencySummary, Timings, measure, ratio
+from tfx_pedigree.comparison.metrics import Direction, Metric, known
+from tfx_pedigree.comparison.numbers import OVERALL, Key, MetricValue, Scores, Slice
+from tfx_pedigree.comparison.policy import (
+    Bounds,
+    Guardrail,
+    LatencyBudget,
+    MissingSlice,
+    NotComparable,
+    Policy,
+    Regression,
+    Rule,
+    RuleKind,
+    Similar,
+    SizeBudget,
+    TooFew,
+    Weights,
+)
+from tfx_pedigree.comparison.policy_file import load_policy, parse_policy, read_policy
+from tfx_pedigree.comparison.report import render
+from tfx_pedigree.comparison.rule import ScoreChange
+from tfx_pedigree.comparison.scores import DeltaSums, FlipCounts, characteristics, importance, similarity
+from tfx_pedigree.comparison.verdict import Outcome, Recommendation, Verdict
+
+__all__ = [
+    "OVERALL",
+    "Bounds",
+    "Check",
+    "Code",
+    "Comparison",
+    "Data",
+    "DeltaSums",
+    "Direction",
+    "EvaluatorPlan",
+    "ExtraMetric",
+    "FlipCounts",
+    "GateDecision",
+    "Guardrail",
+    "Key",
+    "LatencyBudget",
+    "LatencySummary",
+    "Measurements",
+    "Metric",
+    "MetricRow",
+    "MetricValue",
+    "MissingSlice",
+    "ModelInputs",
+    "NotComparable",
+    "Outcome",
+    "ParameterChange",
+    "Policy",
+    "Recommendation",
+    "Regression",
+    "Rule",
+    "RuleKind",
+    "ScoreChange",
+    "Scores",
+    "Share",
+    "Side",
+    "Similar",
+    "SizeBudget",
+    "Slice",
+    "Timings",
+    "TooFew",
+    "Verdict",
+    "Weights",
+    "at_confidence",
+    "characteristics",
+    "compare_models",
+    "decide",
+    "evaluator_plan",
+    "importance",
+    "known",
+    "load_policy",
+    "measure",
+    "parse_policy",
+    "ratio",
+    "read_policy",
+    "render",
+    "similarity",
+]

@@ -1,0 +1,278 @@
+"""comparison.json: everything that one comparison found, and what was decided on it. docs/comparison-format.md.
+
+Law: `Comparison.from_json(c.to_json()).to_json() == c.to_json()`, also where numbers are NaN. The document holds no
+date and no path: two runs on the same inputs differ in nothing but the latency that they measured.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tfx_pedigree.comparison.gate import GateDecision
+from tfx_pedigree.comparison.latency import LatencySummary
+from tfx_pedigree.comparison.metrics import Direction
+from tfx_pedigree.comparison.numbers import Key, MetricValue, Slice
+from tfx_pedigree.comparison.place import Place, from_data, optional
+from tfx_pedigree.comparison.policy import Policy
+from tfx_pedigree.comparison.policy_file import policy_at
+from tfx_pedigree.comparison.scores import DeltaSums, FlipCounts
+from tfx_pedigree.digest import canonical_json, check_digest, digest_of, plain_json
+from tfx_pedigree.errors import InvalidInputError
+
+FORMAT = "pedigree.comparison/1"
+
+
+@dataclass(frozen=True)
+class Data:
+    """A part of the data: `span` as the pipeline counts it, `fingerprint` of its content."""
+
+    split: str
+    span: str | None = None
+    fingerprint: str | None = None
+    examples: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    @classmethod
+    def read(cls, place: Place) -> Data:
+        names = tuple(cls.__dataclass_fields__)
+        found = place.fields(names, ("split",))
+        return cls(
+            found["split"].text(),
+            optional(found, "span", Place.text),
+            optional(found, "fingerprint", Place.text),
+            optional(found, "examples", Place.whole),
+        )
+
+
+@dataclass(frozen=True)
+class Code:
+    """`dirty`: there were changes that no commit holds; None if that is not known."""
+
+    commit: str
+    remote: str | None = None
+    dirty: bool | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    @classmethod
+    def read(cls, place: Place) -> Code:
+        found = place.fields(("commit", "remote", "dirty"), ("commit",))
+        return cls(
+            found["commit"].text(),
+            optional(found, "remote", Place.text),
+            optional(found, "dirty", Place.truth),
+        )
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two versions: who it is, how large and how quick, and what it was made from."""
+
+    version: str
+    digest: str
+    size_bytes: int | None = None
+    latency: LatencySummary | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    trained_on: tuple[Data, ...] = ()
+    code: Code | None = None
+
+    def __post_init__(self) -> None:
+        check_digest(self.digest)
+        object.__setattr__(self, "parameters", plain_json(dict(sorted(self.parameters.items()))))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "version": self.version,
+            "digest": self.digest,
+            "size_bytes": self.size_bytes,
+            "latency": self.latency.to_json() if self.latency else None,
+            "parameters": dict(self.parameters),
+            "trained_on": [one.to_json() for one in self.trained_on],
+            "code": self.code.to_json() if self.code else None,
+        }
+
+    @classmethod
+    def read(cls, place: Place) -> Side:
+        names = tuple(cls.__dataclass_fields__)
+        found = place.fields(names, names)
+        return cls(
+            found["version"].text(),
+            found["digest"].text(),
+            optional(found, "size_bytes", Place.whole),
+            optional(found, "latency", LatencySummary.read),
+            {key: _plain(one) for key, one in found["parameters"].table().items()},
+            found["trained_on"].each(Data.read),
+            optional(found, "code", Code.read),
+        )
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One metric on one slice, for both. `difference` is challenger − champion with its paired interval."""
+
+    metric: str
+    slice: Slice
+    direction: Direction | None = None
+    challenger: MetricValue | None = None
+    champion: MetricValue | None = None
+    difference: MetricValue | None = None
+
+    @property
+    def key(self) -> Key:
+        return Key(self.metric, self.slice)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "metric": self.metric,
+            "slice": self.slice.to_json(),
+            "direction": self.direction.value if self.direction else None,
+            "challenger": self.challenger.to_json() if self.challenger else None,
+            "champion": self.champion.to_json() if self.champion else None,
+            "difference": self.difference.to_json() if self.difference else None,
+        }
+
+    @classmethod
+    def read(cls, place: Place) -> MetricRow:
+        names = tuple(cls.__dataclass_fields__)
+        found = place.fields(names, names)
+        return cls(
+            found["metric"].text(),
+            Slice.read(found["slice"]),
+            optional(found, "direction", lambda one: one.choice(Direction)),
+            optional(found, "challenger", MetricValue.read),
+            optional(found, "champion", MetricValue.read),
+            optional(found, "difference", MetricValue.read),
+        )
+
+
+@dataclass(frozen=True)
+class ParameterChange:
+    """None where one of the two does not have the parameter."""
+
+    name: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`changes` are the sentences of `versioning.compare`; `bump` the part of the version number that they raise."""
+
+    model: str
+    challenger: Side
+    champion: Side | None
+    policy: Policy
+    decision: GateDecision
+    metrics: tuple[MetricRow, ...] = ()
+    evaluated_on: tuple[Data, ...] = ()
+    bump: str | None = None
+    changes: tuple[str, ...] = ()
+    similarity: float | None = None
+    performance_delta: DeltaSums | None = None
+    flips: FlipCounts | None = None
+    importance: float | None = None
+    latency_ratio: MetricValue | None = None
+
+    @property
+    def parameter_changes(self) -> tuple[ParameterChange, ...]:
+        """Parameters that differ, or that only one of the two has. Nothing where there is no champion."""
+        if self.champion is None:
+            return ()
+        old, new = self.champion.parameters, self.challenger.parameters
+        return tuple(
+            ParameterChange(name, old.get(name), new.get(name))
+            for name in sorted({*old, *new})
+            if name not in old or name not in new or not _same(old[name], new[name])
+        )
+
+    @property
+    def digest(self) -> str:
+        return digest_of(canonical_json(self.to_json()))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "model": self.model,
+            **self.decision.to_json(),
+            "challenger": self.challenger.to_json(),
+            "champion": self.champion.to_json() if self.champion else None,
+            "metrics": [row.to_json() for row in self.metrics],
+            "evaluated_on": [one.to_json() for one in self.evaluated_on],
+            "bump": self.bump,
+            "changes": list(self.changes),
+            "parameter_changes": [vars(one) for one in self.parameter_changes],
+            "similarity": self.similarity,
+            "performance_delta": self.performance_delta.to_json() if self.performance_delta else None,
+            "flips": self.flips.to_json() if self.flips else None,
+            "importance": plain_json(self.importance),
+            "latency_ratio": self.latency_ratio.to_json() if self.latency_ratio else None,
+            "policy": self.policy.to_json(),
+            "policy_digest": self.policy.digest,
+        }
+
+    def to_text(self) -> str:
+        return json.dumps(self.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, data: Any, source: str = "the comparison") -> Comparison:
+        place = from_data(data, source)
+        if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+            raise InvalidInputError(f"{source} is no comparison that is read here: its `format` must be {FORMAT!r}.")
+        found = place.fields(_FIELDS, _FIELDS)
+        decided = {key: one for key, one in place.table().items() if key in GateDecision.__dataclass_fields__}
+        policy = policy_at(found["policy"])
+        if policy.digest != found["policy_digest"].text():
+            raise found["policy_digest"].wrong("does not belong to the policy that stands beside it.")
+        return cls(
+            model=found["model"].text(),
+            challenger=Side.read(found["challenger"]),
+            champion=optional(found, "champion", Side.read),
+            policy=policy,
+            decision=GateDecision.read(Place(decided, "", source)),
+            metrics=found["metrics"].each(MetricRow.read),
+            evaluated_on=found["evaluated_on"].each(Data.read),
+            bump=optional(found, "bump", Place.text),
+            changes=found["changes"].each(Place.text),
+            similarity=optional(found, "similarity", Place.measured),
+            performance_delta=optional(found, "performance_delta", DeltaSums.read),
+            flips=optional(found, "flips", FlipCounts.read),
+            importance=optional(found, "importance", Place.measured),
+            latency_ratio=optional(found, "latency_ratio", MetricValue.read),
+        )
+
+    @classmethod
+    def from_text(cls, text: str, source: str = "the comparison") -> Comparison:
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise InvalidInputError(f"{source} is no JSON: {error}.") from error
+        return cls.from_json(data, source)
+
+
+_FIELDS = (
+    "format",
+    "model",
+    *GateDecision.__dataclass_fields__,
+    *(name for name in Comparison.__dataclass_fields__ if name not in ("model", "decision")),
+    "parameter_changes",
+    "policy_digest",
+)
+
+
+def _same(old: Any, new: Any) -> bool:
+    """As JSON: 1 and 1.0 are one number, but 1, "1" and true are not."""
+    return canonical_json(old) == canonical_json(new)
+
+
+def _plain(place: Place) -> Any:
+    if isinstance(place.value, dict):
+        return {key: _plain(one) for key, one in place.value.items()}
+    if isinstance(place.value, list):
+        return [_plain(one) for one in place.value]
+    return place.value

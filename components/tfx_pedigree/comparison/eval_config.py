@@ -1,0 +1,279 @@
+"""From the policy to the Evaluator's EvalConfig, as the plain JSON form of the protocol buffer.
+
+TFMA gets the part of the policy that it decides soundly. Law: what the gate passes, TFMA blesses too (it only knows
+conditions that follow from ours); where `Share.SAME_RULE` is reported, it also refuses what the gate refuses by the
+score. The one exception, a champion whose score is exactly 0, is explained in docs/policy.md.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from tfx_pedigree.comparison.metrics import Direction, Metric, known
+from tfx_pedigree.comparison.numbers import Slice
+from tfx_pedigree.comparison.policy import (
+    Bounds,
+    Guardrail,
+    MissingSlice,
+    Policy,
+    RuleKind,
+    Similar,
+    TooFew,
+)
+from tfx_pedigree.comparison.rule import TOLERANCE
+from tfx_pedigree.errors import InvalidInputError
+
+Json = dict[str, Any]
+# Half-way between "exactly the threshold" and where the gate begins to count it as more.
+_MORE = 1 + TOLERANCE / 2
+_NOT_WORSE = 1 + 2 * TOLERANCE
+# A slice of fewer examples can honestly score 0 in any metric, and TFMA then compares with NaN.
+_SAFE_SLICE = 30
+
+
+class Share(str, Enum):
+    """How much of the policy's rule for the score TFMA got."""
+
+    SAME_RULE = "same rule"
+    NECESSARY_PART = "necessary part"
+
+
+@dataclass(frozen=True)
+class ModelInputs:
+    """What the Evaluator must know of the model: the fields of TFMA's ModelSpec, which stays unnamed."""
+
+    label_key: str | None = None
+    signature_name: str | None = None
+    prediction_key: str | None = None
+    example_weight_key: str | None = None
+    preprocessing_function_names: tuple[str, ...] = ()
+
+    def to_json(self) -> Json:
+        found = {
+            "labelKey": self.label_key,
+            "signatureName": self.signature_name,
+            "predictionKey": self.prediction_key,
+            "exampleWeightKey": self.example_weight_key,
+            "preprocessingFunctionNames": list(self.preprocessing_function_names) or None,
+        }
+        return {key: value for key, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class ExtraMetric:
+    """A metric to compute besides the policy's, or how to make one that the policy names and Pedigree does not know."""
+
+    name: str
+    class_name: str
+    module: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EvaluatorPlan:
+    """`config` is the EvalConfig; `notes` say in sentences what TFMA was not given, and why."""
+
+    config: Json
+    share: Share
+    notes: tuple[str, ...]
+
+
+def evaluator_plan(
+    policy: Policy,
+    model: ModelInputs | None = None,
+    *,
+    slices: Iterable[Slice] = (),
+    slice_features: Iterable[Sequence[str]] = (),
+    metrics: Iterable[ExtraMetric] = (),
+    first_version: bool = False,
+) -> EvaluatorPlan:
+    """With `first_version` there is certainly no baseline: the floors are then TFMA's to decide as well.
+
+    Without it the floors stay out: TFMA would hold them against later versions too, which need only beat the champion.
+    """
+    thresholds, share, notes = _thresholds(policy, first_version)
+    specs = [
+        {},
+        *_slicing(policy),
+        *map(_slice_spec, slices),
+        *({"featureKeys": list(one)} for one in slice_features),
+    ]
+    config: Json = {
+        "modelSpecs": [(model or ModelInputs()).to_json()],
+        "slicingSpecs": _distinct(specs),
+        "metricsSpecs": [_metrics_spec(policy, thresholds, {one.name: one for one in metrics})],
+    }
+    if policy.confidence is not None:
+        config["options"] = {
+            "computeConfidenceIntervals": True,
+            "confidenceIntervals": {"method": "JACKKNIFE"},
+        }
+    return EvaluatorPlan(config, share, tuple(notes))
+
+
+def _thresholds(policy: Policy, first_version: bool) -> tuple[dict[str, list[Json]], Share, list[str]]:
+    score, share, note = _score(policy)
+    found: dict[str, list[Json]] = {policy.metric: [_of_slice({}, score)]}
+    notes = [note] if note else []
+    for rail in policy.guardrails:
+        threshold, note = _guardrail(policy, rail)
+        if threshold:
+            found.setdefault(rail.metric, []).append(_of_slice(_guard_spec(rail), threshold))
+        if note:
+            notes.append(note)
+    if first_version:
+        for metric, bounds in policy.first_version.items():
+            found.setdefault(metric, []).append(_of_slice({}, {"valueThreshold": _value(bounds)}))
+    elif policy.first_version:
+        notes.append("the floors of a first version are the gate's alone: TFMA would hold them against every version")
+    return found, share, notes
+
+
+def _score(policy: Policy) -> tuple[Json, Share, str | None]:
+    """A value threshold that any number meets, so that TFMA blesses at all; and the change threshold that is sound."""
+    metric = known(policy.metric)
+    lowest = metric.low if math.isfinite(metric.low) else -sys.float_info.max
+    threshold: Json = {"valueThreshold": {"lowerBound": lowest}}
+    change, share, note = _score_change(policy, metric)
+    if change is not None:
+        threshold["changeThreshold"] = change
+    return threshold, share, note
+
+
+def _score_change(policy: Policy, metric: Metric) -> tuple[Json | None, Share, str | None]:
+    rule, higher = policy.rule, policy.direction is Direction.HIGHER
+    wins = policy.similar is Similar.KEEP_CHAMPION
+    limit = rule.threshold
+    if rule.kind is RuleKind.ABSOLUTE:
+        least = _more_than(limit) if wins else -limit * _NOT_WORSE
+        return _change(policy.better, absolute=least), Share.SAME_RULE, None
+    if rule.kind is RuleKind.RELATIVE and metric.low >= 0 and _sound_at_zero(metric, wins):
+        if wins:
+            return _change(policy.better, relative=_more_than(limit)), Share.SAME_RULE, None
+        # The gate lets neither the champion beat the challenger nor more than the limit of the champion's score go.
+        lost = limit / (1 + limit) if higher else limit
+        return _change(policy.better, relative=-lost * _NOT_WORSE), Share.SAME_RULE, None
+    note = f"the rule `{rule.kind.value}` on {policy.metric} is the gate's alone: " + (
+        "TFMA does not know it"
+        if rule.kind is RuleKind.ERROR_REDUCTION
+        else "TFMA's inverts for a champion below 0 and refuses every challenger of one at 0"
+    )
+    if wins:
+        return _change(policy.better, absolute=0.0), Share.NECESSARY_PART, f"{note}; it only asks for no loss"
+    return None, Share.NECESSARY_PART, note
+
+
+def _more_than(limit: float) -> float:
+    """TFMA's thresholds are met by equality, the gate's are not."""
+    return limit * _MORE or sys.float_info.min
+
+
+def _sound_at_zero(metric: Metric, wins: bool) -> bool:
+    """TFMA refuses whatever is compared with 0. So does the gate where 0 is perfect; else 0 must not occur."""
+    unbeatable = metric.direction is Direction.LOWER and metric.low == 0 and wins
+    return metric.low > 0 or unbeatable or not metric.honest_zero
+
+
+def _guardrail(policy: Policy, rail: Guardrail) -> tuple[Json | None, str | None]:
+    name = f"the guardrail on {rail.metric} ({rail.where}) is the gate's alone: "
+    of_slices = bool(rail.slice or rail.each_slice_of)
+    if rail.too_few is TooFew.SKIP:
+        return None, name + "TFMA does not skip what has too few examples"
+    if of_slices and policy.missing_slice is MissingSlice.WARN:
+        return None, name + "TFMA does not forgive a missing slice"
+    threshold: Json = {}
+    if rail.bounds is not None:
+        threshold["valueThreshold"] = _value(rail.bounds)
+    limit = rail.max_regression
+    note = None
+    if limit is not None and rail.direction is not None:
+        metric = known(rail.metric)
+        least = policy.min_examples if rail.min_examples is None else rail.min_examples
+        if not limit.relative:
+            threshold["changeThreshold"] = _change(rail.direction, absolute=-limit.limit * _NOT_WORSE)
+        elif metric.low >= 0 and not metric.honest_zero and (not of_slices or least >= _SAFE_SLICE):
+            threshold["changeThreshold"] = _change(rail.direction, relative=-limit.limit * _NOT_WORSE)
+        else:
+            note = name + "TFMA's relative change is not sound where the champion may be 0 or less"
+    return threshold or None, note
+
+
+def _change(direction: Direction, **least_gain: float) -> Json:
+    """TFMA compares the plain difference, so what is lower-is-better needs the opposite sign."""
+    sign = 1.0 if direction is Direction.HIGHER else -1.0
+    ((kind, gain),) = least_gain.items()
+    return {kind: sign * gain, "direction": f"{direction.name}_IS_BETTER"}
+
+
+def _value(bounds: Bounds) -> Json:
+    found = {"lowerBound": bounds.at_least, "upperBound": bounds.at_most}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _of_slice(spec: Json, threshold: Json) -> Json:
+    """A plain threshold would hold for every slice; an empty spec means all examples together."""
+    return {"slicingSpecs": [spec], "threshold": threshold}
+
+
+def _guard_spec(rail: Guardrail) -> Json:
+    if rail.each_slice_of:
+        return {"featureKeys": list(rail.each_slice_of)}
+    return _slice_spec(rail.slice) if rail.slice else {}
+
+
+def _slice_spec(where: Slice) -> Json:
+    return {"featureValues": where.to_json()} if where.pairs else {}
+
+
+def _slicing(policy: Policy) -> list[Json]:
+    return [_guard_spec(rail) for rail in policy.guardrails]
+
+
+def _metrics_spec(policy: Policy, thresholds: dict[str, list[Json]], extra: Mapping[str, ExtraMetric]) -> Json:
+    names = [
+        "example_count",
+        policy.metric,
+        *(rail.metric for rail in policy.guardrails),
+        *policy.first_version,
+        *extra,
+    ]
+    metrics: list[Json] = []
+    in_model: Json = {}
+    for name in dict.fromkeys(names):
+        found = _class_of(name, extra)
+        own = thresholds.get(name)
+        if found is None:
+            in_model[name] = {"thresholds": own} if own else {}
+        else:
+            metrics.append(found | ({"perSliceThresholds": own} if own else {}))
+    spec: Json = {"metrics": metrics}
+    in_model = {name: own for name, own in in_model.items() if own}
+    return spec | ({"perSliceThresholds": in_model} if in_model else {})
+
+
+def _class_of(name: str, extra: Mapping[str, ExtraMetric]) -> Json | None:
+    """How TFMA makes the metric; None for one that the model brings along."""
+    if name in extra:
+        one = extra[name]
+        config = {"name": name, **one.config}
+        found: Json = {"className": one.class_name, "config": json.dumps(config)}
+        return found | ({"module": one.module} if one.module else {})
+    metric = known(name)
+    if metric.class_name is not None:
+        return {"className": metric.class_name}
+    if name in ("loss", "accuracy"):
+        return None
+    raise InvalidInputError(
+        f"It is not known how TFMA computes `{name}`. Give an ExtraMetric with its class, or use a metric of the "
+        "table in docs/policy.md."
+    )
+
+
+def _distinct(specs: Iterable[Json]) -> list[Json]:
+    return list({json.dumps(one, sort_keys=True): one for one in specs}.values())

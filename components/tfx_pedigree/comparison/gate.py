@@ -1,0 +1,248 @@
+"""The decision: a pure function from the policy and both models' numbers to a verdict with its reasons.
+
+Laws, which tests/unit/comparison/test_gate_laws.py holds and docs/policy.md explains: a better challenger never turns
+PASS into FAIL; swapping the two models swaps the recommendation; scale does not matter to `relative`, nor shift to
+`absolute`; and what is missing or NaN never promotes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tfx_pedigree.comparison.checks import (
+    Check,
+    Measured,
+    budget_checks,
+    enough,
+    floor_checks,
+    guardrail_checks,
+    missing,
+    named,
+    paired_interval,
+)
+from tfx_pedigree.comparison.metrics import Direction, known
+from tfx_pedigree.comparison.numbers import Interval, Key, MetricValue, Scores
+from tfx_pedigree.comparison.place import Place, optional
+from tfx_pedigree.comparison.policy import NotComparable, Policy, RuleKind, Similar
+from tfx_pedigree.comparison.rule import Contest, ScoreChange, recommend, score_change, share
+from tfx_pedigree.comparison.verdict import Outcome, Recommendation, Verdict
+from tfx_pedigree.comparison.words import amount, graded, moved, number, plain, some
+from tfx_pedigree.comparison.words import interval as interval_text
+
+SCORE = "score"
+
+
+@dataclass(frozen=True)
+class GateDecision:
+    """`reason` is one sentence. `change` is None where there was nothing to compare with, or a number was missing."""
+
+    verdict: Verdict
+    reason: str
+    recommendation: Recommendation | None = None
+    change: ScoreChange | None = None
+    checks: tuple[Check, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "verdict": self.verdict.value,
+            "reason": self.reason,
+            "recommendation": self.recommendation.value if self.recommendation else None,
+            "change": self.change.to_json() if self.change else None,
+            "checks": [check.to_json() for check in self.checks],
+            "warnings": list(self.warnings),
+        }
+
+    @classmethod
+    def read(cls, place: Place) -> GateDecision:
+        names = tuple(cls.__dataclass_fields__)
+        found = place.fields(names, names)
+        return cls(
+            found["verdict"].choice(Verdict),
+            found["reason"].text(),
+            optional(found, "recommendation", lambda one: one.choice(Recommendation)),
+            optional(found, "change", ScoreChange.read),
+            found["checks"].each(Check.read),
+            found["warnings"].each(Place.text),
+        )
+
+
+def decide(
+    policy: Policy,
+    challenger: Scores,
+    champion: Scores | None,
+    *,
+    differences: Mapping[Key, MetricValue] | None = None,
+    latency_ratio: MetricValue | None = None,
+    not_comparable: str | None = None,
+) -> GateDecision:
+    """`not_comparable` says why a champion that exists could not be evaluated on these data."""
+    if not_comparable is not None and policy.not_comparable is NotComparable.HUMAN:
+        reason = f"Not decided: the champion cannot be compared ({not_comparable}), so a person must decide."
+        return GateDecision(Verdict.INSUFFICIENT, reason, warnings=(not_comparable,))
+    if champion is None or not_comparable is not None:
+        return _alone(policy, challenger, not_comparable)
+    found = Measured(challenger, champion, differences or {}, latency_ratio)
+    score, recommendation, change = _score(policy, found)
+    checks = (score, *guardrail_checks(policy, found), *budget_checks(policy, found))
+    warnings = (*_out_of_reach(policy, champion), *_skipped(checks))
+    verdict = _verdict(checks)
+    lead = {
+        Verdict.PASS: "The challenger wins",
+        Verdict.FAIL: "The champion stays",
+        Verdict.INSUFFICIENT: "Not decided",
+    }[verdict]
+    return GateDecision(verdict, _reason(lead, verdict, checks), recommendation, change, checks, warnings)
+
+
+def _alone(policy: Policy, challenger: Scores, not_comparable: str | None) -> GateDecision:
+    """There is no champion to beat: the floors, the bounds and the budgets decide."""
+    found = Measured(challenger)
+    checks = (
+        _usable(policy, found),
+        *floor_checks(policy, found),
+        *guardrail_checks(policy, found),
+        *budget_checks(policy, found),
+    )
+    verdict = _verdict(checks)
+    opening = "First version, with no champion to beat"
+    warnings = _skipped(checks)
+    if not_comparable is not None:
+        opening = f"The champion cannot be compared ({not_comparable}), and the policy lets the floors decide"
+        warnings = (not_comparable, *warnings)
+    if verdict is Verdict.PASS and not policy.first_version:
+        warnings = (*warnings, "the policy sets no floors for a version without a champion: any score passes")
+    words = {Verdict.PASS: "it passes", Verdict.FAIL: "it fails", Verdict.INSUFFICIENT: "it is not decided"}
+    lead = f"{opening}; {words[verdict]}"
+    return GateDecision(verdict, _reason(lead, verdict, checks), None, None, checks, warnings)
+
+
+def _usable(policy: Policy, found: Measured) -> Check:
+    key = Key(policy.metric)
+    value = found.challenger.metrics.get(key)
+    problem = missing("challenger", key, value) or enough(key, found, policy.min_examples)
+    if problem or value is None:
+        return Check(SCORE, Outcome.UNKNOWN, problem or "")
+    return Check(SCORE, Outcome.HOLDS, f"{named(key)} is {number(value.value)}", {"challenger": value.value})
+
+
+def _score(policy: Policy, found: Measured) -> tuple[Check, Recommendation | None, ScoreChange | None]:
+    key = Key(policy.metric)
+    contest = Contest(policy.rule, policy.better)
+    new = found.challenger.metrics.get(key)
+    old = found.champion.metrics.get(key) if found.champion else None
+    problem = missing("challenger", key, new) or missing("champion", key, old)
+    if problem or new is None or old is None:
+        return Check(SCORE, Outcome.UNKNOWN, problem or ""), None, None
+    problem = enough(key, found, policy.min_examples)
+    ends = paired_interval(key, found, policy.min_examples) if policy.confidence is not None else None
+    problem = problem or (ends if isinstance(ends, str) else None)
+    change = score_change(contest, new.value, old.value, None if isinstance(ends, str) else ends)
+    if problem or isinstance(ends, str):
+        numbers = {"challenger": new.value, "champion": old.value}
+        return Check(SCORE, Outcome.UNKNOWN, problem or "", numbers), None, change
+    gain = contest.gain(new.value, old.value)
+    around = contest.oriented(ends) if ends else (gain, gain)
+    recommendation = recommend(contest, new.value, old.value, around)
+    outcome = _score_outcome(policy.similar, contest, new.value, old.value, around)
+    sentence = _score_sentence(policy, change, outcome, recommendation)
+    numbers = {"challenger": new.value, "champion": old.value, "gain": change.gain}
+    return Check(SCORE, outcome, sentence, numbers), recommendation, change
+
+
+def _score_outcome(similar: Similar, contest: Contest, challenger: float, champion: float, gain: Interval) -> Outcome:
+    """Who prefers fresher data still refuses what lost by either reading of "worse": see docs/policy.md."""
+    low, high = gain
+    if low > contest.limit(champion):
+        return Outcome.HOLDS
+    if similar is Similar.KEEP_CHAMPION:
+        return Outcome.BROKEN if high <= contest.limit(champion) else Outcome.UNKNOWN
+    may_lose = min(contest.limit(challenger), contest.limit(champion))
+    if -low <= may_lose:
+        return Outcome.HOLDS
+    return Outcome.BROKEN if -high > may_lose else Outcome.UNKNOWN
+
+
+def _score_sentence(
+    policy: Policy, change: ScoreChange, outcome: Outcome, recommendation: Recommendation | None
+) -> str:
+    kind, metric = policy.rule.kind, plain(policy.metric)
+    said = moved(metric, change.champion, change.challenger)
+    if change.gain:
+        said += f", {graded(kind, change.gain)}"
+    if change.gain_interval is not None:
+        said += f" ({interval_text(kind, change.gain_interval, policy.confidence)})"
+    asked = f"the {amount(kind, policy.rule.threshold)} that the policy asks for"
+    if recommendation is Recommendation.CHALLENGER:
+        return f"{said}, more than {asked}"
+    if outcome is Outcome.UNKNOWN:
+        return f"{said}, and the interval does not tell whether that is enough: more examples are needed"
+    if outcome is Outcome.HOLDS:
+        return f"{said}, similar performance, for which the policy prefers the newer model"
+    if recommendation is Recommendation.CHAMPION:
+        return f"{said}{_seen_from_challenger(policy, change)}"
+    if policy.similar is Similar.PREFER_CHALLENGER:
+        return f"{said}: more than {amount(kind, policy.rule.threshold)} of the champion's score is lost"
+    return f"{said}, not more than {asked}"
+
+
+def _seen_from_challenger(policy: Policy, change: ScoreChange) -> str:
+    """The champion is recommended by the same rule, in which the challenger is the one to beat."""
+    kind, contest = policy.rule.kind, Contest(policy.rule, policy.better)
+    lead = share(contest.gain(change.champion, change.challenger), contest.unit(change.challenger))
+    asked = amount(kind, policy.rule.threshold)
+    return f"; seen from the challenger the champion is {graded(kind, lead)}, more than {asked}"
+
+
+def _verdict(checks: Sequence[Check]) -> Verdict:
+    outcomes = {check.outcome for check in checks}
+    if Outcome.BROKEN in outcomes:
+        return Verdict.FAIL
+    return Verdict.INSUFFICIENT if Outcome.UNKNOWN in outcomes else Verdict.PASS
+
+
+def _reason(lead: str, verdict: Verdict, checks: Sequence[Check]) -> str:
+    """One sentence: what decided, then how many other checks came out alike."""
+    wanted = {Verdict.FAIL: Outcome.BROKEN, Verdict.INSUFFICIENT: Outcome.UNKNOWN}.get(verdict)
+    if wanted is None:
+        others = sum(check.outcome is Outcome.HOLDS for check in checks[1:])
+        more = f", and {_counted(others, 'other check')} {'holds' if others == 1 else 'hold'}" if others else ""
+        return f"{lead}: {checks[0].sentence}{more}."
+    deciding = [check for check in checks if check.outcome is wanted]
+    how = "failed" if verdict is Verdict.FAIL else "open"
+    more = f" ({_counted(len(deciding) - 1, 'more check')} {how})" if len(deciding) > 1 else ""
+    although = ""
+    if checks[0].outcome is Outcome.HOLDS:
+        although = f", although {checks[0].sentence}"
+    return f"{lead}: {deciding[0].sentence}{more}{although}."
+
+
+def _counted(number_of: int, noun: str) -> str:
+    return f"{number_of} {noun}{'' if number_of == 1 else 's'}"
+
+
+def _skipped(checks: Sequence[Check]) -> tuple[str, ...]:
+    names = [check.name for check in checks if check.warning]
+    if not names:
+        return ()
+    return (f"{_counted(len(names), 'check')} skipped, for want of examples or of the slice: {some(names)}",)
+
+
+def _out_of_reach(policy: Policy, champion: Scores) -> tuple[str, ...]:
+    """A rule that nobody can satisfy is worth a word before months of retraining go by."""
+    value = champion.get(policy.metric)
+    if value is None or not math.isfinite(value.value) or policy.rule.kind is RuleKind.ERROR_REDUCTION:
+        return ()
+    metric = known(policy.metric)
+    best = metric.high if policy.direction is Direction.HIGHER else metric.low
+    contest = Contest(policy.rule, policy.better)
+    if not math.isfinite(best) or contest.beats(best, value.value):
+        return ()
+    asked = amount(policy.rule.kind, policy.rule.threshold)
+    return (
+        f"no challenger can win: {metric.name} cannot get better than {number(best)}, which is not more than "
+        f"{asked} better than the champion's {number(value.value)}; the rule `error_reduction` stays reachable",
+    )

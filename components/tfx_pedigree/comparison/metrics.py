@@ -1,0 +1,86 @@
+"""What is known of the usual metrics: which way is better, between which numbers, and what TFMA calls them.
+
+A metric that is not in this table can be used all the same; the policy then says its direction.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Direction(str, Enum):
+    """Which way a metric gets better."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """`honest_zero`: a model that works can score exactly 0, as a recall does where nothing is ever predicted.
+
+    `direction` is None where neither way is better, as with calibration. `class_name` is the metric's name in an
+    EvalConfig, None for one that the model brings itself.
+    """
+
+    name: str
+    direction: Direction | None = None
+    low: float = -math.inf
+    high: float = math.inf
+    honest_zero: bool = True
+    class_name: str | None = None
+
+
+def _share(name: str, class_name: str | None, honest_zero: bool = True) -> Metric:
+    return Metric(name, Direction.HIGHER, 0.0, 1.0, honest_zero, class_name)
+
+
+def _error_share(name: str, class_name: str) -> Metric:
+    return Metric(name, Direction.LOWER, 0.0, 1.0, True, class_name)
+
+
+def _loss(name: str, class_name: str | None) -> Metric:
+    return Metric(name, Direction.LOWER, 0.0, math.inf, False, class_name)
+
+
+_ALL = (
+    _share("auc", "AUC", honest_zero=False),
+    _share("auc_precision_recall", "AUCPrecisionRecall", honest_zero=False),
+    _share("accuracy", None, honest_zero=False),
+    _share("binary_accuracy", "BinaryAccuracy", honest_zero=False),
+    _share("balanced_accuracy", "BalancedAccuracy", honest_zero=False),
+    _share("categorical_accuracy", "CategoricalAccuracy", honest_zero=False),
+    _share("sparse_categorical_accuracy", "SparseCategoricalAccuracy", honest_zero=False),
+    _share("precision", "Precision"),
+    _share("recall", "Recall"),
+    _share("specificity", "Specificity"),
+    _share("f1_score", "F1Score"),
+    _share("exact_match", "ExactMatch"),
+    _share("ndcg", "NDCG"),
+    _share("squared_pearson_correlation", "SquaredPearsonCorrelation"),
+    Metric("matthews_correlation_coefficient", Direction.HIGHER, -1, 1, True, "MatthewsCorrelationCoefficient"),
+    Metric("r2_score", Direction.HIGHER, -math.inf, 1, True, "R2Score"),
+    _error_share("fall_out", "FallOut"),
+    _error_share("miss_rate", "MissRate"),
+    _error_share("false_discovery_rate", "FalseDiscoveryRate"),
+    _loss("loss", None),
+    _loss("binary_crossentropy", "BinaryCrossEntropy"),
+    _loss("categorical_crossentropy", "CategoricalCrossEntropy"),
+    _loss("mean_absolute_error", "MeanAbsoluteError"),
+    _loss("mean_squared_error", "MeanSquaredError"),
+    _loss("root_mean_squared_error", "RootMeanSquaredError"),
+    _loss("mean_absolute_percentage_error", "MeanAbsolutePercentageError"),
+    _loss("mean_squared_logarithmic_error", "MeanSquaredLogarithmicError"),
+    Metric("calibration", class_name="Calibration"),
+    Metric("example_count", class_name="ExampleCount"),
+    Metric("mean_label", class_name="MeanLabel"),
+    Metric("mean_prediction", class_name="MeanPrediction"),
+)
+KNOWN = {one.name: one for one in _ALL}
+
+
+def known(name: str) -> Metric:
+    """What is known of a metric, which is nothing but its name if the table does not have it."""
+    return KNOWN.get(name) or Metric(name)

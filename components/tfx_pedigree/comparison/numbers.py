@@ -1,0 +1,116 @@
+"""The numbers that the gate decides on: what was measured of a model, overall and by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tfx_pedigree.comparison.place import Place, optional
+from tfx_pedigree.digest import plain_json
+from tfx_pedigree.errors import InvalidInputError
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, order=True)
+class Slice:
+    """The examples in which each named feature has the named value. No pair: all examples."""
+
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pairs", tuple(sorted((str(key), str(value)) for key, value in self.pairs)))
+        if len(set(self.features)) < len(self.pairs):
+            raise InvalidInputError(f"The slice {self} names a feature twice.")
+
+    @classmethod
+    def of(cls, values: Mapping[str, str]) -> Slice:
+        return cls(tuple(values.items()))
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return tuple(key for key, _ in self.pairs)
+
+    @property
+    def is_overall(self) -> bool:
+        return not self.pairs
+
+    def __str__(self) -> str:
+        return ", ".join(f"{key}={value}" for key, value in self.pairs) or "overall"
+
+    def to_json(self) -> dict[str, str]:
+        return dict(self.pairs)
+
+    @classmethod
+    def read(cls, place: Place) -> Slice:
+        return cls.of({key: value.any_text() for key, value in place.table().items()})
+
+
+OVERALL = Slice()
+
+
+class Key(NamedTuple):
+    metric: str
+    slice: Slice = OVERALL
+
+    def __str__(self) -> str:
+        return self.metric if self.slice.is_overall else f"{self.metric} on {self.slice}"
+
+
+@dataclass(frozen=True)
+class MetricValue:
+    """One number, the interval in which it lies with the policy's confidence, and of how many examples."""
+
+    value: float
+    interval: Interval | None = None
+    count: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.interval is not None and self.interval[0] > self.interval[1]:
+            raise InvalidInputError(f"The interval {self.interval} is upside down: give (low, high).")
+
+    def to_json(self) -> dict[str, Any]:
+        found: dict[str, Any] = plain_json({"value": self.value, "interval": self.interval, "count": self.count})
+        return found
+
+    @classmethod
+    def read(cls, place: Place) -> MetricValue:
+        found = place.fields(("value", "interval", "count"), ("value",))
+        return cls(
+            found["value"].measured(),
+            optional(found, "interval", read_interval),
+            optional(found, "count", Place.whole),
+        )
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All that was measured of one model."""
+
+    metrics: Mapping[Key, MetricValue] = field(default_factory=dict)
+    size_bytes: int | None = None
+    p95_ms: float | None = None
+
+    @classmethod
+    def of(cls, **overall: float) -> Scores:
+        """Point values over all examples, for a first try and for tests."""
+        return cls({Key(name): MetricValue(value) for name, value in overall.items()})
+
+    def get(self, metric: str, where: Slice = OVERALL) -> MetricValue | None:
+        return self.metrics.get(Key(metric, where))
+
+    def has_slice(self, where: Slice) -> bool:
+        return any(key.slice == where for key in self.metrics)
+
+    def slices_by(self, features: Iterable[str]) -> list[Slice]:
+        """The slices over exactly these features, in order."""
+        wanted = tuple(sorted(features))
+        return sorted({key.slice for key in self.metrics if key.slice.features == wanted})
+
+
+def read_interval(place: Place) -> Interval:
+    ends = place.each(Place.measured)
+    if len(ends) != 2 or ends[0] > ends[1]:
+        raise place.must_be("a list of two numbers, the lower one first")
+    return ends[0], ends[1]

@@ -1,0 +1,226 @@
+"""Reading YAML and JSON that people wrote: every value knows where it stands, so that a refusal can point at it.
+
+Law: `from_yaml(json_text)` and `from_data(json.loads(json_text))` read alike; only the first knows the lines.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+import yaml
+
+from tfx_pedigree.errors import InvalidInputError
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Enum)
+_DEEPEST = 30
+_SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+@dataclass(frozen=True)
+class Place:
+    """`value` is a dictionary of places, a list of places or a scalar; `raw` is the scalar as it was typed."""
+
+    value: Any
+    path: str
+    source: str
+    line: int | None = None
+    raw: str | None = None
+
+    def wrong(self, problem: str) -> InvalidInputError:
+        """The refusal, which begins with where to look. `problem` is the rest of the sentence."""
+        at = self.source if self.line is None else f"{self.source}, line {self.line}"
+        return InvalidInputError(f"{at}: {f'`{self.path}`' if self.path else 'it'} {problem}")
+
+    def must_be(self, wanted: str) -> InvalidInputError:
+        return self.wrong(f"is {self._shown()}, but must be {wanted}.")
+
+    def fields(self, known: Collection[str], required: Collection[str] = ()) -> Fields:
+        """The fields that are given. One too many is refused, or a typing error would be lost silently."""
+        if not isinstance(self.value, dict):
+            raise self.must_be("a table of " + ", ".join(known))
+        for key, place in self.value.items():
+            if key not in known:
+                near = difflib.get_close_matches(key, known, 1)
+                hint = f"Did you mean `{near[0]}`?" if near else f"Known here: {', '.join(known)}."
+                raise place.wrong(f"is not known. {hint}")
+        for key in required:
+            if key not in self.value:
+                raise self.wrong(f"lacks `{key}`.")
+        return Fields(self, {key: place for key, place in self.value.items() if not place.is_null})
+
+    @property
+    def is_null(self) -> bool:
+        return self.value is None
+
+    def table(self) -> dict[str, Place]:
+        if not isinstance(self.value, dict):
+            raise self.must_be("a table")
+        return dict(self.value)
+
+    def items(self) -> list[Place]:
+        if not isinstance(self.value, list):
+            raise self.must_be("a list")
+        return list(self.value)
+
+    def text(self) -> str:
+        if not isinstance(self.value, str) or not self.value:
+            raise self.must_be("a text")
+        return self.value
+
+    def any_text(self) -> str:
+        """A scalar as it was typed: `NO` stays NO and does not become false, `007` stays 007."""
+        if self.raw is None:
+            raise self.must_be("a text")
+        return self.raw
+
+    def truth(self) -> bool:
+        if not isinstance(self.value, bool):
+            raise self.must_be("true or false")
+        return self.value
+
+    def whole(self) -> int:
+        if not isinstance(self.value, int) or isinstance(self.value, bool) or not 0 <= self.value < 2**53:
+            raise self.must_be("a whole number from 0 on")
+        return self.value
+
+    def number(self) -> float:
+        """A finite number."""
+        found = self._float()
+        if found is None or not math.isfinite(found):
+            raise self.must_be("a number")
+        return found
+
+    def measured(self) -> float:
+        """A number that was measured: NaN and the infinities stand as the texts that TFMA writes for them."""
+        if isinstance(self.value, str) and self.value in _SPECIAL:
+            return _SPECIAL[self.value]
+        found = self._float()
+        if found is None:
+            raise self.must_be('a number, "NaN", "Infinity" or "-Infinity"')
+        return found
+
+    def choice(self, kind: type[E]) -> E:
+        words = [str(one.value) for one in kind]
+        if not isinstance(self.value, str) or self.value not in words:
+            near = difflib.get_close_matches(str(self.value), words, 1)
+            hint = f" Did you mean `{near[0]}`?" if near else ""
+            raise self.wrong(f"is {self._shown()}, but must be {' or '.join(words)}.{hint}")
+        return kind(self.value)
+
+    def each(self, read: Callable[[Place], T]) -> tuple[T, ...]:
+        return tuple(read(item) for item in self.items())
+
+    def _float(self) -> float | None:
+        if isinstance(self.value, bool):
+            return None
+        if isinstance(self.value, int | float):
+            try:
+                return float(self.value)
+            except OverflowError:
+                return None
+        if isinstance(self.value, str) and self.line is not None and self.value not in _SPECIAL:
+            try:
+                return float(self.value)  # YAML 1.1 takes `1e-3` for a text
+            except ValueError:
+                return None
+        return None
+
+    def _shown(self) -> str:
+        if isinstance(self.value, dict | list):
+            return "a table" if isinstance(self.value, dict) else "a list"
+        if self.value is None:
+            return "empty"
+        shown = repr(self.value)
+        return shown if len(shown) <= 60 else shown[:57] + "..."
+
+
+class Fields(dict[str, Place]):
+    """The fields of a table that are not empty. One that is needed and is not among them is refused when it is read."""
+
+    def __init__(self, owner: Place, found: dict[str, Place]) -> None:
+        super().__init__(found)
+        self._owner = owner
+
+    def __missing__(self, key: str) -> Place:
+        raise self._owner.wrong(f"lacks `{key}`.")
+
+
+def optional(found: Mapping[str, Place], key: str, read: Callable[[Place], T]) -> T | None:
+    place = found.get(key)
+    return None if place is None or place.is_null else read(place)
+
+
+def from_data(data: Any, source: str) -> Place:
+    """Over what `json.loads` gives."""
+    return _of_data(data, "", source, 0)
+
+
+def from_yaml(text: str, source: str) -> Place:
+    """Over a YAML document, which a JSON document is as well."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise InvalidInputError(f"{source}{line}: this is no YAML: {error.problem}.") from error
+    except yaml.YAMLError as error:
+        raise InvalidInputError(f"{source}: this is no YAML: {error}.") from error
+    if node is None:
+        return Place({}, "", source, 1)
+    return _of_node(node, "", source, 0)
+
+
+def _of_data(data: Any, path: str, source: str, depth: int) -> Place:
+    if depth > _DEEPEST:
+        raise InvalidInputError(f"{source}: `{path}` lies too deep.")
+    if isinstance(data, Mapping):
+        for key in data:
+            if not isinstance(key, str):
+                raise InvalidInputError(f"{source}: the key {key!r} of `{path}` is no text.")
+        inner = {key: _of_data(value, _join(path, key), source, depth + 1) for key, value in data.items()}
+        return Place(inner, path, source)
+    if isinstance(data, list | tuple):
+        items = [_of_data(one, f"{path}[{index}]", source, depth + 1) for index, one in enumerate(data)]
+        return Place(items, path, source)
+    return Place(data, path, source, raw=data if isinstance(data, str) else None)
+
+
+def _of_node(node: yaml.Node, path: str, source: str, depth: int) -> Place:
+    line = node.start_mark.line + 1
+    here = Place(None, path, source, line)
+    if depth > _DEEPEST:
+        raise here.wrong("lies too deep.")
+    if isinstance(node, yaml.MappingNode):
+        return Place(_of_mapping(node, here, depth), path, source, line)
+    if isinstance(node, yaml.SequenceNode):
+        items = [_of_node(one, f"{path}[{index}]", source, depth + 1) for index, one in enumerate(node.value)]
+        return Place(items, path, source, line)
+    try:
+        value = yaml.constructor.SafeConstructor().construct_object(node)
+    except (yaml.YAMLError, ValueError) as error:
+        raise here.wrong("holds a value of a kind that is not read here.") from error
+    return Place(value, path, source, line, node.value)
+
+
+def _of_mapping(node: yaml.MappingNode, here: Place, depth: int) -> dict[str, Place]:
+    inner: dict[str, Place] = {}
+    for key_node, value_node in node.value:
+        key = key_node.value
+        place = Place(None, _join(here.path, str(key)), here.source, key_node.start_mark.line + 1)
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise here.wrong("has a key that is no text.")
+        if key in inner:
+            raise place.wrong("stands there twice.")
+        found = _of_node(value_node, place.path, here.source, depth + 1)
+        # An error is looked for where its key stands, also if the value begins on the next line.
+        inner[key] = Place(found.value, found.path, found.source, place.line, found.raw)
+    return inner
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key

@@ -1,0 +1,261 @@
+"""When a challenger wins, as values. docs/policy.md describes the file; `policy_file` reads it.
+
+Laws: `read_policy(p.to_json()) == p`, and two policies have the same digest exactly if they decide by the same rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from tfx_pedigree.comparison.metrics import Direction, known
+from tfx_pedigree.comparison.numbers import Slice
+from tfx_pedigree.digest import canonical_json, digest_of
+from tfx_pedigree.errors import InvalidInputError
+
+FORMAT = "pedigree.policy/1"
+# Above this the rule would no longer be monotone for a score that changes its sign; docs/policy.md says why.
+LARGEST_SHARE = 0.9
+
+
+class RuleKind(str, Enum):
+    RELATIVE = "relative"
+    ABSOLUTE = "absolute"
+    ERROR_REDUCTION = "error_reduction"
+
+
+class Similar(str, Enum):
+    KEEP_CHAMPION = "keep_champion"
+    PREFER_CHALLENGER = "prefer_challenger"
+
+
+class NotComparable(str, Enum):
+    HUMAN = "human"
+    FLOORS = "floors"
+
+
+class MissingSlice(str, Enum):
+    FAIL = "fail"
+    INSUFFICIENT = "insufficient"
+    WARN = "warn"
+
+
+class TooFew(str, Enum):
+    INSUFFICIENT = "insufficient"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One model beats another if it is better by more than `threshold`.
+
+    Relative: times the size of the beaten one's score. Error reduction: times what the beaten one still lacked to
+    `perfect`. Absolute: as it stands.
+    """
+
+    kind: RuleKind = RuleKind.RELATIVE
+    threshold: float = 0.05
+    perfect: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.threshold < 0 or (self.kind is not RuleKind.ABSOLUTE and self.threshold > LARGEST_SHARE):
+            raise InvalidInputError(
+                f"The rule `{self.kind.value}: {self.threshold}` is out of range: a share is from 0 to "
+                f"{LARGEST_SHARE} (0.05 is 5 %), an absolute difference 0 or more."
+            )
+        if (self.perfect is not None) is not (self.kind is RuleKind.ERROR_REDUCTION):
+            raise InvalidInputError("`perfect` belongs to the rule `error_reduction`, and to no other.")
+
+    def to_json(self) -> dict[str, Any]:
+        found: dict[str, Any] = {self.kind.value: self.threshold}
+        return found if self.perfect is None else found | {"perfect": self.perfect}
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Both ends belong to what is allowed."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.at_least is None and self.at_most is None:
+            raise InvalidInputError("A bound needs `at_least`, `at_most` or both.")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise InvalidInputError(
+                f"No number is at least {self.at_least} and at most {self.at_most}: the bounds are swapped."
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        return _given({"at_least": self.at_least, "at_most": self.at_most})
+
+
+@dataclass(frozen=True)
+class Regression:
+    """How much worse than the champion is still allowed, as a share of its score or as a difference."""
+
+    limit: float
+    relative: bool = True
+
+    def __post_init__(self) -> None:
+        if self.limit < 0:
+            raise InvalidInputError(f"The largest regression {self.limit} is negative: give it as 0 or more.")
+
+    def to_json(self) -> dict[str, Any]:
+        return {"relative" if self.relative else "absolute": self.limit}
+
+
+@dataclass(frozen=True)
+class Guardrail:
+    """What must hold besides the score: of all examples, of one slice, or of each slice by some features."""
+
+    metric: str
+    max_regression: Regression | None = None
+    bounds: Bounds | None = None
+    slice: Slice | None = None
+    each_slice_of: tuple[str, ...] = ()
+    direction: Direction | None = None
+    min_examples: int | None = None
+    too_few: TooFew = TooFew.INSUFFICIENT
+    point_estimate: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "each_slice_of", tuple(sorted(set(self.each_slice_of))))
+        if self.direction is None:
+            object.__setattr__(self, "direction", known(self.metric).direction)
+        if self.max_regression is None and self.bounds is None:
+            raise InvalidInputError(
+                f"The guardrail on `{self.metric}` guards nothing: give `max_regression`, `at_least` or `at_most`."
+            )
+        if self.max_regression is not None and self.direction is None:
+            raise InvalidInputError(_no_direction(self.metric))
+        if self.slice is not None and (self.each_slice_of or self.slice.is_overall):
+            raise InvalidInputError(
+                f"The guardrail on `{self.metric}` names its slices twice or not at all: give one slice, or "
+                "`each_slice_of`, or neither for all examples together."
+            )
+
+    @property
+    def where(self) -> str:
+        if self.each_slice_of:
+            return f"each slice of {' x '.join(self.each_slice_of)}"
+        return str(self.slice or "overall")
+
+    def to_json(self) -> dict[str, Any]:
+        return _given(
+            {
+                "metric": self.metric,
+                "slice": self.slice.to_json() if self.slice else None,
+                "each_slice_of": list(self.each_slice_of) or None,
+                "direction": self.direction.value if self.direction else None,
+                "max_regression": self.max_regression.to_json() if self.max_regression else None,
+                **(self.bounds.to_json() if self.bounds else {}),
+                "min_examples": self.min_examples,
+                "too_few": self.too_few.value,
+                "point_estimate": self.point_estimate,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class LatencyBudget:
+    """Of the 95th percentile: milliseconds, and a multiple of the champion's."""
+
+    p95_ms: float | None = None
+    ratio: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return _given({"p95_ms": self.p95_ms, "ratio": self.ratio})
+
+
+@dataclass(frozen=True)
+class SizeBudget:
+    """Of all files of the model: bytes, and a multiple of the champion's."""
+
+    bytes: int | None = None
+    ratio: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return _given({"bytes": self.bytes, "ratio": self.ratio})
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Of the importance score: improvement · share − latency · seconds."""
+
+    improvement: float = 0.7
+    latency: float = 0.3
+
+    def to_json(self) -> dict[str, Any]:
+        return {"improvement": self.improvement, "latency": self.latency}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """`Policy("auc")` is the default: more than 5 % better wins, and the champion stays where both are alike."""
+
+    metric: str
+    direction: Direction | None = None
+    rule: Rule = field(default_factory=Rule)
+    similar: Similar = Similar.KEEP_CHAMPION
+    confidence: float | None = None
+    min_examples: int = 0
+    guardrails: tuple[Guardrail, ...] = ()
+    latency: LatencyBudget = field(default_factory=LatencyBudget)
+    size: SizeBudget = field(default_factory=SizeBudget)
+    first_version: Mapping[str, Bounds] = field(default_factory=dict)
+    importance: Weights = field(default_factory=Weights)
+    not_comparable: NotComparable = NotComparable.HUMAN
+    missing_slice: MissingSlice = MissingSlice.FAIL
+
+    def __post_init__(self) -> None:
+        if self.direction is None:
+            object.__setattr__(self, "direction", known(self.metric).direction)
+        if self.direction is None:
+            raise InvalidInputError(_no_direction(self.metric))
+        if self.confidence is not None and not 0.5 <= self.confidence < 1:
+            raise InvalidInputError(
+                f"The confidence {self.confidence} is out of range: give 0.5 or more and less than 1, such as 0.95."
+            )
+        object.__setattr__(self, "first_version", dict(sorted(self.first_version.items())))
+
+    @property
+    def better(self) -> Direction:
+        """Which way the score gets better."""
+        assert self.direction is not None  # noqa: S101  __post_init__ has made sure of it
+        return self.direction
+
+    @property
+    def digest(self) -> str:
+        return digest_of(canonical_json(self.to_json()))
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything spelt out, so that a later default changes no policy that was decided by."""
+        return {
+            "format": FORMAT,
+            "metric": self.metric,
+            "direction": self.better.value,
+            "rule": self.rule.to_json(),
+            "similar": self.similar.value,
+            "confidence": self.confidence,
+            "min_examples": self.min_examples,
+            "guardrails": [one.to_json() for one in self.guardrails],
+            "latency": self.latency.to_json(),
+            "size": self.size.to_json(),
+            "first_version": {name: one.to_json() for name, one in self.first_version.items()},
+            "importance": self.importance.to_json(),
+            "not_comparable": self.not_comparable.value,
+            "missing_slice": self.missing_slice.value,
+        }
+
+
+def _no_direction(metric: str) -> str:
+    return (
+        f"It is not known whether more or less of `{metric}` is better. Give `direction: higher` or `direction: lower`."
+    )
+
+
+def _given(found: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in found.items() if value is not None}

@@ -1,0 +1,239 @@
+"""From the policy's YAML to the policy. A refusal names the file, the line and the key, and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tfx_pedigree.comparison.metrics import Direction, known
+from tfx_pedigree.comparison.numbers import Slice
+from tfx_pedigree.comparison.place import Fields, Place, from_data, from_yaml, optional
+from tfx_pedigree.comparison.policy import (
+    FORMAT,
+    LARGEST_SHARE,
+    Bounds,
+    Guardrail,
+    LatencyBudget,
+    MissingSlice,
+    NotComparable,
+    Policy,
+    Regression,
+    Rule,
+    RuleKind,
+    Similar,
+    SizeBudget,
+    TooFew,
+    Weights,
+)
+from tfx_pedigree.errors import InvalidInputError, NotFoundError
+
+T = TypeVar("T")
+_FIELDS = (
+    "format",
+    "metric",
+    "direction",
+    "rule",
+    "similar",
+    "confidence",
+    "min_examples",
+    "guardrails",
+    "latency",
+    "size",
+    "first_version",
+    "importance",
+    "not_comparable",
+    "missing_slice",
+)
+_RULE = tuple(kind.value for kind in RuleKind)
+
+
+def load_policy(path: str | Path) -> Policy:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise NotFoundError(
+            f"There is no policy at {path}. Give the path of one, such as configs/policy.yaml."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"The policy {path} cannot be read: {error}.") from error
+    return parse_policy(text, str(path))
+
+
+def parse_policy(text: str, source: str = "the policy") -> Policy:
+    return policy_at(from_yaml(text, source))
+
+
+def read_policy(data: Any, source: str = "the policy") -> Policy:
+    """Over the plain JSON form: `read_policy(p.to_json()) == p`."""
+    return policy_at(from_data(data, source))
+
+
+def policy_at(place: Place) -> Policy:
+    found = place.fields(_FIELDS, ("metric",))
+    if "format" in found and found["format"].value != FORMAT:
+        raise found["format"].must_be(f"{FORMAT}: another form needs another Pedigree, or was never a policy")
+    metric_place = found["metric"]
+    metric = metric_place.text()
+    direction = optional(found, "direction", _direction) or known(metric).direction
+    if direction is None:
+        raise metric_place.wrong(
+            f"is {metric!r}, of which it is not known whether more or less is better. Give `direction: higher` or "
+            "`direction: lower` beside it."
+        )
+    given: dict[str, Any] = {
+        "rule": optional(found, "rule", lambda one: _rule(one, direction)),
+        "similar": optional(found, "similar", lambda one: one.choice(Similar)),
+        "confidence": optional(found, "confidence", _confidence),
+        "min_examples": optional(found, "min_examples", Place.whole),
+        "guardrails": optional(found, "guardrails", lambda one: one.each(_guardrail)),
+        "latency": optional(found, "latency", _latency),
+        "size": optional(found, "size", _size),
+        "first_version": optional(found, "first_version", _floors),
+        "importance": optional(found, "importance", _weights),
+        "not_comparable": optional(found, "not_comparable", lambda one: one.choice(NotComparable)),
+        "missing_slice": optional(found, "missing_slice", lambda one: one.choice(MissingSlice)),
+    }
+    given = {key: value for key, value in given.items() if value is not None}
+    return _made(place, lambda: Policy(metric, direction, **given))
+
+
+def _made(place: Place, make: Callable[[], T]) -> T:
+    """What the values themselves refuse is said with the place as well."""
+    try:
+        return make()
+    except InvalidInputError as error:
+        raise place.wrong(f"cannot be used. {error}") from None
+
+
+def _direction(place: Place) -> Direction:
+    return place.choice(Direction)
+
+
+def _confidence(place: Place) -> float:
+    found = place.number()
+    if not 0.5 <= found < 1:
+        raise place.must_be("a number from 0.5 to less than 1, such as 0.95")
+    return found
+
+
+def _not_negative(place: Place) -> float:
+    found = place.number()
+    if found < 0:
+        raise place.must_be("0 or more")
+    return found
+
+
+def _positive(place: Place) -> float:
+    found = place.number()
+    if found <= 0:
+        raise place.must_be("more than 0")
+    return found
+
+
+def _share(place: Place) -> float:
+    found = place.number()
+    if not 0 <= found <= LARGEST_SHARE:
+        raise place.must_be(f"a share from 0 to {LARGEST_SHARE} (0.05 is 5 %)")
+    return found
+
+
+def _rule(place: Place, direction: Direction) -> Rule:
+    found = place.fields((*_RULE, "perfect"))
+    named = [key for key in found if key in _RULE]
+    if len(named) != 1:
+        raise place.wrong(f"must name exactly one of {', '.join(_RULE)}, such as `relative: 0.05`.")
+    kind = RuleKind(named[0])
+    if kind is not RuleKind.ERROR_REDUCTION and "perfect" in found:
+        raise found["perfect"].wrong("belongs to the rule `error_reduction`, and to no other.")
+    read = _not_negative if kind is RuleKind.ABSOLUTE else _share
+    threshold = read(found[kind.value])
+    if kind is not RuleKind.ERROR_REDUCTION:
+        return Rule(kind, threshold)
+    default = 1.0 if direction is Direction.HIGHER else 0.0
+    perfect = optional(found, "perfect", Place.number)
+    return Rule(kind, threshold, default if perfect is None else perfect)
+
+
+def _guardrail(place: Place) -> Guardrail:
+    fields = ("metric", "slice", "each_slice_of", "direction", "max_regression", "at_least", "at_most")
+    found = place.fields((*fields, "min_examples", "too_few", "point_estimate"), ("metric",))
+    metric = found["metric"].text()
+    return _made(
+        place,
+        lambda: Guardrail(
+            metric,
+            max_regression=optional(found, "max_regression", _regression),
+            bounds=_bounds(place, found),
+            slice=optional(found, "slice", _slice),
+            each_slice_of=optional(found, "each_slice_of", _features) or (),
+            direction=optional(found, "direction", _direction),
+            min_examples=optional(found, "min_examples", Place.whole),
+            too_few=optional(found, "too_few", lambda one: one.choice(TooFew)) or TooFew.INSUFFICIENT,
+            point_estimate=optional(found, "point_estimate", Place.truth) or False,
+        ),
+    )
+
+
+def _slice(place: Place) -> Slice | None:
+    """`origin=JFK`, a table of several features, or `overall`, which is the same as no slice."""
+    if isinstance(place.value, dict):
+        return Slice.read(place)
+    text = place.any_text()
+    if text == "overall":
+        return None
+    feature, sign, value = text.partition("=")
+    if not sign or not feature.strip():
+        raise place.must_be("`feature=value`, a table of features and values, or `overall`")
+    return Slice(((feature.strip(), value.strip()),))
+
+
+def _features(place: Place) -> tuple[str, ...]:
+    if isinstance(place.value, list):
+        return place.each(Place.text)
+    return (place.text(),)
+
+
+def _regression(place: Place) -> Regression:
+    found = place.fields(("relative", "absolute"))
+    if len(found) != 1:
+        raise place.wrong("must name `relative` or `absolute`, such as `relative: 0.02`.")
+    if "relative" in found:
+        return Regression(_not_negative(found["relative"]))
+    return Regression(_not_negative(found["absolute"]), relative=False)
+
+
+def _bounds(place: Place, found: Fields) -> Bounds | None:
+    low, high = optional(found, "at_least", Place.number), optional(found, "at_most", Place.number)
+    if low is None and high is None:
+        return None
+    return _made(place, lambda: Bounds(low, high))
+
+
+def _floors(place: Place) -> dict[str, Bounds]:
+    floors = {}
+    for metric, one in place.table().items():
+        bounds = _bounds(one, one.fields(("at_least", "at_most")))
+        if bounds is None:
+            raise one.wrong("must say `at_least`, `at_most` or both.")
+        floors[metric] = bounds
+    return floors
+
+
+def _latency(place: Place) -> LatencyBudget:
+    found = place.fields(("p95_ms", "ratio"))
+    return LatencyBudget(optional(found, "p95_ms", _positive), optional(found, "ratio", _positive))
+
+
+def _size(place: Place) -> SizeBudget:
+    found = place.fields(("bytes", "ratio"))
+    return SizeBudget(optional(found, "bytes", Place.whole), optional(found, "ratio", _positive))
+
+
+def _weights(place: Place) -> Weights:
+    found = place.fields(("improvement", "latency"))
+    default = Weights()
+    return Weights(
+        _not_negative(found["improvement"]) if "improvement" in found else default.improvement,
+        _not_negative(found["latency"]) if "latency" in found else default.latency,
+    )

@@ -1,0 +1,10 @@
+"""The page that a reviewer reads. In: a comparison. Out: one HTML file that needs nothing beside it.
+
+Every text is escaped where it is put into the page. Never: a script, a link to anything outside, a decision.
+"""
+
+from __future__ import annotations
+
+from tfx_pedigree.comparison.report.page import render
+
+__all__ = ["render"]

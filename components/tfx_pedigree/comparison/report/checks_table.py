@@ -1,0 +1,58 @@
+"""The checks: what failed first, then what could not be told; what holds is folded away where there is much of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tfx_pedigree.comparison.checks import Check
+from tfx_pedigree.comparison.document import Comparison
+from tfx_pedigree.comparison.report.html import Markup, el
+from tfx_pedigree.comparison.verdict import Outcome
+
+_ORDER = (Outcome.BROKEN, Outcome.UNKNOWN, Outcome.HOLDS, Outcome.SKIPPED)
+_SHOWN = {
+    Outcome.HOLDS: ("✓ holds", "good"),
+    Outcome.BROKEN: ("✕ broken", "bad"),
+    Outcome.UNKNOWN: ("? unknown", "unsure"),
+    Outcome.SKIPPED: ("– skipped", "muted"),
+}
+_MANY = 10
+
+
+def checks_section(comparison: Comparison) -> Markup | None:
+    checks = comparison.decision.checks
+    if not checks:
+        return None
+    ordered = sorted(checks, key=lambda check: _ORDER.index(check.outcome))
+    if len(ordered) <= _MANY:
+        return el("section", el("h2", "Checks"), el("p", _count(checks), class_="note"), _table(ordered))
+    open_ones = [check for check in ordered if check.outcome in _ORDER[:2] or check is checks[0]]
+    others = [check for check in ordered if check not in open_ones]
+    return el(
+        "section",
+        el("h2", "Checks"),
+        el("p", _count(checks), class_="note"),
+        _table(open_ones),
+        el("details", el("summary", f"The other {len(others)} checks"), _table(others)),
+    )
+
+
+def _count(checks: Sequence[Check]) -> str:
+    counts = ((sum(check.outcome is one for check in checks), one) for one in _ORDER)
+    said = ", ".join(f"{count} {'hold' if one is Outcome.HOLDS else one.value}" for count, one in counts if count)
+    return f"All must hold. Of {len(checks)}: {said}."
+
+
+def _table(checks: Sequence[Check]) -> Markup:
+    head = el("tr", el("th", "Check", scope="col"), el("th", "Outcome", scope="col"), el("th", "Why", scope="col"))
+    return el("table", el("thead", head), el("tbody", [_row(check) for check in checks]), class_="stack")
+
+
+def _row(check: Check) -> Markup:
+    word, kind = _SHOWN[check.outcome]
+    return el(
+        "tr",
+        el("th", check.name, scope="row"),
+        el("td", word, class_=f"outcome lead {kind}"),
+        el("td", check.sentence, class_="wide"),
+    )

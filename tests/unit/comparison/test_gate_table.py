@@ -1,0 +1,359 @@
+"""The decision, case by case: the documents' rule, its edges, and the cases that TFMA alone decides wrongly."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from tfma_rule import tfma_blesses
+
+from tfx_pedigree.comparison import (
+    Bounds,
+    Direction,
+    GateDecision,
+    Guardrail,
+    Key,
+    LatencyBudget,
+    MetricValue,
+    MissingSlice,
+    NotComparable,
+    Outcome,
+    Policy,
+    Recommendation,
+    Regression,
+    Rule,
+    RuleKind,
+    Scores,
+    Similar,
+    SizeBudget,
+    Slice,
+    TooFew,
+    Verdict,
+    decide,
+)
+
+CHALLENGER, CHAMPION, SIMILAR = Recommendation.CHALLENGER, Recommendation.CHAMPION, Recommendation.SIMILAR
+PASS, FAIL, INSUFFICIENT = Verdict.PASS, Verdict.FAIL, Verdict.INSUFFICIENT
+JFK = Slice((("origin", "JFK"),))
+LGA = Slice((("origin", "LGA"),))
+AUC = Key("auc")
+
+
+def by_rule(kind: RuleKind, threshold: float, direction: Direction, **given: Any) -> Policy:
+    perfect = None
+    if kind is RuleKind.ERROR_REDUCTION:
+        perfect = 1.0 if direction is Direction.HIGHER else 0.0
+    return Policy("m", direction, Rule(kind, threshold, perfect), **given)
+
+
+RELATIVE_UP = by_rule(RuleKind.RELATIVE, 0.05, Direction.HIGHER)
+RELATIVE_DOWN = by_rule(RuleKind.RELATIVE, 0.05, Direction.LOWER)
+ABSOLUTE_UP = by_rule(RuleKind.ABSOLUTE, 0.02, Direction.HIGHER)
+ERROR_UP = by_rule(RuleKind.ERROR_REDUCTION, 0.05, Direction.HIGHER)
+ERROR_DOWN = by_rule(RuleKind.ERROR_REDUCTION, 0.05, Direction.LOWER)
+
+
+def one(policy: Policy, champion: float, challenger: float) -> GateDecision:
+    return decide(policy, Scores.of(m=challenger), Scores.of(m=champion))
+
+
+@pytest.mark.parametrize(
+    ("policy", "champion", "challenger", "recommendation"),
+    [
+        (RELATIVE_UP, 0.80, 0.85, CHALLENGER),
+        (RELATIVE_UP, 0.80, 0.8401, CHALLENGER),
+        (RELATIVE_UP, 0.80, 0.84, SIMILAR),  # exactly 5 % is not more than 5 %
+        (RELATIVE_UP, 0.70, 0.735, SIMILAR),  # the same, where the floats come out above
+        (RELATIVE_UP, 0.699999988079071, 0.7350000143051147, SIMILAR),  # and as float32
+        (RELATIVE_UP, 0.80, 0.80, SIMILAR),
+        (RELATIVE_UP, 0.80, 0.77, SIMILAR),
+        (RELATIVE_UP, 0.84, 0.80, SIMILAR),  # the champion is exactly 5 % better than the challenger
+        (RELATIVE_UP, 0.8401, 0.80, CHAMPION),
+        (RELATIVE_UP, 0.80, 0.70, CHAMPION),
+        (RELATIVE_UP, -1.0, -0.9, CHALLENGER),  # a negative score that got better
+        (RELATIVE_UP, -1.0, -0.95, SIMILAR),
+        (RELATIVE_UP, -1.0, -1.2, CHAMPION),
+        (RELATIVE_UP, -0.1, 0.1, CHALLENGER),  # through zero
+        (RELATIVE_UP, 0.0, 0.1, CHALLENGER),  # from zero every gain is more than 5 % of nothing
+        (RELATIVE_UP, 0.0, 0.0, SIMILAR),
+        (RELATIVE_UP, 0.0, -0.1, CHAMPION),
+        (RELATIVE_UP, 0.1, 0.0, CHAMPION),
+        (RELATIVE_UP, 0.99, 0.999, SIMILAR),  # a relative 5 % cannot be reached there
+        (RELATIVE_DOWN, 0.40, 0.37, CHALLENGER),
+        (RELATIVE_DOWN, 0.40, 0.38, SIMILAR),
+        (RELATIVE_DOWN, 0.40, 0.43, CHAMPION),
+        (RELATIVE_DOWN, 0.0, 0.1, CHAMPION),  # nothing is better than a loss of zero
+        (RELATIVE_DOWN, -1.0, -1.2, CHALLENGER),
+        (ABSOLUTE_UP, 0.80, 0.83, CHALLENGER),
+        (ABSOLUTE_UP, 0.80, 0.82, SIMILAR),
+        (ABSOLUTE_UP, -0.5, -0.45, CHALLENGER),
+        (ABSOLUTE_UP, 0.80, 0.77, CHAMPION),
+        (ERROR_UP, 0.99, 0.991, CHALLENGER),  # a tenth of what was still wrong
+        (ERROR_UP, 0.99, 0.9905, SIMILAR),
+        (ERROR_UP, 0.99, 0.989, CHAMPION),
+        (ERROR_UP, 1.0, 1.0, SIMILAR),
+        (ERROR_UP, 1.0, 1.1, SIMILAR),  # nothing is better than perfect
+        (ERROR_DOWN, 0.40, 0.37, CHALLENGER),
+        (ERROR_DOWN, 0.0, 0.1, CHAMPION),
+    ],
+)
+def test_who_is_recommended(policy: Policy, champion: float, challenger: float, recommendation: Recommendation) -> None:
+    decision = one(policy, champion, challenger)
+    assert decision.recommendation is recommendation
+    assert decision.verdict is (PASS if recommendation is CHALLENGER else FAIL)
+
+
+@pytest.mark.parametrize(
+    ("policy", "champion", "challenger", "right"),
+    [
+        (RELATIVE_UP, -1.0, -0.9, True),  # better: TFMA divides by -1 and finds a loss
+        (RELATIVE_UP, -1.0, -1.1, False),  # worse: TFMA finds a gain
+        (RELATIVE_UP, 0.0, 0.5, True),  # TFMA compares with NaN
+        (ERROR_UP, 0.99, 0.995, True),  # half of the errors are gone; TFMA's 5 % would ask for an AUC of 1.04
+    ],
+)
+def test_where_tfma_alone_decides_wrongly_the_gate_decides_right(
+    policy: Policy, champion: float, challenger: float, right: bool
+) -> None:
+    five_percent = {"relative": 0.05, "direction": "HIGHER_IS_BETTER"}
+    naive = [{"slicingSpecs": [{}], "threshold": {"changeThreshold": five_percent}}]
+    config = {"metricsSpecs": [{"metrics": [], "perSliceThresholds": {"m": {"thresholds": naive}}}]}
+    new, old = {Key("m"): challenger}, {Key("m"): champion}
+    assert tfma_blesses(config, new, old) is not right
+    assert (one(policy, champion, challenger).verdict is PASS) is right
+
+
+def test_a_rule_that_no_challenger_can_satisfy_is_warned_of() -> None:
+    decision = decide(Policy("auc"), Scores.of(auc=0.999), Scores.of(auc=0.96))
+    assert decision.verdict is FAIL
+    assert "no challenger can win: auc cannot get better than 1" in decision.warnings[0]
+    assert not decide(Policy("auc"), Scores.of(auc=0.9), Scores.of(auc=0.95)).warnings
+
+
+def test_fresher_data_win_where_both_are_alike_if_the_policy_says_so() -> None:
+    policy = by_rule(RuleKind.RELATIVE, 0.05, Direction.HIGHER, similar=Similar.PREFER_CHALLENGER)
+    decision = one(policy, 0.80, 0.79)
+    assert (decision.verdict, decision.recommendation) == (PASS, SIMILAR)
+    assert one(policy, 0.80, 0.70).verdict is FAIL
+
+
+def test_fresher_data_never_cost_more_than_the_threshold_of_the_champions_score() -> None:
+    """A loss from 0.400 to 0.4205 is 5.1 % of the champion's but 4.9 % of the challenger's: alike, and yet refused."""
+    policy = by_rule(RuleKind.RELATIVE, 0.05, Direction.LOWER, similar=Similar.PREFER_CHALLENGER)
+    decision = one(policy, 0.400, 0.4205)
+    assert (decision.verdict, decision.recommendation) == (FAIL, SIMILAR)
+    assert "more than 5 % of the champion's score is lost" in decision.reason
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_never_promotes_and_is_named(value: float) -> None:
+    for challenger, champion, whose in ((value, 0.5, "challenger"), (0.9, value, "champion")):
+        decision = one(RELATIVE_UP, champion, challenger)
+        assert (decision.verdict, decision.recommendation) == (INSUFFICIENT, None)
+        assert f"m of the {whose} is" in decision.reason
+
+
+def test_what_is_missing_never_promotes_and_is_named() -> None:
+    decision = decide(RELATIVE_UP, Scores(), Scores.of(m=0.5))
+    assert decision.verdict is INSUFFICIENT
+    assert decision.reason == "Not decided: m of the challenger is missing."
+
+
+def confident(gain: tuple[float, float], count: int = 5000, **given: Any) -> GateDecision:
+    """A champion at 0.8, so that 0.04 is the threshold."""
+    policy = Policy("auc", confidence=0.95, **given)
+    middle = (gain[0] + gain[1]) / 2
+    return decide(
+        policy,
+        Scores({AUC: MetricValue(0.8 + middle, count=count)}),
+        Scores({AUC: MetricValue(0.8, count=count)}),
+        differences={AUC: MetricValue(middle, gain, count)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("gain", "similar", "verdict", "recommendation"),
+    [
+        ((0.045, 0.06), Similar.KEEP_CHAMPION, PASS, CHALLENGER),
+        ((0.035, 0.06), Similar.KEEP_CHAMPION, INSUFFICIENT, None),
+        ((0.01, 0.02), Similar.KEEP_CHAMPION, FAIL, SIMILAR),
+        ((-0.05, -0.02), Similar.KEEP_CHAMPION, FAIL, None),  # surely no winner, whoever else is
+        ((-0.08, -0.05), Similar.KEEP_CHAMPION, FAIL, CHAMPION),
+        ((0.035, 0.06), Similar.PREFER_CHALLENGER, PASS, None),  # better or alike: both win here
+        ((0.01, 0.02), Similar.PREFER_CHALLENGER, PASS, SIMILAR),
+        ((-0.05, -0.02), Similar.PREFER_CHALLENGER, INSUFFICIENT, None),
+        ((-0.08, -0.05), Similar.PREFER_CHALLENGER, FAIL, CHAMPION),
+    ],
+)
+def test_with_a_confidence_the_whole_paired_interval_decides(
+    gain: tuple[float, float], similar: Similar, verdict: Verdict, recommendation: Recommendation | None
+) -> None:
+    decision = confident(gain, similar=similar)
+    assert (decision.verdict, decision.recommendation) == (verdict, recommendation)
+
+
+def test_an_interval_without_width_is_not_trusted() -> None:
+    decision = confident((0.06, 0.06))
+    assert decision.verdict is INSUFFICIENT
+    assert "has no width" in decision.reason
+    assert confident((0.0, 0.0), count=20).verdict is INSUFFICIENT
+    assert confident((0.0, 0.0), count=5000).recommendation is SIMILAR  # the same predictions on many examples
+
+
+def test_an_interval_that_the_policy_needs_and_nobody_gave_is_named() -> None:
+    decision = decide(Policy("auc", confidence=0.95), Scores.of(auc=0.9), Scores.of(auc=0.8))
+    assert decision.verdict is INSUFFICIENT
+    assert "the interval of the difference of auc is missing" in decision.reason
+    assert confident((math.nan, math.nan)).verdict is INSUFFICIENT
+
+
+def test_too_few_examples_decide_nothing() -> None:
+    policy = Policy("auc", min_examples=100)
+    few, unknown = Scores({AUC: MetricValue(0.9, count=99)}), Scores.of(auc=0.9)
+    assert decide(policy, few, Scores.of(auc=0.5)).verdict is INSUFFICIENT
+    assert decide(policy, unknown, Scores.of(auc=0.5)).verdict is INSUFFICIENT
+    enough = Scores({AUC: MetricValue(0.9, count=100)})
+    assert decide(policy, enough, Scores.of(auc=0.5)).verdict is PASS
+
+
+def guarded(*rails: Guardrail, **given: Any) -> Policy:
+    return Policy("auc", guardrails=rails, **given)
+
+
+def scores(auc: float, **slices: tuple[float, int]) -> Scores:
+    found = {AUC: MetricValue(auc, count=10_000)}
+    for name, (value, count) in slices.items():
+        found[Key("auc", Slice((("origin", name),)))] = MetricValue(value, count=count)
+    return Scores(found)
+
+
+JFK_RAIL = Guardrail("auc", max_regression=Regression(0.02), slice=JFK)
+
+
+@pytest.mark.parametrize(
+    ("jfk", "verdict"), [(0.80, PASS), (0.784, PASS), (0.783, FAIL), (0.9, PASS), (math.nan, INSUFFICIENT)]
+)
+def test_a_guardrail_lets_so_much_be_lost_and_no_more(jfk: float, verdict: Verdict) -> None:
+    decision = decide(guarded(JFK_RAIL), scores(0.9, JFK=(jfk, 500)), scores(0.8, JFK=(0.8, 500)))
+    assert decision.verdict is verdict
+    assert decision.recommendation is CHALLENGER  # the score speaks for itself
+    if verdict is not PASS:
+        assert "auc on origin=JFK" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [(MissingSlice.FAIL, FAIL), (MissingSlice.INSUFFICIENT, INSUFFICIENT), (MissingSlice.WARN, PASS)],
+)
+def test_a_slice_that_is_not_there_comes_out_as_the_policy_says(answer: MissingSlice, verdict: Verdict) -> None:
+    decision = decide(guarded(JFK_RAIL, missing_slice=answer), scores(0.9), scores(0.8))
+    assert decision.verdict is verdict
+    assert bool(decision.warnings) is (answer is MissingSlice.WARN)
+
+
+def test_each_slice_is_looked_at_and_small_ones_may_be_skipped() -> None:
+    rail = Guardrail("auc", max_regression=Regression(0.02), each_slice_of=("origin",), min_examples=100)
+    new, old = scores(0.9, JFK=(0.8, 500), LGA=(0.1, 30)), scores(0.8, JFK=(0.8, 500), LGA=(0.8, 30))
+    assert decide(guarded(rail), new, old).verdict is INSUFFICIENT
+    lenient = Guardrail(**{**vars(rail), "too_few": TooFew.SKIP})
+    decision = decide(guarded(lenient), new, old)
+    assert decision.verdict is PASS
+    assert decision.warnings == ("1 check skipped, for want of examples or of the slice: auc on origin=LGA",)
+
+
+def test_a_slice_that_only_the_champion_has_is_missed() -> None:
+    rail = Guardrail("auc", max_regression=Regression(0.02), each_slice_of=("origin",))
+    decision = decide(guarded(rail), scores(0.9, JFK=(0.8, 500)), scores(0.8, JFK=(0.8, 5), LGA=(0.8, 5)))
+    assert decision.verdict is INSUFFICIENT
+    assert "auc on origin=LGA of the challenger is missing" in decision.reason
+
+
+def test_a_guardrail_can_be_a_floor_or_a_ceiling() -> None:
+    rail = Guardrail("calibration", bounds=Bounds(0.8, 1.2))
+    for value, verdict in ((0.8, PASS), (1.2, PASS), (0.79, FAIL), (1.21, FAIL)):
+        decision = decide(guarded(rail), Scores.of(auc=0.9, calibration=value), Scores.of(auc=0.8, calibration=9))
+        assert decision.verdict is verdict
+
+
+def test_a_guardrail_needs_its_interval_too_unless_it_asks_for_the_values_alone() -> None:
+    jfk = Key("auc", JFK)
+    new, old = scores(0.9, JFK=(0.8, 500)), scores(0.8, JFK=(0.8, 500))
+    differences = {
+        AUC: MetricValue(0.1, (0.09, 0.11), 10_000),
+        jfk: MetricValue(0.0, (-0.05, 0.05), 500),
+    }
+    sure = guarded(JFK_RAIL, confidence=0.95)
+    assert decide(sure, new, old, differences=differences).verdict is INSUFFICIENT
+    by_value = guarded(Guardrail(**{**vars(JFK_RAIL), "point_estimate": True}), confidence=0.95)
+    assert decide(by_value, new, old, differences=differences).verdict is PASS
+
+
+@pytest.mark.parametrize(
+    ("p95", "size", "verdict"),
+    [(20.0, 100, PASS), (20.1, 100, FAIL), (None, 100, INSUFFICIENT), (20.0, 101, FAIL), (20.0, None, INSUFFICIENT)],
+)
+def test_budgets(p95: float | None, size: int | None, verdict: Verdict) -> None:
+    policy = Policy("auc", latency=LatencyBudget(p95_ms=20, ratio=2), size=SizeBudget(bytes=100, ratio=2))
+    new = Scores(Scores.of(auc=0.9).metrics, size, p95)
+    assert decide(policy, new, Scores(Scores.of(auc=0.8).metrics, 50, 10.5)).verdict is verdict
+
+
+def test_a_latency_ratio_is_judged_by_its_interval_where_there_is_a_confidence() -> None:
+    policy = Policy("auc", confidence=0.95, latency=LatencyBudget(ratio=1.5))
+    differences = {AUC: MetricValue(0.1, (0.09, 0.11), 1000)}
+    for ends, verdict in (((1.1, 1.4), PASS), ((1.4, 1.6), INSUFFICIENT), ((1.6, 1.7), FAIL)):
+        decision = decide(
+            policy,
+            Scores.of(auc=0.9),
+            Scores.of(auc=0.8),
+            differences=differences,
+            latency_ratio=MetricValue(sum(ends) / 2, ends),
+        )
+        assert decision.verdict is verdict
+
+
+def test_a_first_version_must_reach_the_floors_and_nothing_else() -> None:
+    policy = guarded(
+        JFK_RAIL,
+        Guardrail("auc", max_regression=Regression(0.0)),
+        first_version={"auc": Bounds(at_least=0.6)},
+        latency=LatencyBudget(ratio=1),
+        missing_slice=MissingSlice.WARN,
+    )
+    for auc, verdict in ((0.6, PASS), (0.59, FAIL), (math.nan, INSUFFICIENT)):
+        decision = decide(policy, scores(auc), None)
+        assert decision.verdict is verdict
+        assert decision.recommendation is None
+        assert decision.change is None
+        assert decision.reason.startswith("First version, with no champion to beat")
+
+
+def test_a_first_version_without_floors_passes_with_a_warning() -> None:
+    decision = decide(Policy("auc"), Scores.of(auc=0.1), None)
+    assert decision.verdict is PASS
+    assert "sets no floors" in decision.warnings[0]
+
+
+def test_a_champion_that_cannot_be_evaluated_needs_a_person_or_the_floors() -> None:
+    why = "the label changed from `delayed` to `arrival_delay`"
+    human = decide(Policy("auc"), Scores.of(auc=0.9), None, not_comparable=why)
+    assert (human.verdict, human.recommendation) == (INSUFFICIENT, None)
+    assert why in human.reason
+    floors = Policy("auc", not_comparable=NotComparable.FLOORS, first_version={"auc": Bounds(at_least=0.6)})
+    for auc, verdict in ((0.9, PASS), (0.5, FAIL)):
+        decision = decide(floors, Scores.of(auc=auc), Scores.of(auc=0.99), not_comparable=why)
+        assert decision.verdict is verdict
+        assert decision.warnings[0] == why
+
+
+def test_every_reason_is_one_sentence_and_the_checks_tell_the_rest() -> None:
+    policy = guarded(JFK_RAIL, Guardrail("auc", max_regression=Regression(0.02), slice=LGA))
+    decision = decide(policy, scores(0.9, JFK=(0.7, 9), LGA=(0.7, 9)), scores(0.8, JFK=(0.8, 9), LGA=(0.8, 9)))
+    assert decision.reason == (
+        "The champion stays: auc on origin=JFK fell from 0.8 to 0.7: 12.5 % worse, more than the 2 % that may be "
+        "lost (1 more check failed), although auc rose from 0.8 to 0.9, 12.5 % better, more than the 5 % that the "
+        "policy asks for."
+    )
+    outcomes = [check.outcome for check in decision.checks]
+    assert outcomes == [Outcome.HOLDS, Outcome.BROKEN, Outcome.BROKEN]

@@ -1,0 +1,193 @@
+"""The policy's YAML: what it may say, and where a refusal points."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfx_pedigree.comparison import (
+    Bounds,
+    Direction,
+    Guardrail,
+    LatencyBudget,
+    MissingSlice,
+    NotComparable,
+    Policy,
+    Regression,
+    Rule,
+    RuleKind,
+    Similar,
+    SizeBudget,
+    Slice,
+    TooFew,
+    Weights,
+    load_policy,
+    parse_policy,
+    read_policy,
+)
+from tfx_pedigree.errors import InvalidInputError, NotFoundError
+
+ROOT = Path(__file__).resolve().parents[3]
+
+names = st.text(st.characters(max_codepoint=0xFFFF, blacklist_categories=("Cs",)), min_size=1, max_size=12)
+shares = st.floats(0, 0.9)
+amounts = st.floats(0, 1e12)
+positive = st.floats(1e-6, 1e12)
+
+
+@st.composite
+def bounds(draw: Any) -> Bounds:
+    ends = sorted(draw(st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=2)))
+    return Bounds(*draw(st.sampled_from([(ends[0], None), (None, ends[1]), tuple(ends)])))
+
+
+@st.composite
+def rules(draw: Any) -> Rule:
+    kind = draw(st.sampled_from(RuleKind))
+    if kind is RuleKind.ABSOLUTE:
+        return Rule(kind, draw(amounts))
+    perfect = draw(st.floats(-1e6, 1e6)) if kind is RuleKind.ERROR_REDUCTION else None
+    return Rule(kind, draw(shares), perfect)
+
+
+@st.composite
+def guardrails(draw: Any) -> Guardrail:
+    where = draw(
+        st.sampled_from(["overall", "slice", "each"]),
+    )
+    guards = draw(
+        st.sampled_from(["change", "bounds", "both"]),
+    )
+    pairs = tuple(draw(st.dictionaries(names, names, min_size=1, max_size=2)).items())
+    return Guardrail(
+        draw(names),
+        max_regression=Regression(draw(amounts), draw(st.booleans())) if guards != "bounds" else None,
+        bounds=draw(bounds()) if guards != "change" else None,
+        slice=Slice(pairs) if where == "slice" else None,
+        each_slice_of=tuple(draw(st.lists(names, min_size=1, max_size=2))) if where == "each" else (),
+        direction=draw(st.sampled_from(Direction)),
+        min_examples=draw(st.none() | st.integers(0, 10**6)),
+        too_few=draw(st.sampled_from(TooFew)),
+        point_estimate=draw(st.booleans()),
+    )
+
+
+policies = st.builds(
+    Policy,
+    metric=names,
+    direction=st.sampled_from(Direction),
+    rule=rules(),
+    similar=st.sampled_from(Similar),
+    confidence=st.none() | st.floats(0.5, 0.999),
+    min_examples=st.integers(0, 10**9),
+    guardrails=st.lists(guardrails(), max_size=3).map(tuple),
+    latency=st.builds(LatencyBudget, st.none() | positive, st.none() | positive),
+    size=st.builds(SizeBudget, st.none() | st.integers(0, 2**52), st.none() | positive),
+    first_version=st.dictionaries(names, bounds(), max_size=3),
+    importance=st.builds(Weights, amounts, amounts),
+    not_comparable=st.sampled_from(NotComparable),
+    missing_slice=st.sampled_from(MissingSlice),
+)
+
+
+@given(policies)
+def test_a_policy_comes_back_from_its_json(policy: Policy) -> None:
+    assert read_policy(policy.to_json()) == policy
+    assert read_policy(json.loads(json.dumps(policy.to_json()))).digest == policy.digest
+
+
+@given(policies)
+def test_json_is_read_as_the_yaml_that_it_is(policy: Policy) -> None:
+    assert parse_policy(json.dumps(policy.to_json())) == policy
+
+
+def test_the_default_is_the_rule_of_the_documents() -> None:
+    policy = parse_policy("metric: auc")
+    assert policy == Policy("auc")
+    assert policy.rule == Rule(RuleKind.RELATIVE, 0.05)
+    assert policy.similar is Similar.KEEP_CHAMPION
+    assert policy.confidence is None
+
+
+def test_the_shipped_policy_can_be_read() -> None:
+    policy = load_policy(ROOT / "configs" / "policy.yaml")
+    assert policy.metric == "auc"
+    assert policy.guardrails[3].too_few is TooFew.SKIP
+    assert policy.first_version == {"auc": Bounds(at_least=0.55)}
+
+
+def test_the_digest_tells_policies_apart_and_not_ways_of_writing() -> None:
+    spelt_out = "metric: auc\ndirection: higher\nrule: {relative: 5e-2}\n"
+    assert parse_policy(spelt_out).digest == Policy("auc").digest
+    assert parse_policy("metric: auc\nrule: {relative: 0.04}").digest != Policy("auc").digest
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction", "perfect"),
+    [("auc", Direction.HIGHER, 1.0), ("binary_crossentropy", Direction.LOWER, 0.0)],
+)
+def test_known_metrics_need_no_direction_and_no_perfect_value(
+    metric: str, direction: Direction, perfect: float
+) -> None:
+    policy = parse_policy(f"metric: {metric}\nrule: {{error_reduction: 0.05}}")
+    assert policy.better is direction
+    assert policy.rule.perfect == perfect
+
+
+@pytest.mark.parametrize(
+    ("written", "where"),
+    [
+        ("slice: origin=JFK", Slice((("origin", "JFK"),))),
+        ("slice: {carrier: NO, code: 007}", Slice((("carrier", "NO"), ("code", "007")))),
+        ("slice: a=b=c", Slice((("a", "b=c"),))),
+        ("slice: overall", None),
+    ],
+)
+def test_slices_are_read_as_they_are_typed(written: str, where: Slice | None) -> None:
+    text = f"metric: auc\nguardrails:\n  - metric: auc\n    at_least: 0.5\n    {written}\n"
+    assert parse_policy(text).guardrails[0].slice == where
+
+
+REFUSALS = {
+    "metric: auc\nrule:\n  relatve: 0.05": "p.yaml, line 3: `rule.relatve` is not known. Did you mean `relative`?",
+    "metric: auc\nrule: {relative: 5}": "p.yaml, line 2: `rule.relative` is 5, but must be a share from 0 to 0.9",
+    "metric: auc\n\nsimilar: keep": "line 3: `similar` is 'keep', but must be keep_champion or prefer_challenger",
+    "metric: revenue": "line 1: `metric` is 'revenue', of which it is not known whether more or less is better",
+    "rule: {relative: 0.05}": "line 1: it lacks `metric`",
+    "metric: auc\nrule: {}": "line 2: `rule` must name exactly one of relative, absolute, error_reduction",
+    "metric: auc\nrule: {relative: 0.05, perfect: 1}": "line 2: `rule.perfect` belongs to the rule",
+    "metric: auc\nconfidence: 95": "line 2: `confidence` is 95, but must be a number from 0.5 to less than 1",
+    "metric: auc\nconfidence: yes": "line 2: `confidence` is True, but must be a number",
+    "metric: auc\nmin_examples: -1": "line 2: `min_examples` is -1, but must be a whole number",
+    "metric: auc\nguardrails:\n  - at_least: 1": "line 3: `guardrails[0]` lacks `metric`",
+    "metric: auc\nguardrails:\n  - metric: auc\n": "line 3: `guardrails[0]` cannot be used. The guardrail on `auc`",
+    "metric: auc\nguardrails:\n  - metric: x\n    max_regression: {relative: 0.1}": "known whether more or less of `x`",
+    "metric: auc\nguardrails:\n  - {metric: auc, at_least: 0, slice: JFK}": "must be `feature=value`",
+    "metric: auc\nguardrails:\n  - {metric: auc, at_least: 0, slice: a=b, each_slice_of: c}": "names its slices twice",
+    "metric: auc\nfirst_version:\n  auc: {at_least: 1, at_most: 0}": "line 3: `first_version.auc` cannot be used",
+    "metric: auc\nlatency: {p95_ms: 0}": "line 2: `latency.p95_ms` is 0, but must be more than 0",
+    "metric: auc\nmetric: loss": "line 2: `metric` stands there twice",
+    "metric: auc\nformat: pedigree.policy/2": "line 2: `format` is 'pedigree.policy/2', but must be",
+    "metric: [auc": "line 1: this is no YAML",
+    "- metric: auc": "line 1: it is a list, but must be a table",
+    "metric: !!python/name:os.system x": "line 1: `metric` holds a value of a kind that is not read here",
+    "metric: auc\nguardrails: &again [*again]": "line 2",
+}
+
+
+@pytest.mark.parametrize("text", REFUSALS)
+def test_a_refusal_points_at_the_line_and_says_what_would_be_right(text: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        parse_policy(text, "p.yaml")
+    assert REFUSALS[text] in str(caught.value)
+    assert str(caught.value).startswith("p.yaml, line ")
+
+
+def test_a_policy_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"There is no policy at .*nowhere.yaml"):
+        load_policy(tmp_path / "nowhere.yaml")

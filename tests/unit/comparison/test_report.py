@@ -1,0 +1,249 @@
+"""report.html: one file that needs nothing else, says the verdict first, and believes no text that it is given."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from comparison_testing import first_version, not_a_number, retrained
+from hypothesis import given, settings
+from test_comparison_document import comparisons, golden, small
+
+from tfx_pedigree.comparison import (
+    Code,
+    Comparison,
+    Data,
+    MetricRow,
+    Outcome,
+    Policy,
+    Slice,
+    render,
+)
+from tfx_pedigree.comparison.report.style import STYLE
+
+HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>&amp;\u202e</style></title>"
+VOID = {"meta"}
+ALLOWED = {
+    *("html", "head", "meta", "title", "style", "body", "header", "main", "footer", "section", "div", "span"),
+    *("p", "h1", "h2", "h3", "dl", "dt", "dd", "ul", "li", "table", "thead", "tbody", "tr", "th", "td"),
+    *("details", "summary", "pre", "code", "svg", "line", "rect", "circle", "path", "text"),
+}
+
+
+class Page(HTMLParser):
+    """Reads a page strictly: what is opened is closed, in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.texts: list[tuple[tuple[str, ...], str]] = []
+        self.feed(html)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            self.texts.append((tuple(self.open), data))
+
+    def text_of(self, tag: str) -> list[str]:
+        return [text for path, text in self.texts if tag in path]
+
+    @property
+    def words(self) -> str:
+        return " ".join(text.replace("\u00a0", " ") for path, text in self.texts if "style" not in path)
+
+
+def many() -> Comparison:
+    return retrained(slices=tuple(Slice((("carrier", f"C{index:02}"),)) for index in range(40)))
+
+
+def bare() -> Comparison:
+    return replace(
+        retrained(policy=Policy("auc"), slices=()),
+        flips=None,
+        performance_delta=None,
+        similarity=None,
+        importance=None,
+        changes=(),
+        metrics=(),
+    )
+
+
+PAGES: list[Callable[[], Comparison]] = [small, retrained, first_version, not_a_number, many, bare]
+
+
+@pytest.fixture(params=PAGES, ids=lambda make: make.__name__)
+def comparison(request: pytest.FixtureRequest) -> Comparison:
+    made: Comparison = request.param()
+    return made
+
+
+def test_the_golden_page() -> None:
+    golden("report.html", render(small()))
+
+
+def test_the_verdict_stands_on_top_in_one_sentence(comparison: Comparison) -> None:
+    page = Page(render(comparison))
+    paragraphs = page.text_of("body")
+    decision = comparison.decision
+    assert paragraphs[2].startswith(decision.verdict.value)
+    assert paragraphs[3].replace("\u00a0", " ") == decision.reason
+    assert decision.reason.endswith(".")
+    assert ". " not in decision.reason
+
+
+def test_the_page_needs_nothing_beside_it_and_runs_nothing(comparison: Comparison) -> None:
+    page = Page(render(comparison))
+    assert {tag for tag, _ in page.tags} <= ALLOWED
+    names = {name for _, attributes in page.tags for name in attributes}
+    assert not names & {"src", "href", "srcset", "action", "data", "background", "poster"}
+    assert not [name for name in names if name.startswith("on")]
+    assert "url(" not in STYLE
+    assert "@import" not in STYLE
+    policy = next(found["content"] for tag, found in page.tags if "http-equiv" in found)
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'")
+
+
+def test_it_can_be_read_without_seeing_it(comparison: Comparison) -> None:
+    page = Page(render(comparison))
+    tags = [tag for tag, _ in page.tags]
+    assert tags.count("h1") == tags.count("main") == 1
+    levels = [int(tag[1]) for tag in tags if tag in ("h1", "h2", "h3")]
+    assert all(later <= earlier + 1 for earlier, later in pairwise(levels))
+    for tag, attributes in page.tags:
+        if tag == "th":
+            assert attributes.get("scope") in ("col", "row")
+        if tag == "svg" and attributes.get("aria-hidden") != "true":
+            assert attributes.get("role") == "img"
+            assert attributes.get("aria-label")
+    pictures = sum(tag == "svg" and a.get("role") == "img" for tag, a in page.tags)
+    assert pictures == len([1 for path, _ in page.texts if path[-2:] == ("svg", "title")])
+    assert page.tags[0] == ("html", {"lang": "en"})
+
+
+def test_every_check_is_told_with_its_outcome(comparison: Comparison) -> None:
+    words = Page(render(comparison)).words
+    for check in comparison.decision.checks:
+        assert check.sentence in words
+    signs = {Outcome.HOLDS: "✓ holds", Outcome.BROKEN: "✕ broken", Outcome.UNKNOWN: "? unknown"}
+    for outcome, sign in signs.items():
+        assert words.count(sign) == sum(check.outcome is outcome for check in comparison.decision.checks)
+
+
+def test_slices_are_sorted_by_change_and_what_has_no_number_comes_last() -> None:
+    page = Page(render(retrained()))
+    gains = {
+        str(row.slice): row.difference.value for row in retrained().metrics if row.metric == "auc" and row.difference
+    }
+    shown = [text for path, text in page.texts if path[-1] == "th" and text in gains]
+    ours = shown[: len(gains)]
+    assert ours[0] == "overall"
+    assert ours[1:] == sorted(ours[1:], key=lambda name: gains[name])
+
+
+def test_what_changed_is_told() -> None:
+    words = Page(render(retrained())).words
+    for expected in ("hidden_units", "not set", "64", "train, span 1", "train, span 2", "eval, span 3", "bbbbbbbbbbbb"):
+        assert expected in words
+    assert "input `features` changed shape from [?, 8] to [?, 11]" in words
+
+
+def hostile() -> Comparison:
+    made = retrained(policy=Policy("auc"))
+    row = MetricRow(HOSTILE, Slice(((HOSTILE, HOSTILE),)), None, made.metrics[0].challenger, made.metrics[0].champion)
+    bad = {HOSTILE: HOSTILE, "list": [HOSTILE]}
+    return replace(
+        made,
+        model=HOSTILE,
+        challenger=replace(
+            made.challenger,
+            version=HOSTILE,
+            parameters=bad,
+            code=Code(HOSTILE, HOSTILE),
+            trained_on=(Data(HOSTILE, HOSTILE, HOSTILE),),
+        ),
+        metrics=(*made.metrics, row, replace(row, slice=Slice())),
+        changes=(HOSTILE,),
+        bump=HOSTILE,
+        decision=replace(made.decision, reason=HOSTILE, warnings=(HOSTILE,)),
+    )
+
+
+def test_no_name_from_a_model_becomes_a_part_of_the_page() -> None:
+    html = render(hostile())
+    page = Page(html)
+    assert {tag for tag, _ in page.tags} <= ALLOWED
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+    assert "\u202e" not in html
+    assert "alert('x')" in page.words  # shown as the text that it is
+
+
+@given(comparisons)
+@settings(max_examples=30, deadline=None)
+def test_every_comparison_has_a_page(comparison: Comparison) -> None:
+    page = Page(render(comparison))
+    assert {tag for tag, _ in page.tags} <= ALLOWED
+    for _, attributes in page.tags:
+        assert not any(value and re.search(r"\b(nan|inf)", value) for key, value in attributes.items() if key in PLACES)
+
+
+PLACES = ("x", "x1", "x2", "cx", "width")
+
+
+def _colours(sheet: str) -> dict[str, str]:
+    return dict(re.findall(r"--([a-z-]+):(#[0-9a-f]{3,6})", sheet))
+
+
+def _light(colour: str) -> float:
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * one for one in colour[1:])
+    parts = [int(digits[index : index + 2], 16) / 255 for index in (0, 2, 4)]
+    linear = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts]
+    return sum(weight * one for weight, one in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def _contrast(one: str, other: str) -> float:
+    high, low = sorted((_light(one), _light(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_and_marks_stand_out_from_their_ground(scheme: str) -> None:
+    light, dark = STYLE.split("@media (prefers-color-scheme:dark)", 1)
+    colours = _colours(light) if scheme == "light" else _colours(light) | _colours(dark.split("*{", 1)[0])
+    pairs: list[tuple[str, str]] = [(one, "card") for one in ("ink", "muted", "good", "bad", "unsure")]
+    pairs += [("ink", "ground"), ("muted", "ground"), ("ink", "track")]
+    pairs += [(text, f"{kind}-ground") for kind in ("good", "bad", "unsure") for text in (kind, "ink", "muted")]
+    weak = {pair: ratio for pair in pairs if (ratio := _contrast(colours[pair[0]], colours[pair[1]])) < 4.5}
+    weak |= {(one, "card"): ratio for one in ("new", "old") if (ratio := _contrast(colours[one], colours["card"])) < 3}
+    assert not weak
+
+
+def test_plots_keep_inside_whatever_they_are_given() -> None:
+    from tfx_pedigree.comparison.report.plots import Scale
+
+    huge: Any = Scale.over([-1.7e308, 1.7e308, float("nan")])
+    assert huge.at(-1.7e308) == "3.00%"
+    assert huge.at(1.7e308) == "97.00%"
+    assert huge.ticks() == []
+    assert Scale.over([float("nan")]) is None
+    ticks = Scale(-0.05, 0.13).ticks()
+    assert 0 in ticks
+    assert 2 <= len(ticks) <= 5
