@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
@@ -292,11 +291,11 @@ def test_two_processes_at_once_tell_one_history(repository: Path) -> None:
 
 def test_process_killed_anywhere_leaves_a_repository_that_goes_on(repository: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    for _ in range(3):
+    for patience in (0.5, 0.8, 1.1):  # an interpreter needs a while to start, on a busy machine longer
         process = context.Process(target=_register_and_assign, args=(str(repository), 1))
         process.start()
-        process.join(0.8)
-        os.kill(process.pid, signal.SIGKILL)  # type: ignore[arg-type]
+        process.join(patience)
+        process.kill()  # nothing, if it was quicker
         process.join()
     _register_and_assign(str(repository), 1)
     names = [tag.name for tag in GitTags(repository).tags(MODEL)]
