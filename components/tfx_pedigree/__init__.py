@@ -1,6 +1,6 @@
 """Pedigree: versions, lineage and gated promotion for the models that TFX pipelines train.
 
-A tour, from the ground up; imports point downwards only, and none of these rooms knows TensorFlow:
+A tour, from the ground up; imports point downwards only, and all rooms but one know nothing of TensorFlow:
 
 - `errors`, `digest`, `progress`, `verdict`: how Pedigree says no, what is hashed and how, how long work tells where it
   is, the words of the gate.
@@ -9,6 +9,7 @@ A tour, from the ground up; imports point downwards only, and none of these room
 - `versioning/`: what a model is to those who use it, what changed between two, and which number follows.
 - `comparison/`: which of two models is better, by which policy, and the report that shows it.
 - `registry/`: versions with their standing and evidence, promotion and rollback, roles, the audit log.
+- `tfx_components/`: the above, plugged into TFX pipelines; the only room that knows TFX and TensorFlow.
 - `settings`, `cli/`: how people reach all this.
 
 Names below are loaded when they are first used, so that `import tfx_pedigree` costs nothing.
@@ -26,13 +27,28 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+# Artifact types must be found here: Kubeflow imports them by the name `tfx_pedigree.<Type>`.
+_COMPONENTS = (
+    "ChampionProvider",
+    "Evaluator",
+    "ModelVersion",
+    "RegistryPusher",
+    "VersionComparator",
+    "VersionComparison",
+    "Versioner",
+    "add_pedigree",
+)
 _HOMES = {
     "ModelDescription": "tfx_pedigree.versioning",
     "Registry": "tfx_pedigree.registry",
     "Store": "tfx_pedigree.store",
+    **dict.fromkeys(_COMPONENTS, "tfx_pedigree.tfx_components"),
 }
 
-__all__ = ["ModelDescription", "Registry", "Store", "__version__"]
+__all__ = [  # noqa: PLE0604  names are looked up in the table
+    "__version__",
+    *_HOMES,
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -110,18 +110,19 @@ def restore(write: Write, model: RowMapping, row: RowMapping, reason: str | None
     return _again(write, model, row)
 
 
-def set_alias(write: Write, model: RowMapping, alias: str, row: RowMapping) -> None:
+def set_alias(write: Write, model: RowMapping, row: RowMapping, alias: str) -> RowMapping:
     a = schema.aliases
     key = sa.and_(a.c.model_id == model["id"], a.c.name == alias)
     held = write.connection.execute(sa.select(a.c.version_id).where(key)).scalar_one_or_none()
     if held == row["id"]:
-        return
+        return row
     values = {"version_id": row["id"], "set_at": write.now, "set_by": write.actor}
     if held is None:
         write.connection.execute(a.insert().values(model_id=model["id"], name=alias, **values))
     else:
         write.connection.execute(a.update().where(key).values(**values))
     write.log("set-alias", row["version"], details={"alias": alias, "before": _number(write.connection, held)})
+    return row
 
 
 def remove_alias(write: Write, model: RowMapping, alias: str) -> bool:

@@ -222,10 +222,7 @@ class Registry:
         self, reference: str | Reference, facts: Facts | None = None, evidence: Evidence | None = None
     ) -> Version:
         """Makes a reserved version a registered one, with its metrics, tags and evidence. Repeating it adds nothing."""
-        reference = _reference(reference)
-        with self._write(reference.model, Action.REGISTER) as (write, found):
-            row = reading.find_version(write.connection, found, reference.selector)
-            return self._register(write, found, row, facts, evidence)
+        return self._change(reference, Action.REGISTER, lambda w, m, v: _register(w, m, v, facts, evidence))
 
     def add(
         self,
@@ -239,40 +236,25 @@ class Registry:
         self._ensure_model(model)
         with self._write(model, Action.REGISTER) as (write, found):
             row = registration.reserve(write, found, candidate, request or Request())
-            return self._register(write, found, row, facts, evidence)
-
-    def _register(
-        self, write: Write, found: RowMapping, row: RowMapping, facts: Facts | None, evidence: Evidence | None
-    ) -> Version:
-        row = registration.register(write, found, row, facts or Facts())
-        if evidence is not None:
-            row = registration.attach_evidence(write, found, row, evidence)
-        return reading.to_version(write.connection, found["name"], row)
+            return reading.to_version(write.connection, model, _register(write, found, row, facts, evidence))
 
     def annotate(self, reference: str | Reference, facts: Facts) -> Version:
-        reference = _reference(reference)
-        with self._write(reference.model, Action.ANNOTATE) as (write, found):
-            row = reading.find_version(write.connection, found, reference.selector)
-            row = registration.annotate(write, found, row, facts)
-            return reading.to_version(write.connection, found["name"], row)
+        return self._change(reference, Action.ANNOTATE, lambda w, m, v: registration.annotate(w, m, v, facts))
 
     def attach_evidence(self, reference: str | Reference, evidence: Evidence) -> Version:
-        reference = _reference(reference)
-        with self._write(reference.model, Action.ATTACH_EVIDENCE) as (write, found):
-            row = reading.find_version(write.connection, found, reference.selector)
-            row = registration.attach_evidence(write, found, row, evidence)
-            return reading.to_version(write.connection, found["name"], row)
+        return self._change(
+            reference, Action.ATTACH_EVIDENCE, lambda w, m, v: registration.attach_evidence(w, m, v, evidence)
+        )
 
     # Moving versions
 
     def promote(self, reference: str | Reference, request: PromotionRequest | None = None) -> Version:
         """To staging or production. Compare-and-swap: refused if the champion is not the one that the caller, or
         else the evidence, names. Bytes are the caller's to check before, with `check_bytes`."""
-        reference, request = _reference(reference), request or PromotionRequest()
-        with self._write(reference.model, promotion.action_of(request)) as (write, found):
-            row = reading.find_version(write.connection, found, reference.selector)
-            row = promotion.promote(write, found, row, request)
-            return reading.to_version(write.connection, found["name"], row)
+        request = request or PromotionRequest()
+        return self._change(
+            reference, promotion.action_of(request), lambda w, m, v: promotion.promote(w, m, v, request)
+        )
 
     def rollback(self, model: str, *, reason: str, to: str | None = None, expect: str | None = None) -> Version:
         """The previous champion serves again, in one step; with `to`, any version that was champion before."""
@@ -281,25 +263,15 @@ class Registry:
             return reading.to_version(write.connection, model, row)
 
     def archive(self, reference: str | Reference, *, reason: str) -> Version:
-        reference = _reference(reference)
-        with self._write(reference.model, Action.ARCHIVE) as (write, found):
-            row = reading.find_version(write.connection, found, reference.selector)
-            row = promotion.archive(write, found, row, reason)
-            return reading.to_version(write.connection, found["name"], row)
+        return self._change(reference, Action.ARCHIVE, lambda w, m, v: promotion.archive(w, m, v, reason))
 
     def restore(self, reference: str | Reference, *, reason: str | None = None) -> Version:
-        reference = _reference(reference)
-        with self._write(reference.model, Action.RESTORE) as (write, found):
-            row = reading.find_version(write.connection, found, reference.selector)
-            row = promotion.restore(write, found, row, reason)
-            return reading.to_version(write.connection, found["name"], row)
+        return self._change(reference, Action.RESTORE, lambda w, m, v: promotion.restore(w, m, v, reason))
 
     def set_alias(self, alias: str, reference: str | Reference) -> Version:
-        reference = _reference(reference)
-        with self._write(reference.model, Action.SET_ALIAS) as (write, found):
-            row = reading.find_version(write.connection, found, reference.selector)
-            promotion.set_alias(write, found, check_alias(alias), row)
-            return reading.to_version(write.connection, found["name"], row)
+        return self._change(
+            reference, Action.SET_ALIAS, lambda w, m, v: promotion.set_alias(w, m, v, check_alias(alias))
+        )
 
     def remove_alias(self, model: str, alias: str) -> None:
         with self._write(model, Action.SET_ALIAS) as (write, found):
@@ -350,6 +322,18 @@ class Registry:
             write = Write(connection, self.actor, model, self._clock())
             write.require(action)
             yield write, found
+
+    def _change(
+        self,
+        reference: str | Reference,
+        action: Action,
+        operation: Callable[[Write, RowMapping, RowMapping], RowMapping],
+    ) -> Version:
+        """One operation on one version, given its model's and its own row; what it returns is the row afterwards."""
+        reference = _reference(reference)
+        with self._write(reference.model, action) as (write, found):
+            row = reading.find_version(write.connection, found, reference.selector)
+            return reading.to_version(write.connection, found["name"], operation(write, found, row))
 
     @contextlib.contextmanager
     def _administer(self, action: Action) -> Iterator[Write]:
@@ -402,6 +386,13 @@ def _open_store(url: str, *, create: bool = False) -> Store:
     from tfx_pedigree.store import Store  # noqa: PLC0415  filesystems load only for those who touch bytes
 
     return Store.open(url, create=create)
+
+
+def _register(
+    write: Write, model: RowMapping, row: RowMapping, facts: Facts | None, evidence: Evidence | None
+) -> RowMapping:
+    row = registration.register(write, model, row, facts or Facts())
+    return row if evidence is None else registration.attach_evidence(write, model, row, evidence)
 
 
 def _reference(reference: str | Reference) -> Reference:

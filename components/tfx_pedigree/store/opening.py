@@ -54,10 +54,14 @@ def _names(folder: Path) -> list[str]:
 def _check_marker(backend: Backend, create: bool, names: Callable[[], list[str]]) -> None:
     where = shown(backend.url)
     marker = backend.read(MARKER, 4096)
+    # What lies there without a marker may be a store that another process has just made: so look again.
+    found = names() if marker is None else []
+    if found:
+        marker = backend.read(MARKER, 4096)
     if marker is not None:
         _check_format(where, marker)
         return
-    if found := names():
+    if found:
         raise InvalidInputError(
             f"{where} is not a Pedigree store: it holds '{shown(found[0])}' but no {MARKER}. "
             "Give the folder of a store, or an empty one to create a store in."

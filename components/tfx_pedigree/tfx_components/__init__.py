@@ -1,0 +1,52 @@
+"""Pedigree in a TFX pipeline; the only room whose code imports TFX and TensorFlow.
+
+In: artifacts and parameters of a pipeline. Out: artifacts, and what the registry and the store are told on the way.
+Never: decides anything itself. Executors unpack, call one service of the rooms below, and write.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfx_pedigree.tfx_components.artifacts import ModelVersion, VersionComparison
+    from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider
+    from tfx_pedigree.tfx_components.evaluator.component import Evaluator
+    from tfx_pedigree.tfx_components.registry_pusher.component import RegistryPusher
+    from tfx_pedigree.tfx_components.version_comparator.component import VersionComparator
+    from tfx_pedigree.tfx_components.versioner.component import Versioner
+    from tfx_pedigree.tfx_components.wiring import Pedigree, add_pedigree, eval_config_of
+
+_HOMES = {
+    "ChampionProvider": "champion_provider.component",
+    "Evaluator": "evaluator.component",
+    "ModelVersion": "artifacts",
+    "Pedigree": "wiring",
+    "RegistryPusher": "registry_pusher.component",
+    "VersionComparator": "version_comparator.component",
+    "VersionComparison": "artifacts",
+    "Versioner": "versioner.component",
+    "add_pedigree": "wiring",
+    "eval_config_of": "wiring",
+}
+
+__all__ = [
+    "ChampionProvider",
+    "Evaluator",
+    "ModelVersion",
+    "Pedigree",
+    "RegistryPusher",
+    "VersionComparator",
+    "VersionComparison",
+    "Versioner",
+    "add_pedigree",
+    "eval_config_of",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Loading any of them takes TensorFlow's ten seconds, so each is loaded when it is asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,62 @@
+"""From the registry's answer to a Model artifact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
+
+from tfx_pedigree.errors import DamagedError, NotFoundError
+from tfx_pedigree.registry import Reference, Registry, Version
+from tfx_pedigree.registry.names import CHAMPION, check_model_name
+from tfx_pedigree.tfx_components import artifacts, files, parameters
+
+MODEL_KEY = "model"
+
+
+class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
+    def Do(  # noqa: N802  TFX's name
+        self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]
+    ) -> None:
+        output = artifacts.single(output_dict, MODEL_KEY)
+        name = check_model_name(parameters.text(exec_properties, parameters.MODEL_NAME))
+        with parameters.open_registry(exec_properties) as registry:
+            champion = find_champion(registry, name)
+            if champion is not None:
+                lay_out_champion(registry, champion, output.uri)
+        fileio.makedirs(output.uri)
+        artifacts.set_properties(output, **properties_of(name, champion))
+
+
+def find_champion(registry: Registry, model: str) -> Version | None:
+    """None also for a model of which nothing is registered yet."""
+    try:
+        return registry.get(Reference(model, CHAMPION))
+    except NotFoundError:
+        return None
+
+
+def lay_out_champion(registry: Registry, champion: Version, uri: str) -> None:
+    try:
+        files.lay_out(registry.store, champion.digest, files.champion_folder(uri))
+    except (DamagedError, NotFoundError) as error:
+        raise DamagedError(
+            f"{champion.name} is the champion, but its bytes cannot be used: {error} Nothing was changed, and nothing "
+            "can be compared with it until they are whole. Store the same model again with "
+            f"`pedigree register {champion.model} FOLDER`, or roll back with `pedigree rollback {champion.model}`."
+        ) from error
+
+
+def properties_of(model: str, champion: Version | None) -> dict[str, str | int | None]:
+    if champion is None:
+        return {artifacts.MODEL: model, artifacts.ABSENT: 1}
+    label = champion.parameters.get(artifacts.LABEL_KEY)
+    return {
+        artifacts.MODEL: model,
+        artifacts.ABSENT: 0,
+        artifacts.VERSION: champion.version,
+        artifacts.DIGEST: champion.digest,
+        artifacts.SEQUENCE: champion.sequence,
+        artifacts.LABEL_KEY: label if isinstance(label, str) else None,
+    }

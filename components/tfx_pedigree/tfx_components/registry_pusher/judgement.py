@@ -1,0 +1,64 @@
+"""What the registry gets to know of a version: evidence, metrics, tags. Pure, and free of TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from tfx_pedigree.comparison import OVERALL, Comparison
+from tfx_pedigree.registry import Evidence, Facts, Verdict
+from tfx_pedigree.tfx_components.versioner.record import tags_of
+
+EVALUATOR = "The Evaluator"
+INFRA = "The infrastructure's validation"
+
+
+def without_comparison(record: Mapping[str, Any], blessings: Mapping[str, bool]) -> Evidence | None:
+    """The word of the blessings alone, where no comparator was in the pipeline. None if nobody judged."""
+    if not blessings:
+        return None
+    champion = record.get("champion")
+    names = " and ".join(blessings)
+    baseline = f"{champion['version']} as champion" if champion else "no champion"
+    reason = f"{names} blessed the model, with {baseline} at that time; no comparison was made."
+    evidence = Evidence(record["digest"], champion["digest"] if champion else None, Verdict.PASS, reason)
+    return with_blessings(evidence, blessings)
+
+
+def with_blessings(evidence: Evidence, blessings: Mapping[str, bool]) -> Evidence:
+    """A blessing that was withheld outweighs a PASS. It must stand in the registry: the newest evidence is the gate."""
+    withheld = [name for name, blessed in blessings.items() if not blessed]
+    if not withheld or evidence.verdict is not Verdict.PASS:
+        return evidence
+    who = " and ".join(withheld)
+    details = {**evidence.details, "withheld_by": withheld, "without_them": evidence.reason}
+    reason = f"{who} did not bless the model."
+    return dataclasses.replace(evidence, verdict=Verdict.FAIL, reason=reason, details=details)
+
+
+def says_nothing_new(known: Evidence | None, found: Evidence) -> bool:
+    """Whether the same question got the same answer. A repeated run measures another latency, and decides the same."""
+    if known is None:
+        return False
+    if known.digest == found.digest:
+        return True
+    return found.evaluation_data is not None and _answer(known) == _answer(found)
+
+
+def _answer(evidence: Evidence) -> tuple[Any, ...]:
+    asked = (evidence.challenger, evidence.champion, evidence.evaluation_data, evidence.policy)
+    return (*asked, evidence.verdict, evidence.recommendation)
+
+
+def facts_of(record: Mapping[str, Any], comparison: Comparison | None) -> Facts:
+    return Facts(metrics=_metrics(comparison) if comparison else {}, tags=tags_of(record))
+
+
+def _metrics(comparison: Comparison) -> dict[str, float]:
+    """Over all examples; the slices stay in the evidence and the comparison."""
+    found = {row.metric: row.challenger.value for row in comparison.metrics if row.slice == OVERALL and row.challenger}
+    latency = comparison.challenger.latency
+    if latency is not None:
+        found |= {"latency_p50_ms": latency.p50_ms, "latency_p95_ms": latency.p95_ms}
+    return found

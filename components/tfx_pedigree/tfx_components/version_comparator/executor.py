@@ -1,0 +1,146 @@
+"""From the artifacts of a run to a comparison, its evidence and a blessing."""
+
+from __future__ import annotations
+
+import posixpath
+from functools import partial
+from typing import Any
+
+from absl import logging
+from tfx.dsl.components.base import base_beam_executor
+from tfx.dsl.io import fileio
+
+from tfx_pedigree.comparison import Policy, Verdict, parse_policy, read_policy
+from tfx_pedigree.errors import DamagedError, InvalidInputError
+from tfx_pedigree.tfx_components import artifacts, files, parameters
+from tfx_pedigree.tfx_components.evaluator.comparable import why_not_comparable
+from tfx_pedigree.tfx_components.version_comparator.examples import Examples
+from tfx_pedigree.tfx_components.version_comparator.judging import Found, judge
+from tfx_pedigree.tfx_components.version_comparator.latency_measure import LatencySettings
+from tfx_pedigree.tfx_components.version_comparator.paired_sums import PairedSums
+from tfx_pedigree.tfx_components.version_comparator.predictions import Plan, compare_predictions, read_sums
+from tfx_pedigree.tfx_components.version_comparator.running import Behaviour, Settings, run_models
+from tfx_pedigree.tfx_components.version_comparator.serving import Target
+from tfx_pedigree.tfx_components.version_comparator.sides import Contestants, contestants
+from tfx_pedigree.tfx_components.version_comparator.tfma_results import Told, read_evaluation, read_told
+from tfx_pedigree.tfx_components.version_comparator.tfma_word import read_word
+from tfx_pedigree.tfx_components.version_comparator.writing import bless, write
+
+MODEL_KEY = "model"
+VERSION_KEY = "version"
+CHAMPION_KEY = "champion"
+EVALUATION_KEY = "evaluation"
+MODEL_BLESSING_KEY = "model_blessing"
+EXAMPLES_KEY = "examples"
+COMPARISON_KEY = "comparison"
+BLESSING_KEY = "blessing"
+
+POLICY = "policy"
+EVAL_SPLIT = "eval_split"
+LABEL_KEY = artifacts.LABEL_KEY
+SIGNATURE_NAME = "signature_name"
+PREDICTION_KEY = "prediction_key"
+FLIP_THRESHOLD = "flip_threshold"
+LATENCY_ROUNDS = "latency_rounds"
+LATENCY_BATCH_SIZE = "latency_batch_size"
+
+# What Beam's workers hand back. It stays: the exact sums from which the scores follow.
+SUMS_FILE = "predictions.json"
+
+Artifacts = dict[str, list[Any]]
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):  # type: ignore[misc]
+    def Do(  # noqa: N802  TFX's name
+        self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]
+    ) -> None:
+        output = artifacts.single(output_dict, COMPARISON_KEY)
+        policy = policy_of(parameters.structure(exec_properties, POLICY))
+        fileio.makedirs(output.uri)
+        compute = partial(self._compute, posixpath.join(output.uri, SUMS_FILE))
+        found = find_out(input_dict, exec_properties, policy, compute)
+        comparison, evidence = judge(policy, found)
+        logging.info("%s: %s", comparison.decision.verdict.value, comparison.decision.reason)
+        write(output, comparison, evidence)
+        bless(artifacts.single(output_dict, BLESSING_KEY), comparison.decision.verdict is Verdict.PASS)
+
+    def _compute(self, result: str, paths: tuple[str, ...], plan: Plan) -> PairedSums:
+        with self._make_beam_pipeline() as pipeline:
+            compare_predictions(pipeline, paths, plan, result)
+        return read_sums(result)
+
+
+def policy_of(given: Any) -> Policy:
+    """From the parameter's JSON, or what a runner has made of it."""
+    if given is None:
+        raise InvalidInputError("VersionComparator was given no `policy`. Give it one, such as configs/policy.yaml.")
+    return parse_policy(given, "the parameter `policy`") if isinstance(given, str) else read_policy(given)
+
+
+def find_out(inputs: Artifacts, properties: dict[str, Any], policy: Policy, compute: Any) -> Found:
+    """All that is read and measured, before anything is decided."""
+    evaluation = artifacts.single(inputs, EVALUATION_KEY)
+    model, champion = artifacts.single(inputs, MODEL_KEY), artifacts.optional_single(inputs, CHAMPION_KEY)
+    champion = None if artifacts.is_absent(champion) else champion
+    sides = contestants(artifacts.single(inputs, VERSION_KEY), champion)
+    evaluated = read_evaluation(evaluation.uri, policy.confidence)
+    told = read_told(evaluation.uri)
+    examples = Examples.of(inputs.get(EXAMPLES_KEY) or (), parameters.text(properties, EVAL_SPLIT, "eval"))
+    reason = why_not(evaluation, champion, sides, told) if champion is not None else None
+    settings = settings_of(properties, told)
+    behaviour = run(model, champion, examples, settings, compute, comparable=reason is None)
+    return Found(
+        sides,
+        evaluated,
+        behaviour,
+        examples.data(evaluated.examples),
+        reason,
+        read_word(artifacts.optional_single(inputs, MODEL_BLESSING_KEY), evaluation.uri),
+    )
+
+
+def why_not(evaluation: Any, champion: Any, sides: Contestants, told: Told) -> str | None:
+    """What our Evaluator found out, else what the interfaces say: TFX's own Evaluator compares whatever it can call."""
+    if evaluation.get_int_custom_property(artifacts.BASELINE_INCOMPATIBLE) == 1:
+        why: str = evaluation.get_string_custom_property(artifacts.BASELINE_INCOMPATIBLE_REASON)
+        return why or "the Evaluator left it out"
+    if sides.champion_description is None or sides.challenger_description is None:
+        return None
+    return why_not_comparable(
+        sides.champion_description,
+        sides.challenger_description,
+        signature=told.signature or None,
+        champion_label=champion.get_string_custom_property(artifacts.LABEL_KEY) or None,
+        label=told.label_key or None,
+    )
+
+
+def settings_of(properties: dict[str, Any], told: Told) -> Settings:
+    """What TFMA was told holds here as well, where a parameter does not say otherwise."""
+    defaults = LatencySettings()
+    return Settings(
+        label_key=parameters.text(properties, LABEL_KEY, told.label_key),
+        target=Target(
+            parameters.text(properties, SIGNATURE_NAME, told.signature),
+            parameters.text(properties, PREDICTION_KEY, told.prediction_key),
+        ),
+        latency=LatencySettings(
+            parameters.whole(properties, LATENCY_ROUNDS, defaults.rounds),
+            parameters.whole(properties, LATENCY_BATCH_SIZE, defaults.batch_size),
+        ),
+        threshold=float(parameters.text(properties, FLIP_THRESHOLD, str(Settings.threshold))),
+    )
+
+
+def run(
+    model: Any, champion: Any | None, examples: Examples, settings: Settings, compute: Any, *, comparable: bool
+) -> Behaviour:
+    """A champion that cannot be compared is loaded all the same: damage is worth more than a word about it."""
+    rival = files.serving_folder(champion) if champion is not None else None
+    try:
+        return run_models(files.serving_folder(model), rival, examples, settings, compute, comparable=comparable)
+    except DamagedError as error:
+        raise DamagedError(
+            f"The challenger cannot be judged: {error}. Nothing was decided. Train it again, or find out what happened "
+            "to its folder since the Trainer wrote it."
+        ) from error

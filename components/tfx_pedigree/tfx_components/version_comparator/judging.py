@@ -1,0 +1,198 @@
+"""From everything that was found out to the comparison and its evidence. Pure.
+
+The evidence is what a decision rests on, and nothing else: a rerun on the same data has the same evidence, with the
+same digest. Latency is the one number that differs each time. It is in comparison.json and in the report; in the
+evidence it stands only where the policy budgets it, as a check that took part in the decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tfx_pedigree.comparison import (
+    Comparison,
+    Data,
+    GateDecision,
+    Measurements,
+    MetricRow,
+    Policy,
+    Side,
+    Verdict,
+    compare_models,
+    evaluator_plan,
+)
+from tfx_pedigree.digest import plain_json
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.registry import Evidence
+from tfx_pedigree.tfx_components.version_comparator.running import Behaviour
+from tfx_pedigree.tfx_components.version_comparator.sides import Contestants
+from tfx_pedigree.tfx_components.version_comparator.tfma_results import Evaluated
+
+THE_SAME = "challenger and champion are the same bytes"
+
+
+@dataclass(frozen=True)
+class TfmaWord:
+    """What the Evaluator's blessing says (None: nothing), and which of its thresholds failed."""
+
+    blessed: bool | None
+    failures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """All that was found out. `not_comparable` and a champion's `behaviour.damage` are reasons without a full stop."""
+
+    contestants: Contestants
+    evaluated: Evaluated
+    behaviour: Behaviour
+    evaluated_on: Data
+    not_comparable: str | None = None
+    tfma: TfmaWord | None = None
+
+
+def judge(policy: Policy, found: Found) -> tuple[Comparison, Evidence]:
+    sides, behaviour = found.contestants, found.behaviour
+    challenger, champion = _timed(found)
+    missing = champion is not None and found.evaluated.champion is None
+    reason = found.not_comparable or ("the evaluation holds no numbers of it" if missing else None)
+    notes = [*sides.notes, *behaviour.notes]
+    if champion is not None and champion.digest == challenger.digest:
+        notes.append(THE_SAME)
+    comparison = compare_models(
+        sides.model,
+        policy,
+        challenger,
+        champion,
+        Measurements(
+            found.evaluated.challenger,
+            found.evaluated.champion or {},
+            found.evaluated.differences,
+            behaviour.latency.timings if behaviour.latency else None,
+            behaviour.sums.delta if behaviour.sums and behaviour.sums.count else None,
+            behaviour.sums.flips if behaviour.sums else None,
+            (found.evaluated_on,),
+        ),
+        challenger_description=sides.challenger_description,
+        champion_description=sides.champion_description,
+        not_comparable=None if behaviour.damage else reason,
+        warnings=tuple(notes),
+    )
+    if problem := _hopeless(found):
+        comparison = replace(comparison, decision=_undecided(problem, comparison.decision))
+    comparison = _with_word(comparison, found.tfma)
+    return comparison, evidence_of(comparison, found)
+
+
+def evidence_of(comparison: Comparison, found: Found) -> Evidence:
+    decision, rival = comparison.decision, comparison.champion
+    return Evidence(
+        comparison.challenger.digest,
+        rival.digest if rival else None,
+        decision.verdict,
+        decision.reason,
+        decision.recommendation,
+        evaluation_data=found.evaluated_on.fingerprint,
+        policy=comparison.policy.digest,
+        metrics=_numbers(comparison.metrics),
+        details=_details(comparison, found),
+    )
+
+
+def _details(comparison: Comparison, found: Found) -> dict[str, Any]:
+    behaviour, decision = found.behaviour, comparison.decision
+    agreement = behaviour.sums.agreement if behaviour.sums else None
+    delta, flips = comparison.performance_delta, comparison.flips
+    details: dict[str, Any] = {
+        "baseline": "compared" if comparison.champion else "none: no champion to compare with",
+        "change": decision.change.to_json() if decision.change else None,
+        "checks": [one.to_json() for one in decision.checks],
+        "warnings": list(decision.warnings),
+        "bump": comparison.bump,
+        "examples": found.evaluated.examples,
+        "similarity": comparison.similarity,
+        "performance_delta": delta.to_json() if delta else None,
+        "flips": flips.to_json() if flips else None,
+        "agreement": agreement.to_json() if agreement else None,
+        "tfma_blessed": found.tfma.blessed if found.tfma else None,
+    }
+    if behaviour.damage:
+        details["baseline"] = f"damaged: {behaviour.damage}"
+    elif comparison.champion and (found.not_comparable or found.evaluated.champion is None):
+        details["baseline"] = f"not comparable: {found.not_comparable or 'the evaluation holds no numbers of it'}"
+    plain: dict[str, Any] = plain_json(details)
+    return plain
+
+
+def _numbers(rows: tuple[MetricRow, ...]) -> Mapping[str, Mapping[str, Any]]:
+    """By model and name, over all examples. The slices that decided something stand among the checks."""
+    overall = [row for row in rows if row.slice.is_overall]
+    sides: dict[str, Mapping[str, Any]] = {
+        "challenger": {row.metric: row.challenger.value for row in overall if row.challenger},
+        "champion": {row.metric: row.champion.value for row in overall if row.champion},
+        "difference": {row.metric: row.difference.to_json() for row in overall if row.difference},
+    }
+    return {name: one for name, one in sides.items() if one}
+
+
+def _timed(found: Found) -> tuple[Side, Side | None]:
+    challenger, champion = found.contestants.challenger, found.contestants.champion
+    latency = found.behaviour.latency
+    if latency is None:
+        return challenger, champion
+    return replace(challenger, latency=latency.challenger), champion and replace(champion, latency=latency.champion)
+
+
+def _hopeless(found: Found) -> str | None:
+    """What leaves nothing to decide on, whatever the policy would make of its traces.
+
+    Where the champion's files are damaged, floors are no substitute for it: it may well be better. Neither are they for
+    one that a pipeline forgot to connect. An evaluation of nothing has no slices either, which is no model's fault.
+    """
+    if found.behaviour.damage:
+        return f"the champion's files are damaged, so nothing can be compared with it ({found.behaviour.damage})"
+    if found.contestants.champion is None and (found.contestants.unconnected or found.evaluated.champion is not None):
+        known = found.contestants.unconnected or "the baseline of the evaluation"
+        return f"{known} is there to be beaten, but no champion was given to VersionComparator: connect `champion`"
+    if not found.evaluated.challenger:
+        return f"the evaluation holds no numbers, as one of no examples does (split '{found.evaluated_on.split}')"
+    return None
+
+
+def _undecided(problem: str, decision: GateDecision) -> GateDecision:
+    return GateDecision(Verdict.INSUFFICIENT, f"Not decided: {problem}.", warnings=decision.warnings)
+
+
+def _with_word(comparison: Comparison, word: TfmaWord | None) -> Comparison:
+    """The stock Pusher obeys both, so a person must find out here which of the two said no, and why."""
+    if word is None:
+        return comparison
+    passed = comparison.decision.verdict is Verdict.PASS
+    if passed is (word.blessed is True):
+        return comparison
+    if not passed:
+        why = "; ".join(_gate_alone(comparison.policy))
+        sentence = "TFMA's Evaluator blessed the challenger, and the gate does not let it pass"
+        sentence += f". What TFMA was not asked: {why}" if why else ", for the reason above"
+    elif word.blessed is None:
+        sentence = (
+            "TFMA's Evaluator gave no blessing, because its EvalConfig has no thresholds: the Pusher pushes nothing, "
+            "although the gate says PASS"
+        )
+    else:
+        failed = "; ".join(word.failures) or "its results do not say which threshold failed"
+        sentence = (
+            "TFMA's Evaluator did not bless the challenger, so the Pusher pushes nothing, although the gate says PASS. "
+            f"What failed there: {failed}"
+        )
+    decision = comparison.decision
+    return replace(comparison, decision=replace(decision, warnings=(*decision.warnings, sentence)))
+
+
+def _gate_alone(policy: Policy) -> tuple[str, ...]:
+    try:
+        return evaluator_plan(policy).notes
+    except InvalidInputError:  # a metric that TFMA knows only by its class; what it was told is not known here
+        return ()

@@ -1,0 +1,138 @@
+"""What is kept of a batch on which both models predicted: sums, from which every score of the comparison follows.
+
+Laws: `of(a + b) == of(a) + of(b)` for the examples of a and b, exactly; `delta` and `flips` are equal to
+`DeltaSums.of` and `FlipCounts.of` over all examples at once; `PairedSums.from_json(s.to_json()) == s`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfx_pedigree.comparison import DeltaSums, FlipCounts
+from tfx_pedigree.tfx_components.version_comparator.exact_sums import as_float, exact_sums
+
+Numbers = np.ndarray[Any, Any]
+_NO_TERMS = (0,) * 8
+_NO_MOVES = (0,) * 6
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How alike the predictions are, whatever is right. The correlation is NaN where one model always says the same."""
+
+    mean_difference: float
+    largest_difference: float
+    correlation: float
+
+    def to_json(self) -> dict[str, float]:
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class PairedSums:
+    """`failed` counts examples on which a model could not be run at all, `problem` says why.
+
+    `terms` are exact sums of: (y−new)−(y−old), |y−new|−|y−old|, |new−old|, new, old, new², old², new·old. `moves` are
+    counts in the order of FlipCounts. `graded` counts examples whose label is neither 0 nor 1.
+    """
+
+    threshold: float = 0.5
+    count: int = 0
+    unusable: int = 0
+    failed: int = 0
+    graded: int = 0
+    terms: tuple[int, ...] = _NO_TERMS
+    largest: float = 0.0
+    moves: tuple[int, ...] = _NO_MOVES
+    problem: str = ""
+
+    @classmethod
+    def of(cls, labels: Numbers, new: Numbers, old: Numbers, threshold: float = 0.5) -> PairedSums:
+        """Examples for which a label or a prediction is missing, NaN or infinite are counted as unusable."""
+        y, new, old = (np.asarray(one, dtype=np.float64) for one in (labels, new, old))
+        with np.errstate(all="ignore"):
+            terms = np.stack([(y - new) - (y - old), np.abs(y - new) - np.abs(y - old), np.abs(new - old)])
+            terms = np.concatenate([terms, np.stack([new, old, new * new, old * old, new * old])])
+        usable = np.isfinite(y) & np.isfinite(terms).all(axis=0)
+        y, new, old, terms = y[usable], new[usable], old[usable], terms[:, usable]
+        return cls(
+            threshold,
+            count=int(y.size),
+            unusable=int(usable.size - y.size),
+            graded=int(np.count_nonzero((y != 0) & (y != 1))),
+            terms=exact_sums(terms),
+            largest=float(terms[2].max(initial=0.0)),
+            moves=_moves(y >= threshold, new >= threshold, old >= threshold),
+        )
+
+    @classmethod
+    def failure(cls, examples: int, problem: str, threshold: float = 0.5) -> PairedSums:
+        return cls(threshold, failed=examples, problem=problem)
+
+    def __add__(self, other: PairedSums) -> PairedSums:
+        return PairedSums(
+            self.threshold,
+            self.count + other.count,
+            self.unusable + other.unusable,
+            self.failed + other.failed,
+            self.graded + other.graded,
+            tuple(map(int.__add__, self.terms, other.terms)),
+            max(self.largest, other.largest),
+            tuple(map(int.__add__, self.moves, other.moves)),
+            # One of them is enough, and always the same one, however the parts were merged.
+            min(filter(None, (self.problem, other.problem)), default=""),
+        )
+
+    @property
+    def examples(self) -> int:
+        return self.count + self.unusable + self.failed
+
+    @property
+    def delta(self) -> DeltaSums:
+        signed, absolute = map(as_float, self.terms[:2])
+        return DeltaSums(self.count, signed, absolute, self.unusable + self.failed)
+
+    @property
+    def flips(self) -> FlipCounts | None:
+        """None where labels are not 0 and 1: a threshold says nothing of a regression."""
+        if self.graded or not self.count:
+            return None
+        return FlipCounts(self.threshold, *self.moves)
+
+    @property
+    def agreement(self) -> Agreement | None:
+        if not self.count:
+            return None
+        n, (_, _, moved, new, old, new2, old2, both) = self.count, self.terms
+        # Whole numbers until the end: of float32 predictions, whose squares are exact, no digit is lost.
+        unit = 1 << 1126
+        variances = [n * square * unit - one * one for square, one in ((new2, new), (old2, old))]
+        product = variances[0] * variances[1]
+        covariance = n * both * unit - new * old
+        correlation = math.nan
+        if min(variances) > 0:
+            # The scale cancels out, and only so do the numbers fit into floats.
+            shift = max(0, (product.bit_length() - 1000) // 2 * 2)
+            correlation = (covariance / (1 << shift // 2)) / math.sqrt(product / (1 << shift))
+            correlation = max(-1.0, min(1.0, correlation))
+        return Agreement(as_float(moved) / n, self.largest, correlation)
+
+    def to_json(self) -> dict[str, Any]:
+        """Sums as hexadecimal text: they are longer than any number that JSON can hold."""
+        return {**vars(self), "terms": [hex(one) for one in self.terms], "moves": list(self.moves)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> PairedSums:
+        terms = tuple(int(one, 16) for one in data["terms"])
+        return cls(**{**data, "terms": terms, "moves": tuple(data["moves"])})
+
+
+def _moves(truth: Numbers, new: Numbers, old: Numbers) -> tuple[int, ...]:
+    flipped = new != old
+    found = (~old & ~new, ~old & new, old & ~new, old & new, flipped & (new == truth), flipped & (old == truth))
+    return tuple(int(np.count_nonzero(one)) for one in found)

@@ -1,0 +1,185 @@
+"""From a Model artifact to a version in the registry and its record."""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+from typing import Any
+
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+
+from tfx_pedigree.errors import NotFoundError
+from tfx_pedigree.registry import Candidate, Reference, Registry, Version
+from tfx_pedigree.registry.intake import candidate_of
+from tfx_pedigree.registry.names import check_model_name
+from tfx_pedigree.store import manifest_of
+from tfx_pedigree.tfx_components import artifacts, files, parameters
+from tfx_pedigree.tfx_components.champion_provider.executor import find_champion
+from tfx_pedigree.tfx_components.versioner import fingerprint, record
+from tfx_pedigree.versioning import Bump, Request
+from tfx_pedigree.versioning.description import Scalar
+from tfx_pedigree.versioning.git_state import GitState
+
+MODEL_KEY = "model"
+EXAMPLES_KEY = "examples"
+SCHEMA_KEY = "schema"
+TRANSFORM_KEY = "transform_graph"
+CHAMPION_KEY = "champion"
+VERSION_KEY = "version"
+
+HYPERPARAMETERS = "hyperparameters"
+TRAINING = "training"
+GIT = "git"
+LABEL_KEY = artifacts.LABEL_KEY
+BUMP = "bump"
+PRE = "pre"
+# Not `version`, which is the output.
+VERSION_NUMBER = "version_number"
+TEXTS = (HYPERPARAMETERS, TRAINING, GIT, LABEL_KEY, BUMP, PRE, VERSION_NUMBER)
+
+# Reading the rows of larger splits would cost more than the rest of the component together.
+LARGEST_SPLIT = 256 << 20
+
+Artifacts = dict[str, list[Any]]
+
+
+class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
+    def Do(  # noqa: N802  TFX's name
+        self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]
+    ) -> None:
+        output = artifacts.single(output_dict, VERSION_KEY)
+        name = check_model_name(parameters.text(exec_properties, parameters.MODEL_NAME))
+        hyperparameters = _hyperparameters(exec_properties)
+        code = _code(exec_properties)
+        data = data_of(input_dict)
+        with parameters.open_registry(exec_properties) as registry:
+            candidate = _stored(registry, artifacts.single(input_dict, MODEL_KEY), hyperparameters, data)
+            version = reserve(registry, name, candidate, _request(exec_properties))
+            # The same bytes may have been described before, with other hyperparameters: the registry's word counts.
+            description = registry.description(Reference(name, version.digest))
+            making = record.Making(
+                champion=_champion(registry, name, artifacts.optional_single(input_dict, CHAMPION_KEY)),
+                parameters=description.parameters,
+                training=parameters.table(exec_properties, TRAINING),
+                data=data,
+                code=code,
+            )
+        files.write_json(output.uri, artifacts.MODEL_VERSION_FILE, record.document(version, description, making))
+        artifacts.set_properties(output, **_properties(version))
+
+
+def reserve(registry: Registry, model: str, candidate: Candidate, request: Request) -> Version:
+    """A model that predicts something else breaks its callers, though no signature shows it."""
+    if request.bump is None and request.version is None:
+        before = _label_of_newest(registry, model)
+        label = candidate.description.parameters.get(LABEL_KEY)
+        if before is not None and label is not None and before != label:
+            request = dataclasses.replace(request, bump=Bump.MAJOR)
+    return registry.reserve(model, candidate, request)
+
+
+def _label_of_newest(registry: Registry, model: str) -> Scalar:
+    try:
+        newest = registry.versions(model, limit=1).items
+    except NotFoundError:  # its first version
+        return None
+    return newest[0].parameters.get(LABEL_KEY) if newest else None
+
+
+def data_of(inputs: Artifacts) -> dict[str, Any]:
+    """What the model was made from, with the digests under which others will find the same again."""
+    found: dict[str, Any] = {}
+    if inputs.get(EXAMPLES_KEY):
+        found["examples"] = [_examples(one) for one in inputs[EXAMPLES_KEY]]
+    schema = artifacts.optional_single(inputs, SCHEMA_KEY)
+    if schema is not None:
+        found["schema"] = _schema(schema)
+    transform = artifacts.optional_single(inputs, TRANSFORM_KEY)
+    if transform is not None:
+        found["transform"] = _transform(transform)
+    return found
+
+
+def _examples(examples: Any) -> dict[str, Any]:
+    splits = artifact_utils.decode_split_names(examples.split_names)
+    return {
+        "span": span_of(examples),
+        "splits": {split: _split(examples, split) for split in splits},
+    }
+
+
+def span_of(examples: Any) -> str | None:
+    """As ExampleGen counts it. Kubeflow hands a number back as a float."""
+    span = examples.get_custom_property("span")
+    return parameters.text({"span": span}, "span") or None
+
+
+def _split(examples: Any, split: str) -> dict[str, Any]:
+    uri = artifact_utils.get_split_uri([examples], split)
+    names = files.list_files(uri)
+    size = sum(files.size_of(posixpath.join(uri, name)) for name in names)
+    rows = None
+    if size <= LARGEST_SPLIT:
+        rows = fingerprint.fingerprint_rows(names, lambda name: files.open_binary(posixpath.join(uri, name)))
+    return {"fingerprint": rows.fingerprint if rows else None, "rows": rows.count if rows else None, "bytes": size}
+
+
+def _schema(schema: Any) -> dict[str, Any]:
+    with files.local_folder(schema.uri) as folder:
+        text = next(folder.glob("*.pbtxt")).read_text("utf-8")
+        return {"digest": manifest_of(folder).digest, "structure": fingerprint.schema_structure(text)}
+
+
+def _transform(transform: Any) -> dict[str, Any]:
+    with files.local_folder(transform.uri) as folder:
+        return {"digest": manifest_of(folder).digest, "structure": fingerprint.transform_structure(folder)}
+
+
+def _stored(registry: Registry, model: Any, hyperparameters: dict[str, Scalar], data: dict[str, Any]) -> Candidate:
+    """The folder for serving and nothing else: that is what is served, and the same training leaves other files beside
+    it that differ from run to run."""
+    with files.local_folder(files.serving_folder(model)) as folder:
+        candidate = candidate_of(registry.store, folder, parameters=hyperparameters)
+    description = dataclasses.replace(
+        candidate.description,
+        schema_digest=data.get("schema", {}).get("structure"),
+        transform_digest=data.get("transform", {}).get("structure"),
+    )
+    return dataclasses.replace(candidate, description=description)
+
+
+def _champion(registry: Registry, name: str, model: Any | None) -> dict[str, Any] | None:
+    """The one that this run evaluates against, else the one of this moment."""
+    if model is None:
+        champion = find_champion(registry, name)
+    elif artifacts.is_absent(model):
+        champion = None
+    else:
+        champion = registry.get(Reference(name, model.get_string_custom_property(artifacts.DIGEST)))
+    return record.short(champion, registry.description(Reference(name, champion.digest))) if champion else None
+
+
+def _hyperparameters(properties: dict[str, Any]) -> dict[str, Scalar]:
+    found = record.flat(parameters.table(properties, HYPERPARAMETERS))
+    label = parameters.text(properties, LABEL_KEY)
+    return {**found, LABEL_KEY: label} if label else found
+
+
+def _code(properties: dict[str, Any]) -> dict[str, Any] | None:
+    state = parameters.structure(properties, GIT)
+    return GitState.from_json(state).to_json() if state else None
+
+
+def _request(properties: dict[str, Any]) -> Request:
+    return Request.of(*(parameters.text(properties, key) or None for key in (BUMP, PRE, VERSION_NUMBER)))
+
+
+def _properties(version: Version) -> dict[str, str | int | None]:
+    return {
+        artifacts.MODEL: version.model,
+        artifacts.VERSION: version.version,
+        artifacts.SEQUENCE: version.sequence,
+        artifacts.DIGEST: version.digest,
+        artifacts.BUMP: version.bump,
+    }

@@ -1,0 +1,96 @@
+"""What data, schema and transform graph are, as digests. Free of TensorFlow.
+
+Examples: ExampleGen shuffles, so the same rows give other files each time. Their fingerprint is of the rows, whatever
+their order and the files they lie in. Schema and transform graph have two digests: one of the files, which tells
+whether they are the same, and one of their structure, which decides whether a new model was made differently. The
+means, vocabularies and domains in them change with every month of data, and are no difference of making.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from tfx_pedigree.digest import canonical_json, digest_of
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.versioning import describe
+
+_GZIP = b"\x1f\x8b"
+_HEAD = struct.Struct("<QI")
+_CRC = 4
+_LARGEST_RECORD = 1 << 31
+
+
+@dataclass(frozen=True)
+class Rows:
+    """`fingerprint` is the same for the same rows in any order. Not meant against somebody who forges rows."""
+
+    fingerprint: str
+    count: int
+
+
+def fingerprint_rows(names: Iterable[str], open_file: Callable[[str], BinaryIO]) -> Rows | None:
+    """Over files of TFRecords, gzipped or not. None if one of them holds something else."""
+    total, count = 0, 0
+    try:
+        for name in names:
+            with open_file(name) as raw:
+                for record in _records(raw):
+                    total += int.from_bytes(hashlib.sha256(record).digest(), "big")
+                    count += 1
+    except (ValueError, EOFError, gzip.BadGzipFile):
+        return None
+    return Rows(digest_of(f"{count}:{total % (1 << 256):064x}".encode()), count)
+
+
+def _records(raw: BinaryIO) -> Iterator[bytes]:
+    start = raw.read(2)
+    raw.seek(0)
+    stream: Any = gzip.GzipFile(fileobj=raw) if start == _GZIP else raw
+    while head := stream.read(_HEAD.size):
+        if len(head) < _HEAD.size:
+            raise ValueError("a record is cut off")
+        length, _ = _HEAD.unpack(head)
+        if length > _LARGEST_RECORD:
+            raise ValueError("not a record")
+        record: bytes = stream.read(length)
+        if len(record) < length or len(stream.read(_CRC)) < _CRC:
+            raise ValueError("a record is cut off")
+        yield record
+
+
+def schema_structure(text: str) -> str:
+    """The digest of names, types and shapes of the features, which is what a model is built on."""
+    schema = schema_pb2.Schema()
+    try:
+        text_format.Parse(text, schema)
+    except text_format.ParseError as error:
+        raise InvalidInputError(f"The schema cannot be read: {error}.") from None
+    return digest_of(canonical_json(_features(schema.feature)))
+
+
+def _features(features: Iterable[Any]) -> dict[str, Any]:
+    return {one.name: _feature(one) for one in features}
+
+
+def _feature(feature: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {"type": schema_pb2.FeatureType.Name(feature.type)}
+    if feature.HasField("shape"):
+        found["shape"] = [dimension.size for dimension in feature.shape.dim]
+    if feature.HasField("struct_domain"):
+        found["features"] = _features(feature.struct_domain.feature)
+    return found
+
+
+def transform_structure(folder: Path) -> str | None:
+    """The digest of the transform graph's inputs, outputs and operations; None if there is none in the folder."""
+    graph = folder / "transform_fn"
+    return describe(graph).digest if graph.is_dir() else None

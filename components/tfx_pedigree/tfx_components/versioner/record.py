@@ -1,0 +1,147 @@
+"""version.json (`pedigree.model-version/1`), as docs/components.md describes it. Free of TensorFlow.
+
+It holds no time but the version's own, so that a repeated run writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any
+
+from tfx_pedigree import __version__
+from tfx_pedigree.digest import plain_json
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.registry import Version
+from tfx_pedigree.versioning import ModelDescription
+from tfx_pedigree.versioning.description import Scalar
+
+FORMAT = "pedigree.model-version/1"
+# Tags of a registered version.
+SPAN = "span"
+DATA = "data"
+COMMIT = "commit"
+DIRTY = "+dirty"
+_PACKAGES = (
+    "tfx",
+    "tensorflow",
+    "keras",
+    "tensorflow-transform",
+    "tensorflow-model-analysis",
+    "apache-beam",
+    "numpy",
+    "protobuf",
+)
+
+
+@dataclass(frozen=True)
+class Making:
+    """How the version was made, and what stood in production then. All of it JSON."""
+
+    champion: Mapping[str, Any] | None = None
+    parameters: Mapping[str, Scalar] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    code: Mapping[str, Any] | None = None
+
+
+def document(version: Version, description: ModelDescription, making: Making) -> dict[str, Any]:
+    found: dict[str, Any] = plain_json(
+        {
+            "format": FORMAT,
+            "model": version.model,
+            "version": version.version,
+            "sequence": version.sequence,
+            "digest": version.digest,
+            "timestamp_tag": version.timestamp_tag,
+            "bump": version.bump,
+            "reasons": version.reasons,
+            "predecessor": version.predecessor,
+            "size": version.size,
+            "files": version.files,
+            "description_digest": version.description_digest,
+            "description": description.to_json(),
+            "champion": making.champion,
+            "parameters": making.parameters,
+            "training": making.training,
+            "data": making.data,
+            "code": making.code,
+            "environment": environment(),
+        }
+    )
+    return found
+
+
+def short(version: Version, description: ModelDescription) -> dict[str, Any]:
+    """What a comparison needs to know of the champion: the fields of its own version.json that the registry keeps."""
+    tags = version.tags
+    code = (
+        {"commit": tags[COMMIT].removesuffix(DIRTY), "dirty": tags[COMMIT].endswith(DIRTY)} if COMMIT in tags else None
+    )
+    train = {"fingerprint": tags.get(DATA)}
+    examples = [{"span": tags.get(SPAN), "splits": {"train": train}}] if SPAN in tags or DATA in tags else []
+    return {
+        "version": version.version,
+        "digest": version.digest,
+        "size": version.size,
+        "parameters": dict(version.parameters),
+        "description": description.to_json(),
+        "data": {"examples": examples},
+        "code": code,
+    }
+
+
+def tags_of(record: Mapping[str, Any]) -> dict[str, str]:
+    """What the registry keeps of a record beside the description: enough to search by, and for `short`."""
+    data, code = record.get("data") or {}, record.get("code") or {}
+    examples = data.get("examples") or ()
+    prints = [one["splits"]["train"]["fingerprint"] for one in examples if "train" in one.get("splits", {})]
+    commit = code.get("commit") or ""
+    tags = {
+        SPAN: ",".join(dict.fromkeys(one["span"] for one in examples if one.get("span"))),
+        DATA: prints[0] if len(prints) == 1 else "",
+        COMMIT: commit + DIRTY if commit and code.get("dirty") else commit,
+    }
+    return {key: text for key, text in tags.items() if text}
+
+
+def check(data: Any, source: str = "version.json") -> dict[str, Any]:
+    """What a later component relies on is there."""
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise InvalidInputError(f"{source} is no record of a version: its `format` must be {FORMAT!r}.")
+    if missing := [name for name in ("model", "version", "digest", "champion") if name not in data]:
+        raise InvalidInputError(f"{source} lacks {', '.join(missing)}. Run the Versioner again.")
+    return data
+
+
+def environment() -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "packages": {"tfx-pedigree": __version__, **{name: _installed(name) for name in _PACKAGES}},
+    }
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
+    """Hyperparameters as a model description can hold them: nested names joined by dots, lists as JSON."""
+    found: dict[str, Scalar] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{name}.")
+        elif isinstance(value, list | tuple):
+            found[name] = json.dumps(plain_json(value), sort_keys=True)
+        else:
+            found[name] = plain_json(value)
+    return found

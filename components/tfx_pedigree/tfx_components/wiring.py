@@ -1,0 +1,168 @@
+"""All components at once, for a pipeline that trains a model already."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format
+from tensorflow_model_analysis.proto import config_pb2
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.types.channel import BaseChannel
+
+from tfx_pedigree.comparison import (
+    EvaluatorPlan,
+    ExtraMetric,
+    ModelInputs,
+    Policy,
+    Slice,
+    evaluator_plan,
+    load_policy,
+    read_policy,
+)
+from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider
+from tfx_pedigree.tfx_components.evaluator.component import Evaluator
+from tfx_pedigree.tfx_components.registry_pusher.component import RegistryPusher
+from tfx_pedigree.tfx_components.registry_pusher.executor import PROMOTE_TO
+from tfx_pedigree.tfx_components.registry_pusher.outcome import Target
+from tfx_pedigree.tfx_components.version_comparator.component import VersionComparator
+from tfx_pedigree.tfx_components.versioner.component import Versioner
+from tfx_pedigree.versioning.git_state import GitState
+
+# Of a Trainer's parameters those that say how it trained, not where its code lies.
+TRAINING = ("train_args", "eval_args", "custom_config")
+
+
+@dataclass(frozen=True)
+class Pedigree:
+    """`components` go into the pipeline beside its own. Give the stock Pusher `blessing` as `infra_blessing`, and it
+    pushes what was promoted. `notes` say what of the policy the Evaluator does not decide."""
+
+    champion_provider: ChampionProvider
+    versioner: Versioner
+    evaluator: BaseComponent
+    comparator: VersionComparator
+    pusher: RegistryPusher
+    eval_config: config_pb2.EvalConfig
+    notes: tuple[str, ...] = ()
+
+    @property
+    def components(self) -> list[BaseComponent]:
+        return [self.champion_provider, self.versioner, self.evaluator, self.comparator, self.pusher]
+
+    @property
+    def blessing(self) -> BaseChannel:
+        """The registry's word, which also knows of a lost race; the gate's where this pipeline promotes nothing."""
+        promotes = self.pusher.exec_properties[PROMOTE_TO] != Target.NONE.value
+        return (self.pusher if promotes else self.comparator).outputs["blessing"]
+
+
+def add_pedigree(
+    trainer: BaseComponent,
+    examples: BaseChannel,
+    model_name: str,
+    policy: Policy | str | Path | Mapping[str, Any],
+    *,
+    evaluate_on: BaseChannel | None = None,
+    schema: BaseChannel | None = None,
+    transform_graph: BaseChannel | None = None,
+    registry: str | None = None,
+    store: str | None = None,
+    actor: str | None = None,
+    inputs: ModelInputs | None = None,
+    slices: Iterable[Slice] = (),
+    slice_features: Iterable[Sequence[str]] = (),
+    metrics: Iterable[ExtraMetric] = (),
+    eval_config: config_pb2.EvalConfig | None = None,
+    evaluator: Callable[..., BaseComponent] | None = None,
+    hyperparameters: Mapping[str, Any] | str | None = None,
+    git: GitState | None = None,
+    bump: str | None = None,
+    pre: str | None = None,
+    version: str | None = None,
+    comparator_options: Mapping[str, Any] | None = None,
+    promote_to: str = Target.PRODUCTION.value,
+    serving_base: str | None = None,
+) -> Pedigree:
+    """ChampionProvider, Versioner, Evaluator, VersionComparator and RegistryPusher, connected.
+
+    `examples` are what the model was trained on; `evaluate_on` what both models are evaluated on, if that is something
+    else. The EvalConfig follows from the policy and `inputs`, `slices`, `slice_features`, `metrics`; a given
+    `eval_config` replaces it. `evaluator` makes the Evaluator in place of ours: it is called with `examples`, `model`,
+    `baseline_model` and `eval_config`, and must cope with an absent baseline as ours does.
+    """
+    rules = policy_of(policy)
+    plan = evaluator_plan(rules, inputs, slices=slices, slice_features=slice_features, metrics=metrics)
+    config = eval_config if eval_config is not None else eval_config_of(plan)
+    place: dict[str, Any] = {"model_name": model_name, "registry": registry, "store": store, "actor": actor}
+    model, evaluated = trainer.outputs["model"], evaluate_on if evaluate_on is not None else examples
+    champion = ChampionProvider(**place)
+    versioner = Versioner(
+        model=model,
+        examples=examples,
+        schema=schema,
+        transform_graph=transform_graph,
+        champion=champion.outputs["model"],
+        hyperparameters=hyperparameters,
+        training=training_of(trainer),
+        git=git.to_json() if git else None,
+        label_key=label_of(config),
+        bump=bump,
+        pre=pre,
+        version=version,
+        **place,
+    )
+    make = evaluator or Evaluator
+    judge = make(examples=evaluated, model=model, baseline_model=champion.outputs["model"], eval_config=config)
+    comparator = VersionComparator(
+        model=model,
+        version=versioner.outputs["version"],
+        champion=champion.outputs["model"],
+        evaluation=judge.outputs["evaluation"],
+        model_blessing=judge.outputs["blessing"],
+        examples=evaluated,
+        policy=rules,
+        **(comparator_options or {}),
+    )
+    pusher = RegistryPusher(
+        version=versioner.outputs["version"],
+        model=model,
+        comparison=comparator.outputs["comparison"],
+        model_blessing=judge.outputs["blessing"],
+        infra_blessing=comparator.outputs["blessing"],
+        promote_to=promote_to,
+        serving_base=serving_base,
+        **place,
+    )
+    notes = plan.notes if eval_config is None else ()
+    return Pedigree(champion, versioner, judge, comparator, pusher, config, notes)
+
+
+def policy_of(policy: Policy | str | Path | Mapping[str, Any]) -> Policy:
+    """A policy, the path of one, or its JSON form."""
+    if isinstance(policy, Policy):
+        return policy
+    return read_policy(policy) if isinstance(policy, Mapping) else load_policy(policy)
+
+
+def eval_config_of(plan: EvaluatorPlan) -> config_pb2.EvalConfig:
+    return json_format.ParseDict(plan.config, config_pb2.EvalConfig())
+
+
+def label_of(config: config_pb2.EvalConfig) -> str | None:
+    """What the model predicts, where it is one thing."""
+    labels = {spec.label_key for spec in config.model_specs}
+    return labels.pop() or None if len(labels) == 1 else None
+
+
+def training_of(trainer: BaseComponent) -> dict[str, Any]:
+    """How the Trainer was told to train, as far as that is known when the pipeline is built."""
+    found = {}
+    for key in TRAINING:
+        value = trainer.exec_properties.get(key)
+        if isinstance(value, str) and value not in ("", "null"):
+            found[key] = json.loads(value)
+    return found

@@ -1,0 +1,87 @@
+"""Parameters mean the same on every runner, hold no secret, and make a cached answer impossible where one would lie."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("tfx")
+
+import tfx_pedigree
+from tfx_pedigree.errors import InvalidInputError, NotFoundError
+from tfx_pedigree.tfx_components import parameters
+
+
+@pytest.mark.parametrize("given", [True, 1, 1.0, "1", "true", "True"])
+def test_each_runners_yes_is_a_yes(given: Any) -> None:
+    assert parameters.flag({"latency": given}, "latency") is True
+
+
+@pytest.mark.parametrize("given", [False, 0, 0.0, "0", "false"])
+def test_each_runners_no_is_a_no(given: Any) -> None:
+    assert parameters.flag({"latency": given}, "latency", default=True) is False
+
+
+@pytest.mark.parametrize("given", [2, "maybe", 0.5, [1]])
+def test_what_is_neither_is_refused_with_the_parameters_name(given: Any) -> None:
+    with pytest.raises(InvalidInputError, match="`latency`"):
+        parameters.flag({"latency": given}, "latency")
+
+
+@pytest.mark.parametrize("given", [7, 7.0, "7"])
+def test_a_whole_number_survives_kubeflow(given: Any) -> None:
+    assert parameters.whole({"span": given}, "span") == 7
+    assert parameters.text({"span": given}, "span") == "7"
+
+
+@pytest.mark.parametrize("given", ['{"a": [1, true]}', {"a": [1, True]}])
+def test_structure_comes_as_json_or_decoded(given: Any) -> None:
+    assert parameters.structure({"policy": given}, "policy") == {"a": [1, True]}
+
+
+def test_broken_json_is_refused_with_the_parameters_name() -> None:
+    with pytest.raises(InvalidInputError, match="`policy`"):
+        parameters.structure({"policy": "{"}, "policy")
+
+
+@pytest.mark.parametrize("missing", [{}, {"a": None}, {"a": ""}])
+def test_missing_none_and_empty_are_the_same(missing: dict[str, Any]) -> None:
+    assert parameters.text(missing, "a", "default") == "default"
+    assert parameters.whole(missing, "a", 3) == 3
+    assert parameters.flag(missing, "a", True) is True
+    assert parameters.structure(missing, "a", "default") == "default"
+
+
+@pytest.mark.parametrize("key", ["registry", "store"])
+@pytest.mark.parametrize("address", ["postgresql://ada:s3cret@db/pedigree", "s3://b/p?secret_token=s3cret"])
+def test_a_password_in_a_parameter_is_refused_and_not_repeated(key: str, address: str) -> None:
+    with pytest.raises(InvalidInputError, match="PGPASSWORD") as refused:
+        parameters.registry_values("flight-delay", **{"registry": None, "store": None, "actor": None, key: address})
+    assert "s3cret" not in str(refused.value)
+    with pytest.raises(InvalidInputError), parameters.open_registry({key: address}):
+        pass
+
+
+def test_an_address_without_a_password_is_taken() -> None:
+    values = parameters.registry_values("flight-delay", "postgresql://ada@db/pedigree", "gs://bucket/pedigree", "ci")
+    assert values["registry"] == "postgresql://ada@db/pedigree"
+
+
+def test_the_librarys_version_is_a_parameter_because_the_cache_knows_no_code() -> None:
+    assert parameters.registry_values("flight-delay", None, None, None)["library"] == tfx_pedigree.__version__
+
+
+def test_a_registry_that_is_not_there_is_refused_and_not_made(tmp_path: Any) -> None:
+    where = tmp_path / "mistyped"
+    with pytest.raises(NotFoundError, match="pedigree init"), parameters.open_registry({"registry": str(where)}):
+        pass
+    assert not where.exists()
+
+
+def test_what_is_left_out_comes_from_the_environment(local_registry: Any, tmp_path: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("PEDIGREE_REGISTRY", str(tmp_path / "registry"))
+    monkeypatch.setenv("PEDIGREE_ACTOR", "robot")
+    with parameters.open_registry({}) as registry:
+        assert registry.actor == "robot"
+        assert registry.models().items == ()
