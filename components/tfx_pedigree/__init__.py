@@ -21,9 +21,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfx_pedigree.registry import Registry
-    from tfx_pedigree.store import Store
-    from tfx_pedigree.versioning import ModelDescription
+    from tfx_pedigree.registry import Registry as Registry
+    from tfx_pedigree.store import Store as Store
+    from tfx_pedigree.versioning import ModelDescription as ModelDescription
 
 __version__ = "0.1.0"
 

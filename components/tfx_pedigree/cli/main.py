@@ -35,6 +35,9 @@ SECTIONS = {
         "history": Lazy(f"{_HERE}.history:history", "Show who did what, when and why."),
         "at": Lazy(f"{_HERE}.history:at", "Tell which version was champion at a moment."),
     },
+    "Train": {
+        "pipeline": Lazy(f"{_HERE}.pipeline:pipeline", "Run a training pipeline with Pedigree's components."),
+    },
     "Register": {
         "register": Lazy(f"{_HERE}.register:register", "Store a trained model and give it a version."),
         "tag": Lazy(f"{_HERE}.register:tag", "Set or remove tags of a version."),

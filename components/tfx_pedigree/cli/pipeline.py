@@ -1,0 +1,109 @@
+"""`pipeline run`: a pipeline of TFX with Pedigree's components, on this machine, in a process of its own.
+
+This process never loads TensorFlow: it reads the config, starts the other one, and tells what came of it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tfx_pedigree.cli import output
+from tfx_pedigree.cli.app import App, pass_app
+from tfx_pedigree.cli.lazy import PedigreeGroup
+from tfx_pedigree.errors import InvalidInputError, UnavailableError
+
+if TYPE_CHECKING:
+    from tfx_pedigree.pipeline_config import PipelineConfig
+    from tfx_pedigree.registry import Registry, Version
+
+_RUNNER = "tfx_pedigree.tfx_components.run_pipeline"
+
+
+@click.group(cls=PedigreeGroup)
+def pipeline() -> None:
+    """Run a training pipeline with Pedigree's components."""
+
+
+@pipeline.command("run")
+@click.option("--span", type=click.IntRange(min=0), help="The span of the data; left out, the newest.")
+@click.pass_context
+@pass_app
+def run(app: App, ctx: click.Context, span: int | None) -> None:
+    """Run the pipeline that the config names, and tell what became of the model.
+
+    The config (--config or PEDIGREE_CONFIG) has a section `pipeline:` with `create: module:function`. Exit code 1
+    says that the run failed; all that its components said is in the log.
+    """
+    from tfx_pedigree.pipeline_config import load_pipeline
+
+    if app.settings.file is None:
+        raise InvalidInputError(
+            "No config names a pipeline. Give one: pedigree --config configs/local.yaml pipeline run"
+        )
+    config = load_pipeline(app.settings.file)
+    if importlib.util.find_spec("tfx") is None:
+        raise UnavailableError("TFX is not installed here. Run: pip install 'tfx-pedigree[tfx]'")
+    with app.open() as registry:
+        before = _newest_event(registry, config)
+        code = _run(app, config, span)
+        found = _changed(registry, config, before) if code == 0 else None
+    if app.json:
+        output.emit({"exit": code, "log": config.log, "version": found.to_json() if found else None})
+    elif found is not None:
+        _tell(found)
+    if code:
+        output.note(f"All that was said is in {config.log}.")
+        ctx.exit(code)
+
+
+def _run(app: App, config: PipelineConfig, span: int | None) -> int:
+    pedigree: dict[str, Any] = {"registry": app.settings.registry, "store": app.settings.store}
+    given = config.settings.get("pedigree") or {}
+    settings = {**config.settings, "pedigree": {**pedigree, "actor": app.settings.actor, **given}}
+    if span is not None:
+        settings["span"] = span
+    order = json.dumps({**config.to_json(), "settings": settings})
+    return subprocess.run([sys.executable, "-m", _RUNNER], input=order, text=True, check=False).returncode
+
+
+def _model(config: PipelineConfig) -> str | None:
+    pedigree = config.settings.get("pedigree") or {}
+    name = pedigree.get("model_name") or config.settings.get("name")
+    return str(name) if name else None
+
+
+def _newest_event(registry: Registry, config: PipelineConfig) -> int:
+    from tfx_pedigree.errors import NotFoundError
+
+    model = _model(config)
+    try:
+        page = registry.history(model, limit=1) if model else None
+    except NotFoundError:  # the first run makes the model
+        page = None
+    return page.items[0].position if page and page.items else 0
+
+
+def _changed(registry: Registry, config: PipelineConfig, before: int) -> Version | None:
+    """The version that the newest reservation or registration of this run is about."""
+    model = _model(config)
+    if model is None:
+        return None
+    for event in registry.history(model, limit=50).items:
+        if event.position > before and event.action in ("reserve", "register") and event.subject:
+            return registry.get(f"{model}@{event.subject}")
+    return None
+
+
+def _tell(version: Version) -> None:
+    output.say(f"{version.name} is in {version.state}.")
+    for reason in version.reasons:
+        output.say(reason, indent=2)
+    if version.refusal:
+        output.say(f"The gate: {version.refusal}", indent=2)
+    output.next_step("show", f"{version.model}@{version.version}")

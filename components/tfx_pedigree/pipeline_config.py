@@ -1,0 +1,117 @@
+"""The `pipeline:` section of a config file: which function makes the pipeline, and with which settings.
+
+    pipeline:
+      create: my_package.my_pipeline:create_pipeline
+      prepare: my_package.my_data:write      # optional; called with the settings before each run
+      path: ..                               # where these modules are found; relative to this file
+      log: ../build/run.log                  # where all that TensorFlow says goes; relative to this file
+      settings:
+        root: ${here}/../build/artifacts     # ${here} is this file's folder; ${NAME} the environment's NAME
+
+`create` is called with the settings as a dict, and with `span` where one was asked for. Under `pedigree` stand the
+registry, the store and the actor in force, for the components.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfx_pedigree.errors import InvalidInputError, NotFoundError
+
+KEYS = ("create", "prepare", "path", "log", "settings")
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """`create` and `prepare` are written module:function. Paths are absolute."""
+
+    file: Path
+    create: str
+    prepare: str | None
+    path: str
+    log: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "create": self.create,
+            "prepare": self.prepare,
+            "path": self.path,
+            "log": self.log,
+            "settings": dict(self.settings),
+        }
+
+
+def load_pipeline(file: Path, environ: Mapping[str, str] | None = None) -> PipelineConfig:
+    import yaml  # noqa: PLC0415  only who runs pipelines reads YAML
+
+    try:
+        whole = yaml.safe_load(file.read_text("utf-8"))
+    except OSError as error:
+        raise NotFoundError(f"The config file {file} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"The config file {file} is not YAML: {error}") from error
+    section = whole.get("pipeline") if isinstance(whole, dict) else None
+    if not isinstance(section, dict):
+        raise InvalidInputError(
+            f"{file} names no pipeline. Give it a section `pipeline:` with `create: module:function`; "
+            "docs/cli.md shows one."
+        )
+    return _checked(file.absolute(), section, os.environ if environ is None else environ)
+
+
+def _checked(file: Path, section: Mapping[str, Any], environ: Mapping[str, str]) -> PipelineConfig:
+    for key in section:
+        if key not in KEYS:
+            near = difflib.get_close_matches(str(key), KEYS, n=1)
+            hint = f"Did you mean `{near[0]}`?" if near else f"It takes {', '.join(KEYS)}."
+            raise InvalidInputError(f"{file}: the pipeline has no setting `{key}`. {hint}")
+    settings = section.get("settings") or {}
+    if not isinstance(settings, dict):
+        raise InvalidInputError(f"{file}: `pipeline.settings` must be names with values.")
+    here = file.parent
+    return PipelineConfig(
+        file,
+        _function(file, section, "create") or _missing(file),
+        _function(file, section, "prepare"),
+        str(here / str(section.get("path", "."))),
+        str(here / str(section.get("log", "pipeline.log"))),
+        _filled(file, settings, {**environ, "here": str(here)}),
+    )
+
+
+def _missing(file: Path) -> str:
+    raise InvalidInputError(f"{file}: `pipeline.create` is missing. Name the function: create: module:function.")
+
+
+def _function(file: Path, section: Mapping[str, Any], key: str) -> str | None:
+    name = section.get(key)
+    if name is None:
+        return None
+    module, colon, function = str(name).partition(":")
+    if not colon or not function.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+        raise InvalidInputError(f"{file}: `pipeline.{key}` is {name!r}; write it as package.module:function.")
+    return str(name)
+
+
+def _filled(file: Path, value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled(file, item, names) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(file, item, names) for item in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        return string.Template(value).substitute(names)
+    except KeyError as error:
+        raise InvalidInputError(f"{file}: ${{{error.args[0]}}} is not set in the environment.") from error
+    except ValueError as error:
+        raise InvalidInputError(
+            f"{file}: {value!r} cannot be filled in: {error}. Write $$ for a dollar sign."
+        ) from error
