@@ -9,14 +9,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit format bench lock test-latest clean
+.PHONY: help setup demo tour test lint unit format bench lock test-latest clean
 # The targets follow one another; the tools use the cores themselves.
 .NOTPARALLEL:
 
 PYTHON ?=
 ARGS ?=
 INSTALLER ?= auto
-DEMO ?= demo/registry_demo.py
+DEMO ?= demo/pipeline_demo.py
 DEBIAN13 ?= build/debian13
 TARGET ?= test
 # The locks hold what had been published before this day: move it, run `make lock UPGRADE=1`, then both lines' tests.
@@ -40,8 +40,11 @@ help:
 setup:  ## make .venv-<line> complete (done by the other targets where needed)
 	@scripts/any-python scripts/setup_venv.py --stack '$(ASKED)' --python '$(PYTHON)' --installer '$(INSTALLER)'
 
-demo: setup  ## show the library at work, in about a minute
-	@$(VENV)/bin/python $(DEMO)
+demo: setup  ## three months of real flights through the real pipeline; ARGS=--all takes all flights
+	@$(VENV)/bin/python $(DEMO) $(ARGS)
+
+tour: setup  ## the registry alone, on small ready models, in half a minute
+	@$(VENV)/bin/python demo/registry_demo.py
 
 test: lint unit  ## everything a change must pass: lint, types, layers, tests
 

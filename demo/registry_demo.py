@@ -1,8 +1,8 @@
 """A tour of the registry: the real `pedigree` commands on small SavedModels, with what they print.
 
-    make demo
+    make tour
 
-Everything happens in build/demo, which is made anew each time and stays, so that you can go on from there.
+Everything happens in build/tour, which is made anew each time and stays, so that you can go on from there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rich.rule import Rule
 from tfx_pedigree.registry import Evidence, Recommendation, Registry, Verdict
 
 ROOT = Path(__file__).parents[1]
-HOME = ROOT / "build" / "demo"
+HOME = ROOT / "build" / "tour"
 # Made with TensorFlow, a few kilobytes each: a Keras model, the same retrained, and one made differently.
 MODELS = ROOT / "tests" / "goldens" / "saved_models"
 PEDIGREE = Path(sys.executable).with_name("pedigree")
@@ -107,7 +107,7 @@ def main() -> None:
     HOME.mkdir(parents=True)
     for chapter in (first_version, retrained, improved, trouble, questions):
         chapter()
-    say("All of it lies in build/demo. Go on from there:")
+    say("All of it lies in build/tour. Go on from there:")
     console.print(f"  cd {HOME.relative_to(ROOT)}")
     command = os.path.relpath(PEDIGREE, HOME)
     console.print(f"  {command} show {MODEL}@champion")

@@ -8,7 +8,7 @@ In: the real flights of 2013 from New York, month by month. Out: a model for eve
   its own, since TFX packs every Python file beside a module file.
 - `gate`: metrics, slices and thresholds of the Evaluator.
 - `config`, `pipeline`: the settings of a run, and the pipeline made from them.
-- `local`: runs a pipeline on this machine in a way that a person can follow.
+- `prepare`: what happens before a run: the data are written.
 
 `python -m pipelines.flight_delay --help` runs it; docs/flight-delay.md explains it. Only `pipeline` and what TFX loads
 import TFX.

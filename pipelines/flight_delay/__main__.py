@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from pipelines.flight_delay import data
 from pipelines.flight_delay.columns import VARIANTS
 from pipelines.flight_delay.config import FlightDelayConfig, local
-from pipelines.flight_delay.local import Step, run_local
 
 from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.registry import Registry
+from tfx_pedigree.tfx_components.local_run import Step, run_local
 
 if TYPE_CHECKING:
     from tfx.orchestration.pipeline import Pipeline

@@ -30,7 +30,8 @@ class Training:
 
 @dataclass(frozen=True)
 class FlightDelayConfig:
-    """`span` None takes the newest there is. `metadata` None leaves the connection to the runner."""
+    """`span` None takes the newest there is. `metadata` None leaves the connection to the runner. `rows` is the largest
+    sample of a month's flights that `prepare` writes; None takes all."""
 
     root: str
     data: str
@@ -38,6 +39,7 @@ class FlightDelayConfig:
     serving: str = ""
     metadata: str | None = None
     span: int | None = None
+    rows: int | None = None
     features: str = "schedule"
     training: Training = field(default_factory=Training)
     beam_args: tuple[str, ...] = ()

@@ -28,7 +28,6 @@ def local_registry(tmp_path: Path) -> Registry:
 
 @pytest.fixture
 def place(local_registry: Registry, tmp_path: Path) -> Place:
-    pytest.importorskip("tfx")
     from components_testing import Place
 
     return Place(tmp_path, str(tmp_path / "registry"), str(tmp_path / "store"))
@@ -37,7 +36,6 @@ def place(local_registry: Registry, tmp_path: Path) -> Place:
 @pytest.fixture
 def shared_place(registry: Registry, address: str, tmp_path: Path) -> Place:
     """As `place`, on both databases."""
-    pytest.importorskip("tfx")
     from components_testing import Place
 
     return Place(tmp_path, address, str(tmp_path / "store"))

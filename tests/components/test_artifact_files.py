@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("tfx")
-
 from components_testing import MODELS, NAME, Place, record, tree
 from tfx.dsl.io import filesystem, filesystem_registry
 from tfx.types import standard_artifacts

@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("tfx")
-
 from components_testing import MODELS, NAME, Place, through_kubeflow, tree
 from tfx.utils import path_utils
 

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("tfx")
-
 import tfx_pedigree
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.tfx_components import parameters

@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("tfx")
-
 from components_testing import MODELS, NAME, Place, record, through_kubeflow, tree
 from tensorflow_model_analysis.proto import config_pb2
 from tfx.components.example_gen.import_example_gen.component import ImportExampleGen

@@ -6,9 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("tfx")
-
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from components_testing import Place, through_kubeflow

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("tfx")
-
 from tfx_pedigree.tfx_components.evaluator.comparable import why_not_comparable
 from tfx_pedigree.versioning import ModelDescription, Signature, TensorSpec
 

@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("tfx")
-
 from components_testing import MODELS, NAME, Place, record, through_kubeflow, tree
 from tfx.types import channel, standard_artifacts
 

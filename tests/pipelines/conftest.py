@@ -4,44 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import sys
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-# The pipelines are no part of the distribution: they are found as they are when somebody runs them in the checkout.
-sys.path.insert(0, str(Path(__file__).parents[2]))
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-
-from pipelines.flight_delay import data, local
-from pipelines.flight_delay.config import FlightDelayConfig
+from flight_testing import ROWS, SPAN, Run
+from pipelines.flight_delay import data
 from pipelines.flight_delay.config import local as local_config
 
-ROWS = 700
-SPAN = 2
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run, and what a person saw of it."""
-
-    config: FlightDelayConfig
-    folder: Path
-    steps: list[local.Step]
-    shown: str
-    log: Path
-
-    def artifact(self, component: str, output: str) -> Path:
-        """The newest there is."""
-        folders = Path(self.config.root, component, output).iterdir()
-        return max((one for one in folders if one.name.isdigit()), key=lambda one: int(one.name))
-
-    @property
-    def model(self) -> Path:
-        return self.artifact("Trainer", "model") / "Format-Serving"
+from tfx_pedigree.tfx_components import local_run
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +27,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         return create_pipeline(config)
 
     terminal = io.StringIO()
-    steps = local.run_local(make_pipeline, folder / "run.log", terminal)
+    steps = local_run.run_local(make_pipeline, folder / "run.log", terminal)
     return Run(config, folder, steps, terminal.getvalue(), folder / "run.log")
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flight_testing import Run
 from pipelines.flight_delay import data
 from pipelines.flight_delay.columns import LABEL, REQUIRED, VARIANTS, Number, Word
 from pipelines.flight_delay.config import FlightDelayConfig, Training
 
-from conftest import Run
 from tfx_pedigree.versioning import Bump, ModelDescription, compare, describe
 
 DEPARTURE = VARIANTS["departure"]

@@ -8,11 +8,13 @@ import os
 from pathlib import Path
 
 import pytest
-from pipelines.flight_delay import local
+from flight_testing import ROWS, SPAN, Run
+from pipelines.flight_delay import data
 from pipelines.flight_delay.config import FlightDelayConfig
+from pipelines.flight_delay.prepare import prepare
 
-from conftest import ROWS, SPAN, Run
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.tfx_components import local_run
 
 SETTINGS = {"root": "/somewhere/artifacts", "data": "/somewhere/data"}
 
@@ -22,7 +24,7 @@ SETTINGS = {"root": "/somewhere/artifacts", "data": "/somewhere/data"}
 
 def test_all_components_ran_and_the_model_was_pushed(finished_run: Run) -> None:
     names = [step.name for step in finished_run.steps]
-    assert names[:3] == [local.LOADING, local.PREPARING, "CsvExampleGen"]
+    assert names[:3] == [local_run.LOADING, local_run.PREPARING, "CsvExampleGen"]
     assert {"StatisticsGen", "ImportSchemaGen", "ExampleValidator", "Transform", "Trainer"} < set(names)
     assert names[-2:] == ["Evaluator", "Pusher"]
     (pushed,) = (Path(finished_run.config.serving_folder) / finished_run.config.name).iterdir()
@@ -74,7 +76,7 @@ def test_the_evaluation_has_all_flights_and_slices_by_origin_and_carrier(finishe
 
 
 def test_output_goes_back_to_where_it_went_before(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with local.quiet(tmp_path / "log") as terminal:
+    with local_run.quiet(tmp_path / "log") as terminal:
         os.write(1, b"from native code\n")
         terminal.write("for a person\n")
     os.write(1, b"afterwards\n")
@@ -89,13 +91,13 @@ def test_an_error_passes_through_and_the_line_says_where_to_look(tmp_path: Path)
 
     terminal = io.StringIO()
     with pytest.raises(RuntimeError, match="no such span"):
-        local.run_local(make_pipeline, tmp_path / "run.log", terminal)
+        local_run.run_local(make_pipeline, tmp_path / "run.log", terminal)
     assert str(tmp_path / "run.log") in terminal.getvalue()
     assert "failed after" in terminal.getvalue()
 
 
 def test_what_an_earlier_run_made_is_shown_as_such() -> None:
-    assert str(local.Step("Trainer", 0.02, reused=True)).endswith("(taken from an earlier run)")
+    assert str(local_run.Step("Trainer", 0.02, reused=True)).endswith("(taken from an earlier run)")
 
 
 # Settings
@@ -120,6 +122,16 @@ def test_settings_come_from_a_config_file_as_plain_values() -> None:
 def test_a_slip_of_the_pen_is_refused(given: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         FlightDelayConfig.from_mapping(given)
+
+
+def test_before_a_run_its_data_are_written_and_without_a_span_the_first_month(
+    tmp_path: Path, few_flights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "_package_file", lambda name: few_flights / name)
+    settings = {"root": str(tmp_path / "artifacts"), "data": str(tmp_path / "data"), "rows": 20}
+    for asked, spans in (({}, ["span-1"]), ({}, ["span-1"]), ({"span": 2}, ["span-1", "span-2"])):
+        prepare({**settings, **asked})
+        assert sorted(path.name for path in (tmp_path / "data").iterdir()) == spans
 
 
 # Putting it together

@@ -23,13 +23,15 @@ _ALL_KEYS = 64 << 20  # prefix compression could blow a small file up to gigabyt
 _OBJECT = "/.ATTRIBUTES/"
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _KERAS_LIST = "_all_variables/"
+# Where Keras 3 keeps an optimizer's state, if the model that is exported has been compiled.
+_KERAS_OPTIMIZER = "/optimizer/_"
 _BOOKKEEPING = ("_CHECKPOINTABLE_OBJECT_GRAPH", "save_counter")
 
 
 def variables(index: bytes) -> dict[str, Variable]:
     """By name, without what is no variable of the model.
 
-    Left out are the checkpoint's own records, slots of optimizers (whether training state was saved along
+    Left out are the checkpoint's own records, state of optimizers (whether training state was saved along
     says nothing of the model), contents of lookup tables (their size follows the data) and the pieces of a
     partitioned variable, which is named once with its whole shape.
     """
@@ -59,6 +61,8 @@ def _without_keras_list(found: dict[str, Variable]) -> dict[str, Variable]:
 def _variable_name(key: str) -> str | None:
     name = key.removesuffix(_VALUE)
     if name in _BOOKKEEPING or _OBJECT in name or "/.OPTIMIZER_SLOT/" in key:
+        return None
+    if _KERAS_OPTIMIZER in f"/{name}":
         return None
     return name
 

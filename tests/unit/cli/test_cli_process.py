@@ -20,11 +20,15 @@ def loaded_after(told: Path, *commands: tuple[str, ...], fakes: Path | None = No
 
     What the interpreter brings along by itself (some packages install a .pth file) does not count.
     """
-    script = "import sys; before = set(sys.modules)\n" + RUN + (
-        "for words in " + repr(list(commands)) + ":\n"
-        "    try: cli.main(words, 'pedigree')\n"
-        "    except SystemExit as end: assert not end.code, (words, end.code)\n"
-        "print('LOADED', *(set(sys.modules) - before))\n"
+    script = (
+        "import sys; before = set(sys.modules)\n"
+        + RUN
+        + (
+            "for words in " + repr(list(commands)) + ":\n"
+            "    try: cli.main(words, 'pedigree')\n"
+            "    except SystemExit as end: assert not end.code, (words, end.code)\n"
+            "print('LOADED', *(set(sys.modules) - before))\n"
+        )
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, env=environment(told, fakes)

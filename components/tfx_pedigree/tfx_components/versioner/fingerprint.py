@@ -1,7 +1,8 @@
 """What data, schema and transform graph are, as digests. Free of TensorFlow.
 
-Examples: ExampleGen shuffles, so the same rows give other files each time. Their fingerprint is of the rows, whatever
-their order and the files they lie in. Schema and transform graph have two digests: one of the files, which tells
+Examples: ExampleGen shuffles, and protobuf writes the features of a row in any order, so the same rows give other
+files each time. Their fingerprint is of the rows, whatever their order, that of their features, and the files they
+lie in. Schema and transform graph have two digests: one of the files, which tells
 whether they are the same, and one of their structure, which decides whether a new model was made differently. The
 means, vocabularies and domains in them change with every month of data, and are no difference of making.
 """
@@ -26,6 +27,7 @@ from tfx_pedigree.versioning import describe
 _GZIP = b"\x1f\x8b"
 _HEAD = struct.Struct("<QI")
 _CRC = 4
+_FIELD_1 = 0x0A  # number 1, a length and then so many bytes
 _LARGEST_RECORD = 1 << 31
 
 
@@ -44,11 +46,40 @@ def fingerprint_rows(names: Iterable[str], open_file: Callable[[str], BinaryIO])
         for name in names:
             with open_file(name) as raw:
                 for record in _records(raw):
-                    total += int.from_bytes(hashlib.sha256(record).digest(), "big")
+                    total += int.from_bytes(hashlib.sha256(_steady(record)).digest(), "big")
                     count += 1
     except (ValueError, EOFError, gzip.BadGzipFile):
         return None
     return Rows(digest_of(f"{count}:{total % (1 << 256):064x}".encode()), count)
+
+
+def _steady(record: bytes) -> bytes:
+    """The features of a tf.Example in one order. What is none stays as it is."""
+    try:
+        features = list(_parts(record))
+        entries = sorted(_parts(features[0])) if len(features) == 1 else []
+    except (ValueError, IndexError):
+        return record
+    return b"".join(struct.pack("<Q", len(entry)) + entry for entry in entries) or record
+
+
+def _parts(message: bytes) -> Iterator[bytes]:
+    """The values of a message that consists of field 1 alone, as Example and Features do: tag, length, value."""
+    position = 0
+    while position < len(message):
+        if message[position] != _FIELD_1:
+            raise ValueError("another field")
+        position, length, shift = position + 1, 0, 0
+        while True:
+            byte = message[position]
+            length |= (byte & 0x7F) << shift
+            position, shift = position + 1, shift + 7
+            if byte < 0x80:
+                break
+        if position + length > len(message):
+            raise ValueError("a value is cut off")
+        yield message[position : position + length]
+        position += length
 
 
 def _records(raw: BinaryIO) -> Iterator[bytes]:
