@@ -2,8 +2,8 @@
 
     python benchmarks/pipeline.py [--rounds 3] [--rows 5000] [--json FILE]
 
-The same pipeline with TFX's own resolver, Evaluator and Pusher, and with Pedigree's components, in turn, in one process,
-nothing cached. Before the counted rounds each runs once on the first month, so that both have a baseline to evaluate.
+The same pipeline with TFX's own resolver, Evaluator and Pusher, and with Pedigree's components, in turn, in a process,
+nothing cached. Before the counted rounds each runs once on the first month, so that both have a baseline.
 Latency is not measured in the comparison; what that costs is shown beside it.
 """
 
