@@ -16,11 +16,11 @@ import click
 from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeGroup
-from tfx_pedigree.errors import InvalidInputError, UnavailableError
+from tfx_pedigree.errors import InvalidInputError, NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
     from tfx_pedigree.pipeline_config import PipelineConfig
-    from tfx_pedigree.registry import Registry, Version
+    from tfx_pedigree.registry import Event, Registry, Version
 
 _RUNNER = "tfx_pedigree.tfx_components.run_pipeline"
 
@@ -79,25 +79,24 @@ def _model(config: PipelineConfig) -> str | None:
 
 
 def _newest_event(registry: Registry, config: PipelineConfig) -> int:
-    from tfx_pedigree.errors import NotFoundError
-
-    model = _model(config)
-    try:
-        page = registry.history(model, limit=1) if model else None
-    except NotFoundError:  # the first run makes the model
-        page = None
-    return page.items[0].position if page and page.items else 0
+    return next((event.position for event in _events(registry, config, 1)), 0)
 
 
 def _changed(registry: Registry, config: PipelineConfig, before: int) -> Version | None:
     """The version that the newest reservation or registration of this run is about."""
-    model = _model(config)
-    if model is None:
-        return None
-    for event in registry.history(model, limit=50).items:
+    for event in _events(registry, config, 50):
         if event.position > before and event.action in ("reserve", "register") and event.subject:
-            return registry.get(f"{model}@{event.subject}")
+            return registry.get(f"{_model(config)}@{event.subject}")
     return None
+
+
+def _events(registry: Registry, config: PipelineConfig, limit: int) -> tuple[Event, ...]:
+    """Newest first; none where the first run has yet to make the model, or makes none."""
+    model = _model(config)
+    try:
+        return registry.history(model, limit=limit).items if model else ()
+    except NotFoundError:
+        return ()
 
 
 def _tell(version: Version) -> None:

@@ -120,7 +120,8 @@ def _diff(root: Path) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         index, copy = root / (line(root, "rev-parse", "--git-path", "index") or ""), Path(folder) / "index"
         if index.is_file():
-            shutil.copyfile(index, copy)
+            # With its time: a file that was changed in the same tick as the index is looked into only if git sees that.
+            shutil.copy2(index, copy)
         return git(root, "diff", "HEAD", *_COMPLETE, env={"GIT_INDEX_FILE": str(copy)})
 
 

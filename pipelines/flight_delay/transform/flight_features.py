@@ -34,7 +34,7 @@ def _dense(values: tf.SparseTensor, missing: Any) -> tf.Tensor:
 def _word(values: tf.Tensor, name: str, places: int) -> tf.Tensor:
     """Its place among the month's words; all that the month has not seen, or that is empty, share the one behind.
 
-    The approximate vocabulary is exact where there are fewer words than places, and takes one stage of Beam, not ten.
+    The approximate vocabulary is exact where there are fewer words than places, and takes fewer stages of Beam.
     """
     return tft.experimental.compute_and_apply_approximate_vocabulary(
         values, top_k=places - 1, num_oov_buckets=1, vocab_filename=name
