@@ -96,7 +96,7 @@ def test_markers_that_always_hold_are_left_away(row: str, plain: str) -> None:
 
 @pytest.mark.parametrize(
     "row",
-    ["--index-url https://x.example/simple", "--find-links /opt/w", "a @ file:///opt/a.whl", "# -o /home/somebody/lock.txt"],
+    ["--index-url https://x.example/simple", "--find-links /opt/w", "a @ file:///opt/a.whl", "# -o /srv/lock.txt"],
 )
 def test_places_are_seen(row: str) -> None:
     assert lock.foreign(f"a==1 \\\n    --hash=sha256:00\n{row}\n") == [row]
