@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cli_testing import MODELS, Pedigree, evidence, write_json
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_terminal() -> Iterator[None]:
+    """What a build server or a person sets for a terminal of theirs does not reach the commands that are tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TERM"):
+            patch.delenv(name, raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")
