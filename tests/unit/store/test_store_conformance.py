@@ -23,18 +23,13 @@ ABSENT = "sha256:" + "0" * 64
 
 
 class Conformance:
-    """Subclasses say how a store is opened, and how a byte in it is broken behind its back."""
+    """Subclasses say how a store is opened (the fixture `opened`), and how a byte in it is broken behind its back."""
 
-    @pytest.fixture
-    def opened(self) -> Callable[..., Store]:
-        raise NotImplementedError
+    overwrite_key: Callable[[Any, Store, str, bytes | None], None]
 
     @pytest.fixture
     def store(self, opened: Callable[..., Store]) -> Store:
         return opened(create=True)
-
-    def overwrite_key(self, store: Store, key: str, data: bytes | None) -> None:
-        raise NotImplementedError
 
     def overwrite(self, store: Store, sha256: str, data: bytes | None) -> None:
         self.overwrite_key(store, f"objects/{sha256[:2]}/{sha256[2:]}", data)
