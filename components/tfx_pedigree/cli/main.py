@@ -36,7 +36,7 @@ SECTIONS = {
         "at": Lazy(f"{_HERE}.history:at", "Tell which version was champion at a moment."),
     },
     "Train": {
-        "pipeline": Lazy(f"{_HERE}.pipeline:pipeline", "Run a training pipeline with Pedigree's components."),
+        "pipeline": Lazy(f"{_HERE}.pipelines:pipeline", "Run a training pipeline with Pedigree's components."),
     },
     "Register": {
         "register": Lazy(f"{_HERE}.register:register", "Store a trained model and give it a version."),

@@ -86,7 +86,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         orders.append((command[1:], json.loads(input)))
         return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr("tfx_pedigree.cli.pipeline.subprocess.run", run)
+    monkeypatch.setattr("tfx_pedigree.cli.pipelines.run.subprocess.run", run)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
     return orders
 

@@ -15,7 +15,7 @@ import click
 
 from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, pass_app
-from tfx_pedigree.cli.lazy import PedigreeGroup
+from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.errors import InvalidInputError, NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
@@ -25,17 +25,14 @@ if TYPE_CHECKING:
 _RUNNER = "tfx_pedigree.tfx_components.run_pipeline"
 
 
-@click.group(cls=PedigreeGroup)
-def pipeline() -> None:
-    """Run a training pipeline with Pedigree's components."""
-
-
-@pipeline.command("run")
+@click.command("run", cls=PedigreeCommand)
 @click.option("--span", type=click.IntRange(min=0), help="The span of the data; left out, the newest.")
 @click.pass_context
 @pass_app
 def run(app: App, ctx: click.Context, span: int | None) -> None:
-    """Run the pipeline that the config names, and tell what became of the model.
+    """Run the pipeline that the config names here.
+
+    When it is over, it tells what became of the model.
 
     The config (--config or PEDIGREE_CONFIG) has a section `pipeline:` with `create: module:function`. Exit code 1
     says that the run failed; all that its components said is in the log.
