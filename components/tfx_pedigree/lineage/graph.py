@@ -1,0 +1,145 @@
+"""What the graph is made of: nodes known by their content, typed edges between them, and pieces of the graph.
+
+An edge reads as a sentence, `version trained_on data`, and always leads from what came later to what it came from:
+following edges leads upstream, against them downstream. docs/lineage.md describes every kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from tfx_pedigree.digest import canonical_json, digest_of
+
+if TYPE_CHECKING:
+    import networkx
+
+
+class Kind(str, Enum):
+    """The value is the first half of a node's key, and what people write before the colon."""
+
+    DATA = "data"
+    SCHEMA = "schema"
+    TRANSFORM = "transform"
+    CODE = "code"
+    MODULE = "module"
+    ENVIRONMENT = "environment"
+    PARAMETERS = "parameters"
+    RUN = "run"
+    VERSION = "version"
+    EVALUATION = "evaluation"
+    COMPARISON = "comparison"
+    DECISION = "decision"
+    DEPLOYMENT = "deployment"
+    # Never stored: the registry's own events tell of promotions, and answers take them from there.
+    PROMOTION = "promotion"
+    # What another system recorded and no kind above fits.
+    ARTIFACT = "artifact"
+    EXECUTION = "execution"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class EdgeKind(str, Enum):
+    """`carries` is true where what flows along the edge is in the result: whoever asks which versions saw some data
+    follows these, and no others. A version that was only compared with another one has seen none of its data."""
+
+    carries: bool
+
+    def __new__(cls, value: str, carries: bool) -> EdgeKind:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.carries = carries
+        return member
+
+    TRAINED_ON = "trained_on", True
+    CONFORMS_TO = "conforms_to", True
+    TRANSFORMED_BY = "transformed_by", True
+    BUILT_BY = "built_by", True
+    RAN_IN = "ran_in", True
+    CONFIGURED_BY = "configured_by", True
+    PRODUCED_BY = "produced_by", True
+    DERIVED_FROM = "derived_from", True
+    DEPLOYS = "deploys", True
+    USED = "used", True
+    EVALUATES = "evaluates", False
+    EVALUATED_ON = "evaluated_on", False
+    COMPARED_WITH = "compared_with", False
+    RESTS_ON = "rests_on", False
+    DECIDES_ON = "decides_on", False
+    DECIDED_BY = "decided_by", False
+    PROMOTES = "promotes", False
+    SUPERSEDES = "supersedes", False
+
+    def __str__(self) -> str:
+        return str(self._value_)
+
+
+@dataclass(frozen=True)
+class Node:
+    """`content` is what the node is, and all of its identity: equal contents are one node, whoever records them.
+
+    `facts` are what else was seen of it (a span's number, where it lay, how many rows it has): short texts, any
+    number for a name, only ever added to.
+    """
+
+    kind: Kind
+    content: Mapping[str, Any]
+    facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def key(self) -> str:
+        """`data:` and the 64 digits of the SHA-256 of kind and content."""
+        digest = digest_of(canonical_json({"kind": self.kind.value, "content": dict(self.content)}))
+        return f"{self.kind.value}:{digest.removeprefix('sha256:')}"
+
+    def fact(self, name: str) -> str | None:
+        """The one value that a fact has, or the first of several in their order."""
+        values = self.facts.get(name) or ()
+        return values[0] if values else None
+
+
+@dataclass(frozen=True, order=True)
+class Edge:
+    """`source` and `target` are keys of nodes; the source came later. `run` is the key of the run that linked them."""
+
+    source: str
+    kind: EdgeKind
+    target: str
+    run: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """Something to be recorded: every edge's nodes are among `nodes`, or in the graph already."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...] = ()
+
+
+@dataclass(frozen=True)
+class Subgraph:
+    """An answer. `depth` says how many steps a node is away from the start; `complete` is False where a limit on the
+    depth left something out; `cycles` are ways that lead back to where they began, which only foreign data can have."""
+
+    start: tuple[str, ...]
+    nodes: Mapping[str, Node]
+    edges: tuple[Edge, ...]
+    depth: Mapping[str, int] = field(default_factory=dict)
+    complete: bool = True
+    cycles: tuple[tuple[str, ...], ...] = ()
+
+    def to_networkx(self) -> networkx.MultiDiGraph:
+        """Edges lead as in the graph itself, from later to earlier; `kind` and `facts` are attributes."""
+        import networkx  # noqa: PLC0415  a quarter of a second, for those who want it
+
+        graph = networkx.MultiDiGraph()
+        for key, node in self.nodes.items():
+            graph.add_node(key, kind=node.kind.value, content=dict(node.content), facts=dict(node.facts))
+        for edge in self.edges:
+            graph.add_edge(edge.source, edge.target, key=edge.kind.value, run=edge.run)
+        return graph
