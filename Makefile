@@ -5,11 +5,12 @@
 #   ARGS='...'           further arguments for pytest, or for a benchmark
 #   INSTALLER=pip        install without uv
 #   TARGET=unit          what test-latest runs (default: test)
+#   IMAGES='...'         what image-check builds (default: tfx-1.16 tfx-1.21 light)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo tour test lint unit format bench lock test-latest clean
+.PHONY: help setup demo tour test lint unit format bench lock test-latest mlmd-check image-check clean
 # The targets follow one another; the tools use the cores themselves.
 .NOTPARALLEL:
 
@@ -67,6 +68,12 @@ bench: setup  ## list the benchmarks; run one: make bench BENCH=name ARGS='...'
 
 test-latest:  ## the same tests on the TFX 1.21 line in a Debian 13 folder (root; any Linux)
 	@DEBIAN13='$(DEBIAN13)' TARGET='$(TARGET)' ARGS='$(ARGS)' scripts/test-latest
+
+mlmd-check: setup  ## ML Metadata on MariaDB: its tests against a server of Debian's packages
+	@scripts/mlmd-check $(VENV)/bin/python
+
+image-check: setup  ## build the images of containers/ with buildah and run a pipeline's tasks in them (root)
+	@VENV='$(VENV)' scripts/image-check
 
 lock: setup  ## write requirements/*.txt anew; with UPGRADE=1 from scratch
 	@$(VENV)/bin/python scripts/lock.py --uv $(VENV)/bin/uv --date $(LOCK_DATE) $(if $(UPGRADE),--upgrade)

@@ -71,6 +71,14 @@ def write_config(name: str, features: str, rows: int | None) -> None:
     (HOME / name).write_text(yaml.safe_dump(config, sort_keys=False))
 
 
+def trace() -> None:
+    """Where the versions come from, and what is in them: LineageRecorder told the registry at the end of each run."""
+    say("How was the newest one made, and what is different in it? Which versions have seen the second month?")
+    pedigree("--registry", "registry", "explain", f"{MODEL}@latest")
+    pedigree("--registry", "registry", "diff", f"{MODEL}@1.0.0", f"{MODEL}@latest")
+    pedigree("--registry", "registry", "impact", "span:2")
+
+
 def newest_report() -> Path | None:
     reports = (HOME / "artifacts" / "VersionComparator" / "comparison").glob("*/report.html")
     return max(reports, key=lambda path: int(path.parent.name), default=None)
@@ -99,6 +107,7 @@ def main() -> None:
     pedigree("--registry", "registry", "versions", MODEL)
     pedigree("--registry", "registry", "compare", f"{MODEL}@champion", f"{MODEL}@latest")
     pedigree("--registry", "registry", "audit", "verify")
+    trace()
     with Registry.open(HOME / "registry", actor="demo") as registry:
         champion = registry.get(f"{MODEL}@champion")
     console.print(f"\nThe champion is [bold]{champion.name}[/bold].")
@@ -106,7 +115,12 @@ def main() -> None:
         console.print(f"The report of the last comparison, for any browser: {report.relative_to(ROOT)}")
     command = f"{os.path.relpath(PEDIGREE, ROOT)} --registry {(HOME / 'registry').relative_to(ROOT)}"
     console.print("\nTry next:")
-    for words in (f"show {MODEL}@latest", f"history {MODEL}", f'rollback {MODEL} --reason "just trying"'):
+    for words in (
+        f"show {MODEL}@latest",
+        f"history {MODEL}",
+        f"lineage {MODEL}@champion --format html --output {(HOME / 'lineage.html').relative_to(ROOT)}",
+        f'rollback {MODEL} --reason "just trying"',
+    ):
         console.print(f"  {command} {words}")
 
 

@@ -2,17 +2,27 @@
 
 The answer depends on the .in files, pyproject.toml and the date alone: uv sees no package newer than the date. What a
 lock holds already is kept as long as it fits; --upgrade starts over. A lock names no index, host or path.
+
+The images' locks (requirements/image-*.txt) follow: the part of a line that a container needs, in the same versions.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from setup_venv import subset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements"
@@ -22,9 +32,35 @@ EXTRAS = ("tfx", "lineage", "postgres", "s3", "gcs", "git", "kubeflow", "vertex"
 PLATFORM = "platform_machine == 'x86_64' and platform_python_implementation == 'CPython' and sys_platform == 'linux'"
 PYTHONS = {"1.16": "python_full_version < '3.11'", "1.21": "python_full_version < '3.14'"}
 
+# Installed first, from a lock of their own: sdists are then built with this setuptools, not with one fetched unchecked.
+IMAGE_TOOLS = ("pip", "setuptools", "wheel")
+
 HEADER = """\
 # Every package of the TFX {line} line on x86-64 Linux, as of {date}.
 # Made by `make lock` from pyproject.toml, tools.in and tfx-{line}.in: edit those.
+"""
+
+
+@dataclass(frozen=True)
+class Image:
+    """The extras of the library that an image holds, with the versions of a line, and what they forget to name."""
+
+    line: str
+    extras: tuple[str, ...]
+    besides: tuple[str, ...] = ()
+
+
+# tf.summary needs tensorboard, and the TensorFlow of the 1.21 line does not depend on it any longer.
+_TASKS = (("tfx", "postgres", "s3", "gcs", "kubeflow"), ("tensorboard",))
+IMAGES = {
+    "image-1.16": Image("1.16", *_TASKS),
+    "image-1.21": Image("1.21", *_TASKS),
+    # Not Vertex: its client alone is larger than all the rest.
+    "image-light": Image("1.21", ("postgres", "s3", "gcs", "kubeflow")),
+}
+IMAGE_HEADER = """\
+# What {what} installs: a part of tfx-{line}.txt.
+# Made by `make lock` from pyproject.toml and that lock; scripts/lock.py says which extras.
 """
 
 
@@ -46,29 +82,56 @@ def foreign(text: str) -> list[str]:
     return [row for row in text.splitlines() if re.search(r"://|^\s*-{1,2}(?!-?hash=)[a-z]|\s/[a-z]|file:", row)]
 
 
-def compile_line(uv: str, line: str, date: str, upgrade: bool) -> str:
-    lock = REQUIREMENTS / f"tfx-{line}.txt"
+@contextlib.contextmanager
+def workplace(line: str) -> Iterator[Path]:
+    """A folder from which uv resolves. uv reads the platforms only from a pyproject.toml: a copy says them, so that the
+    project's own needs no uv.
+    """
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        # uv reads the platforms only from a pyproject.toml: a copy says them, so that the project's own needs no uv.
         environment = f"{PLATFORM} and {PYTHONS[line]}"
         project = (ROOT / "pyproject.toml").read_text("utf-8")
         (work / "pyproject.toml").write_text(f'{project}\n[tool.uv]\nenvironments = ["{environment}"]\n', "utf-8")
         for source in REQUIREMENTS.glob("*.in"):
             (work / source.name).write_bytes(source.read_bytes())
-        out = work / "lock.txt"
-        if lock.exists() and not upgrade:
-            out.write_bytes(lock.read_bytes())
-        command = [uv, "pip", "compile", "--quiet", "--universal", "--python-version", "3.10", "--generate-hashes"]
-        command += ["--no-header", "--no-annotate", "--exclude-newer", date, "--python", sys.executable]
-        command += [word for extra in EXTRAS for word in ("--extra", extra)]
-        command += ["pyproject.toml", f"tfx-{line}.in", "--output-file", out.name]
-        subprocess.run(command, cwd=work, check=True, env={**os.environ, "UV_PYTHON_DOWNLOADS": "never"})
-        body = plain(line, out.read_text("utf-8"))
+        yield work
+
+
+def resolve(uv: str, work: Path, line: str, extras: tuple[str, ...], *more: str) -> str:
+    command = [uv, "pip", "compile", "--quiet", "--universal", "--python-version", "3.10", "--generate-hashes"]
+    command += ["--no-header", "--no-annotate", "--python", sys.executable]
+    command += [word for extra in extras for word in ("--extra", extra)]
+    command += ["pyproject.toml", *more, "--output-file", "lock.txt"]
+    subprocess.run(command, cwd=work, check=True, env={**os.environ, "UV_PYTHON_DOWNLOADS": "never"})
+    body = plain(line, (work / "lock.txt").read_text("utf-8"))
     leaked = foreign(body)
     if leaked:
-        raise SystemExit(f"The lock for TFX {line} was not written, because it would name this machine: {leaked[0]!r}")
+        raise SystemExit(f"No lock for TFX {line} was written, because it would name this machine: {leaked[0]!r}")
+    return body
+
+
+def compile_line(uv: str, line: str, date: str, upgrade: bool) -> str:
+    lock = REQUIREMENTS / f"tfx-{line}.txt"
+    with workplace(line) as work:
+        if lock.exists() and not upgrade:
+            (work / "lock.txt").write_bytes(lock.read_bytes())
+        body = resolve(uv, work, line, EXTRAS, f"tfx-{line}.in", "--exclude-newer", date)
     return HEADER.format(line=line, date=date) + body
+
+
+def compile_image(uv: str, name: str, image: Image) -> str:
+    """Nothing is decided here: the line's lock has the versions, and uv says which of them an image needs."""
+    with workplace(image.line) as work:
+        (work / "line.txt").write_bytes((REQUIREMENTS / f"tfx-{image.line}.txt").read_bytes())
+        (work / "besides.in").write_text("".join(f"{one}\n" for one in image.besides), "utf-8")
+        body = resolve(uv, work, image.line, image.extras, "besides.in", "--constraints", "line.txt")
+    return IMAGE_HEADER.format(what=f"the image {name.removeprefix('image-')}", line=image.line) + body
+
+
+def write(name: str, text: str) -> None:
+    (REQUIREMENTS / f"{name}.txt").write_text(text, "utf-8")
+    count = len(set(re.findall(r"^[a-z0-9][^=\s]*(?===)", text, re.MULTILINE)))
+    sys.stdout.write(f"requirements/{name}.txt: {count} packages\n")
 
 
 def main() -> None:
@@ -82,10 +145,12 @@ def main() -> None:
     if not uv.exists():
         raise SystemExit(f"{options.uv} is not there: the venv was set up without uv, which makes the locks.")
     for line in options.lines:
-        text = compile_line(str(uv), line, options.date, options.upgrade)
-        (REQUIREMENTS / f"tfx-{line}.txt").write_text(text, "utf-8")
-        count = len(set(re.findall(r"^[a-z0-9][^=\s]*(?===)", text, re.MULTILINE)))
-        sys.stdout.write(f"requirements/tfx-{line}.txt: {count} packages\n")
+        write(f"tfx-{line}", compile_line(str(uv), line, options.date, options.upgrade))
+    for name, image in IMAGES.items():
+        if image.line in options.lines:
+            write(name, compile_image(str(uv), name, image))
+    tools = subset((REQUIREMENTS / "tfx-1.21.txt").read_text("utf-8"), IMAGE_TOOLS)
+    write("image-tools", IMAGE_HEADER.format(what="every image, before all else,", line="1.21") + tools)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ __version__ = "0.1.0"
 _COMPONENTS = (
     "ChampionProvider",
     "Evaluator",
+    "LineageRecord",
+    "LineageRecorder",
     "ModelVersion",
     "RegistryPusher",
     "VersionComparator",

@@ -6,6 +6,7 @@ A digest is written `sha256:` and 64 hexadecimal digits. What is hashed is eithe
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -42,20 +43,41 @@ def digest_of(data: bytes) -> str:
 
 def canonical_json(value: Any) -> bytes:
     """The RFC 8785 form: equal values give equal bytes. Numbers that JSON cannot hold are refused."""
+    if _same_in_any_form(value):
+        with contextlib.suppress(UnicodeEncodeError):
+            return _ENCODER.encode(value).encode()
     try:
         return rfc8785.dumps(value)
-    except rfc8785.CanonicalizationError as error:
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
         raise InvalidInputError(f"A value cannot be written as canonical JSON: {error}.") from error
+
+
+# For what it writes as RFC 8785 wants it, and in a tenth of the time: a lineage is millions of small values.
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def _same_in_any_form(value: Any) -> bool:
+    """Texts and whole numbers under names in ASCII: only fractions and the order of other names have special rules."""
+    kind = type(value)
+    if kind is dict:
+        return all(type(k) is str and k.isascii() and _same_in_any_form(v) for k, v in value.items())
+    if kind is list or kind is tuple:
+        return all(_same_in_any_form(item) for item in value)
+    return kind is str or value is None or kind is bool or (kind is int and abs(value) < _EXACT)
 
 
 def parse_json(text: str | bytes) -> Any:
     """Reads what `canonical_json` wrote, or a database kept. Whole numbers too large to be exact were floats."""
-    return json.loads(text, parse_int=_number)
+    return _DECODER.decode(text) if isinstance(text, str) else json.loads(text, parse_int=_number)
 
 
 def _number(text: str) -> int | float:
     value = int(text)
     return value if abs(value) < _EXACT else float(text)
+
+
+# Made once: `json.loads` makes one for every call that asks for anything special.
+_DECODER = json.JSONDecoder(parse_int=_number)
 
 
 def plain_json(value: Any) -> Any:

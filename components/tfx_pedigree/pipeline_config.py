@@ -7,6 +7,11 @@
       log: ../build/run.log                  # where all that TensorFlow says goes; relative to this file
       settings:
         root: ${here}/../build/artifacts     # ${here} is this file's folder; ${NAME} the environment's NAME
+        data: ${here}/../build/data
+      spans:                                 # optional; what `retrain` and `backfill` look through
+        pattern: ${data}/span-{SPAN}/*/*.csv # ${data}: a setting above; {SPAN} as in TFX's input configs
+        marker: ${data}/span-{SPAN}/_SUCCESS # optional: a span is whole when this file is there
+        settle: 5m                           # without a marker: when nothing in it has changed for so long
 
 `create` is called with the settings as a dict, and with `span` where one was asked for. Under `pedigree` stand the
 registry, the store and the actor in force, for the components.
@@ -24,7 +29,8 @@ from typing import Any
 
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 
-KEYS = ("create", "prepare", "path", "log", "settings")
+KEYS = ("create", "prepare", "path", "log", "settings", "spans")
+SPAN_KEYS = ("pattern", "marker", "settle")
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class PipelineConfig:
     path: str
     log: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    spans: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -49,6 +56,17 @@ class PipelineConfig:
 
 
 def load_pipeline(file: Path, environ: Mapping[str, str] | None = None) -> PipelineConfig:
+    section = section_of(file, "pipeline")
+    if section is None:
+        raise InvalidInputError(
+            f"{file} names no pipeline. Give it a section `pipeline:` with `create: module:function`; "
+            "docs/cli.md shows one."
+        )
+    return _checked(file.absolute(), section, os.environ if environ is None else environ)
+
+
+def section_of(file: Path, name: str) -> Mapping[str, Any] | None:
+    """A section of a config file as it is written there; None if it has no such section."""
     import yaml  # noqa: PLC0415  only who runs pipelines reads YAML
 
     try:
@@ -57,33 +75,47 @@ def load_pipeline(file: Path, environ: Mapping[str, str] | None = None) -> Pipel
         raise NotFoundError(f"The config file {file} cannot be read: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"The config file {file} is not YAML: {error}") from error
-    section = whole.get("pipeline") if isinstance(whole, dict) else None
-    if not isinstance(section, dict):
-        raise InvalidInputError(
-            f"{file} names no pipeline. Give it a section `pipeline:` with `create: module:function`; "
-            "docs/cli.md shows one."
-        )
-    return _checked(file.absolute(), section, os.environ if environ is None else environ)
+    section = whole.get(name) if isinstance(whole, dict) else None
+    return section if isinstance(section, dict) else None
 
 
 def _checked(file: Path, section: Mapping[str, Any], environ: Mapping[str, str]) -> PipelineConfig:
-    for key in section:
-        if key not in KEYS:
-            near = difflib.get_close_matches(str(key), KEYS, n=1)
-            hint = f"Did you mean `{near[0]}`?" if near else f"It takes {', '.join(KEYS)}."
-            raise InvalidInputError(f"{file}: the pipeline has no setting `{key}`. {hint}")
+    _known(file, section, KEYS, "")
     settings = section.get("settings") or {}
     if not isinstance(settings, dict):
         raise InvalidInputError(f"{file}: `pipeline.settings` must be names with values.")
     here = file.parent
+    settings = filled(file, settings, environ)
     return PipelineConfig(
         file,
         _function(file, section, "create") or _missing(file),
         _function(file, section, "prepare"),
         str(here / str(section.get("path", "."))),
         str(here / str(section.get("log", "pipeline.log"))),
-        _filled(file, settings, {**environ, "here": str(here)}),
+        settings,
+        _spans(file, section.get("spans") or {}, settings, environ),
     )
+
+
+def _known(file: Path, section: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> None:
+    for key in section:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"Did you mean `{near[0]}`?" if near else f"It takes {', '.join(known)}."
+            raise InvalidInputError(f"{file}: the pipeline has no setting `{prefix}{key}`. {hint}")
+
+
+def _spans(file: Path, section: Any, settings: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """Texts, filled in; `${data}` may be a setting of the pipeline. A path is relative to the file."""
+    if not isinstance(section, dict):
+        raise InvalidInputError(f"{file}: `pipeline.spans` must be a table with `pattern`.")
+    _known(file, section, SPAN_KEYS, "spans.")
+    texts = {key: value for key, value in settings.items() if isinstance(value, str)}
+    found = filled(file, {key: str(value) for key, value in section.items()}, {**environ, **texts})
+    for key in ("pattern", "marker"):
+        if key in found and "://" not in found[key]:
+            found[key] = str(file.parent / found[key])
+    return dict(found)
 
 
 def _missing(file: Path) -> str:
@@ -98,6 +130,11 @@ def _function(file: Path, section: Mapping[str, Any], key: str) -> str | None:
     if not colon or not function.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
         raise InvalidInputError(f"{file}: `pipeline.{key}` is {name!r}; write it as package.module:function.")
     return str(name)
+
+
+def filled(file: Path, value: Any, environ: Mapping[str, str]) -> Any:
+    """`value` with every ${NAME} in it replaced by the environment's, and ${here} by the file's folder."""
+    return _filled(file, value, {**environ, "here": str(file.parent)})
 
 
 def _filled(file: Path, value: Any, names: Mapping[str, str]) -> Any:

@@ -31,7 +31,9 @@ class Training:
 @dataclass(frozen=True)
 class FlightDelayConfig:
     """`span` None takes the newest there is. `metadata` None leaves the connection to the runner. `rows` is the largest
-    sample of a month's flights that `prepare` writes; None takes all."""
+    sample of a month's flights that `prepare` writes; None takes all. `code` is where this checkout lies in the image
+    of a service's containers; empty, its modules and the schema are copied under the root when the pipeline is built.
+    """
 
     root: str
     data: str
@@ -46,6 +48,7 @@ class FlightDelayConfig:
     cache: bool = True
     with_pedigree: bool = True
     pedigree: Mapping[str, Any] = field(default_factory=dict)
+    code: str = ""
 
     def __post_init__(self) -> None:
         if self.features not in VARIANTS:

@@ -82,13 +82,13 @@ def train(config: FlightDelayConfig) -> Trained:
     examples = _examples(config)
     raw = examples.outputs["examples"]
     statistics = StatisticsGen(examples=raw)
-    schema = ImportSchemaGen(schema_file=_staged_schema(config))
+    schema = ImportSchemaGen(schema_file=_schema(config))
     contract = schema.outputs["schema"]
     validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=contract)
     transform = Transform(
         examples=raw,
         schema=contract,
-        module_file=str(TRANSFORM_MODULE),
+        **_function(config, TRANSFORM_MODULE, "preprocessing_fn"),
         custom_config=config.transform_config(),
         # The trainer sends the rows through the graph itself, and StatisticsGen has counted them already.
         materialize=False,
@@ -100,12 +100,26 @@ def train(config: FlightDelayConfig) -> Trained:
         examples=raw,
         transform_graph=transform.outputs["transform_graph"],
         schema=contract,
-        module_file=str(MODEL_MODULE),
+        **_function(config, MODEL_MODULE, "run_fn"),
         train_args=trainer_pb2.TrainArgs(splits=["train"]),
         eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
         custom_config=config.trainer_config(),
     )
     return Trained(examples, statistics, schema, validator, transform, trainer)
+
+
+def _function(config: FlightDelayConfig, module: Path, name: str) -> dict[str, str]:
+    """The function by its name in an image that holds this checkout, which is what the image's digest stands for; else
+    the file, which TFX packs and copies under the root."""
+    if not config.code:
+        return {"module_file": str(module)}
+    return {name: ".".join((*module.relative_to(HERE.parents[1]).with_suffix("").parts, name))}
+
+
+def _schema(config: FlightDelayConfig) -> str:
+    if not config.code:
+        return _staged_schema(config)
+    return f"{config.code.rstrip('/')}/{SCHEMA.relative_to(HERE.parents[1])}"
 
 
 def _staged_schema(config: FlightDelayConfig) -> str:
@@ -175,14 +189,14 @@ def _with_pedigree(config: FlightDelayConfig, trained: Trained) -> list[BaseNode
         examples,
         schema=trained.schema.outputs["schema"],
         transform_graph=trained.transform.outputs["transform_graph"],
+        statistics=trained.statistics.outputs["statistics"],
         **settings,
     )
     pusher = _pusher(
         trained,
         # Its own folder: it counts in seconds since 1970, which TF Serving would take for newer than any sequence.
         f"{config.root.rstrip('/')}/pushed",
-        model_blessing=pedigree.evaluator.outputs["blessing"],
-        infra_blessing=pedigree.blessing,
+        **pedigree.gates,
     )
     return [*pedigree.components, pusher]
 

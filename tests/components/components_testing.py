@@ -14,12 +14,13 @@ from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor  # noqa: F401  sets up what it needs
 from tfx.types import artifact_utils, standard_artifacts
 
-from tfx_pedigree.comparison import OVERALL, Comparison, GateDecision, MetricRow, MetricValue, Policy, Side
+from tfx_pedigree.comparison import OVERALL, Comparison, Data, GateDecision, MetricRow, MetricValue, Policy, Side
 from tfx_pedigree.comparison import Verdict as GateVerdict
 from tfx_pedigree.registry import Evidence, Verdict
 from tfx_pedigree.tfx_components import artifacts, files
-from tfx_pedigree.tfx_components.artifacts import ModelVersion, VersionComparison
+from tfx_pedigree.tfx_components.artifacts import LineageRecord, ModelVersion, VersionComparison
 from tfx_pedigree.tfx_components.champion_provider.executor import Executor as ChampionExecutor
+from tfx_pedigree.tfx_components.lineage_recorder.executor import Executor as RecorderExecutor
 from tfx_pedigree.tfx_components.registry_pusher.executor import Executor as PusherExecutor
 from tfx_pedigree.tfx_components.versioner.executor import Executor as VersionerExecutor
 
@@ -79,6 +80,10 @@ class Place:
         assert says_so == (outcome in ("promoted", "there already"))
         return outputs["pushed_model"]
 
+    def recorded(self, version: Any, properties: Mapping[str, Any] | None = None, **inputs: Any) -> Any:
+        outputs = {"lineage": self.made(LineageRecord)}
+        return self.run(RecorderExecutor, {"version": version, **inputs}, outputs, **(properties or {}))
+
     def compared(self, version: Any, verdict: Verdict = Verdict.PASS, **evidence: Any) -> Any:
         """What a VersionComparator puts out about a version and the champion that its record names."""
         record = files.read_json(version.uri, artifacts.MODEL_VERSION_FILE)
@@ -87,8 +92,10 @@ class Place:
         found = Evidence(record["digest"], values.pop("champion", champion), verdict, **values)
         side = Side(record["version"], record["digest"])
         row = MetricRow("auc", OVERALL, challenger=MetricValue(0.75))
+        rival = Side(record["champion"]["version"], found.champion) if found.champion and record["champion"] else None
         decision = GateDecision(GateVerdict(verdict.value), found.reason)
-        comparison = Comparison(NAME, side, None, Policy("auc"), decision, metrics=(row,))
+        seen = (Data("eval", fingerprint=found.evaluation_data),)
+        comparison = Comparison(NAME, side, rival, Policy("auc"), decision, metrics=(row,), evaluated_on=seen)
         output = self.made(VersionComparison)
         Path(output.uri, artifacts.EVIDENCE_FILE).write_text(found.content())
         Path(output.uri, artifacts.COMPARISON_FILE).write_text(comparison.to_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -24,17 +25,19 @@ from tfx.utils import import_utils
 
 from tfx_pedigree.comparison import ModelInputs, Policy
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.registry import Registry
 from tfx_pedigree.registry.intake import candidate_of
 from tfx_pedigree.tfx_components import artifacts
-from tfx_pedigree.tfx_components.artifacts import ModelVersion, VersionComparison
+from tfx_pedigree.tfx_components.artifacts import LineageRecord, ModelVersion, VersionComparison
 from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider
 from tfx_pedigree.tfx_components.evaluator.component import Evaluator
 from tfx_pedigree.tfx_components.registry_pusher.component import RegistryPusher
 from tfx_pedigree.tfx_components.versioner.component import Versioner
 from tfx_pedigree.tfx_components.wiring import Pedigree, add_pedigree
+from tfx_pedigree.versioning.git_state import GitState
 
-NODES = ["ChampionProvider", "Versioner", "Evaluator", "VersionComparator", "RegistryPusher"]
+NODES = ["ChampionProvider", "Versioner", "Evaluator", "VersionComparator", "RegistryPusher", "LineageRecorder"]
 
 
 def own(root: str = "/data") -> tuple[ImportExampleGen, Trainer]:
@@ -56,7 +59,7 @@ def wired(**options: Any) -> tuple[list[Any], Pedigree]:
     found = add_pedigree(trainer, examples.outputs["examples"], NAME, Policy("auc"), **options)
     pusher = Pusher(
         model=trainer.outputs["model"],
-        infra_blessing=found.blessing,
+        **found.gates,
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory="/serving")
         ),
@@ -114,6 +117,59 @@ def test_the_stock_pusher_gets_the_word_of_who_decides(target: str, producer: st
     assert wired(promote_to=target)[1].blessing.producer_component_id == producer
 
 
+def test_where_nothing_is_promoted_the_stock_pusher_asks_the_evaluator_as_well() -> None:
+    assert wired()[1].gates.keys() == {"infra_blessing"}
+    assert wired(promote_to="none")[1].gates.keys() == {"infra_blessing", "model_blessing"}
+
+
+def test_lineage_is_recorded_last_with_all_that_is_known_unless_it_is_switched_off() -> None:
+    statistics = channel.Channel(type=standard_artifacts.ExampleStatistics)
+    found = wired(statistics=statistics, lineage_options={"on_failure": "fail", "mlmd": "/mlmd.sqlite"})[1]
+    recorder = found.components[-1]
+    assert recorder is found.lineage
+    assert recorder.inputs.keys() == {"version", "examples", "statistics", "comparison", "evaluation", "pushed_model"}
+    assert (recorder.exec_properties["on_failure"], recorder.exec_properties["mlmd"]) == ("fail", "/mlmd.sqlite")
+    without = wired(lineage=False)[1]
+    assert without.lineage is None
+    assert [node.id for node in without.components] == NODES[:-1]
+
+
+def test_modules_image_and_variables_reach_the_versioner(tmp_path: Path) -> None:
+    module = tmp_path / "flight_model.py"
+    module.write_text("def run_fn(args): ...\n")
+    examples = ImportExampleGen("/data")
+    trainer = Trainer(
+        module_file=str(module),
+        examples=examples.outputs["examples"],
+        train_args=trainer_pb2.TrainArgs(),
+        eval_args=trainer_pb2.EvalArgs(),
+    )
+    more = {"own.py": "sha256:" + "a" * 64}
+    options = {"modules": more, "image": "trainer:1", "variables": ["MY_FLAG"]}
+    versioner = add_pedigree(trainer, examples.outputs["examples"], NAME, Policy("auc"), **options).versioner
+    digest = "sha256:" + hashlib.sha256(module.read_bytes()).hexdigest()
+    assert json.loads(versioner.exec_properties["modules"]) == {"flight_model.py": digest, **more}
+    assert versioner.exec_properties["image"] == "trainer:1"
+    assert json.loads(versioner.exec_properties["variables"]) == ["MY_FLAG"]
+
+
+def test_no_secret_of_the_trainers_becomes_a_parameter_of_ours() -> None:
+    examples = ImportExampleGen("/data")
+    trainer = Trainer(
+        run_fn="flights.run",
+        examples=examples.outputs["examples"],
+        train_args=trainer_pb2.TrainArgs(),
+        eval_args=trainer_pb2.EvalArgs(),
+        custom_config={"api_key": "hunter2-secret", "units": 4},
+    )
+    told = json.dumps({"db": {"password": "hunter2-secret"}})
+    remote = GitState(commit="c" * 40, remote="https://ada:hunter2-secret@example.org/x.git")
+    found = add_pedigree(trainer, examples.outputs["examples"], NAME, Policy("auc"), hyperparameters=told, git=remote)
+    for component in found.components:
+        assert "hunter2-secret" not in str(component.exec_properties)
+    assert json.loads(found.versioner.exec_properties["training"])["custom_config"]["units"] == 4
+
+
 def test_a_policy_may_be_a_file(tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text("metric: auc\n")
@@ -136,6 +192,7 @@ def test_each_component_compiles_for_kubeflow(tmp_path: Path, spec_2_1: bool) ->
     text = json.dumps(spec)
     assert "title: tfx_pedigree.ModelVersion" in text
     assert "title: tfx_pedigree.VersionComparison" in text
+    assert "title: tfx_pedigree.LineageRecord" in text
     for node in NODES:
         container = spec["deploymentSpec"]["executors"][f"{node}_executor"]["container"]
         path = container["args"][container["args"].index("--executor_class_path") + 1]
@@ -144,7 +201,7 @@ def test_each_component_compiles_for_kubeflow(tmp_path: Path, spec_2_1: bool) ->
 
 def test_every_node_that_asks_the_registry_has_the_runs_id_in_its_parameters(tmp_path: Path) -> None:
     tasks = compiled(wired()[0], tmp_path)["pipelineSpec"]["root"]["dag"]["tasks"]
-    for node in ("ChampionProvider", "Versioner", "RegistryPusher"):
+    for node in ("ChampionProvider", "Versioner", "RegistryPusher", "LineageRecorder"):
         assert "{{$.pipeline_job_uuid}}" in json.dumps(tasks[node]["inputs"]["parameters"]["run"])
 
 
@@ -162,7 +219,7 @@ def test_a_wrong_wish_is_refused_when_the_pipeline_is_built() -> None:
         RegistryPusher(version, NAME, promote_to="prod")
 
 
-@pytest.mark.parametrize("kind", [ModelVersion, VersionComparison])
+@pytest.mark.parametrize("kind", [LineageRecord, ModelVersion, VersionComparison])
 def test_our_artifacts_come_through_kubeflow_with_type_and_properties(kind: Any, place: Place) -> None:
     artifact = place.made(kind)
     artifacts.set_properties(artifact, version="1.2.0", sequence=2**53 - 1, absent=0, left_out=None)
@@ -229,7 +286,7 @@ def _parameters(node: dict[str, Any]) -> dict[str, Any]:
 def test_containers_run_them_as_they_run_here(
     place: Place, local_registry: Registry, tmp_path: Path, spec_2_1: bool
 ) -> None:
-    """ChampionProvider, Versioner and RegistryPusher of the compiled pipeline, through the container's entry point."""
+    """The components that ask the registry, of the compiled pipeline, through the container's entry point."""
     where = {key: place.properties[key] for key in ("registry", "store", "actor")}
     components, _ = wired(serving_base=str(tmp_path / "serving"), **where)
     folder = tmp_path / "job"
@@ -252,6 +309,10 @@ def test_containers_run_them_as_they_run_here(
     assert (pushed["pushed"], pushed["pushed_version"]) == (1, "1")
     assert tree(tmp_path / "serving" / NAME / "1") == tree(MODELS / "keras")
     assert local_registry.model(NAME).champion == "1.0.0"
+    run.provide("Evaluator", "evaluation", place.uri(), "tfx.ModelEvaluation")
+    told = run.run("LineageRecorder")["lineage"]
+    assert (told["recorded"], told["complete"]) == (1, 1)
+    assert Lineage(local_registry).find("run:run-1").content["model"] == NAME
     assert record(version)["data"]["examples"][0]["span"] == "3"
 
 

@@ -16,19 +16,25 @@ import wired_testing
 from components_testing import NAME, Place, write_rows
 from wired_testing import PEDIGREES, ready_model, run_wired
 
+from tfx_pedigree.lineage.graph import Kind
+from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.registry import Registry
+
+# A run that dies after one of them has promoted its model already.
+PROMOTED_BEFORE = ("registry_pusher", "lineage_recorder")
 
 
 @pytest.fixture
-def run(place: Place, local_registry: Registry, tmp_path: Path) -> Callable[[str], Any]:
+def run(place: Place, local_registry: Registry, tmp_path: Path) -> Callable[..., Any]:
     """Runs the pipeline with a model that is ready; gives what was pushed."""
     (tmp_path / "data").mkdir()
     write_rows(tmp_path / "data" / "rows.gz", [{"x": n / 40, "y": n / 20} for n in range(1, 200)])
-    return lambda ready: run_wired(tmp_path, ready, place.properties["registry"], place.properties["store"])
+    where = {key: place.properties[key] for key in ("registry", "store")}
+    return lambda ready, **lineage: run_wired(tmp_path, ready, **where, **lineage)
 
 
 def test_versions_follow_one_another_through_the_gate(
-    run: Callable[[str], Any], local_registry: Registry, tmp_path: Path
+    run: Callable[..., Any], local_registry: Registry, tmp_path: Path
 ) -> None:
     models = {
         "first": ready_model(tmp_path / "first", 1.0),
@@ -55,12 +61,21 @@ def test_versions_follow_one_another_through_the_gate(
     assert local_registry.history(NAME) == before
 
     local_registry.rollback(NAME, reason="a complaint")
-    third = run(ready_model(tmp_path / "third", 0.9))
+    third = run(ready_model(tmp_path / "third", 0.9), mlmd=str(tmp_path / "mlmd.db"), on_failure="fail")
     assert third["outcome"] == "refused"
     judged = local_registry.evidence(f"{NAME}@{third['version']}")
     assert judged.champion == local_registry.get(f"{NAME}@1.0.0").digest
     written = [json.loads(path.read_text()) for path in (tmp_path / "root").rglob("comparison.json")]
     assert {one["format"] for one in written} == {"pedigree.comparison/1"}
+
+    lineage = Lineage(local_registry)
+    trained = {one.node.fact("version") for one in lineage.impact("data:split=train").versions}
+    assert trained >= {"1.0.0", "1.0.1", "1.1.0"}
+    up = lineage.get_upstream(f"{NAME}@{third['version']}")
+    runs = [node for node in up.nodes.values() if node.kind is Kind.RUN and up.depth[node.key] == 1]
+    assert [(node.fact("pipeline"), node.fact("complete")) for node in runs] == [("flights", "yes")]
+    path = lineage.path(f"{NAME}@{third['version']}", f"{NAME}@1.0.0")
+    assert len(path or ()) == 2, "by way of the version before, or of the champion it was compared with"
 
 
 def test_killed_after_any_component_and_started_again_it_ends_as_if_nothing_had_been(
@@ -70,7 +85,7 @@ def test_killed_after_any_component_and_started_again_it_ends_as_if_nothing_had_
     run(ready_model(tmp_path / "first", 1.0))
     where = {key: place.properties[key] for key in ("registry", "store")}
     for number, component in enumerate(PEDIGREES):
-        ready = ready_model(tmp_path / component, 1.1 + number / 5)
+        ready = ready_model(tmp_path / component, 1.1 + number / 6)
         order = {"folder": str(tmp_path), "ready": ready, "die_after": component, **where}
         dead = subprocess.run(
             [sys.executable, wired_testing.__file__, json.dumps(order)],
@@ -83,7 +98,7 @@ def test_killed_after_any_component_and_started_again_it_ends_as_if_nothing_had_
         assert local_registry.verify_audit().ok
         pushed = run(ready)
         assert pushed["version"] == f"1.0.{number + 1}", "a dead run's number is used by the run that finishes it"
-        assert pushed["outcome"] == ("there already" if component == "registry_pusher" else "promoted")
+        assert pushed["outcome"] == ("there already" if component in PROMOTED_BEFORE else "promoted")
         assert local_registry.model(NAME).champion == pushed["version"]
         told = [event.action for event in local_registry.history(NAME, pushed["version"]).items]
         assert told == ["promote", "attach-evidence", "register", "reserve"], "each step is in the log once"

@@ -26,7 +26,7 @@ from tfx.types import channel, component_spec, standard_artifacts
 from tfx_pedigree.comparison import ModelInputs, Policy
 from tfx_pedigree.tfx_components.wiring import add_pedigree
 
-PEDIGREES = ("champion_provider", "versioner", "evaluator", "version_comparator", "registry_pusher")
+PEDIGREES = ("champion_provider", "versioner", "evaluator", "version_comparator", "registry_pusher", "lineage_recorder")
 
 
 class TrainExecutor(base_executor.BaseExecutor):
@@ -69,7 +69,7 @@ def ready_model(folder: Path, factor: float, weights: int = 1) -> str:
     return str(folder)
 
 
-def run_wired(folder: Path, ready: str, registry: str, store: str) -> dict[str, Any]:
+def run_wired(folder: Path, ready: str, registry: str, store: str, **lineage: Any) -> dict[str, Any]:
     """Runs it on the rows in `folder`/data with a model that is ready; gives what was pushed."""
     examples = ImportExampleGen(str(folder / "data"))
     trainer = Train(examples.outputs["examples"], ready)
@@ -81,6 +81,7 @@ def run_wired(folder: Path, ready: str, registry: str, store: str) -> dict[str, 
         inputs=ModelInputs(label_key="y", signature_name="serving_default"),
         comparator_options={"latency_rounds": 0},
         serving_base=str(folder / "serving"),
+        lineage_options=lineage,
         registry=registry,
         store=store,
         actor="ada",

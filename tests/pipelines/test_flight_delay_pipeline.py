@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -142,15 +143,32 @@ def settings(tmp_path: Path) -> dict[str, object]:
     return {"root": str(tmp_path / "artifacts"), "data": str(tmp_path / "data")}
 
 
-def test_with_pedigree_the_pusher_asks_both_gates(settings: dict[str, object]) -> None:
+def test_with_pedigree_the_pusher_obeys_the_registry_which_has_heard_the_evaluator(settings: dict[str, object]) -> None:
     from pipelines.flight_delay.pipeline import create_pipeline
 
     pipeline = create_pipeline({**settings, "pedigree": {"registry": "/somewhere/registry"}})
     components = {component.id: component for component in pipeline.components}
-    assert {"ChampionProvider", "Versioner", "VersionComparator", "RegistryPusher"} < set(components)
+    named = {"ChampionProvider", "Versioner", "VersionComparator", "RegistryPusher", "LineageRecorder"}
+    assert named < set(components)
     gates = components["Pusher"].inputs
-    assert gates["model_blessing"] is components["Evaluator"].outputs["blessing"]
-    assert type(components[gates["infra_blessing"].producer_component_id]).__module__.startswith("tfx_pedigree")
+    assert "model_blessing" not in gates
+    assert gates["infra_blessing"] is components["RegistryPusher"].outputs["blessing"]
+    heard = components["RegistryPusher"].inputs
+    assert heard["model_blessing"] is components["Evaluator"].outputs["blessing"]
+
+
+def test_the_modules_and_the_statistics_of_the_pipeline_are_recorded(settings: dict[str, object]) -> None:
+    from pipelines.flight_delay import pipeline
+
+    made = pipeline.create_pipeline({**settings, "pedigree": {"registry": "/somewhere/registry"}})
+    components = {component.id: component for component in made.components}
+    modules = json.loads(components["Versioner"].exec_properties["modules"])
+    assert modules == {
+        path.name: f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+        for path in (pipeline.MODEL_MODULE, pipeline.TRANSFORM_MODULE)
+    }
+    recorder = components["LineageRecorder"]
+    assert recorder.inputs["statistics"] is components["StatisticsGen"].outputs["statistics"]
 
 
 def test_without_pedigree_nothing_of_it_is_there(settings: dict[str, object]) -> None:

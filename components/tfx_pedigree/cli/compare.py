@@ -30,9 +30,11 @@ def compare(app: App, ctx: click.Context, *, ref: str, other: str | None, everyt
     """Put two versions side by side.
 
     With two references the first is the old one. With one reference it is compared with its model's champion.
+
+    Numbers, parameters and interface, as the registry has them; `pedigree diff` adds data, code and environment.
     """
     with app.open() as registry:
-        old, new = _pair(registry, ref, other)
+        old, new = pair(registry, ref, other)
         comparison = registry.compare(old, new)
     if app.json:
         output.emit(comparison.to_json())
@@ -42,7 +44,7 @@ def compare(app: App, ctx: click.Context, *, ref: str, other: str | None, everyt
         ctx.exit(exits.FOUND_PROBLEMS)
 
 
-def _pair(registry: Registry, ref: str, other: str | None) -> tuple[Reference, Reference]:
+def pair(registry: Registry, ref: str, other: str | None) -> tuple[Reference, Reference]:
     from tfx_pedigree.registry import Reference
     from tfx_pedigree.registry.names import CHAMPION
 
@@ -69,15 +71,18 @@ def _print(comparison: Comparison, everything: bool) -> None:
     same_model = old.model == new.model
     left, right = (old.version, new.version) if same_model else (old.name, new.name)
     output.say(f"{old.name} ({old.state}) → {new.name} ({new.state})")
-    bump = comparison.bump.upper() if comparison.bump else ""
-    labels = itertools.chain([bump], itertools.repeat(""))
-    output.show(output.sheet(zip(labels, comparison.reasons), indent=2))  # noqa: B905  one of them never ends
-    _metrics(comparison.metrics, left, right)
-    _section("Parameters", comparison.parameters, left, right, everything)
-    _section("Interface", comparison.interface, left, right, everything)
+    show_reasons(comparison.bump, comparison.reasons)
+    show_metrics(comparison.metrics, left, right)
+    show_rows("Parameters", comparison.parameters, left, right, everything)
+    show_rows("Interface", comparison.interface, left, right, everything)
 
 
-def _metrics(rows: Sequence[Row], left: str, right: str) -> None:
+def show_reasons(bump: str | None, reasons: Sequence[str]) -> None:
+    labels = itertools.chain([bump.upper() if bump else ""], itertools.repeat(""))
+    output.show(output.sheet(zip(labels, reasons), indent=2))  # noqa: B905  one of them never ends
+
+
+def show_metrics(rows: Sequence[Row], left: str, right: str) -> None:
     """All of them: that a number stayed as it was is news as well."""
     if not rows:
         return
@@ -89,7 +94,7 @@ def _metrics(rows: Sequence[Row], left: str, right: str) -> None:
     output.show("", table)
 
 
-def _section(heading: str, rows: Sequence[Row], left: str, right: str, everything: bool) -> None:
+def show_rows(heading: str, rows: Sequence[Row], left: str, right: str, everything: bool) -> None:
     shown = [row for row in rows if everything or row.differs]
     if not rows:
         return

@@ -63,6 +63,11 @@ def _facts(details: Any) -> str:
     return output.listed(metrics + tags)
 
 
+def _retrain(version: str | None, details: Any) -> str:
+    span = f" on span {details['span']}" if details.get("span") is not None else ""
+    return f"retrain{f' {version}' if version else ''}{span}: {details.get('outcome')}"
+
+
 _SAID = {
     "create-model": lambda event, details: f"create-model {details.get('model') or event.chain}",
     "annotate": lambda event, details: f"annotate {event.subject}: {_facts(details)}",
@@ -72,6 +77,7 @@ _SAID = {
     "remove-alias": lambda event, details: f"remove-alias {details.get('alias')}",
     "grant": lambda event, details: f"grant {details.get('principal')} {details.get('role')} {_where(details)}",
     "revoke": lambda event, details: f"revoke {details.get('principal')} {_where(details)}",
+    "retrain": lambda event, details: _retrain(event.subject, details),
     "refuse": lambda event, details: f"refuse {details.get('operation')}",
 }
 

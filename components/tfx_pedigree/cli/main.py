@@ -35,6 +35,13 @@ SECTIONS = {
         "history": Lazy(f"{_HERE}.history:history", "Show who did what, when and why."),
         "at": Lazy(f"{_HERE}.history:at", "Tell which version was champion at a moment."),
     },
+    "Trace": {
+        "explain": Lazy(f"{_HERE}.lineage.explain:explain", "Tell in plain sentences how a version was made."),
+        "diff": Lazy(f"{_HERE}.lineage.diff:diff", "Tell what was made differently between two versions."),
+        "lineage": Lazy(f"{_HERE}.lineage:lineage", "Show where something came from and what came of it."),
+        "impact": Lazy(f"{_HERE}.lineage.impact:impact", "Tell which versions some data or code went into."),
+        "path": Lazy(f"{_HERE}.lineage.path:path", "Show how one thing leads to another."),
+    },
     "Train": {
         "pipeline": Lazy(f"{_HERE}.pipelines:pipeline", "Run a training pipeline with Pedigree's components."),
     },

@@ -24,10 +24,11 @@ def export(app: App, model: str, file: Path) -> None:
 
     FILE must not exist yet. It appears whole or not at all.
     """
+    from tfx_pedigree.lineage.transfer import LineageOfModel
     from tfx_pedigree.registry.transfer import export_model
 
     with app.open() as registry, bar(f"Exporting {model}", unit="versions") as progress:
-        report = export_model(registry, model, file, progress)
+        report = export_model(registry, model, file, progress, [LineageOfModel()])
     if app.json:
         output.emit(report.to_json())
         return
@@ -45,10 +46,11 @@ def import_(app: App, file: Path) -> None:
     Every byte and every event is checked before. What is here already stays as it is; a history that differs from
     the one here is refused.
     """
+    from tfx_pedigree.lineage.transfer import LineageOfModel
     from tfx_pedigree.registry.transfer import import_model
 
     with app.open() as registry, bar(f"Importing {file.name}") as progress:
-        report = import_model(registry, file, progress)
+        report = import_model(registry, file, progress, [LineageOfModel()])
     if app.json:
         output.emit(report.to_json())
         return

@@ -1,4 +1,8 @@
-"""From the policy's YAML to the policy. A refusal names the file, the line and the key, and what would be right."""
+"""From the policy's YAML to the policy. A refusal names the file, the line and the key, and what would be right.
+
+The section `retraining` says when a challenger is trained at all, not when it wins: the room of that name reads it, and
+here it is passed over. The policy and its digest know nothing of it.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,7 @@ from tfx_pedigree.comparison.policy import (
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 
 T = TypeVar("T")
+RETRAINING = "retraining"
 _FIELDS = (
     "format",
     "metric",
@@ -44,20 +49,24 @@ _FIELDS = (
     "importance",
     "not_comparable",
     "missing_slice",
+    RETRAINING,
 )
 _RULE = tuple(kind.value for kind in RuleKind)
 
 
 def load_policy(path: str | Path) -> Policy:
+    return parse_policy(policy_text(path), str(path))
+
+
+def policy_text(path: str | Path) -> str:
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise NotFoundError(
             f"There is no policy at {path}. Give the path of one, such as configs/policy.yaml."
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"The policy {path} cannot be read: {error}.") from error
-    return parse_policy(text, str(path))
 
 
 def parse_policy(text: str, source: str = "the policy") -> Policy:

@@ -27,17 +27,20 @@ from sqlalchemy.exc import (
 
 from tfx_pedigree.digest import parse_json
 from tfx_pedigree.errors import ConflictError, DamagedError, InvalidInputError, NotFoundError, UnavailableError
+from tfx_pedigree.patience import Patience
 
 # The revision of the newest migration. A test holds it to what Alembic finds in `migrations/`.
 HEAD = "0002"
 BUSY_SECONDS = 60
-CONNECT_ATTEMPTS = 4
+# PostgreSQL's words for what is over in a moment. Any other FATAL (a wrong password, no such database) stays.
+_PASSING = ("starting up", "shutting down", "recovery mode", "too many", "connection slots", "terminating connection")
 
 
 class Database:
     """A reachable database. `url` is safe to print: it carries no password."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, patience: Patience | None = None) -> None:
+        self._patience = patience or Patience.from_environment()
         self._target = parse_address(address)
         self.url = self._target.render_as_string(hide_password=True)
         self.is_sqlite = self._target.get_backend_name() == "sqlite"
@@ -103,11 +106,13 @@ class Database:
 
     @contextlib.contextmanager
     def _begin(self, engine: Engine) -> Iterator[Connection]:
+        committing = False
         try:
             with self._connect(engine) as connection, connection.begin():
                 yield connection
+                committing = engine is self._writing
         except (OperationalError, InterfaceError) as error:
-            raise self._unavailable(error) from error
+            raise self._unavailable(error, committing) from error
         except DatabaseError as error:
             if type(error) is not DatabaseError:  # a constraint that failed is a mistake of ours, not of the file
                 raise
@@ -116,21 +121,17 @@ class Database:
             ) from error
 
     def _connect(self, engine: Engine) -> Connection:
-        """A connection; a server that is just restarting gets a few tries."""
-        for attempt in range(1, CONNECT_ATTEMPTS):
-            try:
+        """A connection. Until there is one nothing has been asked for, so a server that is away gets a few tries."""
+        try:
+            if self.is_sqlite:
                 return engine.connect()
-            except ProgrammingError as error:  # libpq says so of an option that it does not know
-                raise InvalidInputError(
-                    f"The registry's address {self.url} cannot be used: {str(error.orig).strip()}."
-                ) from error
-            except (OperationalError, InterfaceError):
-                if self.is_sqlite:
-                    raise
-                time.sleep(0.2 * 2**attempt)
-        return engine.connect()
+            return self._patience.calls(engine.connect, (OperationalError, InterfaceError), _lasts)
+        except ProgrammingError as error:  # libpq says so of an option that it does not know
+            raise InvalidInputError(
+                f"The registry's address {self.url} cannot be used: {str(error.orig).strip()}."
+            ) from error
 
-    def _unavailable(self, error: DBAPIError) -> UnavailableError:
+    def _unavailable(self, error: DBAPIError, committing: bool) -> UnavailableError:
         cause = str(error.orig).strip().splitlines()
         first = cause[0] if cause else type(error.orig).__name__
         if self.is_sqlite and "locked" in first:
@@ -138,10 +139,20 @@ class Database:
                 f"The registry {self.url} was locked by another process for {BUSY_SECONDS} s; nothing was changed. "
                 "Try again, or use PostgreSQL where many processes write."
             )
+        if committing and not self.is_sqlite:
+            return UnavailableError(
+                f"The registry {self.url} went away while a change was being committed: {first}. The change is either "
+                "whole or not there. Run the command again: what is done already is found, and done no second time."
+            )
         return UnavailableError(
             f"The registry {self.url} cannot be reached: {first}. Nothing was changed. "
             "Check the address and the server, then run the command again."
         )
+
+
+def _lasts(error: DBAPIError) -> bool:
+    said = str(error.orig)
+    return "FATAL" in said and not any(word in said for word in _PASSING)
 
 
 def _revision(connection: Connection) -> str | None:

@@ -45,38 +45,49 @@ class Kind(str, Enum):
 
 
 class EdgeKind(str, Enum):
-    """`carries` is true where what flows along the edge is in the result: whoever asks which versions saw some data
-    follows these, and no others. A version that was only compared with another one has seen none of its data."""
-
-    carries: bool
-
-    def __new__(cls, value: str, carries: bool) -> EdgeKind:
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.carries = carries
-        return member
-
-    TRAINED_ON = "trained_on", True
-    CONFORMS_TO = "conforms_to", True
-    TRANSFORMED_BY = "transformed_by", True
-    BUILT_BY = "built_by", True
-    RAN_IN = "ran_in", True
-    CONFIGURED_BY = "configured_by", True
-    PRODUCED_BY = "produced_by", True
-    DERIVED_FROM = "derived_from", True
-    DEPLOYS = "deploys", True
-    USED = "used", True
-    EVALUATES = "evaluates", False
-    EVALUATED_ON = "evaluated_on", False
-    COMPARED_WITH = "compared_with", False
-    RESTS_ON = "rests_on", False
-    DECIDES_ON = "decides_on", False
-    DECIDED_BY = "decided_by", False
-    PROMOTES = "promotes", False
-    SUPERSEDES = "supersedes", False
+    TRAINED_ON = "trained_on"
+    CONFORMS_TO = "conforms_to"
+    TRANSFORMED_BY = "transformed_by"
+    BUILT_BY = "built_by"
+    RAN_IN = "ran_in"
+    CONFIGURED_BY = "configured_by"
+    PRODUCED_BY = "produced_by"
+    DERIVED_FROM = "derived_from"
+    DEPLOYS = "deploys"
+    USED = "used"
+    EVALUATES = "evaluates"
+    EVALUATED_ON = "evaluated_on"
+    COMPARED_WITH = "compared_with"
+    RESTS_ON = "rests_on"
+    DECIDES_ON = "decides_on"
+    DECIDED_BY = "decided_by"
+    PROMOTES = "promotes"
+    SUPERSEDES = "supersedes"
 
     def __str__(self) -> str:
-        return str(self._value_)
+        return self.value
+
+    @property
+    def carries(self) -> bool:
+        """True where what flows along the edge is in the result: whoever asks which versions saw some data follows
+        these, and no others. A version that was only compared with another one has seen none of its data."""
+        return self in _CARRYING
+
+
+_CARRYING = frozenset(
+    {
+        EdgeKind.TRAINED_ON,
+        EdgeKind.CONFORMS_TO,
+        EdgeKind.TRANSFORMED_BY,
+        EdgeKind.BUILT_BY,
+        EdgeKind.RAN_IN,
+        EdgeKind.CONFIGURED_BY,
+        EdgeKind.PRODUCED_BY,
+        EdgeKind.DERIVED_FROM,
+        EdgeKind.DEPLOYS,
+        EdgeKind.USED,
+    }
+)
 
 
 @dataclass(frozen=True)

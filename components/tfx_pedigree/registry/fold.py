@@ -65,7 +65,7 @@ class ModelFold:
             "set-alias": self._set_alias,
             "remove-alias": self._remove_alias,
             **dict.fromkeys(("promote", "rollback", "replace", "archive", "restore"), self._move),
-            **dict.fromkeys(("create-model", "refuse"), self._nothing),
+            **dict.fromkeys(("create-model", "refuse", "record-lineage", "retrain"), self._nothing),
         }
 
     def feed(self, event: Event) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from tfx_pedigree.db import Database, schema
 from tfx_pedigree.errors import ForbiddenError, NotFoundError, UnavailableError
 from tfx_pedigree.progress import Progress, silent
-from tfx_pedigree.registry import access, audit, differences, promotion, reading, registration, search
+from tfx_pedigree.registry import access, audit, differences, notes, promotion, reading, registration, search
 from tfx_pedigree.registry.audit import Anchor, AuditReport
 from tfx_pedigree.registry.decisions import PromotionRequest
 from tfx_pedigree.registry.differences import Comparison
@@ -163,6 +163,11 @@ class Registry:
         with self.reading(model) as connection:
             return search.search(connection, reading.find_model(connection, model), parsed, limit, after)
 
+    def newest_by_tag(self, model: str, key: str) -> dict[str, Version]:
+        """For each value of a tag the newest version that carries it."""
+        with self.reading(model) as connection:
+            return search.newest_by_tag(connection, reading.find_model(connection, model), key)
+
     def description(self, reference: str | Reference) -> ModelDescription:
         reference = _reference(reference)
         with self.reading(reference.model) as connection:
@@ -278,6 +283,29 @@ class Registry:
             if not promotion.remove_alias(write, found, alias):
                 raise NotFoundError(f"{model} has no alias {alias!r}. See `pedigree show {model}@VERSION`.")
 
+    # Notes
+
+    def note(
+        self,
+        model: str,
+        action: Action,
+        *,
+        reason: str | None,
+        details: Mapping[str, Any],
+        subject: str | None = None,
+        expect: int | None = None,
+    ) -> Event:
+        """An event that changes no version; it makes the model if there is none. With `expect`, the position of the
+        newest note of this action that the caller has seen (0: none), it is refused if there is a newer one."""
+        self._ensure_model(model)
+        with self._write(model, action) as (write, _):
+            return notes.write_note(write, action, subject=subject, reason=reason, details=details, expect=expect)
+
+    def notes(self, model: str, action: Action, *, limit: int = PAGE, after: str | None = None) -> Page[Event]:
+        """Newest first; none for a model that does not exist yet."""
+        with self.reading(model) as connection:
+            return notes.newest(connection, model, action, limit, after)
+
     # Roles and audit
 
     def grants(self) -> tuple[Grant, ...]:
@@ -348,6 +376,17 @@ class Registry:
         with self._administer(Action.IMPORT) as write:
             Write(write.connection, self.actor, model, write.now)
             yield write
+
+    @contextlib.contextmanager
+    def recording(self, model: str | None, action: Action = Action.RECORD_LINEAGE) -> Iterator[Write]:
+        """For rooms above that add rows of their own: one transaction that holds the model's lock, or that of the
+        registry's own chain where no model is named. What the actor's role does not allow is refused and logged."""
+        if model is None:
+            with self._administer(action) as write:
+                yield write
+        else:
+            with self._write(model, action) as (write, _):
+                yield write
 
     @contextlib.contextmanager
     def _logging_refusals(self, model: str | None) -> Iterator[None]:

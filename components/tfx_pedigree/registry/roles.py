@@ -43,6 +43,8 @@ class Action(str, Enum):
     REGISTER = "register"
     ANNOTATE = "annotate"
     ATTACH_EVIDENCE = "attach-evidence"
+    RECORD_LINEAGE = "record-lineage"
+    RETRAIN = "retrain"
     PROMOTE_TO_STAGING = "promote-to-staging"
     SET_ALIAS = "set-alias"
     ARCHIVE = "archive"
@@ -64,6 +66,8 @@ LEAST_ROLE: dict[Action, Role] = {
     Action.REGISTER: Role.CONTRIBUTOR,
     Action.ANNOTATE: Role.CONTRIBUTOR,
     Action.ATTACH_EVIDENCE: Role.CONTRIBUTOR,
+    Action.RECORD_LINEAGE: Role.CONTRIBUTOR,
+    Action.RETRAIN: Role.CONTRIBUTOR,
     Action.PROMOTE_TO_STAGING: Role.REVIEWER,
     Action.SET_ALIAS: Role.REVIEWER,
     Action.ARCHIVE: Role.REVIEWER,

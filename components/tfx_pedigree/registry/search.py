@@ -96,6 +96,19 @@ def search(
     return Page(items, read_cursor(rows[limit - 1]) if len(rows) > limit else None)
 
 
+def newest_by_tag(connection: Connection, model: RowMapping, key: str) -> dict[str, Version]:
+    """For each value of a tag the newest version that carries it."""
+    newest = (
+        sa.select(_T.value, sa.func.max(_T.sequence).label("sequence"))
+        .where(_T.model_id == model["id"], _T.key == key)
+        .group_by(_T.value)
+        .subquery()
+    )
+    query = sa.select(schema.model_versions).join(newest, _V.sequence == newest.c.sequence)
+    rows = connection.execute(query.where(_V.model_id == model["id"])).mappings().all()
+    return {version.tags[key]: version for version in reading.to_versions(connection, model["name"], rows)}
+
+
 def _newest_first(model: RowMapping, after: str | None) -> sa.Select[Any]:
     query = sa.select(schema.model_versions).where(_V.model_id == model["id"]).order_by(_V.sequence.desc())
     return query.where(_V.sequence < _read_sequence(after)) if after else query

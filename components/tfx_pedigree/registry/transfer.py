@@ -13,14 +13,14 @@ import os
 import re
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, Protocol, cast
 
 from sqlalchemy.exc import OperationalError, StatementError
 
-from tfx_pedigree.digest import parse_json
+from tfx_pedigree.digest import digest_of, parse_json
 from tfx_pedigree.errors import ConflictError, DamagedError, InvalidInputError, NotFoundError
 from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.registry import audit, model_rows
@@ -63,10 +63,32 @@ class ImportReport:
         return asdict(self)
 
 
+class Attachment(Protocol):
+    """Something of a room above this one that travels with a model, as one more table of the archive."""
+
+    @property
+    def name(self) -> str: ...
+
+    def read(self, registry: Registry, model: str) -> bytes:
+        """What belongs to the model, for the archive."""
+
+    def check(self, content: bytes) -> None:
+        """InvalidInputError or DamagedError for what `read` has not written. Nothing of the archive is here yet."""
+
+    def write(self, registry: Registry, content: bytes, source: str) -> None:
+        """Adds what is not here yet, after the model itself."""
+
+
 # Export
 
 
-def export_model(registry: Registry, model: str, path: str | Path, progress: Progress = silent) -> ExportReport:
+def export_model(
+    registry: Registry,
+    model: str,
+    path: str | Path,
+    progress: Progress = silent,
+    attachments: Sequence[Attachment] = (),
+) -> ExportReport:
     """The file appears whole or not at all; an existing one is not overwritten."""
     target = Path(path)
     if target.exists():
@@ -77,17 +99,21 @@ def export_model(registry: Registry, model: str, path: str | Path, progress: Pro
         events = list(audit.read_chain(connection, model))
         rows = list(model_rows.read(connection, model))
     digests = [row["digest"] for row in rows if row["table"] == "model_versions"]
+    attached = {attachment.name: attachment.read(registry, model) for attachment in attachments}
     header = {
         "format": FORMAT,
         "model": model,
         "versions": len(digests),
         "events": len(events),
         "head": events[-1].hash,
+        "attachments": {name: digest_of(content) for name, content in attached.items()},
     }
     with _appearing(target) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
         _add(tar, HEADER, json.dumps(header, indent=2).encode())
         _add(tar, EVENTS, _lines(event.to_json() for event in events))
         _add(tar, ROWS, _lines(rows))
+        for name, content in attached.items():
+            _add(tar, f"{name}.jsonl", content)
         objects = _add_bytes(tar, registry, digests, progress)
     return ExportReport(model, str(target), len(digests), len(events), objects, target.stat().st_size)
 
@@ -139,10 +165,14 @@ class _Archive:
     model: str
     events: list[Event]
     rows: list[dict[str, Any]]
+    attached: dict[str, bytes]
 
 
-def import_model(registry: Registry, path: str | Path, progress: Progress = silent) -> ImportReport:
-    """Brings a model with its history. What is here already stays; a history that differs is refused whole."""
+def import_model(
+    registry: Registry, path: str | Path, progress: Progress = silent, attachments: Sequence[Attachment] = ()
+) -> ImportReport:
+    """Brings a model with its history. What is here already stays; a history that differs is refused whole, and so is
+    an archive that holds more than the given attachments understand."""
     source = Path(path)
     if not source.is_file():
         raise NotFoundError(f"There is no file {source} to import.")
@@ -150,6 +180,7 @@ def import_model(registry: Registry, path: str | Path, progress: Progress = sile
     try:
         with tarfile.open(source, mode="r:") as tar:
             archive = _read_tables(tar, source)
+            taking = _check_attached(archive, attachments, source)
             added = _new_events(registry, archive)
             objects = _store_bytes(registry, tar, source, progress)
     except tarfile.TarError as error:
@@ -157,6 +188,8 @@ def import_model(registry: Registry, path: str | Path, progress: Progress = sile
     _check_bytes_complete(registry, archive, source)
     if added:
         _write_rows(registry, archive)
+    for attachment in taking:
+        attachment.write(registry, archive.attached[attachment.name], source.name)
     versions = sum(row["table"] == "model_versions" for row in archive.rows)
     return ImportReport(archive.model, versions, len(archive.events), added, objects)
 
@@ -173,6 +206,8 @@ def _read_tables(tar: tarfile.TarFile, source: Path) -> _Archive:
         events = [Event.from_json(parse_json(line)) for line in _next(tar, EVENTS, _TABLE_LIMIT).splitlines()]
         rows = [parse_json(line) for line in _next(tar, ROWS, _TABLE_LIMIT).splitlines()]
         head = Head(int(header["events"]), str(header["head"]))
+        digests = {str(name): str(digest) for name, digest in header.get("attachments", {}).items()}
+        attached = {name: _next(tar, f"{name}.jsonl", _TABLE_LIMIT) for name in digests}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidInputError(f"{source} is not an archive of `pedigree export`: {error!r}.") from error
     check = ChainCheck(model)
@@ -180,9 +215,22 @@ def _read_tables(tar: tarfile.TarFile, source: Path) -> _Archive:
     problems += [f"an event belongs to {e.chain}" for e in events if e.chain != model]
     if end := check.finish(head):
         problems.append(end)
+    problems += [f"its {name} has another digest" for name in digests if digest_of(attached[name]) != digests[name]]
     if problems:
         raise DamagedError(f"{source} was altered: {problems[0]} Nothing was imported; export it again.")
-    return _Archive(model, events, rows)
+    return _Archive(model, events, rows, attached)
+
+
+def _check_attached(archive: _Archive, attachments: Sequence[Attachment], source: Path) -> list[Attachment]:
+    known = {attachment.name: attachment for attachment in attachments}
+    if unknown := sorted(archive.attached.keys() - known.keys()):
+        raise InvalidInputError(
+            f"{source} also holds {', '.join(unknown)}, which would be lost here. "
+            "Nothing was imported; use `pedigree import`, or a newer release of it."
+        )
+    for name, content in archive.attached.items():
+        known[name].check(content)
+    return [known[name] for name in archive.attached]
 
 
 def _next(tar: tarfile.TarFile, name: str, limit: int) -> bytes:

@@ -10,12 +10,11 @@ from typing import Any, TypeVar
 import fsspec
 
 from tfx_pedigree.errors import InvalidInputError, PedigreeError, UnavailableError
+from tfx_pedigree.patience import Patience
 from tfx_pedigree.store.failures import without_secrets
 
 T = TypeVar("T")
 
-ATTEMPTS = 3
-FIRST_WAIT = 0.2
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 _REFUSALS = (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 _CREDENTIALS = {
@@ -34,10 +33,13 @@ class Driver:
         self.url = without_secrets(url).rstrip("/")
         self.fs, self.root = _connect(url, self.url, dict(options))
         self._secrets = sorted(set(_strings(options)), key=len, reverse=True)
+        self._patience = Patience.from_environment()
 
     def attempt(self, work: Callable[[], T]) -> T:
-        """Tries a few times, then says in plain words what is wrong."""
-        for attempt in range(ATTEMPTS):
+        """Tries a few times, then says in plain words what is wrong. What a store is asked for may be done twice: the
+        same bytes get the same key."""
+        waits = self._patience.waits()
+        while True:
             try:
                 return work()
             except PedigreeError:
@@ -45,10 +47,10 @@ class Driver:
             except _transport_errors() as error:
                 refused = isinstance(error, _REFUSALS) or type(error).__name__ in _CREDENTIALS
                 missing = isinstance(error, FileNotFoundError)
-                if refused or missing or attempt + 1 == ATTEMPTS:
+                pause = None if refused or missing else next(waits, None)
+                if pause is None:
                     raise self._refusal(error) from error
-                time.sleep(FIRST_WAIT * 3**attempt)
-        raise AssertionError("unreachable")
+                time.sleep(pause)
 
     def _refusal(self, error: BaseException) -> PedigreeError:
         said = " ".join(without_secrets(str(error)).split())[:300]

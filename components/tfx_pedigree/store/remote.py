@@ -24,12 +24,8 @@ from tfx_pedigree.store.source import SourceFile, SourceTree, changed
 
 T = TypeVar("T")
 
-ATTEMPTS = 4
-FIRST_WAIT = 0.2
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 _BLOCK = 8 << 20
 _MAX_BLOCKS = 9_000  # S3 allows 10,000 parts
-_REFUSALS = (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
 class RemoteBackend:

@@ -10,9 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfx_pedigree.tfx_components.artifacts import ModelVersion, VersionComparison
+    from tfx_pedigree.tfx_components.artifacts import LineageRecord, ModelVersion, VersionComparison
     from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider
     from tfx_pedigree.tfx_components.evaluator.component import Evaluator
+    from tfx_pedigree.tfx_components.lineage_recorder.component import LineageRecorder
     from tfx_pedigree.tfx_components.registry_pusher.component import RegistryPusher
     from tfx_pedigree.tfx_components.version_comparator.component import VersionComparator
     from tfx_pedigree.tfx_components.versioner.component import Versioner
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "ChampionProvider": "champion_provider.component",
     "Evaluator": "evaluator.component",
+    "LineageRecord": "artifacts",
+    "LineageRecorder": "lineage_recorder.component",
     "ModelVersion": "artifacts",
     "Pedigree": "wiring",
     "RegistryPusher": "registry_pusher.component",
@@ -34,6 +37,8 @@ _HOMES = {
 __all__ = [
     "ChampionProvider",
     "Evaluator",
+    "LineageRecord",
+    "LineageRecorder",
     "ModelVersion",
     "Pedigree",
     "RegistryPusher",

@@ -17,6 +17,7 @@ MODEL_VERSION_FILE = "version.json"
 COMPARISON_FILE = "comparison.json"
 REPORT_FILE = "report.html"
 EVIDENCE_FILE = "evidence.json"
+LINEAGE_FILE = "lineage.json"
 
 # Custom properties. Of a version:
 MODEL = "model"
@@ -43,6 +44,12 @@ class VersionComparison(artifact.Artifact):  # type: ignore[misc]
     """Challenger against champion: `comparison.json`, `report.html` and `evidence.json` (`pedigree.evidence/1`)."""
 
     TYPE_NAME = "tfx_pedigree.VersionComparison"
+
+
+class LineageRecord(artifact.Artifact):  # type: ignore[misc]
+    """What a run added to the lineage graph: `lineage.json` (`pedigree.lineage/1`)."""
+
+    TYPE_NAME = "tfx_pedigree.LineageRecord"
 
 
 def optional_single(artifacts: Mapping[str, Sequence[Any]], key: str) -> Any | None:

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from tfx.dsl.io import fileio
 from tfx.utils import path_utils
 
+from tfx_pedigree.digest import PREFIX
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
 from tfx_pedigree.store import Manifest, Store
 
@@ -109,6 +110,10 @@ def _is_there(manifest: Manifest, uri: str) -> bool:
             "Remove it or choose another folder."
         )
     return same
+
+
+def digest_of_file(uri: str) -> str:
+    return PREFIX + _sha256(uri)
 
 
 def _sha256(uri: str) -> str:

@@ -32,7 +32,7 @@ def main() -> int:
         sys.stderr.write(f"Error: {error}\n")
         return FAILED
     except Exception as error:  # noqa: BLE001  a user's pipeline may raise anything; the log has the traceback
-        _tell(error, Path(order["log"]))
+        tell(error, Path(order["log"]))
         return FAILED
     return 0
 
@@ -55,7 +55,7 @@ def function(name: str) -> Callable[[dict[str, Any]], Any]:
     return result
 
 
-def _tell(error: Exception, log: Path) -> None:
+def tell(error: Exception, log: Path) -> None:
     """A component's own refusal is what a person needs; TFX may have wrapped it."""
     import traceback  # noqa: PLC0415
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,14 @@ from tfx_pedigree.comparison import (
 )
 from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider
 from tfx_pedigree.tfx_components.evaluator.component import Evaluator
+from tfx_pedigree.tfx_components.lineage_recorder.component import LineageRecorder
+from tfx_pedigree.tfx_components.modules import modules_of
 from tfx_pedigree.tfx_components.registry_pusher.component import RegistryPusher
 from tfx_pedigree.tfx_components.registry_pusher.executor import PROMOTE_TO
 from tfx_pedigree.tfx_components.registry_pusher.outcome import Target
 from tfx_pedigree.tfx_components.version_comparator.component import VersionComparator
 from tfx_pedigree.tfx_components.versioner.component import Versioner
+from tfx_pedigree.tfx_components.versioner.environment import IMAGE_VARIABLE
 from tfx_pedigree.versioning.git_state import GitState
 
 # Of a Trainer's parameters those that say how it trained, not where its code lies.
@@ -38,8 +42,8 @@ TRAINING = ("train_args", "eval_args", "custom_config")
 
 @dataclass(frozen=True)
 class Pedigree:
-    """`components` go into the pipeline beside its own. Give the stock Pusher `blessing` as `infra_blessing`, and it
-    pushes what was promoted. `notes` say what of the policy the Evaluator does not decide."""
+    """`components` go into the pipeline beside its own. With `**gates` the stock Pusher pushes what was promoted.
+    `notes` say what of the policy the Evaluator does not decide."""
 
     champion_provider: ChampionProvider
     versioner: Versioner
@@ -48,16 +52,30 @@ class Pedigree:
     pusher: RegistryPusher
     eval_config: config_pb2.EvalConfig
     notes: tuple[str, ...] = ()
+    lineage: LineageRecorder | None = None
 
     @property
     def components(self) -> list[BaseComponent]:
-        return [self.champion_provider, self.versioner, self.evaluator, self.comparator, self.pusher]
+        every = [self.champion_provider, self.versioner, self.evaluator, self.comparator, self.pusher, self.lineage]
+        return [one for one in every if one is not None]
 
     @property
     def blessing(self) -> BaseChannel:
         """The registry's word, which also knows of a lost race; the gate's where this pipeline promotes nothing."""
-        promotes = self.pusher.exec_properties[PROMOTE_TO] != Target.NONE.value
-        return (self.pusher if promotes else self.comparator).outputs["blessing"]
+        return (self.pusher if self._promotes else self.comparator).outputs["blessing"]
+
+    @property
+    def gates(self) -> dict[str, BaseChannel]:
+        """What the stock Pusher is to obey. RegistryPusher has heard the Evaluator already, and stands by its word: a
+        run that is repeated after it died before the push finds its own model as champion, which no Evaluator blesses
+        against itself. Where nothing is promoted, nobody has heard the Evaluator yet."""
+        if self._promotes:
+            return {"infra_blessing": self.blessing}
+        return {"infra_blessing": self.blessing, "model_blessing": self.evaluator.outputs["blessing"]}
+
+    @property
+    def _promotes(self) -> bool:
+        return bool(self.pusher.exec_properties[PROMOTE_TO] != Target.NONE.value)
 
 
 def add_pedigree(
@@ -69,6 +87,7 @@ def add_pedigree(
     evaluate_on: BaseChannel | None = None,
     schema: BaseChannel | None = None,
     transform_graph: BaseChannel | None = None,
+    statistics: BaseChannel | None = None,
     registry: str | None = None,
     store: str | None = None,
     actor: str | None = None,
@@ -80,19 +99,27 @@ def add_pedigree(
     evaluator: Callable[..., BaseComponent] | None = None,
     hyperparameters: Mapping[str, Any] | str | None = None,
     git: GitState | None = None,
+    modules: Mapping[str, str] | None = None,
+    image: str | None = None,
+    variables: Sequence[str] | None = None,
     bump: str | None = None,
     pre: str | None = None,
     version: str | None = None,
     comparator_options: Mapping[str, Any] | None = None,
     promote_to: str = Target.PRODUCTION.value,
     serving_base: str | None = None,
+    lineage: bool = True,
+    lineage_options: Mapping[str, Any] | None = None,
 ) -> Pedigree:
-    """ChampionProvider, Versioner, Evaluator, VersionComparator and RegistryPusher, connected.
+    """ChampionProvider, Versioner, Evaluator, VersionComparator, RegistryPusher and LineageRecorder, connected.
 
     `examples` are what the model was trained on; `evaluate_on` what both models are evaluated on, if that is something
     else. The EvalConfig follows from the policy and `inputs`, `slices`, `slice_features`, `metrics`; a given
     `eval_config` replaces it. `evaluator` makes the Evaluator in place of ours: it is called with `examples`, `model`,
     `baseline_model` and `eval_config`, and must cope with an absent baseline as ours does.
+
+    The module files of the trainer and of what feeds it are found here; `modules` adds others. `lineage=False` leaves
+    the LineageRecorder out, `lineage_options` are its parameters `mlmd`, `on_failure` and `eval_split`.
     """
     rules = policy_of(policy)
     plan = evaluator_plan(rules, inputs, slices=slices, slice_features=slice_features, metrics=metrics)
@@ -110,6 +137,9 @@ def add_pedigree(
         training=training_of(trainer),
         git=git.to_json() if git else None,
         label_key=label_of(config),
+        modules={**modules_of(makers(trainer, transform_graph)), **(modules or {})},
+        image=image or os.environ.get(IMAGE_VARIABLE),
+        variables=variables,
         bump=bump,
         pre=pre,
         version=version,
@@ -138,7 +168,21 @@ def add_pedigree(
         **place,
     )
     notes = plan.notes if eval_config is None else ()
-    return Pedigree(champion, versioner, judge, comparator, pusher, config, notes)
+    found = Pedigree(champion, versioner, judge, comparator, pusher, config, notes)
+    if not lineage:
+        return found
+    recorder = LineageRecorder(
+        version=versioner.outputs["version"],
+        examples=examples,
+        statistics=statistics,
+        evaluate_on=evaluate_on,
+        comparison=comparator.outputs["comparison"],
+        evaluation=judge.outputs["evaluation"],
+        pushed_model=pusher.outputs["pushed_model"],
+        **(lineage_options or {}),
+        **place,
+    )
+    return replace(found, lineage=recorder)
 
 
 def policy_of(policy: Policy | str | Path | Mapping[str, Any]) -> Policy:
@@ -156,6 +200,13 @@ def label_of(config: config_pb2.EvalConfig) -> str | None:
     """What the model predicts, where it is one thing."""
     labels = {spec.label_key for spec in config.model_specs}
     return labels.pop() or None if len(labels) == 1 else None
+
+
+def makers(trainer: BaseComponent, transform_graph: BaseChannel | None) -> list[BaseComponent]:
+    """The trainer, and the components of this pipeline that feed it, each of which may run code of its own."""
+    channels = [*trainer.inputs.values(), *([transform_graph] if transform_graph is not None else [])]
+    feeding = [getattr(one, "producer_component", None) for one in channels]
+    return list({id(one): one for one in (trainer, *feeding) if isinstance(one, BaseComponent)}.values())
 
 
 def training_of(trainer: BaseComponent) -> dict[str, Any]:

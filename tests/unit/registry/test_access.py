@@ -14,12 +14,21 @@ from tfx_pedigree.registry import Action, Evidence, Facts, PromotionRequest, Reg
 from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE, LEAST_ROLE, Binding, allows, role_of
 
 MODEL = "flight-delay"
+
+
+def record_lineage(registry: Registry) -> None:
+    with registry.recording(MODEL) as write:
+        write.log("record-lineage", details={"nodes": 1})
+
+
 OPERATIONS: dict[Action, Callable[[Registry], object]] = {
     Action.READ: lambda r: r.get(MODEL),
     Action.RESERVE: lambda r: r.reserve(MODEL, candidate("new")),
     Action.REGISTER: lambda r: r.add(MODEL, candidate("new")),
     Action.ANNOTATE: lambda r: r.annotate(MODEL, Facts(tags={"a": "b"})),
     Action.ATTACH_EVIDENCE: lambda r: r.attach_evidence(MODEL, Evidence(digest("b"), None, Verdict.PASS, "good")),
+    Action.RECORD_LINEAGE: record_lineage,
+    Action.RETRAIN: lambda r: r.note(MODEL, Action.RETRAIN, reason="new data", details={}),
     Action.PROMOTE_TO_STAGING: lambda r: r.promote(MODEL, PromotionRequest(State.STAGING)),
     Action.SET_ALIAS: lambda r: r.set_alias("canary", MODEL),
     Action.ARCHIVE: lambda r: r.archive(f"{MODEL}@1.0.1", reason="x"),

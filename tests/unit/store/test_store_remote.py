@@ -14,7 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from store_testing import SECRET, MakeModel, tree_of
 
 from tfx_pedigree.errors import ConflictError, UnavailableError
-from tfx_pedigree.store import Store, drivers, leases, remote
+from tfx_pedigree.store import Store, leases, remote
 
 _numbers = itertools.count()
 
@@ -26,7 +26,7 @@ def memory() -> Store:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drivers, "FIRST_WAIT", 0.001)
+    monkeypatch.setenv("PEDIGREE_PATIENCE", "0.02")
 
 
 @pytest.fixture(params=["memory", "s3"])
@@ -98,7 +98,7 @@ def test_faults_that_last_are_reported_and_nothing_is_referred_to(
 
 
 def test_an_unreachable_endpoint_is_said_plainly_and_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drivers, "ATTEMPTS", 1)
+    monkeypatch.setenv("PEDIGREE_PATIENCE", "0")
     options = {"key": "AKIAEXAMPLE", "secret": SECRET, "client_kwargs": {"endpoint_url": "http://127.0.0.1:1"}}
     with pytest.raises(UnavailableError, match="s3://models/x cannot be reached now") as caught:
         Store.open("s3://models/x", storage_options=options)

@@ -14,6 +14,15 @@ _SECTIONS = {
     "On this machine": {
         "run": Lazy(f"{_HERE}.run:run", "Run the pipeline that the config names here."),
     },
+    "When there is a reason": {
+        "retrain": Lazy(f"{_HERE}.retrain:retrain", "Train again if there is a reason."),
+        "backfill": Lazy(f"{_HERE}.backfill:backfill", "Train on a range of spans, in order."),
+    },
+    "On Kubeflow or Vertex": {
+        "compile": Lazy(f"{_HERE}.compile:compile_", "Compile the pipeline for Kubeflow or Vertex."),
+        "submit": Lazy(f"{_HERE}.submit:submit", "Run the pipeline once on Kubeflow or Vertex."),
+        "schedule": Lazy(f"{_HERE}.schedule:schedule", "Run the pipeline on a schedule at Kubeflow or Vertex."),
+    },
 }
 
 

@@ -44,32 +44,44 @@ def run(app: App, ctx: click.Context, span: int | None) -> None:
             "No config names a pipeline. Give one: pedigree --config configs/local.yaml pipeline run"
         )
     config = load_pipeline(app.settings.file)
-    if importlib.util.find_spec("tfx") is None:
-        raise UnavailableError("TFX is not installed here. Run: pip install 'tfx-pedigree[tfx]'")
+    check_tfx()
     with app.open() as registry:
-        before = _newest_event(registry, config)
-        code = _run(app, config, span)
-        found = _changed(registry, config, before) if code == 0 else None
+        code, found = run_here(app, registry, config, span)
     if app.json:
         output.emit({"exit": code, "log": config.log, "version": found.to_json() if found else None})
     elif found is not None:
-        _tell(found)
+        tell(found)
     if code:
         output.note(f"All that was said is in {config.log}.")
         ctx.exit(code)
 
 
-def _run(app: App, config: PipelineConfig, span: int | None) -> int:
+def check_tfx() -> None:
+    if importlib.util.find_spec("tfx") is None:
+        raise UnavailableError("TFX is not installed here. Run: pip install 'tfx-pedigree[tfx]'")
+
+
+def run_here(
+    app: App, registry: Registry, config: PipelineConfig, span: int | None, hold: tuple[int, ...] = ()
+) -> tuple[int, Version | None]:
+    """The exit code, and the version that came of it. The other process inherits the descriptors `hold`."""
+    before = _newest_event(registry, config)
+    order = json.dumps(order_of(app, config, span))
+    done = subprocess.run([sys.executable, "-m", _RUNNER], input=order, text=True, check=False, pass_fds=hold)
+    return done.returncode, _changed(registry, config, before) if done.returncode == 0 else None
+
+
+def order_of(app: App, config: PipelineConfig, span: int | None) -> dict[str, Any]:
+    """What the other process reads: the config with the span, and with where the registry is and who acts."""
     pedigree: dict[str, Any] = {"registry": app.settings.registry, "store": app.settings.store}
     given = config.settings.get("pedigree") or {}
     settings = {**config.settings, "pedigree": {**pedigree, "actor": app.settings.actor, **given}}
     if span is not None:
         settings["span"] = span
-    order = json.dumps({**config.to_json(), "settings": settings})
-    return subprocess.run([sys.executable, "-m", _RUNNER], input=order, text=True, check=False).returncode
+    return {**config.to_json(), "settings": settings}
 
 
-def _model(config: PipelineConfig) -> str | None:
+def model_of(config: PipelineConfig) -> str | None:
     pedigree = config.settings.get("pedigree") or {}
     name = pedigree.get("model_name") or config.settings.get("name")
     return str(name) if name else None
@@ -83,20 +95,20 @@ def _changed(registry: Registry, config: PipelineConfig, before: int) -> Version
     """The version that the newest reservation or registration of this run is about."""
     for event in _events(registry, config, 50):
         if event.position > before and event.action in ("reserve", "register") and event.subject:
-            return registry.get(f"{_model(config)}@{event.subject}")
+            return registry.get(f"{model_of(config)}@{event.subject}")
     return None
 
 
 def _events(registry: Registry, config: PipelineConfig, limit: int) -> tuple[Event, ...]:
     """Newest first; none where the first run has yet to make the model, or makes none."""
-    model = _model(config)
+    model = model_of(config)
     try:
         return registry.history(model, limit=limit).items if model else ()
     except NotFoundError:
         return ()
 
 
-def _tell(version: Version) -> None:
+def tell(version: Version) -> None:
     output.say(f"{version.name} is in {version.state}.")
     for reason in version.reasons:
         output.say(reason, indent=2)

@@ -13,6 +13,10 @@ from tfx_pedigree.tfx_components.versioner.record import tags_of
 EVALUATOR = "The Evaluator"
 INFRA = "The infrastructure's validation"
 
+# Details of an evidence that a blessing outweighed.
+WITHHELD_BY = "withheld_by"
+WITHOUT_THEM = "without_them"
+
 
 def without_comparison(record: Mapping[str, Any], blessings: Mapping[str, bool]) -> Evidence | None:
     """The word of the blessings alone, where no comparator was in the pipeline. None if nobody judged."""
@@ -32,7 +36,7 @@ def with_blessings(evidence: Evidence, blessings: Mapping[str, bool]) -> Evidenc
     if not withheld or evidence.verdict is not Verdict.PASS:
         return evidence
     who = " and ".join(withheld)
-    details = {**evidence.details, "withheld_by": withheld, "without_them": evidence.reason}
+    details = {**evidence.details, WITHHELD_BY: withheld, WITHOUT_THEM: evidence.reason}
     reason = f"{who} did not bless the model."
     return dataclasses.replace(evidence, verdict=Verdict.FAIL, reason=reason, details=details)
 
@@ -49,6 +53,15 @@ def says_nothing_new(known: Evidence | None, found: Evidence) -> bool:
 def _answer(evidence: Evidence) -> tuple[Any, ...]:
     asked = (evidence.challenger, evidence.champion, evidence.evaluation_data, evidence.policy)
     return (*asked, evidence.verdict, evidence.recommendation)
+
+
+def is_made_of(kept: Evidence, found: Evidence) -> bool:
+    """Whether what the registry keeps is this evidence, as it came or with a blessing that was withheld."""
+    details = {key: value for key, value in kept.details.items() if key not in (WITHHELD_BY, WITHOUT_THEM)}
+    as_it_came = dataclasses.replace(
+        kept, verdict=found.verdict, reason=kept.details.get(WITHOUT_THEM, kept.reason), details=details
+    )
+    return as_it_came.digest == found.digest
 
 
 def facts_of(record: Mapping[str, Any], comparison: Comparison | None) -> Facts:

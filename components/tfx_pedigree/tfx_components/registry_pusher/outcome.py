@@ -57,7 +57,7 @@ def settle(
     check: Callable[[Version], None],
 ) -> Result:
     """`check` reads the version's bytes before it is promoted, and raises if they are damaged."""
-    version = _known(registry, reference)
+    version = known(registry, reference)
     try:
         version = _register(registry, reference, version, facts, evidence)
     except ConflictError as refusal:  # reserved, then archived by somebody: theirs to restore
@@ -73,7 +73,8 @@ def settle(
     return _promote(registry, reference, version, target, check)
 
 
-def _known(registry: Registry, reference: Reference) -> Version:
+def known(registry: Registry, reference: Reference) -> Version:
+    """The version that this run's Versioner reserved."""
     try:
         return registry.get(reference)
     except NotFoundError as error:

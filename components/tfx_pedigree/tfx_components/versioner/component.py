@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfx.dsl.components.base import executor_spec
 from tfx.types import channel, standard_artifacts, system_executions
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
+from tfx_pedigree.lineage.secrets import clean_values
 from tfx_pedigree.tfx_components import parameters
 from tfx_pedigree.tfx_components.artifacts import ModelVersion
 from tfx_pedigree.tfx_components.asking import AskingComponent
@@ -37,7 +40,9 @@ class Versioner(AskingComponent):
 
     `hyperparameters` are part of what decides the number (a change is at least MINOR); `training` is only recorded.
     Both, and `git` (what `capture_git(...).to_json()` gives), are dicts or JSON. `label_key` names what is predicted:
-    another one than before is a MAJOR change. `bump`, `pre` and `version` outrank what the content says.
+    another one than before is a MAJOR change. `modules` (file name to digest), `image` and the environment's
+    `variables` that are read beside the usual ones say more of how the model was made. `bump`, `pre` and `version`
+    outrank what the content says.
     """
 
     SPEC_CLASS = VersionerSpec
@@ -59,6 +64,9 @@ class Versioner(AskingComponent):
         training: Mapping[str, Any] | str | None = None,
         git: Mapping[str, Any] | str | None = None,
         label_key: str | None = None,
+        modules: Mapping[str, str] | str | None = None,
+        image: str | None = None,
+        variables: Sequence[str] | str | None = None,
         bump: str | None = None,
         pre: str | None = None,
         version: str | None = None,
@@ -66,8 +74,10 @@ class Versioner(AskingComponent):
         if all(value is None or isinstance(value, str) for value in (bump, pre, version)):
             Request.of(bump, pre, version)  # refuses now what would be refused after the training
         values = parameters.given(
-            **{key: _json(value) for key, value in _structures(hyperparameters, training, git).items()},
+            **{key: _json(value) for key, value in _structures(hyperparameters, training, git, modules).items()},
+            variables=_json(variables),
             label_key=label_key,
+            image=image,
             bump=bump,
             pre=pre,
             version_number=version,
@@ -85,9 +95,27 @@ class Versioner(AskingComponent):
         super().__init__(spec=spec)
 
 
-def _structures(hyperparameters: Any, training: Any, git: Any) -> dict[str, Any]:
-    return {executor.HYPERPARAMETERS: hyperparameters, executor.TRAINING: training, executor.GIT: git}
+def _structures(hyperparameters: Any, training: Any, git: Any, modules: Any) -> dict[str, Any]:
+    """Secrets stay out of parameters, which every runner keeps in clear text. Names of modules are no secrets."""
+    return {
+        executor.HYPERPARAMETERS: _without_secrets(hyperparameters),
+        executor.TRAINING: _without_secrets(training),
+        executor.GIT: _without_secrets(git),
+        executor.MODULES: modules,
+    }
+
+
+def _without_secrets(value: Any) -> Any:
+    """What is known only to the run is cleaned there."""
+    found = value
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            found = json.loads(value)
+    return clean_values(found) if isinstance(found, Mapping) else value
 
 
 def _json(value: Any) -> Any:
-    return parameters.json_text(dict(value)) if isinstance(value, Mapping) else value
+    """What is text already, or known only to the run, stays as it is."""
+    if isinstance(value, Mapping):
+        return parameters.json_text(dict(value))
+    return parameters.json_text(list(value)) if isinstance(value, list | tuple) else value

@@ -9,7 +9,9 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from tfx_pedigree.errors import NotFoundError
+from tfx_pedigree.digest import is_digest
+from tfx_pedigree.errors import InvalidInputError, NotFoundError
+from tfx_pedigree.lineage.secrets import clean_values
 from tfx_pedigree.registry import Candidate, Reference, Registry, Version
 from tfx_pedigree.registry.intake import candidate_of
 from tfx_pedigree.registry.names import check_model_name
@@ -17,6 +19,7 @@ from tfx_pedigree.store import manifest_of
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.tfx_components.champion_provider.executor import find_champion
 from tfx_pedigree.tfx_components.versioner import fingerprint, record
+from tfx_pedigree.tfx_components.versioner.environment import environment
 from tfx_pedigree.versioning import Bump, Request
 from tfx_pedigree.versioning.description import Scalar
 from tfx_pedigree.versioning.git_state import GitState
@@ -32,14 +35,20 @@ HYPERPARAMETERS = "hyperparameters"
 TRAINING = "training"
 GIT = "git"
 LABEL_KEY = artifacts.LABEL_KEY
+MODULES = "modules"
+IMAGE = "image"
+VARIABLES = "variables"
 BUMP = "bump"
 PRE = "pre"
 # Not `version`, which is the output.
 VERSION_NUMBER = "version_number"
-TEXTS = (HYPERPARAMETERS, TRAINING, GIT, LABEL_KEY, BUMP, PRE, VERSION_NUMBER)
+TEXTS = (HYPERPARAMETERS, TRAINING, GIT, LABEL_KEY, MODULES, IMAGE, VARIABLES, BUMP, PRE, VERSION_NUMBER)
 
 # Reading the rows of larger splits would cost more than the rest of the component together.
 LARGEST_SPLIT = 256 << 20
+
+# Of the files that ExampleGen read, as it writes it on its artifact.
+INPUT_FINGERPRINT = "input_fingerprint"
 
 Artifacts = dict[str, list[Any]]
 
@@ -51,7 +60,8 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         output = artifacts.single(output_dict, VERSION_KEY)
         name = check_model_name(parameters.text(exec_properties, parameters.MODEL_NAME))
         hyperparameters = _hyperparameters(exec_properties)
-        code = _code(exec_properties)
+        code, modules = _code(exec_properties), modules_in(exec_properties)
+        surroundings = environment(parameters.text(exec_properties, IMAGE), _variables(exec_properties))
         data = data_of(input_dict)
         with parameters.open_registry(exec_properties) as registry:
             candidate = _stored(registry, artifacts.single(input_dict, MODEL_KEY), hyperparameters, data)
@@ -64,6 +74,8 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
                 training=parameters.table(exec_properties, TRAINING),
                 data=data,
                 code=code,
+                modules=modules,
+                environment=surroundings,
             )
         files.write_json(output.uri, artifacts.MODEL_VERSION_FILE, record.document(version, description, making))
         artifacts.set_properties(output, **_properties(version))
@@ -105,14 +117,19 @@ def _examples(examples: Any) -> dict[str, Any]:
     splits = artifact_utils.decode_split_names(examples.split_names)
     return {
         "span": span_of(examples),
+        "input_fingerprint": property_of(examples, INPUT_FINGERPRINT),
         "splits": {split: _split(examples, split) for split in splits},
     }
 
 
 def span_of(examples: Any) -> str | None:
-    """As ExampleGen counts it. Kubeflow hands a number back as a float."""
-    span = examples.get_custom_property("span")
-    return parameters.text({"span": span}, "span") or None
+    """As ExampleGen counts it."""
+    return property_of(examples, "span")
+
+
+def property_of(artifact: Any, key: str) -> str | None:
+    """As text: Kubeflow hands a number back as a float."""
+    return parameters.text({key: artifact.get_custom_property(key)}, key) or None
 
 
 def _split(examples: Any, split: str) -> dict[str, Any]:
@@ -161,7 +178,7 @@ def _champion(registry: Registry, name: str, model: Any | None) -> dict[str, Any
 
 
 def _hyperparameters(properties: dict[str, Any]) -> dict[str, Scalar]:
-    found = record.flat(parameters.table(properties, HYPERPARAMETERS))
+    found = record.flat(clean_values(parameters.table(properties, HYPERPARAMETERS)))
     label = parameters.text(properties, LABEL_KEY)
     return {**found, LABEL_KEY: label} if label else found
 
@@ -169,6 +186,25 @@ def _hyperparameters(properties: dict[str, Any]) -> dict[str, Scalar]:
 def _code(properties: dict[str, Any]) -> dict[str, Any] | None:
     state = parameters.structure(properties, GIT)
     return GitState.from_json(state).to_json() if state else None
+
+
+def modules_in(properties: dict[str, Any]) -> dict[str, str]:
+    """Names of module files and the digests of what is in them."""
+    found = parameters.table(properties, MODULES)
+    for name, digest in found.items():
+        if not isinstance(digest, str) or not is_digest(digest):
+            raise InvalidInputError(
+                f"The parameter `{MODULES}` gives {name} as {digest!r}, but it must give the digest of the file: "
+                "'sha256:' and 64 hexadecimal digits."
+            )
+    return found
+
+
+def _variables(properties: dict[str, Any]) -> tuple[str, ...]:
+    found = parameters.structure(properties, VARIABLES, [])
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise InvalidInputError(f'The parameter `{VARIABLES}` must be a JSON list of names, such as ["TZ"].')
+    return tuple(found)
 
 
 def _request(properties: dict[str, Any]) -> Request:

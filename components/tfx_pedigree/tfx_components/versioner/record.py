@@ -6,15 +6,13 @@ It holds no time but the version's own, so that a repeated run writes the same b
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from importlib import metadata
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tfx_pedigree import __version__
 from tfx_pedigree.digest import plain_json
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.lineage.secrets import clean_text, clean_values
 from tfx_pedigree.registry import Version
 from tfx_pedigree.versioning import ModelDescription
 from tfx_pedigree.versioning.description import Scalar
@@ -25,16 +23,6 @@ SPAN = "span"
 DATA = "data"
 COMMIT = "commit"
 DIRTY = "+dirty"
-_PACKAGES = (
-    "tfx",
-    "tensorflow",
-    "keras",
-    "tensorflow-transform",
-    "tensorflow-model-analysis",
-    "apache-beam",
-    "numpy",
-    "protobuf",
-)
 
 
 @dataclass(frozen=True)
@@ -46,9 +34,23 @@ class Making:
     training: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     code: Mapping[str, Any] | None = None
+    modules: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    def without_secrets(self) -> Making:
+        """What people put into a pipeline may hold one. The parameters were cleaned before the registry got them."""
+        variables = clean_values(self.environment.get("variables") or {})
+        image = clean_text(self.environment.get("image") or "") or None
+        return replace(
+            self,
+            training=clean_values(self.training),
+            code=clean_values(self.code) if self.code else None,
+            environment={**self.environment, "variables": variables, "image": image},
+        )
 
 
 def document(version: Version, description: ModelDescription, making: Making) -> dict[str, Any]:
+    making = making.without_secrets()
     found: dict[str, Any] = plain_json(
         {
             "format": FORMAT,
@@ -69,7 +71,8 @@ def document(version: Version, description: ModelDescription, making: Making) ->
             "training": making.training,
             "data": making.data,
             "code": making.code,
-            "environment": environment(),
+            "modules": making.modules,
+            "environment": making.environment,
         }
     )
     return found
@@ -115,22 +118,6 @@ def check(data: Any, source: str = "version.json") -> dict[str, Any]:
     if missing := [name for name in ("model", "version", "digest", "champion") if name not in data]:
         raise InvalidInputError(f"{source} lacks {', '.join(missing)}. Run the Versioner again.")
     return data
-
-
-def environment() -> dict[str, Any]:
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "machine": platform.machine(),
-        "packages": {"tfx-pedigree": __version__, **{name: _installed(name) for name in _PACKAGES}},
-    }
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:

@@ -1,0 +1,94 @@
+"""`lineage import-mlmd`: what an ML Metadata store knows of pipelines, into the lineage graph."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+import click
+
+from tfx_pedigree.cli import output
+from tfx_pedigree.cli.app import App, pass_app
+from tfx_pedigree.cli.lazy import PedigreeCommand
+from tfx_pedigree.cli.progress import bar
+from tfx_pedigree.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from tfx_pedigree.mlmd import Imported
+
+# As many cycles as anybody reads.
+_SHOWN = 3
+
+
+@click.command("import-mlmd", cls=PedigreeCommand)
+@click.argument("source")
+@click.option("--pipeline", metavar="NAME", help="Only the runs of this pipeline.")
+@click.option("--since", metavar="TIME", help="Only the runs that began then or later.")
+@click.option(
+    "--digests", is_flag=True, help="Know models, schemas and transform graphs by the files that still lie there."
+)
+@click.option("--dry-run", is_flag=True, help="Read and count; write nothing.")
+@pass_app
+def import_mlmd(
+    app: App, source: str, *, pipeline: str | None, since: str | None, digests: bool, dry_run: bool
+) -> None:
+    """Bring in what an ML Metadata store knows.
+
+    SOURCE is a SQLite file, mysql://USER@HOST/DATABASE, postgresql://USER@HOST/DATABASE, grpc://HOST:PORT, or a file
+    with TFX's metadata_connection_config (.pbtxt). A password may stand in PEDIGREE_MLMD_PASSWORD.
+
+    Nothing is written there. Importing again adds only what is new, and continues what was interrupted.
+    """
+    if importlib.util.find_spec("ml_metadata") is None:
+        raise UnavailableError("ML Metadata is not installed here. Run: pip install 'tfx-pedigree[lineage]'")
+    from tfx_pedigree.lineage.lineage import Lineage
+    from tfx_pedigree.mlmd import Remains, Selection, connect, import_store
+    from tfx_pedigree.mlmd.known import versions_in
+    from tfx_pedigree.registry.search import parse_time
+
+    selection = Selection(pipeline, parse_time(since) if since else None)
+    with app.open() as registry, connect(source) as reader, bar("Importing", unit="nodes") as progress:
+        remains = Remains(digests=digests, versions=versions_in(registry))
+        found = import_store(reader, Lineage(registry), selection, remains=remains, dry_run=dry_run, progress=progress)
+        shown = reader.shown
+    if app.json:
+        output.emit({"source": shown, "dry_run": dry_run, **found.to_json()})
+        return
+    _print(found, shown, selection.is_all)
+
+
+def _print(found: Imported, shown: str, is_all: bool) -> None:
+    read = f"{output.count(found.runs, 'run')} with {output.count(found.executions, 'execution')}"
+    output.say(
+        f"{shown} has {read} and {output.count(found.artifacts, 'artifact')}{'' if is_all else ' to be imported'}."
+    )
+    whole = f"{output.count(found.nodes, 'node')} and {output.count(found.edges, 'edge')}"
+    new = found.recorded
+    if new is None:
+        output.say(f"They are {whole} of the graph. Nothing was written.")
+    elif not new.anything:
+        output.say("All of it was in the graph already; nothing changed.")
+    else:
+        added = f"{output.count(new.nodes, 'node')} and {output.count(new.edges, 'edge')}"
+        output.say(f"They are {whole} of the graph, of which {added} are new.")
+        if new.hidden:
+            output.say(f"{output.count(new.hidden, 'value')} looked like secrets and {_be(new.hidden)} hidden.")
+    _print_cycles(found)
+    if new is not None and new.anything:
+        output.next_step("lineage", "--help")
+
+
+def _print_cycles(found: Imported) -> None:
+    if found.loops:
+        outputs = output.count(found.loops, "artifact")
+        output.say(f"{outputs} came out of an execution that had them as input: that is no edge of the graph.")
+    if found.cycles:
+        many = len(found.cycles)
+        words = "way leads back to where it began" if many == 1 else "ways lead back to where they began, as in"
+        output.say(f"{many} {words}:")
+        for cycle in found.cycles[:_SHOWN]:
+            output.say(" → ".join(output.visible(key[: key.index(":") + 9]) for key in cycle), indent=2)
+
+
+def _be(many: int) -> str:
+    return "was" if many == 1 else "were"

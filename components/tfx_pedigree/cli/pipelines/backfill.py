@@ -1,0 +1,112 @@
+"""`pipeline backfill`: a model for each span of a range, in order; called again, it goes on where it stopped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tfx_pedigree.cli import output
+from tfx_pedigree.cli.app import App, pass_app
+from tfx_pedigree.cli.lazy import PedigreeCommand
+from tfx_pedigree.cli.pipelines.training import Job, Ran, locked, run_one, stop_at
+from tfx_pedigree.errors import InvalidInputError, NotFoundError
+
+if TYPE_CHECKING:
+    from tfx_pedigree.retraining.decision import Planned, Situation
+    from tfx_pedigree.retraining.session import Session
+
+_NUMBER = click.IntRange(min=0)
+
+
+@click.command("backfill", cls=PedigreeCommand)
+@click.option("--from", "first", type=_NUMBER, required=True, help="The first span.")
+@click.option("--to", "last", type=_NUMBER, required=True, help="The last span.")
+@click.option("--again", is_flag=True, help="Also the spans that have been trained on already.")
+@click.option("--reason", help="Why; stands in the audit log.")
+@click.option("--dry-run", is_flag=True, help="Tell the spans, and do nothing.")
+@pass_app
+@click.pass_context
+def backfill(
+    ctx: click.Context, app: App, *, first: int, last: int, again: bool, reason: str | None, dry_run: bool
+) -> None:
+    """Train on a range of spans, in order.
+
+    Spans that have been trained on are passed over. The first run that fails ends it with exit code 1; the same command
+    goes on from there. Nothing begins while another run is at it (exit code 4).
+
+    What is trained on older data than the champion is registered and judged, but does not take its place by itself.
+    """
+    from tfx_pedigree.retraining.session import BACKFILL, Session
+
+    if first > last:
+        raise InvalidInputError(f"The range ends before it begins: --from {first} --to {last}.")
+    job = Job.of(app)
+    if job.service is not None:
+        raise InvalidInputError(
+            f"{job.config.file} runs the pipeline on {job.service}, where nobody waits for a run to end, and a "
+            "backfill takes one span after the other. Give a config without `target:` that names the same registry."
+        )
+    if dry_run:
+        with app.open() as registry:
+            _tell_plan(app, job, *_plan(Session(registry, job.model, BACKFILL), job, (first, last), again, reason)[:2])
+        return
+    ran: list[Ran] = []
+    with locked(app, job, "backfill") as lock, app.open() as registry:
+        session = Session(registry, job.model, BACKFILL)
+        planned, skipped, situation = _plan(session, job, (first, last), again, reason)
+        for one in planned:
+            ran.append(run_one(app, job, session, one, situation=situation, lock=lock))
+            if ran[-1].code:
+                break
+            situation = session.look(job.pattern)
+    failed = bool(ran and ran[-1].code)
+    if app.json:
+        runs = [one.to_json() for one in ran]
+        output.emit({"outcome": "failed" if failed else "ran" if ran else "nothing", "runs": runs, "skipped": skipped})
+    if failed:
+        start = ran[-1].planned.span if again else first
+        go_on = ["--from", str(start), "--to", str(last), *(["--again"] if again else [])]
+        stop_at(ctx, job, ran[-1], "--config", str(app.settings.file), "pipeline", "backfill", *go_on)
+    if not app.json:
+        _tell_end(job, ran, skipped)
+
+
+def _plan(
+    session: Session, job: Job, borders: tuple[int, int], again: bool, reason: str | None
+) -> tuple[list[Planned], list[int], Situation]:
+    """What is to be run, what is passed over, and what was known."""
+    from tfx_pedigree.retraining.decision import Kind, Planned, Reason
+
+    first, last = borders
+    situation = session.look(job.pattern, after=first - 1)
+    within = [span for span in situation.spans.whole if first <= span <= last]
+    if not within:
+        raise NotFoundError(
+            f"There is no span from {first} to {last} at {job.pattern.pattern}"
+            + (f": {situation.spans.unfinished}." if situation.spans.unfinished else ". Write the data first.")
+        )
+    skipped = [] if again else [span for span in within if situation.ledger.is_done(span)]
+    text = f"backfill of the spans {first} to {last}" + (f": {reason}" if reason else "")
+    reasons = (Reason(Kind.BACKFILL, text),)
+    return [Planned(span, reasons) for span in within if span not in skipped], skipped, situation
+
+
+def _tell_plan(app: App, job: Job, planned: list[Planned], skipped: list[int]) -> None:
+    if app.json:
+        output.emit({"outcome": "dry-run", "planned": [one.span for one in planned], "skipped": skipped})
+        return
+    spans = output.listed([str(one.span) for one in planned])
+    output.say(f"{job.model} would be trained on {spans or 'no span'}.")
+    _tell_skipped(skipped)
+
+
+def _tell_end(job: Job, ran: list[Ran], skipped: list[int]) -> None:
+    many = output.count(len(ran), "span")
+    output.say(f"{job.model} was trained on {many}." if ran else f"There is nothing to train {job.model} on.")
+    _tell_skipped(skipped)
+
+
+def _tell_skipped(skipped: list[int]) -> None:
+    if skipped:
+        output.note(f"Passed over, since they have been trained on: {output.listed([str(span) for span in skipped])}.")

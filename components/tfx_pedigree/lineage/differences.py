@@ -1,0 +1,248 @@
+"""What changed between two versions: data, code, parameters, environment, interface, numbers. Pure.
+
+The versions may be of different models. What was recorded of neither is left out; what was recorded of one alone is a
+difference that nobody can judge, and is said in `unknown`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tfx_pedigree.lineage import words
+from tfx_pedigree.lineage.around import Around
+from tfx_pedigree.lineage.graph import EdgeKind, Kind, Node, Subgraph
+from tfx_pedigree.registry import Comparison, Reference, Version
+from tfx_pedigree.registry.differences import Row
+
+if TYPE_CHECKING:
+    from tfx_pedigree.lineage.lineage import Lineage
+
+_ENVIRONMENT = ("python", "image", "cpu", "accelerators")
+
+
+@dataclass(frozen=True)
+class Side:
+    """A version, its node's key, and the part of the graph next to it."""
+
+    key: str = ""
+    around: Subgraph | None = None
+
+
+@dataclass(frozen=True)
+class DataChange:
+    """What only the new version has, only the old one, and both: each split once, known by its content."""
+
+    added: tuple[Node, ...] = ()
+    removed: tuple[Node, ...] = ()
+    kept: tuple[Node, ...] = ()
+
+    @property
+    def differs(self) -> bool:
+        return bool(self.added or self.removed)
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: [_data_json(node) for node in getattr(self, name)] for name in ("added", "removed", "kept")}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`making` are schema and transform graph, `code` the commit and what lay beside it, `modules` files by name."""
+
+    old: Version
+    new: Version
+    data: DataChange
+    judged_on: DataChange
+    code: tuple[Row, ...]
+    modules: tuple[Row, ...]
+    parameters: tuple[Row, ...]
+    training: tuple[Row, ...]
+    making: tuple[Row, ...]
+    environment: tuple[Row, ...]
+    packages: tuple[Row, ...]
+    interface: tuple[Row, ...]
+    metrics: tuple[Row, ...]
+    bump: str | None
+    reasons: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+    @property
+    def differs(self) -> bool:
+        rows = (row for name in _ROWS for row in getattr(self, name))
+        changed = self.old.digest != self.new.digest or self.data.differs or self.judged_on.differs
+        return changed or any(row.differs for row in rows)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "old": self.old.to_json(),
+            "new": self.new.to_json(),
+            "data": self.data.to_json(),
+            "judged_on": self.judged_on.to_json(),
+            **{name: [row.to_json() for row in getattr(self, name)] for name in _ROWS},
+            "bump": self.bump,
+            "reasons": list(self.reasons),
+            "unknown": list(self.unknown),
+        }
+
+
+_ROWS = (
+    "code",
+    "modules",
+    "parameters",
+    "training",
+    "making",
+    "environment",
+    "packages",
+    "interface",
+    "metrics",
+)
+
+
+def diff(lineage: Lineage, old: Node | str, new: Node | str) -> Difference:
+    """Gathers both sides, and compares them."""
+    from tfx_pedigree.lineage.gathering import side_of, version_of  # noqa: PLC0415  it makes a `Side`
+
+    before, after = version_of(lineage, old), version_of(lineage, new)
+    exact = (Reference(version.model, version.version) for version in (before, after))
+    return difference(lineage.registry.compare(*exact), side_of(lineage, before), side_of(lineage, after))
+
+
+def difference(compared: Comparison, before: Side, after: Side) -> Difference:
+    """`compared` is what the registry finds between the two, old first."""
+    old, new = Around.of(before.around, before.key), Around.of(after.around, after.key)
+    sides = (compared.old, compared.new)
+    codes = _closest(old, new, EdgeKind.BUILT_BY, Kind.CODE)
+    environments = [_content(node) for node in _closest(old, new, EdgeKind.RAN_IN, Kind.ENVIRONMENT)]
+    told = [_content(node) for node in _closest(old, new, EdgeKind.CONFIGURED_BY, Kind.PARAMETERS)]
+    return Difference(
+        compared.old,
+        compared.new,
+        data=_data(old.targets(EdgeKind.TRAINED_ON), new.targets(EdgeKind.TRAINED_ON)),
+        judged_on=_data(old.evaluation_data, new.evaluation_data),
+        code=_rows(*(_code(node, version.tags) for node, version in zip(codes, sides, strict=True))),
+        modules=_rows(_modules(old), _modules(new)),
+        parameters=_rows(*(_parameters(one, version) for one, version in zip(told, sides, strict=True))),
+        training=_tables("training", *told),
+        making=_making(old, new),
+        environment=_rows(*(_environment(one) for one in environments)),
+        packages=_tables("packages", *environments),
+        interface=compared.interface,
+        metrics=compared.metrics,
+        bump=compared.bump,
+        reasons=compared.reasons,
+        unknown=tuple(_unknown(compared, old, new)),
+    )
+
+
+def _closest(old: Around, new: Around, kind: EdgeKind, of: Kind) -> tuple[Node | None, Node | None]:
+    """Equal bytes may have been made several times, by changed code or elsewhere. Compared are then the two makings
+    that are most alike: more difference than there must be is not claimed."""
+    before, after = ([node for node in side.targets(kind) if node.kind is of] for side in (old, new))
+    if not before or not after:
+        return next(iter(before), None), next(iter(after), None)
+    return min(itertools.product(before, after), key=lambda pair: _distance(*pair))
+
+
+def _distance(old: Node, new: Node) -> int:
+    before, after = words.leaves(old.content), words.leaves(new.content)
+    return sum(before.get(name) != after.get(name) for name in {*before, *after})
+
+
+def _content(node: Node | None) -> Mapping[str, Any]:
+    return node.content if node is not None else {}
+
+
+def _data(old: tuple[Node, ...], new: tuple[Node, ...]) -> DataChange:
+    before, after = {node.key for node in old}, {node.key for node in new}
+    return DataChange(
+        tuple(node for node in new if node.key not in before),
+        tuple(node for node in old if node.key not in after),
+        tuple(node for node in new if node.key in before),
+    )
+
+
+def _code(node: Node | None, tags: Mapping[str, str]) -> dict[str, Any]:
+    """Of the graph; else of the tags that RegistryPusher sets."""
+    if node is not None:
+        facts = {name: node.fact(name) for name in ("remote", "branch")}
+        return {"commit": node.content.get("commit"), "uncommitted": node.content.get("diff_digest"), **facts}
+    commit = tags.get("commit")
+    if not commit:
+        return {}
+    return {"commit": commit.removesuffix("+dirty"), "uncommitted": "yes" if commit.endswith("+dirty") else None}
+
+
+def _modules(around: Around) -> dict[str, Any]:
+    modules = [node for node in around.targets(EdgeKind.BUILT_BY) if node.kind is Kind.MODULE]
+    return {node.fact("name") or words.label(node): node.content.get("digest") for node in modules}
+
+
+def _parameters(told: Mapping[str, Any], version: Version) -> dict[str, Any]:
+    """The registry keeps them with each version; the graph has them too where a component recorded them."""
+    return {**words.table(told.get("parameters")), **version.parameters}
+
+
+def _making(old: Around, new: Around) -> tuple[Row, ...]:
+    rows: tuple[Row, ...] = ()
+    parts = (
+        ("schema", EdgeKind.CONFORMS_TO, Kind.SCHEMA),
+        ("transform graph", EdgeKind.TRANSFORMED_BY, Kind.TRANSFORM),
+    )
+    for name, kind, of in parts:
+        digests = (_content(node).get("digest") for node in _closest(old, new, kind, of))
+        rows += _rows(*({name: digest} for digest in digests))
+    return rows
+
+
+def _environment(content: Mapping[str, Any]) -> dict[str, Any]:
+    values = {name: content.get(name) for name in _ENVIRONMENT}
+    variables = {f"${name}": value for name, value in words.table(content.get("variables")).items()}
+    return {**values, **variables}
+
+
+def _tables(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Row, ...]:
+    return _rows(words.leaves(words.table(old.get(name))), words.leaves(words.table(new.get(name))))
+
+
+def _rows(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Row, ...]:
+    names = sorted({*old, *new})
+    rows = (Row(name, old.get(name), new.get(name)) for name in names)
+    return tuple(row for row in rows if row.old is not None or row.new is not None)
+
+
+def _unknown(compared: Comparison, old: Around, new: Around) -> Iterator[str]:
+    parts = (
+        ("data", EdgeKind.TRAINED_ON),
+        ("code", EdgeKind.BUILT_BY),
+        ("environment", EdgeKind.RAN_IN),
+    )
+    sides = ((compared.old, old), (compared.new, new))
+    bare = [version for version, around in sides if not any(around.targets(kind) for _, kind in parts)]
+    for version in dict.fromkeys(version.name for version in bare):
+        yield f"No lineage was recorded of {version}: its data, code and environment cannot be compared."
+    if not bare:
+        for noun, kind in parts:
+            missing = [version.name for version, around in sides if not around.targets(kind)]
+            if len(missing) == 1:
+                yield f"Nothing was recorded of the {noun} of {missing[0]}: what changed in it is not known."
+    for made, there in sides if compared.old != compared.new else sides[:1]:
+        yield from _made_often(made, there)
+
+
+def _made_often(version: Version, around: Around) -> Iterator[str]:
+    parts = (("commits", EdgeKind.BUILT_BY, Kind.CODE), ("environments", EdgeKind.RAN_IN, Kind.ENVIRONMENT))
+    for noun, kind, of in parts:
+        many = sum(node.kind is of for node in around.targets(kind))
+        if many > 1:
+            yield f"{version.name} was made more than once, from {many} {noun}: the one that is most alike is compared."
+
+
+def _data_json(node: Node) -> dict[str, Any]:
+    return {
+        "key": node.key,
+        "label": words.label(node),
+        "fingerprint": node.content.get("fingerprint"),
+        **{name: list(node.facts.get(name, ())) for name in ("span", "split", "rows")},
+    }

@@ -1,0 +1,261 @@
+"""How a version was made, judged and used, as a page of plain sentences. Pure, but for `explain`, which gathers first.
+
+What was not recorded is said as plainly as what was. A version that was registered by hand, without any recorder, is
+explained from what the registry itself keeps of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tfx_pedigree.comparison.words import plain
+from tfx_pedigree.lineage import words
+from tfx_pedigree.lineage.around import Around
+from tfx_pedigree.lineage.explain_use import judgement, use
+from tfx_pedigree.lineage.graph import EdgeKind, Kind, Node, Subgraph
+from tfx_pedigree.lineage.observed import WEAK, is_incomplete
+from tfx_pedigree.registry import Event, Evidence, Reign, Version
+
+if TYPE_CHECKING:
+    from tfx_pedigree.lineage.lineage import Lineage
+
+_MOST_PARAMETERS = 24
+_SHOWN_PACKAGES = ("tfx", "tensorflow", "keras", "tensorflow-model-analysis", "apache-beam", "tfx-pedigree")
+
+
+@dataclass(frozen=True)
+class Known:
+    """All that an explanation is made from. `around` is the part of the graph next to the version's node `key`; None
+    where nothing was recorded. `baseline` is the version that the evidence compares with. `causes` are the events
+    that ended a reign, by the position of the event that tells of the end. Events are the version's own, oldest first.
+    """
+
+    version: Version
+    key: str = ""
+    around: Subgraph | None = None
+    evidence: Evidence | None = None
+    baseline: Version | None = None
+    reigns: Sequence[Reign] = ()
+    events: Sequence[Event] = ()
+    causes: Mapping[int, Event] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Section:
+    """`nodes` are the keys of the nodes that the sentences rest on."""
+
+    name: str
+    title: str
+    sentences: tuple[str, ...]
+    nodes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "title": self.title,
+            "sentences": list(self.sentences),
+            "nodes": list(self.nodes),
+        }
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """`recorded` is False where no lineage was recorded of how the version was made."""
+
+    version: Version
+    recorded: bool
+    sections: tuple[Section, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "version": self.version.to_json(),
+            "recorded": self.recorded,
+            "sections": [section.to_json() for section in self.sections],
+        }
+
+
+def explain(lineage: Lineage, version: Node | str) -> Explanation:
+    """Gathers what is known, and says it."""
+    from tfx_pedigree.lineage.gathering import known  # noqa: PLC0415  it makes a `Known`
+
+    return explanation(known(lineage, version))
+
+
+def explanation(known: Known) -> Explanation:
+    around = Around.of(known.around, known.key)
+    made = [
+        _section("data", "Data", *_data(known, around)),
+        _section("code", "Code", *_code(known, around)),
+        _section("environment", "Environment", *_environment(around)),
+        _section("parameters", "Parameters", *_parameters(known, around)),
+        _section("run", "Run", *_run(around)),
+    ]
+    recorded = any(around.targets(kind) for kind in EdgeKind if kind.carries)
+    parts = [
+        Section("version", "Version", tuple(_version(known))),
+        *(made if recorded else [Section("making", "How it was made", tuple(_unrecorded(known)))]),
+        Section("judgement", "How it was judged", tuple(judgement(known, around)), around.judging),
+        Section("use", "How it was used", tuple(use(known, around)), around.using),
+    ]
+    return Explanation(known.version, recorded, tuple(part for part in parts if part.sentences))
+
+
+def _section(name: str, title: str, sentences: Iterator[str], nodes: Sequence[Node]) -> Section:
+    return Section(name, title, tuple(sentences), tuple(node.key for node in nodes))
+
+
+def _version(known: Known) -> Iterator[str]:
+    version = known.version
+    if version.bump and version.predecessor:
+        yield f"{version.name} is a {version.bump.upper()} change after {version.predecessor}."
+    for reason in version.reasons:
+        yield f"{reason[:1].upper()}{reason[1:]}."
+    yield f"It was created on {words.when(version.created_at)} by {version.created_by}."
+    size = f"{words.grouped(version.size)} bytes in {words.counted(version.files or 0, 'file')}" if version.size else ""
+    yield f"Its content{f' ({size})' if size else ''} has the digest {version.digest}."
+
+
+def _unrecorded(known: Known) -> Iterator[str]:
+    """What the registry keeps all the same: parameters of the description, and the tags that the components set."""
+    version = known.version
+    yield (
+        f"No lineage was recorded of {version.name}: which data, code and environment it came from stands nowhere in "
+        "the graph. What follows is what the registry itself keeps. For the versions to come, add LineageRecorder to "
+        "the pipeline (docs/components.md); what an ML Metadata store knows of earlier ones is brought in by "
+        "`pedigree lineage import-mlmd`."
+    )
+    tags = version.tags
+    if tags.get("span") or tags.get("data"):
+        span = f"span {plain(tags['span'])}" if tags.get("span") else "data"
+        print_ = f" with the fingerprint {words.short(tags['data'])}" if tags.get("data") else ""
+        yield f"Its tags say that it was trained on {span}{print_}."
+    if commit := tags.get("commit"):
+        dirty = " with uncommitted changes" if commit.endswith("+dirty") else ""
+        yield f"Its tags say that it was built from commit {plain(commit.removesuffix('+dirty')[:7])}{dirty}."
+    yield from _values("Parameters:", version.parameters)
+
+
+def _data(known: Known, around: Around) -> tuple[Iterator[str], tuple[Node, ...]]:
+    data = around.targets(EdgeKind.TRAINED_ON)
+    making = (*around.targets(EdgeKind.CONFORMS_TO), *around.targets(EdgeKind.TRANSFORMED_BY))
+
+    def said() -> Iterator[str]:
+        if not data:
+            yield f"Nothing says which data {known.version.name} was trained on."
+        for node in data:
+            yield f"It was trained on {words.data(node)}."
+        for node in data:
+            if node.fact("identity") == WEAK:
+                yield (
+                    f"Of {words.label(node)} only the place is known, not the content: other rows at the same place "
+                    "would look the same."
+                )
+        for node in making:
+            came = around.graph.targets(node.key, EdgeKind.DERIVED_FROM)
+            derived = f", derived from {words.several(map(words.label, came))}" if came else ""
+            verb = "Its data conform to the" if node.kind is Kind.SCHEMA else "Its features are made by the"
+            yield f"{verb} {words.label(node)}{derived}."
+
+    return said(), (*data, *making)
+
+
+def _code(known: Known, around: Around) -> tuple[Iterator[str], tuple[Node, ...]]:
+    built = around.targets(EdgeKind.BUILT_BY)
+    commits = [node for node in built if node.kind is Kind.CODE]
+    modules = [node for node in built if node.kind is not Kind.CODE]
+
+    def said() -> Iterator[str]:
+        for number, node in enumerate(commits):
+            remote = f" of {plain(node.fact('remote') or '')}" if node.fact("remote") else ""
+            branch = f", branch {plain(node.fact('branch') or '')}" if node.fact("branch") else ""
+            yield f"It was {_also(number)}built from commit {plain(str(node.content.get('commit')))}{remote}{branch}."
+            if digest := node.content.get("diff_digest"):
+                yield (
+                    f"Beside it lay changes that no commit holds (their digest is {words.short(digest)}): the commit "
+                    "alone does not build it again."
+                )
+        if not commits:
+            yield f"No commit was recorded: {known.version.name} was built outside git, or nobody captured it."
+        if modules:
+            named = words.several((words.label(node) for node in modules), len(modules))
+            yield f"Its {'module files are' if len(modules) > 1 else 'module file is'} {named}."
+
+    return said(), built
+
+
+def _environment(around: Around) -> tuple[Iterator[str], tuple[Node, ...]]:
+    found = around.targets(EdgeKind.RAN_IN)
+
+    def said() -> Iterator[str]:
+        if not found:
+            yield "Nothing says in which environment it was made."
+        for number, node in enumerate(found):
+            yield from _surroundings(_also(number), node.content)
+
+    return said(), found
+
+
+def _surroundings(also: str, content: Mapping[str, Any]) -> Iterator[str]:
+    packages = words.table(content.get("packages"))
+    named = [f"{name} {words.value(packages[name])}" for name in _SHOWN_PACKAGES if packages.get(name)]
+    rest = len(packages) - len(named)
+    if rest > 0:
+        named.append(f"{rest:,} more package{'' if rest == 1 else 's'}" if named else words.counted(rest, "package"))
+    python = f"Python {words.value(content.get('python'))}" if content.get("python") else "a Python that was not noted"
+    digest = content.get("packages_digest")
+    lock = f" (digest of all packages: {words.short(digest)})" if digest else ""
+    yield f"It was {also}made with {words.several([python, *named], 9)}{lock}."
+    if content.get("image"):
+        yield f"The image was {words.value(content['image'])}."
+    if cpu := content.get("cpu"):
+        cores = words.table(cpu).get("count")
+        model = words.flat(words.table(cpu).get("model", cpu))
+        yield f"The processor was {model}{f' ({words.value(cores)} cores)' if cores else ''}."
+    if content.get("accelerators"):
+        yield f"Accelerators: {words.flat(content['accelerators'])}."
+    if variables := words.table(content.get("variables")):
+        yield f"Environment variables: {words.pairs(variables, _MOST_PARAMETERS)}."
+
+
+def _also(number: int) -> str:
+    """Equal bytes may have been made several times."""
+    return "also " if number else ""
+
+
+def _parameters(known: Known, around: Around) -> tuple[Iterator[str], tuple[Node, ...]]:
+    found = around.targets(EdgeKind.CONFIGURED_BY)
+
+    def said() -> Iterator[str]:
+        recorded = [words.table(node.content.get("parameters")) for node in found]
+        chosen = next(filter(None, recorded), None) or known.version.parameters
+        if not chosen:
+            yield "No hyperparameters were recorded."
+        yield from _values("Hyperparameters:", chosen)
+        for node in found:
+            told = words.leaves(words.table(node.content.get("training")))
+            # Hyperparameters are mostly handed to the training as well: once is enough.
+            rest = {name: one for name, one in told.items() if chosen.get(name.rpartition(".")[2], told) != one}
+            yield from _values("The training was told:", rest)
+
+    return said(), found
+
+
+def _values(said: str, values: Mapping[str, Any]) -> Iterator[str]:
+    if values:
+        yield f"{said} {words.pairs(values, _MOST_PARAMETERS)}."
+
+
+def _run(around: Around) -> tuple[Iterator[str], tuple[Node, ...]]:
+    runs = around.targets(EdgeKind.PRODUCED_BY)
+
+    def said() -> Iterator[str]:
+        for node in runs:
+            pipeline = node.content.get("pipeline") or node.fact("pipeline")
+            of = f" of the pipeline {plain(str(pipeline))}" if pipeline else ""
+            yield f"It was produced by {words.label(node)}{of}."
+            if reason := is_incomplete(node):
+                yield f"What was recorded of that run is incomplete: {words.whole(reason)}"
+
+    return said(), runs

@@ -1,0 +1,249 @@
+"""Recording: what comes in is cleaned, checked, and written in one transaction with the event that tells of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from tfx_pedigree.db import schema
+from tfx_pedigree.digest import canonical_json, digest_of, is_digest, parse_json
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.lineage import storage
+from tfx_pedigree.lineage.graph import Edge, Fragment, Kind, Node
+from tfx_pedigree.lineage.secrets import clean_node, clean_text
+from tfx_pedigree.lineage.storage import NodeRow
+from tfx_pedigree.registry import Action, Registry
+from tfx_pedigree.registry.transaction import Write, check_role
+
+FACT_LENGTH = 512
+CONTENT_LENGTH = 1 << 20
+IMPORT_BATCH = 5000
+_FACT_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+_COMMIT = re.compile(r"[0-9a-f]{40,64}")
+# What no database keeps, or no UTF-8 can say: halves of characters, and the character zero.
+_UNPRINTABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """How much was new. `hidden` counts the values that looked like secrets and were replaced."""
+
+    nodes: int = 0
+    edges: int = 0
+    facts: int = 0
+    hidden: int = 0
+
+    @property
+    def anything(self) -> bool:
+        return bool(self.nodes or self.edges or self.facts)
+
+    def __add__(self, other: Recorded) -> Recorded:
+        return Recorded(
+            self.nodes + other.nodes, self.edges + other.edges, self.facts + other.facts, self.hidden + other.hidden
+        )
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A fragment that may be written: without secrets, its nodes as rows, its edges once each.
+
+    `renamed` leads from the keys that nodes had with their secrets to those that they have without.
+    """
+
+    rows: tuple[NodeRow, ...]
+    edges: tuple[Edge, ...]
+    renamed: Mapping[str, str]
+    hidden: int
+
+    @property
+    def digest(self) -> str:
+        """Of one line for every node, fact and edge, in their order; no part of a line holds a line's end or a tab."""
+        lines = [row.key for row in self.rows]
+        for row in self.rows:
+            facts = ((name, value) for name, values in row.facts.items() for value in values)
+            lines += [f"{row.key}\t{name}\t{json.dumps(value)}" for name, value in facts]
+        lines += [f"{e.source}\t{e.kind}\t{e.target}\t{e.run or ''}" for e in self.edges]
+        return digest_of("\n".join(sorted(lines)).encode())
+
+
+def record(registry: Registry, fragment: Fragment, model: str | None) -> Recorded:
+    ready = _ready(fragment, {})
+    with registry.recording(model) as write:
+        _check_owners(write, ready)
+        recorded, _ = _write(write, ready, {}, {})
+    return recorded
+
+
+class Importer:
+    """Given by `Lineage.importing`. `add` as often as wanted, in any order; `recorded` is the sum of what was written.
+
+    Each batch is one transaction with one event. A node's facts may come with any number of fragments.
+    """
+
+    def __init__(self, registry: Registry, source: str) -> None:
+        self.recorded = Recorded()
+        self._registry = registry
+        self._source = clean_text(source)
+        self._renamed: dict[str, str] = {}
+        self._ids: dict[str, int] = {}
+        self._nodes: list[Node] = []
+        self._edges: list[Edge] = []
+        registry.require(Action.IMPORT)
+
+    def add(self, fragment: Fragment) -> None:
+        self._nodes += fragment.nodes
+        self._edges += fragment.edges
+        if len(self._nodes) >= IMPORT_BATCH or len(self._edges) >= 4 * IMPORT_BATCH:
+            self._flush(last=False)
+
+    def finish(self) -> None:
+        self._flush(last=True)
+
+    def _flush(self, *, last: bool) -> None:
+        ready = _ready(Fragment(tuple(self._nodes), tuple(self._edges)), self._renamed)
+        self._renamed = dict(ready.renamed)
+        if not last:
+            here = self._ids.keys() | {row.key for row in ready.rows}
+            whole = tuple(edge for edge in ready.edges if all(key in here for key in _ends(edge)))
+            self._edges = list(set(ready.edges) - set(whole))
+            ready = replace(ready, edges=whole)
+        if ready.rows or ready.edges:
+            with self._registry.recording(None, Action.IMPORT) as write:
+                recorded, ids = _write(write, ready, self._ids, {"source": self._source})
+            self.recorded += recorded
+            self._ids |= ids
+        self._nodes = []
+
+
+def _ready(fragment: Fragment, renamed: Mapping[str, str]) -> _Ready:
+    """`renamed` says what became of nodes in earlier fragments."""
+    rows: dict[str, NodeRow] = {}
+    names, hidden = dict(renamed), 0
+    for node in fragment.nodes:
+        row, found, before = _row(node)
+        hidden += found
+        known = rows.get(row.key)
+        rows[row.key] = row if known is None else replace(row, facts=_merged(known.facts, row.facts))
+        if before != row.key:
+            names[before] = row.key
+    edges: dict[Edge, None] = {}
+    for edge in fragment.edges:
+        ends = (names.get(edge.source, edge.source), edge.kind, names.get(edge.target, edge.target))
+        edges.setdefault(Edge(*ends, names.get(edge.run, edge.run) if edge.run else None))
+        if ends[0] == ends[2]:
+            raise InvalidInputError(
+                f"An edge leads from {_short(edge.source)} to itself ({edge.kind}). Nothing was recorded; leave it out."
+            )
+    return _Ready(tuple(rows.values()), tuple(edges), names, hidden)
+
+
+def _row(node: Node) -> tuple[NodeRow, int, str]:
+    """The node's row, how many secrets were taken out of it, and the key that it had with them."""
+    if node.kind is Kind.PROMOTION:
+        raise InvalidInputError(
+            "A promotion is not recorded: the registry's own log tells of it, and answers take it from there. "
+            "Leave it out of the fragment."
+        )
+    try:
+        content = canonical_json(dict(node.content)).decode()
+        clean, hidden = clean_node(node)
+    except (RecursionError, TypeError, AttributeError) as error:
+        raise InvalidInputError(f"The content of a node ({node.kind}) cannot be written as JSON: {error}.") from error
+    if len(content) > CONTENT_LENGTH:
+        raise InvalidInputError(
+            f"The content of a node ({node.kind}) has {len(content)} characters; {CONTENT_LENGTH} are the most. "
+            "Record the digest of what is long, and keep the rest elsewhere."
+        )
+    before = storage.key_of(node.kind.value, content)
+    if not hidden:
+        return NodeRow(before, node.kind.value, content, _facts(node)), 0, before
+    content = canonical_json(dict(clean.content)).decode()
+    return NodeRow(storage.key_of(node.kind.value, content), node.kind.value, content, _facts(clean)), hidden, before
+
+
+def _facts(node: Node) -> dict[str, tuple[str, ...]]:
+    """Facts as they are kept: what is longer than 512 characters ends in "…" there, and whatever one searches by (every
+    digest and commit of the content) is a fact too."""
+    facts: dict[str, tuple[str, ...]] = {}
+    for name, values in node.facts.items():
+        if not _FACT_NAME.fullmatch(name):
+            raise InvalidInputError(
+                f"{name!r} cannot name a fact of a node ({node.kind}): use up to 64 lower-case letters, digits, "
+                "'_', '.' and '-', beginning with a letter."
+            )
+        kept = {_fact(str(value)) for value in values} - {""}
+        if kept:
+            facts[name] = tuple(sorted(kept))
+    searched = {
+        name: (value,)
+        for name, value in node.content.items()
+        if isinstance(value, str) and (is_digest(value) or _COMMIT.fullmatch(value)) and _FACT_NAME.fullmatch(name)
+    }
+    return _merged(facts, searched)
+
+
+def _fact(value: str) -> str:
+    clean = _UNPRINTABLE.sub("\ufffd", value)
+    return clean if len(clean) <= FACT_LENGTH else clean[: FACT_LENGTH - 1] + "…"
+
+
+def _merged(some: Mapping[str, tuple[str, ...]], more: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    return {
+        name: tuple(sorted({*some.get(name, ()), *more.get(name, ())})) for name in sorted(some.keys() | more.keys())
+    }
+
+
+def _write(
+    write: Write, ready: _Ready, known: Mapping[str, int], details: Mapping[str, Any]
+) -> tuple[Recorded, dict[str, int]]:
+    connection = write.connection
+    ids, nodes = storage.add_nodes(connection, ready.rows, known, write.now, write.actor)
+    elsewhere = {key for edge in ready.edges for key in _ends(edge)} - ids.keys()
+    ends = {key: known[key] for key in elsewhere & known.keys()}
+    ends |= storage.ids_of(connection, sorted(elsewhere - ends.keys()))
+    _refuse_loose_ends(ready.edges, ids.keys() | ends.keys())
+    facts = storage.add_facts(connection, ready.rows, ids)
+    edges = storage.add_edges(connection, ready.edges, {**ids, **ends})
+    recorded = Recorded(nodes, edges, facts, ready.hidden)
+    if recorded.anything:
+        counts = {"nodes": nodes, "edges": edges, "facts": facts}
+        write.log("record-lineage", details={**details, **counts, "fragment": ready.digest})
+    return recorded, ids
+
+
+def _ends(edge: Edge) -> tuple[str, ...]:
+    return (edge.source, edge.target, edge.run) if edge.run else (edge.source, edge.target)
+
+
+def _refuse_loose_ends(edges: Iterable[Edge], here: Iterable[str]) -> None:
+    known = set(here)
+    for edge in edges:
+        for key in _ends(edge):
+            if key not in known:
+                raise InvalidInputError(
+                    f"An edge ({_short(edge.source)} {edge.kind} {_short(edge.target)}) names the node {key}, which is "
+                    "neither among the nodes given nor in the graph. Nothing of this was recorded; give the node along."
+                )
+
+
+def _check_owners(write: Write, ready: _Ready) -> None:
+    """What a version came from is for those to say who may record for its model."""
+    contents = {row.key: row.content for row in ready.rows}
+    sources = {edge.source for edge in ready.edges}
+    n = schema.lineage_nodes.c
+    for batch in storage.batches(sorted(sources - contents.keys())):
+        rows = write.connection.execute(sa.select(n.key, n.content).where(n.key.in_(batch)))
+        contents.update((row.key, row.content) for row in rows)
+    owners = {parse_json(contents[key]).get("model") for key in sources & contents.keys()}
+    for owner in sorted(owner for owner in owners if isinstance(owner, str) and owner != write.chain):
+        check_role(write.connection, write.actor, owner, Action.RECORD_LINEAGE)
+
+
+def _short(key: str) -> str:
+    kind, _, digest = key.partition(":")
+    return f"{kind}:{digest[:12]}"

@@ -1,0 +1,138 @@
+"""Where versions stand in the registry, and their promotions as nodes: never stored, always what the registry says now.
+
+A promotion is an event of the registry's log that made a version champion, by promoting it or by a rollback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from tfx_pedigree.db import schema
+from tfx_pedigree.digest import parse_json
+from tfx_pedigree.lineage import storage
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Kind, Node, Subgraph
+from tfx_pedigree.lineage.observed import decision_node
+from tfx_pedigree.lineage.walking import Way
+from tfx_pedigree.registry import Reign, State
+from tfx_pedigree.registry.records import moment
+
+_V = schema.model_versions.c
+_M = schema.models.c
+_R = schema.reigns.c
+_EV = schema.events.c
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A version of the registry, as far as lineage asks; `reigns` newest first, all of them."""
+
+    model: str
+    version: str
+    sequence: int
+    digest: str
+    state: State
+    reigns: tuple[Reign, ...]
+
+    @property
+    def in_production(self) -> bool:
+        return self.state is State.PRODUCTION
+
+
+@dataclass(frozen=True)
+class _Promotion:
+    node: Node
+    version: str
+    decision: str | None
+
+
+def of_versions(connection: Connection, nodes: Iterable[Node]) -> dict[str, Standing]:
+    """By the nodes' keys; what is no version, or none of this registry, is left out. A query for hundreds, not for
+    each."""
+    wanted: dict[str, dict[str, str]] = {}
+    for node in nodes:
+        if node.kind is Kind.VERSION:
+            wanted.setdefault(str(node.content.get("model")), {})[str(node.content.get("digest"))] = node.key
+    found: dict[str, Standing] = {}
+    for model, keys in wanted.items():
+        for batch in storage.batches(sorted(keys)):
+            query = sa.select(_V.id, _V.version, _V.sequence, _V.digest, _V.state)
+            query = query.join(schema.models, _M.id == _V.model_id).where(_M.name == model, _V.digest.in_(batch))
+            rows = connection.execute(query).all()
+            reigns = _reigns(connection, model, {row.id: row.version for row in rows})
+            for row in rows:
+                state, times = State(row.state), tuple(reigns.get(row.id, ()))
+                found[keys[row.digest]] = Standing(model, row.version, row.sequence, row.digest, state, times)
+    return found
+
+
+def _reigns(connection: Connection, model: str, versions: Mapping[int, str]) -> dict[int, list[Reign]]:
+    found: dict[int, list[Reign]] = {}
+    if versions:
+        query = sa.select(_R.version_id, _R.began_at, _R.ended_at).where(_R.version_id.in_(versions))
+        for row in connection.execute(query.order_by(_R.began_at.desc())):
+            reign = Reign(model, versions[row.version_id], row.began_at, row.ended_at)
+            found.setdefault(row.version_id, []).append(reign)
+    return found
+
+
+def with_promotions(connection: Connection, graph: Subgraph, depth: int | None, way: Way) -> Subgraph:
+    """The answer with the promotions of its versions, which are downstream of them and of the decisions behind them."""
+    if way is Way.UP:
+        return graph
+    standings = of_versions(connection, graph.nodes.values())
+    promoted = {key: standing for key, standing in standings.items() if standing.reigns}
+    nodes, depths, edges = dict(graph.nodes), dict(graph.depth), list(graph.edges)
+    complete = graph.complete
+    for promotion in _promotions(connection, promoted):
+        ends = {promotion.version: EdgeKind.PROMOTES}
+        if promotion.decision in graph.nodes:
+            ends[str(promotion.decision)] = EdgeKind.DECIDED_BY
+        near = min(graph.depth[key] for key in ends) + 1
+        if depth is not None and near > depth:
+            complete = False
+            continue
+        nodes[promotion.node.key] = promotion.node
+        depths[promotion.node.key] = near
+        edges += [Edge(promotion.node.key, kind, key) for key, kind in ends.items()]
+    ordered = dict(sorted(nodes.items(), key=lambda item: (depths[item[0]], item[0])))
+    return replace(graph, nodes=ordered, depth=depths, edges=tuple(sorted(edges)), complete=complete)
+
+
+def _promotions(connection: Connection, promoted: Mapping[str, Standing]) -> Iterable[_Promotion]:
+    models: dict[str, dict[str, str]] = {}
+    for key, standing in promoted.items():
+        models.setdefault(standing.model, {})[standing.version] = key
+    for model, keys in models.items():
+        for batch in storage.batches(sorted(keys)):
+            query = sa.select(schema.events).where(
+                _EV.chain == model,
+                _EV.subject.in_(batch),
+                _EV.action.in_(["promote", "rollback"]),
+                _EV.to_state == State.PRODUCTION.value,
+            )
+            for row in connection.execute(query.order_by(_EV.position)):
+                yield _promotion(row, promoted[keys[row.subject]], keys[row.subject])
+
+
+def _promotion(row: sa.Row[Any], standing: Standing, version: str) -> _Promotion:
+    ended = next((reign.ended_at for reign in standing.reigns if reign.began_at == row.at), None)
+    evidence = parse_json(row.details).get("evidence")
+    facts: dict[str, str | None] = {
+        "action": row.action,
+        "at": moment(row.at),
+        "until": moment(ended) if ended else None,
+        "by": row.actor,
+        "reason": row.reason,
+    }
+    node = Node(
+        Kind.PROMOTION,
+        {"model": standing.model, "event": row.position},
+        {name: (value,) for name, value in facts.items() if value},
+    )
+    decision = decision_node(standing.model, evidence).key if evidence else None
+    return _Promotion(node, version, decision)

@@ -1,0 +1,97 @@
+"""What an execution was told: its parameters, and the code that it ran. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tfx_pedigree.digest import canonical_json, digest_of, plain_json
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.lineage import observed
+from tfx_pedigree.lineage.graph import Node
+from tfx_pedigree.mlmd import vocabulary
+from tfx_pedigree.mlmd.history import Execution
+from tfx_pedigree.mlmd.identities import names_in, with_facts
+
+# What says where things are, who asks and which run it is; and what the data themselves say better.
+_NO_PARAMETERS = frozenset(
+    (
+        *("asked", "run", "registry", "store", "actor", "library", "git", "module_path", "module_file"),
+        *("input_base", "input_fingerprint", "span", "version", "mlmd"),
+    )
+)
+# Components of Pedigree that are told where the registry is, and again what the record of a version says.
+_SAY_NOTHING = ("ChampionProvider", "Versioner", "RegistryPusher", "LineageRecorder")
+_CUSTOM_CONFIG = "custom_config"
+# A longer text is known by its digest.
+_LONGEST = 64 << 10
+# TFX packs a user's modules into a wheel, whose version is the digest of their code: `name@…-0.0+digest-py3…whl`.
+_WHEEL = re.compile(r"(?P<name>[\w.]+)@.*?-0\.0\+(?P<digest>[0-9a-f]{40,64})-")
+
+
+class Settings:
+    """The parameters of executions as nodes. Most runs are told the same: each is made once."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, str], Node | None] = {}
+
+    def of(self, execution: Execution) -> Node | None:
+        """None for an execution that was told nothing."""
+        key = execution.component, repr(sorted(execution.properties.items(), key=lambda item: item[0]))
+        if key not in self._made:
+            self._made[key] = _settings(execution)
+        return self._made[key]
+
+
+def code_of(execution: Execution) -> list[Node]:
+    """The user's modules, and the commit that Pedigree's Versioner was given."""
+    found = []
+    if match := _WHEEL.match(str(execution.properties.get("module_path") or "")):
+        found.append(observed.module_node(match["name"], f"tfx-user-code:{match['digest']}"))
+    state = _decoded(execution.properties.get("git"))
+    if isinstance(state, Mapping) and isinstance(state.get("commit"), str):
+        found.append(observed.code_node(state))
+    return found
+
+
+def split_names(execution: Execution, name: str) -> tuple[str, ...]:
+    """The splits that `train_args` or `eval_args` name."""
+    told = _decoded(execution.properties.get(name))
+    return names_in(told.get("splits")) if isinstance(told, Mapping) else ()
+
+
+def _settings(execution: Execution) -> Node | None:
+    if execution.component in _SAY_NOTHING:
+        return None
+    given = {
+        name: _short(_decoded(value)) for name, value in execution.properties.items() if name not in _NO_PARAMETERS
+    }
+    told = {name: value for name, value in given.items() if value not in (None, "", {}, [])}
+    if not told:
+        return None
+    parameters: Mapping[str, Any] = told
+    training: Mapping[str, Any] = {}
+    if vocabulary.is_trainer(execution.component):
+        own = told.pop(_CUSTOM_CONFIG, {})
+        parameters, training = (own, told) if isinstance(own, Mapping) else ({_CUSTOM_CONFIG: own}, told)
+    return with_facts(observed.parameters_node(parameters, training), component=execution.component)
+
+
+def _decoded(value: Any) -> Any:
+    """TFX writes structures as JSON."""
+    if isinstance(value, str) and value[:1] in ("{", "[", "n"):
+        try:
+            return plain_json(json.loads(value))
+        except (ValueError, RecursionError):
+            return value
+    return plain_json(value)
+
+
+def _short(value: Any) -> Any:
+    try:
+        text = canonical_json(value)
+    except (InvalidInputError, RecursionError, ValueError):
+        return digest_of(repr(value).encode("utf-8", "replace"))
+    return value if len(text) <= _LONGEST else digest_of(text)

@@ -1,0 +1,86 @@
+"""TFX's names for artifacts and components, and what may follow from what: one execution's outputs and inputs, as
+edges of the graph. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tfx_pedigree.lineage.graph import EdgeKind
+
+EXAMPLES = "Examples"
+SCHEMA = "Schema"
+TRANSFORM = "TransformGraph"
+MODEL = "Model"
+EVALUATION = "ModelEvaluation"
+MODEL_BLESSING = "ModelBlessing"
+INFRA_BLESSING = "InfraBlessing"
+PUSHED_MODEL = "PushedModel"
+MODEL_VERSION = "tfx_pedigree.ModelVersion"
+COMPARISON = "tfx_pedigree.VersionComparison"
+# What Pedigree itself notes about lineage is no part of it.
+UNTOLD = ("tfx_pedigree.LineageRecord",)
+
+# Known by what they were made of, which the execution that made them tells.
+DERIVED = (EVALUATION, COMPARISON, PUSHED_MODEL)
+BLESSINGS = (MODEL_BLESSING, INFRA_BLESSING)
+MODELS = (MODEL, MODEL_VERSION)
+JUDGEMENTS = (EVALUATION, COMPARISON, *BLESSINGS)
+# What code of the user's makes.
+BUILT = (*MODELS, TRANSFORM, EVALUATION)
+KNOWN = (EXAMPLES, SCHEMA, TRANSFORM, *MODELS, *DERIVED, *BLESSINGS)
+# What an execution without inputs brings into a run from outside.
+NOT_FROM_OUTSIDE = (*MODELS, *DERIVED, *BLESSINGS)
+
+# What TFX, and Kubeflow and Vertex before and after, call the context of a run and that of a pipeline.
+RUN_CONTEXTS = ("pipeline_run", "run", "system.PipelineRun")
+PIPELINE_CONTEXTS = ("pipeline", "system.Pipeline")
+
+# Inputs that are there to be compared with: what made them flows into nothing.
+RIVALS = ("baseline_model", "champion")
+
+_JUDGED = {
+    EXAMPLES: EdgeKind.EVALUATED_ON,
+    EVALUATION: EdgeKind.RESTS_ON,
+    COMPARISON: EdgeKind.RESTS_ON,
+    MODEL_BLESSING: EdgeKind.RESTS_ON,
+    INFRA_BLESSING: EdgeKind.RESTS_ON,
+}
+_EVALUATES = {MODEL: EdgeKind.EVALUATES, MODEL_VERSION: EdgeKind.EVALUATES}
+_DECIDES = {MODEL: EdgeKind.DECIDES_ON, MODEL_VERSION: EdgeKind.DECIDES_ON}
+_DEPLOYS = {MODEL: EdgeKind.DEPLOYS, MODEL_VERSION: EdgeKind.DEPLOYS}
+_MADE = {
+    SCHEMA: EdgeKind.CONFORMS_TO,
+    TRANSFORM: EdgeKind.TRANSFORMED_BY,
+    EVALUATION: EdgeKind.RESTS_ON,
+    COMPARISON: EdgeKind.RESTS_ON,
+    MODEL_BLESSING: EdgeKind.RESTS_ON,
+    INFRA_BLESSING: EdgeKind.RESTS_ON,
+}
+# By the type of the output and that of the input. What stands nowhere is derived from it.
+_RULES: Mapping[str, Mapping[str, EdgeKind]] = {
+    MODEL: {**_MADE, EXAMPLES: EdgeKind.TRAINED_ON},
+    MODEL_VERSION: {**_MADE, EXAMPLES: EdgeKind.TRAINED_ON},
+    EVALUATION: {**_MADE, **_JUDGED, **_EVALUATES},
+    COMPARISON: {**_MADE, **_JUDGED, **_EVALUATES},
+    MODEL_BLESSING: {**_MADE, **_JUDGED, **_DECIDES},
+    INFRA_BLESSING: {**_MADE, **_JUDGED, **_DECIDES},
+    PUSHED_MODEL: {**_MADE, **_JUDGED, **_DEPLOYS},
+}
+
+
+def relation(output: str, given: str, key: str) -> EdgeKind | None:
+    """What an output has to do with an input of the same execution, by their types. None: nothing that is told.
+
+    The Versioner's `champion` is only what stood in production then.
+    """
+    if key in RIVALS and given in MODELS:
+        return None if output in MODELS else EdgeKind.COMPARED_WITH
+    return _RULES.get(output, _MADE).get(given, EdgeKind.DERIVED_FROM)
+
+
+def is_versioner(component: str) -> bool:
+    return component == "Versioner"
+
+
+def is_trainer(component: str) -> bool:
+    return component.endswith("Trainer")

@@ -1,0 +1,218 @@
+"""A compiled pipeline as a value, read from a file of either service and written back."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from tfx_pedigree.errors import InvalidInputError, NotFoundError
+from tfx_pedigree.orchestration.ir.digest import spec_digest
+
+Json = Mapping[str, Any]
+
+
+class Kind(str, Enum):
+    """Open-source Kubeflow Pipelines takes a PipelineSpec, Vertex AI a PipelineJob around it."""
+
+    KUBEFLOW = "kubeflow"
+    VERTEX = "vertex"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def suffix(self) -> str:
+        return ".yaml" if self is Kind.KUBEFLOW else ".json"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What a run may be given. `type` is STRING, NUMBER_INTEGER, NUMBER_DOUBLE, …; without a default it must be."""
+
+    name: str
+    type: str
+    default: Any = None
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task with its component and its executor; `key` is its name in the graph, `siblings` are all tasks there."""
+
+    key: str
+    node: Json
+    component: Json
+    executor: Json
+    siblings: Json = field(default_factory=dict, repr=False)
+
+    @property
+    def inputs(self) -> Json:
+        return _mapping(self.node, "inputs")
+
+    @property
+    def parameters(self) -> Json:
+        return _mapping(self.inputs, "parameters")
+
+    @property
+    def artifacts(self) -> Json:
+        return _mapping(self.inputs, "artifacts")
+
+    @property
+    def container(self) -> Json:
+        return _mapping(self.executor, "container")
+
+    @property
+    def upstream(self) -> tuple[str, ...]:
+        """Every task that this one waits for, whether it says so or only uses an output."""
+        sources = [one.get("taskOutputArtifact") for one in self.artifacts.values()]
+        sources += [one.get("taskOutputParameter") for one in self.parameters.values()]
+        used = {str(one["producerTask"]) for one in sources if isinstance(one, Mapping) and "producerTask" in one}
+        return tuple(sorted(used | {str(one) for one in self.node.get("dependentTasks", ())}))
+
+    def constant(self, name: str) -> Any:
+        """The value of a parameter that is known now; None for one that a run or another task gives."""
+        value = _mapping(self.parameters, name).get("runtimeValue")
+        return value.get("constant") if isinstance(value, Mapping) else None
+
+
+@dataclass(frozen=True)
+class CompiledPipeline:
+    """`document` is what stands in the file. `extra` is what follows it there: Kubeflow's platform document.
+
+    The law: `parse_ir(compiled.to_text()) == compiled`.
+    """
+
+    kind: Kind
+    document: Json = field(repr=False)
+    extra: Json | None = field(default=None, repr=False)
+
+    @property
+    def spec(self) -> Json:
+        return self.document if self.kind is Kind.KUBEFLOW else _mapping(self.document, "pipelineSpec")
+
+    @property
+    def name(self) -> str:
+        return str(_mapping(self.spec, "pipelineInfo").get("name", ""))
+
+    @property
+    def root(self) -> str | None:
+        """Where its artifacts lie, as far as the pipeline says."""
+        job = _mapping(self.document, "runtimeConfig").get("gcsOutputDirectory")
+        found = job or self.spec.get("defaultPipelineRoot")
+        return str(found) if found else None
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        declared = _mapping(_mapping(_mapping(self.spec, "root"), "inputDefinitions"), "parameters")
+        return tuple(_parameter(name, one) for name, one in sorted(declared.items()))
+
+    @functools.cached_property
+    def tasks(self) -> Mapping[str, Task]:
+        """All tasks that execute something, also those in a graph within the graph, by their names."""
+        return dict(_tasks(self.spec, _mapping(_mapping(self.spec, "root"), "dag")))
+
+    def component_of(self, node: Json) -> Json:
+        return _mapping(_mapping(self.spec, "components"), str(_mapping(node, "componentRef").get("name")))
+
+    @functools.cached_property
+    def digest(self) -> str:
+        return spec_digest(self.spec if self.extra is None else {**self.spec, "platforms": self.extra})
+
+    def to_text(self) -> str:
+        if self.kind is Kind.VERTEX:
+            return json.dumps(self.document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        import yaml  # noqa: PLC0415  only who writes for Kubeflow
+
+        documents = [self.document] if self.extra is None else [self.document, self.extra]
+        text: str = yaml.safe_dump_all(documents, sort_keys=True, allow_unicode=True, width=10_000)
+        return f"# PIPELINE DEFINITION\n# Name: {self.name}\n{text}"
+
+
+def load_ir(path: str | Path) -> CompiledPipeline:
+    """Refuses what is no compiled pipeline. `pedigree pipeline compile` writes such files, and so do kfp and TFX."""
+    try:
+        text = Path(path).read_text("utf-8")
+    except OSError as error:
+        raise NotFoundError(
+            f"The compiled pipeline {path} cannot be read: {error.strerror}. `pedigree pipeline compile` writes one."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"The compiled pipeline {path} is not UTF-8 text.") from error
+    return parse_ir(text, str(path))
+
+
+def parse_ir(text: str, source: str = "The text") -> CompiledPipeline:
+    documents = _documents(text, source)
+    first = documents[0] if documents else None
+    if not isinstance(first, Mapping):
+        raise _refusal(source, "it is no JSON object")
+    extra = documents[1] if len(documents) > 1 else None
+    if len(documents) > 2 or not isinstance(extra, Mapping | None):
+        raise _refusal(source, "more follows after it than one platform document")
+    if "pipelineSpec" in first:
+        return compiled_of(Kind.VERTEX, first, source=source)
+    return compiled_of(Kind.KUBEFLOW, first, extra, source=source)
+
+
+def compiled_of(
+    kind: Kind, document: Json, extra: Json | None = None, source: str = "The pipeline"
+) -> CompiledPipeline:
+    """Checks that every task has its component and executor, so that who reads on need not."""
+    compiled = CompiledPipeline(kind, document, extra)
+    if not compiled.name:
+        raise _refusal(source, "it has no name in `pipelineInfo`")
+    if not compiled.tasks:
+        raise _refusal(source, "it has no tasks")
+    for task in compiled.tasks.values():
+        if not task.executor:
+            raise _refusal(source, f"the task {task.key} has no executor")
+    return compiled
+
+
+def _documents(text: str, source: str) -> list[Any]:
+    if text.lstrip().startswith("{"):
+        try:
+            return [json.loads(text)]
+        except ValueError as error:
+            raise _refusal(source, f"it is no JSON: {error}") from error
+    import yaml  # noqa: PLC0415  only who reads from Kubeflow
+
+    try:
+        return list(yaml.safe_load_all(text))
+    except yaml.YAMLError as error:
+        raise _refusal(source, f"it is no YAML: {error}") from error
+
+
+def _tasks(spec: Json, dag: Json) -> Iterator[tuple[str, Task]]:
+    components = _mapping(spec, "components")
+    executors = _mapping(_mapping(spec, "deploymentSpec"), "executors")
+    nodes = _mapping(dag, "tasks")
+    for key, node in sorted(nodes.items()):
+        component = _mapping(components, str(_mapping(node, "componentRef").get("name")))
+        if "dag" in component:
+            yield from _tasks(spec, _mapping(component, "dag"))
+        else:
+            executor = _mapping(executors, str(component.get("executorLabel")))
+            yield str(key), Task(str(key), node, component, executor, nodes)
+
+
+def _parameter(name: str, declared: Json) -> Parameter:
+    kind = declared.get("parameterType") or declared.get("type") or "STRING"
+    default = declared.get("defaultValue")
+    return Parameter(str(name), str(kind), default, default is not None or bool(declared.get("isOptional")))
+
+
+def _mapping(value: Json, key: str) -> Json:
+    found = value.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _refusal(source: str, problem: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"{source} is not a compiled pipeline: {problem}. Write one with `pedigree pipeline compile`."
+    )

@@ -1,0 +1,104 @@
+"""Secrets where everybody sees them: a service shows parameters, arguments and environment of each task in its pages.
+
+A finding never repeats the secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from tfx_pedigree.orchestration.ir.compiled import CompiledPipeline, Task
+from tfx_pedigree.orchestration.ir.findings import Finding, error
+from tfx_pedigree.orchestration.ir.values import leaves
+from tfx_pedigree.settings import masked
+
+_SHAPES = {
+    "a private key": r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY",
+    "an AWS access key": r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
+    "a GitHub token": r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{60,})",
+    "a GitLab token": r"\bglpat-[A-Za-z0-9_-]{20,}",
+    "a Google API key": r"\bAIza[0-9A-Za-z_-]{35}",
+    "a Google access token": r"\bya29\.[0-9A-Za-z_-]{20,}",
+    "a Slack token": r"\bxox[abprs]-[0-9A-Za-z-]{10,}",
+    "a Hugging Face token": r"\bhf_[A-Za-z]{30,}",
+    "a PyPI token": r"\bpypi-AgE[A-Za-z0-9_-]{50,}",
+    "a JSON web token": r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
+    "an API key": r"\bsk[-_](?:live_|proj-|ant-)?[A-Za-z0-9_-]{32,}",
+}
+_TOKENS = {what: re.compile(shape) for what, shape in _SHAPES.items()}
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_SECRET_NAME = re.compile(
+    r"(?:^|[_.-])(password|passwd|pwd|secret|api[_-]?key|access[_-]?key|private[_-]?key|credentials?|token)$"
+)
+# Models of language have tokens of another kind, and they are short: oov_token "[UNK]".
+_SHORTEST_TOKEN = 16
+_REFERENCE = re.compile(r"\$\{.*\}|\$\(.*\)|\{\{.*\}\}|\*+")
+_FLAG = re.compile(r"--?([A-Za-z][\w.-]*)(?:=(.*))?", re.DOTALL)
+
+
+def check_secrets(compiled: CompiledPipeline) -> Iterator[Finding]:
+    for task in compiled.tasks.values():
+        for where, name, value in _shown(task):
+            what = secret_in(name, value)
+            if what:
+                yield _finding(task.key, where, what)
+    for parameter in compiled.parameters:
+        what = secret_in(parameter.name, parameter.default)
+        if what:
+            yield _finding(None, f"the default of its parameter `{parameter.name}`", what)
+    given = compiled.document.get("runtimeConfig", {}).get("parameterValues", {})
+    for name, value in sorted(given.items()):
+        what = secret_in(name, value)
+        if what:
+            yield _finding(None, f"the value of its parameter `{name}`", what)
+
+
+def _finding(task: str | None, where: str, what: str) -> Finding:
+    return error(
+        "secret",
+        task,
+        f"{where} holds {what}, and everybody who sees the pipeline can read it.",
+        "Leave it out, withdraw it where it has been seen, and give it to the container's environment from a secret of "
+        "the cluster, or to its service account.",
+    )
+
+
+def _shown(task: Task) -> Iterator[tuple[str, str, Any]]:
+    for name in sorted(task.parameters):
+        yield f"its parameter `{name}`", name, task.constant(name)
+    for one in task.container.get("env", ()):
+        yield f"its environment's {one.get('name')}", str(one.get("name")), one.get("value")
+    hook = task.container.get("lifecycle", {}).get("preCacheCheck", {})
+    for words in (task.container.get("command", ()), task.container.get("args", ()), hook.get("args", ())):
+        yield from _arguments([str(one) for one in words])
+
+
+def _arguments(words: list[str]) -> Iterator[tuple[str, str, Any]]:
+    for number, word in enumerate(words):
+        flag = _FLAG.fullmatch(word)
+        following = words[number + 1] if number + 1 < len(words) else ""
+        if flag is None:
+            yield "one of its arguments", "", word
+        elif flag[2] is not None:
+            yield f"its argument --{flag[1]}", flag[1], flag[2]
+        elif not following.startswith("-"):
+            yield f"its argument --{flag[1]}", flag[1], following
+
+
+def secret_in(name: str, value: Any) -> str | None:
+    """What kind of secret is in `value`, which stands under `name`; None if there is none to be seen."""
+    for key, leaf in leaves(value, name):
+        if not isinstance(leaf, str) or not leaf or _REFERENCE.fullmatch(leaf):
+            continue
+        # An empty password is none: user:@host.
+        if masked(leaf.replace(":@", "@")) != leaf.replace(":@", "@"):
+            return "an address with a password"
+        for what, shape in _TOKENS.items():
+            if shape.search(leaf):
+                return what
+        named = _SECRET_NAME.search(_WORDS.sub("_", key).lower())
+        if named and (named[1] != "token" or (len(leaf) >= _SHORTEST_TOKEN and not re.search(r"\s", leaf))):
+            return f"what is called a {named[1]} (`{key}`)"
+    return None

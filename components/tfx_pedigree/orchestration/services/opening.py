@@ -1,0 +1,19 @@
+"""The service that a target names, spoken to with its own client."""
+
+from __future__ import annotations
+
+from tfx_pedigree.orchestration.ir import Kind
+from tfx_pedigree.orchestration.services.service import Service, UnansweredError
+from tfx_pedigree.orchestration.target import TargetConfig
+from tfx_pedigree.patience import Patience
+
+
+def open_service(target: TargetConfig, patience: Patience) -> Service:
+    """Kubeflow answers here for the first time; Vertex when it is first asked."""
+    if target.kind is Kind.KUBEFLOW:
+        from tfx_pedigree.orchestration.services.kubeflow import Kubeflow  # noqa: PLC0415  loads no other's client
+
+        return patience.calls(lambda: Kubeflow(target.service), UnansweredError)
+    from tfx_pedigree.orchestration.services.vertex import Vertex  # noqa: PLC0415
+
+    return Vertex(target.service)

@@ -1,0 +1,208 @@
+"""Whether to train again, on which spans, and why. Pure: what is known comes in, the decision goes out.
+
+Laws, which the tests hold: no reason, no run. Spans are run in rising order, each only if it is newer than all that
+were trained. What was answered by a finished run is no reason again: the same situation never leads to a second run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from tfx_pedigree.retraining.drift import Measured, excesses
+from tfx_pedigree.retraining.ledger import Ledger, Outcome
+from tfx_pedigree.retraining.rules import Rules, in_words
+from tfx_pedigree.retraining.spans import Spans
+
+_SHOWN = 3
+
+
+class Kind(str, Enum):
+    NEW_SPAN = "new-span"
+    DRIFT = "drift"
+    AGE = "age"
+    FORCE = "force"
+    BACKFILL = "backfill"
+
+
+@dataclass(frozen=True)
+class Reason:
+    kind: Kind
+    text: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"kind": self.kind.value, "text": self.text}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One whole run of the pipeline."""
+
+    span: int
+    reasons: tuple[Reason, ...]
+
+    @property
+    def text(self) -> str:
+        return "; ".join(reason.text for reason in self.reasons)
+
+
+@dataclass(frozen=True)
+class Champion:
+    """`trained_at` is when its version was made, not when it was promoted."""
+
+    version: str
+    spans: tuple[int, ...]
+    trained_at: datetime
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class Situation:
+    now: datetime
+    spans: Spans
+    ledger: Ledger
+    champion: Champion | None = None
+
+    @property
+    def newest(self) -> int | None:
+        return self.spans.whole[-1] if self.spans.whole else None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`quiet` says why there is no more to do. `measure` is the span whose drift is still to be told: decide again with
+    it. `steady` is the drift rule by which the newest span was found to be none. `stuck` says why nobody goes on
+    without a person."""
+
+    runs: tuple[Planned, ...] = ()
+    quiet: tuple[str, ...] = ()
+    measure: int | None = None
+    steady: str | None = None
+    stuck: str | None = None
+
+
+def decide(
+    situation: Situation, rules: Rules, *, force: str | None = None, measured: Measured | None = None
+) -> Decision:
+    """`force` is somebody's reason: it outranks what waits and what is stuck."""
+    quiet = [f"{situation.spans.unfinished}; it waits, and so do those after it"] if situation.spans.unfinished else []
+    submitted, newest = situation.ledger.submitted, situation.newest
+    if submitted is not None and force is None:
+        when = f"{submitted.at:%Y-%m-%d %H:%M} UTC"
+        return Decision(quiet=(*quiet, f"span {submitted.span} was submitted as {submitted.run} at {when}; it goes on"))
+    if newest is None:
+        return Decision(quiet=tuple(quiet))
+    runs = _new_spans(situation, rules, quiet)
+    if not runs and (reason := _age(situation, rules, quiet)):
+        runs = [Planned(newest, (reason,))]
+    drift = _drift(situation, rules, runs[0].span if runs else newest, measured)
+    quiet += drift.quiet
+    if force is not None:
+        runs = runs or [Planned(newest, ())]
+    elif drift.reasons and not runs:
+        runs = [Planned(newest, ())]
+    if runs:
+        given = (Reason(Kind.FORCE, force),) if force is not None else ()
+        runs[0] = Planned(runs[0].span, (*given, *runs[0].reasons, *drift.reasons))
+        if force is None and (stuck := _stuck(situation, rules, runs[0].span)):
+            return Decision(quiet=tuple(quiet), stuck=stuck)
+    return Decision(tuple(runs), tuple(quiet), drift.measure, drift.steady)
+
+
+def _new_spans(situation: Situation, rules: Rules, quiet: list[str]) -> list[Planned]:
+    """All that came after the newest that was trained. Before the first version that would be the whole history, which
+    is what a backfill is for: then the newest one, or the first that was tried, and what came after it."""
+    ledger, whole = situation.ledger, situation.spans.whole
+    done = ledger.newest_done
+    if done is None:
+        tried = [one.span for one in ledger.attempts if one.span is not None]
+        first = min(tried, default=whole[-1])
+        older = sum(span < first for span in whole)
+        if older:
+            quiet.append(
+                f"{older} older {'span is' if older == 1 else 'spans are'} left to `pedigree pipeline backfill`"
+            )
+        return [
+            Planned(span, (Reason(Kind.NEW_SPAN, f"no version was trained yet{_again(ledger, span)}"),))
+            for span in whole
+            if span >= first
+        ]
+    new = [span for span in whole if span > done]
+    if not new:
+        quiet.append(f"no span is newer than {done}, the newest that was trained on")
+    elif not rules.new_span:
+        quiet.append(f"span {new[-1]} is new, which is no reason by itself (`new_span: false`)")
+        return []
+    return [
+        Planned(
+            span, (Reason(Kind.NEW_SPAN, f"span {span} is new, {done} was the newest so far{_again(ledger, span)}"),)
+        )
+        for span in new
+    ]
+
+
+def _again(ledger: Ledger, span: int) -> str:
+    last = ledger.last(span)
+    if last is None or last.outcome not in (Outcome.STARTED, Outcome.FAILED):
+        return ""
+    how = "failed" if last.outcome is Outcome.FAILED else "came to no end"
+    return f"; its run of {last.at:%Y-%m-%d %H:%M} UTC {how}"
+
+
+def _age(situation: Situation, rules: Rules, quiet: list[str]) -> Reason | None:
+    champion = situation.champion
+    if rules.max_age is None or champion is None:
+        return None
+    age, allowed = situation.now - champion.trained_at, in_words(rules.max_age)
+    if age <= rules.max_age:
+        quiet.append(f"the champion {champion.version} was trained {in_words(age)} ago, {allowed} are allowed")
+        return None
+    last = situation.ledger.last_trained
+    if last is not None and situation.now - last <= rules.max_age:
+        since = in_words(situation.now - last)
+        quiet.append(
+            f"the champion {champion.version} was trained {in_words(age)} ago, but the last training was {since} ago "
+            "and did not replace it"
+        )
+        return None
+    return Reason(
+        Kind.AGE, f"the champion {champion.version} was trained {in_words(age)} ago, more than the {allowed} allowed"
+    )
+
+
+@dataclass(frozen=True)
+class _Drift:
+    measure: int | None = None
+    reasons: tuple[Reason, ...] = ()
+    quiet: tuple[str, ...] = ()
+    steady: str | None = None
+
+
+def _drift(situation: Situation, rules: Rules, span: int, measured: Measured | None) -> _Drift:
+    """What is to be measured, or what was found. Of a span that was trained on already, drift says nothing new; and a
+    span that was found not to have drifted is not measured every hour."""
+    champion, ledger = situation.champion, situation.ledger
+    if rules.drift is None or champion is None or ledger.is_done(span) or span in champion.spans:
+        return _Drift()
+    rule, of = rules.drift.digest, f"from the data of the champion {champion.version}"
+    since = ledger.steady_since(span, champion.version, rule)
+    if since is not None:
+        return _Drift(quiet=(f"span {span} had not drifted {of} at {since:%Y-%m-%d %H:%M} UTC",), steady=rule)
+    if measured is None or (measured.missing is None and measured.span != span):
+        return _Drift(measure=span)
+    if measured.missing is not None:
+        return _Drift(quiet=(f"drift of span {span} was not measured: {measured.missing}",))
+    found = excesses(measured, rules.drift)
+    if not found:
+        return _Drift(quiet=(f"span {span} has not drifted {of}",), steady=rule)
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    text = "; ".join(map(str, found[:_SHOWN])) + more
+    return _Drift(reasons=(Reason(Kind.DRIFT, f"span {span} drifted {of}: {text}"),))
+
+
+def _stuck(situation: Situation, rules: Rules, span: int) -> str | None:
+    tries = situation.ledger.tries(span)
+    if tries < rules.attempts:
+        return None
+    return f"span {span} was begun {tries} times and never came to a good end, and the policy allows {rules.attempts}"

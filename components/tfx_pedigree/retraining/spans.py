@@ -1,0 +1,158 @@
+"""Which spans lie in the data, and which of them are whole. Reads names and times, never what a file holds.
+
+Law: a span that is still being written is never given out, and neither is one after it: spans are trained in order.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from tfx_pedigree.errors import InvalidInputError, NotFoundError, UnavailableError
+from tfx_pedigree.retraining.rules import in_words, read_time
+
+SETTLE = timedelta(minutes=5)
+# What TFX writes into a pattern; a width counts the digits of a number that is filled up with zeros.
+_SPAN = re.compile(r"\{SPAN(?::(\d+))?\}")
+_OTHERS = re.compile(r"\{(VERSION|YYYY|MM|DD)\b")
+# What the file systems of fsspec call the time of the last change.
+_CHANGED = ("mtime", "updated", "LastModified", "last_modified", "created")
+
+
+@dataclass(frozen=True)
+class SpanPattern:
+    """`pattern` names all files of a span, `marker` the one that is written last. Without a marker a span is whole
+    when none of its files has changed for `settle`."""
+
+    pattern: str
+    marker: str | None = None
+    settle: timedelta = SETTLE
+
+    def __post_init__(self) -> None:
+        for text in (self.pattern, *([self.marker] if self.marker else [])):
+            if other := _OTHERS.search(text):
+                raise InvalidInputError(
+                    f"`pipeline.spans`: {text!r} has {other[0]}}}. Spans are told by {{SPAN}} alone."
+                )
+            if len(_SPAN.findall(text)) != 1 or "**" in text.partition("{SPAN")[0]:
+                raise InvalidInputError(
+                    f"`pipeline.spans`: {text!r} must have {{SPAN}} once, and no ** before it, as in "
+                    "data/span-{SPAN}/train/*."
+                )
+
+    @classmethod
+    def of(cls, given: Mapping[str, str]) -> SpanPattern:
+        """From the config's table."""
+        if not given.get("pattern"):
+            raise InvalidInputError(
+                "The config does not say where the spans of the data are. Give its section `pipeline:` a table "
+                "`spans` with a `pattern`, such as ${data}/span-{SPAN}/train/*."
+            )
+        marker, settle = given.get("marker"), SETTLE
+        if "settle" in given:
+            read = timedelta(0) if given["settle"].strip() == "0" else read_time(given["settle"])
+            if read is None:
+                raise InvalidInputError(f"`pipeline.spans.settle` is {given['settle']!r}. Write 90s, 5m, 2h or 0.")
+            settle = read
+        return cls(given["pattern"], marker, settle)
+
+
+@dataclass(frozen=True)
+class Spans:
+    """`whole` are the numbers of the spans that can be trained on, rising. `unfinished` says which is the first that
+    cannot yet, and why."""
+
+    whole: tuple[int, ...]
+    unfinished: str | None = None
+
+
+def look(pattern: SpanPattern, now: datetime, after: int | None = None) -> Spans:
+    """All spans with a number; of those above `after`, only the ones before the first that is not whole."""
+    files = _matches(pattern.pattern)
+    if not files:
+        raise NotFoundError(f"There is no span at {pattern.pattern}. Wait for the first, or correct the pattern.")
+    marked = set(_matches(pattern.marker)) if pattern.marker else None
+    whole: list[int] = []
+    for span in sorted(files):
+        if after is None or span > after:
+            problem = _unfinished(pattern, span, files[span], marked, now)
+            if problem:
+                return Spans(tuple(whole), problem)
+        whole.append(span)
+    return Spans(tuple(whole))
+
+
+def _unfinished(
+    pattern: SpanPattern, span: int, files: Iterable[Mapping[str, Any]], marked: set[int] | None, now: datetime
+) -> str | None:
+    if marked is not None:
+        name = _SPAN.sub(lambda found: str(span).zfill(int(found[1] or 0)), pattern.marker or "")
+        return None if span in marked else f"span {span} is not whole yet: there is no {name}"
+    if not pattern.settle:
+        return None
+    still = now - max(_changed(one) for one in files)
+    if still >= pattern.settle:
+        return None
+    return f"span {span} may not be whole yet: it changed {in_words(still)} ago, less than {in_words(pattern.settle)}"
+
+
+def _matches(pattern: str) -> dict[int, list[Mapping[str, Any]]]:
+    """What fsspec knows of each file that fits, by the span's number."""
+    fs, path = _file_system(pattern)
+    parts = path.split("/")
+    where = next(index for index, part in enumerate(parts) if "{SPAN" in part)
+    fits = _expression(parts[where])
+    found: dict[int, list[Mapping[str, Any]]] = {}
+    for name, info in _listed(pattern, lambda: fs.glob(_SPAN.sub("*", path), detail=True)).items():
+        match = fits.fullmatch(name.split("/")[where])
+        if match and info.get("type") == "file":
+            found.setdefault(int(match["span"]), []).append(info)
+    return found
+
+
+def _expression(part: str) -> re.Pattern[str]:
+    before, width, after = _SPAN.split(part)
+    digits = rf"\d{{{width}}}" if width else r"\d+"
+    inner = [re.sub(r"\\[Zz]$", "", fnmatch.translate(text)) for text in (before, after)]
+    return re.compile(f"{inner[0]}(?P<span>{digits}){inner[1]}")
+
+
+def _file_system(pattern: str) -> tuple[Any, str]:
+    from fsspec.core import url_to_fs  # noqa: PLC0415  only who looks for spans needs file systems
+
+    try:
+        fs, path = url_to_fs(pattern)
+    except (ImportError, ValueError) as error:
+        scheme = pattern.partition("://")[0]
+        extra = {"gs": "gcs", "gcs": "gcs", "s3": "s3"}.get(scheme)
+        step = f"Run: pip install 'tfx-pedigree[{extra}]'" if extra else "Install the fsspec driver for it."
+        raise UnavailableError(f"The spans at {pattern} cannot be looked at: {error}. {step}") from None
+    # What this process saw before may have changed.
+    fs.invalidate_cache()
+    return fs, str(path)
+
+
+def _listed(pattern: str, work: Callable[[], Any]) -> dict[str, Mapping[str, Any]]:
+    try:
+        return dict(work())
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UnavailableError(f"The spans at {pattern} cannot be looked at: {error.strerror or error}.") from error
+
+
+def _changed(info: Mapping[str, Any]) -> datetime:
+    value = next((info[key] for key in _CHANGED if info.get(key)), None)
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, timezone.utc)
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+    if not isinstance(value, datetime):
+        raise InvalidInputError(
+            f"Where {info.get('name')} lies, files have no times. Give `pipeline.spans.marker`, or `settle: 0`."
+        )
+    return value if value.tzinfo else value.replace(tzinfo=timezone.utc)

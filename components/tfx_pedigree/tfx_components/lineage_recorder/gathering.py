@@ -1,0 +1,135 @@
+"""From a run's artifacts to what a fragment is made of. What is not connected is not told of."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from typing import Any
+
+from tfx.types import artifact_utils
+
+from tfx_pedigree.comparison import Comparison, Data
+from tfx_pedigree.digest import canonical_json, digest_of
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.lineage.fragments import Deployment, Run, Seen
+from tfx_pedigree.registry import Evidence
+from tfx_pedigree.tfx_components import artifacts, files, parameters
+from tfx_pedigree.tfx_components.lineage_recorder.recording import Gathered
+from tfx_pedigree.tfx_components.registry_pusher import executor as pushing
+from tfx_pedigree.tfx_components.version_comparator.examples import Examples
+from tfx_pedigree.tfx_components.versioner.executor import IMAGE, data_of, modules_in
+
+VERSION_KEY = "version"
+EXAMPLES_KEY = "examples"
+STATISTICS_KEY = "statistics"
+SCHEMA_KEY = "schema"
+TRANSFORM_KEY = "transform_graph"
+COMPARISON_KEY = "comparison"
+EVALUATION_KEY = "evaluation"
+EVALUATE_ON_KEY = "evaluate_on"
+PUSHED_MODEL_KEY = "pushed_model"
+
+EVAL_SPLIT = "eval_split"
+
+Artifacts = Mapping[str, list[Any]]
+
+
+def gather(inputs: Artifacts, properties: Mapping[str, Any], run: Run) -> Gathered:
+    record = pushing.record_of(artifacts.single(inputs, VERSION_KEY), dict(properties))
+    if not record.get("data"):  # a Versioner that was not told what the model was made from
+        record["data"] = data_of(dict(inputs))
+    comparison, evidence = _compared(inputs, record)
+    return Gathered(
+        record,
+        *_seen(inputs),
+        run,
+        modules_in(dict(properties)),
+        parameters.text(properties, IMAGE),
+        comparison,
+        evidence,
+        _evaluated_on(inputs, parameters.text(properties, EVAL_SPLIT, "eval")) if comparison is None else (),
+        _deployment(artifacts.optional_single(inputs, PUSHED_MODEL_KEY), record),
+    )
+
+
+def run_of(properties: Mapping[str, Any], context: Any | None) -> Run:
+    """Kubeflow and Vertex put the run's id into a parameter; the local runner tells the executor."""
+    run = parameters.text(properties, parameters.RUN)
+    if run and run != parameters.RUN_ID:
+        return Run(id=run)
+    info = context.pipeline_info if context is not None else None
+    return Run(
+        id=(context.pipeline_run_id or None) if context is not None else None,
+        pipeline=(info.id or None) if info is not None else None,
+    )
+
+
+def _compared(inputs: Artifacts, record: Mapping[str, Any]) -> tuple[Comparison | None, Evidence | None]:
+    found = artifacts.optional_single(inputs, COMPARISON_KEY)
+    if found is None:
+        return None, None
+    comparison = Comparison.from_text(files.read_text(found.uri, artifacts.COMPARISON_FILE), found.uri)
+    _same_version("comparison", comparison.challenger.digest, record)
+    return comparison, Evidence.from_text(files.read_text(found.uri, artifacts.EVIDENCE_FILE))
+
+
+def _evaluated_on(inputs: Artifacts, split: str) -> tuple[Data, ...]:
+    """What an Evaluator saw whose results nobody compared. TFMA's files do not say it; the pipeline does."""
+    examples = inputs.get(EVALUATE_ON_KEY) or inputs.get(EXAMPLES_KEY)
+    if not examples or artifacts.optional_single(inputs, EVALUATION_KEY) is None:
+        return ()
+    return (Examples.of(examples, split).data(None),)
+
+
+def _deployment(pushed: Any | None, record: Mapping[str, Any]) -> Deployment | None:
+    if pushed is None:
+        return None
+    digest = pushed.get_string_custom_property(artifacts.DIGEST)
+    if digest:
+        _same_version("pushed_model", digest, record)
+    destination = pushed.get_string_custom_property(pushing.PUSHED_DESTINATION)
+    if pushed.get_int_custom_property(pushing.PUSHED) != 1 or not destination:
+        return None
+    return Deployment(
+        destination,
+        pushed.get_string_custom_property(pushing.PUSHED_VERSION) or None,
+        pushed.get_string_custom_property(pushing.OUTCOME) or None,
+    )
+
+
+def _same_version(key: str, digest: str, record: Mapping[str, Any]) -> None:
+    if digest != record["digest"]:
+        raise InvalidInputError(
+            f"The input `{key}` is about {digest[:19]}…, but the version is {record['model']} {record['version']} "
+            f"({record['digest'][:19]}…). Connect both from the same run."
+        )
+
+
+def _seen(inputs: Artifacts) -> tuple[Seen, Seen]:
+    """Of what the model was trained on, and of what it was evaluated on, which are often two splits of the same."""
+    trained = Seen(_statistics(inputs), _uris(inputs.get(EXAMPLES_KEY)))
+    other = inputs.get(EVALUATE_ON_KEY)
+    return trained, Seen(uris=_uris(other)) if other else trained
+
+
+def _statistics(inputs: Artifacts) -> dict[str, str]:
+    """By split. Which file StatisticsGen writes differs between releases; there is one of it."""
+    found = artifacts.optional_single(inputs, STATISTICS_KEY)
+    if found is None:
+        return {}
+    digests = {}
+    for split in artifact_utils.decode_split_names(found.split_names):
+        uri = artifact_utils.get_split_uri([found], split)
+        names = files.list_files(uri)
+        parts = [files.digest_of_file(posixpath.join(uri, name)) for name in names]
+        if parts:
+            digests[split] = parts[0] if len(parts) == 1 else digest_of(canonical_json(parts))
+    return digests
+
+
+def _uris(examples: list[Any] | None) -> dict[str, str]:
+    """Where each split lies; nothing where several artifacts have the same splits."""
+    if not examples or len(examples) > 1:
+        return {}
+    splits = artifact_utils.decode_split_names(examples[0].split_names)
+    return {split: str(artifact_utils.get_split_uri(examples, split)) for split in splits}

@@ -1,0 +1,115 @@
+"""The environment of this process, as version.json and the lineage graph keep it. Free of TensorFlow.
+
+Light: nothing is loaded or started to find out what is there. Of the environment's variables only those in a list are
+read, never all: most of what else stands there concerns nobody, and some of it is secret.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tfx_pedigree import __version__
+from tfx_pedigree.lineage.observed import packages_digest
+
+# Set by whoever builds or starts the image: nothing inside a container tells which image it is.
+IMAGE_VARIABLE = "PEDIGREE_CONTAINER_IMAGE"
+
+# What changes the numbers that a training gives, or how fast. docs/components.md lists them.
+VARIABLES = (
+    "CUBLAS_WORKSPACE_CONFIG",
+    "CUDA_VISIBLE_DEVICES",
+    "KERAS_BACKEND",
+    "MKL_NUM_THREADS",
+    "NVIDIA_TF32_OVERRIDE",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "PYTHONHASHSEED",
+    "TF_CUDNN_DETERMINISTIC",
+    "TF_DETERMINISTIC_OPS",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_NUM_INTEROP_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_USE_LEGACY_KERAS",
+    "TF_XLA_FLAGS",
+    "TZ",
+    "XLA_FLAGS",
+)
+
+_CPU_INFO = Path("/proc/cpuinfo")
+_NVIDIA = Path("/proc/driver/nvidia/gpus")
+# One of them has the name; which one depends on the processor.
+_CPU_NAMES = ("model name", "Hardware", "cpu model", "cpu")
+_SEPARATORS = re.compile(r"[-_.]+")
+
+
+def environment(
+    image: str | None = None, variables: Iterable[str] = (), environ: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """`variables` are read beside those in the list."""
+    environ = os.environ if environ is None else environ
+    packages = installed_packages()
+    names = sorted({*VARIABLES, *variables})
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "packages": packages,
+        "packages_digest": packages_digest(packages),
+        "image": image or environ.get(IMAGE_VARIABLE) or None,
+        "cpu": cpu(),
+        "accelerators": list(accelerators()),
+        "variables": {name: environ[name] for name in names if name in environ},
+    }
+
+
+def installed_packages() -> dict[str, str]:
+    """Name and version of every distribution that Python finds, the first on the path where there are two."""
+    found: dict[str, str] = {}
+    for one in metadata.distributions():
+        name = one.metadata["Name"]
+        if name and one.version:  # what a broken installation leaves behind has neither
+            found.setdefault(_SEPARATORS.sub("-", name).lower(), one.version)
+    found.setdefault("tfx-pedigree", __version__)
+    return dict(sorted(found.items()))
+
+
+def cpu(info: Path = _CPU_INFO) -> dict[str, Any]:
+    """Its name, and how many this process may use."""
+    return {"model": _cpu_name(info), "count": _usable()}
+
+
+def accelerators(folder: Path = _NVIDIA) -> tuple[str, ...]:
+    """The names of the GPUs that the driver shows to this container, one for each."""
+    try:
+        found = [_line(path.read_text("utf-8", "replace"), ("Model",)) for path in folder.glob("*/information")]
+    except OSError:
+        return ()
+    return tuple(sorted(name for name in found if name))
+
+
+def _cpu_name(info: Path) -> str | None:
+    try:
+        text = info.read_text("utf-8", "replace")
+    except OSError:
+        text = ""
+    return _line(text, _CPU_NAMES) or platform.processor() or None
+
+
+def _line(text: str, names: tuple[str, ...]) -> str | None:
+    values: dict[str, str] = {}
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        values.setdefault(name.strip(), value.strip())
+    return next((values[name] for name in names if values.get(name)), None)
+
+
+def _usable() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,76 @@
+"""What is recorded of the place where a model was made: packages, processor, image, and only listed variables."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from tfx_pedigree.lineage.observed import environment_node
+from tfx_pedigree.tfx_components.versioner import environment as capture
+
+CPU = "processor\t: 0\nmodel name\t: Example CPU @ 2.00GHz\n\nprocessor\t: 1\nmodel name\t: Example CPU @ 2.00GHz\n"
+
+
+def test_every_installed_package_is_there_under_one_spelling() -> None:
+    found = capture.installed_packages()
+    assert found["sqlalchemy"] == metadata.version("SQLAlchemy")
+    assert "tfx-pedigree" in found
+    assert list(found) == sorted(found)
+    assert all(name == name.lower() and "_" not in name for name in found)
+
+
+def test_the_same_place_is_the_same_environment() -> None:
+    assert environment_node(capture.environment()).key == environment_node(capture.environment()).key
+
+
+def test_only_listed_variables_are_read_and_the_list_can_be_longer() -> None:
+    environ = {"PYTHONHASHSEED": "0", "HOME": "/root", "SERVICE_TOKEN": "t0ken", "MY_FLAG": "1"}
+    assert capture.environment(environ=environ)["variables"] == {"PYTHONHASHSEED": "0"}
+    assert capture.environment(variables=["MY_FLAG", "NOT_SET"], environ=environ)["variables"] == {
+        "MY_FLAG": "1",
+        "PYTHONHASHSEED": "0",
+    }
+
+
+@pytest.mark.parametrize(
+    ("told", "environ", "image"),
+    [
+        ("trainer:1", {"PEDIGREE_CONTAINER_IMAGE": "trainer:2"}, "trainer:1"),
+        (None, {"PEDIGREE_CONTAINER_IMAGE": "trainer:2"}, "trainer:2"),
+        (None, {"PEDIGREE_CONTAINER_IMAGE": ""}, None),
+        (None, {}, None),
+    ],
+)
+def test_the_image_is_what_the_pipeline_or_the_image_itself_says(
+    told: str | None, environ: dict[str, str], image: str | None
+) -> None:
+    assert capture.environment(told, environ=environ)["image"] == image
+
+
+def test_the_processor_is_named_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text(CPU)
+    found = capture.cpu(tmp_path / "cpuinfo")
+    assert found["model"] == "Example CPU @ 2.00GHz"
+    assert found["count"] >= 1
+    assert capture.cpu(tmp_path / "none")["count"] >= 1
+
+
+def test_each_gpu_that_the_driver_shows_is_named(tmp_path: Path) -> None:
+    for number, name in enumerate(("NVIDIA B", "NVIDIA A", "NVIDIA A")):
+        folder = tmp_path / f"0000:0{number}:00.0"
+        folder.mkdir()
+        (folder / "information").write_text(f"Model: \t\t {name}\nIRQ:   \t\t 24\n")
+    assert capture.accelerators(tmp_path) == ("NVIDIA A", "NVIDIA A", "NVIDIA B")
+    assert capture.accelerators(tmp_path / "none") == ()
+
+
+def test_looking_around_loads_no_tensorflow() -> None:
+    code = (
+        "import sys; from tfx_pedigree.tfx_components.versioner.environment import environment; environment(); "
+        "from tfx_pedigree.lineage import fragments; sys.exit('tensorflow' in sys.modules or 'tfx' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,183 @@
+"""No secret reaches any table: not in contents, facts, keys or the audit log, wherever it was planted."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from graph_testing import data, thing
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tfx_pedigree.db import metadata
+from tfx_pedigree.digest import canonical_json, digest_of
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Kind, Node
+from tfx_pedigree.lineage.lineage import Lineage
+from tfx_pedigree.lineage.secrets import HIDDEN, clean_node, clean_text, speaks_of_a_secret
+from tfx_pedigree.registry import Registry
+
+_LETTERS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+
+
+def _text(alphabet: str, size: int) -> st.SearchStrategy[str]:
+    return st.text(alphabet, min_size=size, max_size=size)
+
+
+# Each with the part that must never be seen again.
+SHAPED = st.one_of(
+    _text("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 16).map(lambda t: ("AKIA" + t, t)),
+    _text(_LETTERS, 36).map(lambda t: ("ghp_" + t, t)),
+    _text(_LETTERS, 40).map(lambda t: ("github_pat_" + t, t)),
+    _text(_LETTERS, 20).map(lambda t: ("glpat-" + t, t)),
+    _text(_LETTERS, 24).map(lambda t: ("xoxb-" + t, t)),
+    _text(_LETTERS, 35).map(lambda t: ("AIza" + t, t)),
+    _text(_LETTERS, 34).map(lambda t: ("hf_" + t, t)),
+    _text(_LETTERS, 24).map(lambda t: ("sk_live_" + t, t)),
+    _text(_LETTERS, 40).map(lambda t: (f"eyJhbGciOi.{t}.{t[:10]}", t)),
+    _text(_LETTERS, 40).map(lambda t: (f"-----BEGIN RSA PRIVATE KEY-----\n{t}\n-----END RSA PRIVATE KEY-----", t)),
+    _text(_LETTERS, 12).map(lambda t: (f"postgresql://user:{t}@db.example.org/flights", t)),
+    _text(_LETTERS, 12).map(lambda t: (f"https://{t}@git.example.org/flights.git", t)),
+    _text(_LETTERS, 12).map(lambda t: (f"https://u:{t}@@host/x", t)),
+    _text(_LETTERS, 30).map(lambda t: (f"https://b.s3.example.org/x?X-Amz-Signature={t}&y=1", t)),
+    _text(_LETTERS, 20).map(lambda t: (f"Authorization: Bearer {t}", t)),
+    _text(_LETTERS, 10).map(lambda t: (f"--db-password {t}", t)),
+    _text(_LETTERS, 10).map(lambda t: (f"--api-key={t}", t)),
+    _text(_LETTERS, 10).map(lambda t: (f'{{"client_secret": "{t}"}}', t)),
+    _text(_LETTERS, 10).map(lambda t: (f"DB_PASSWORD='{t}'", t)),
+    _text(_LETTERS, 44).map(lambda t: (f"DefaultEndpointsProtocol=https;AccountKey={t}==;", t)),
+)
+NAMED = st.tuples(
+    st.sampled_from(
+        [
+            "password", "DB_PASSWORD", "dbPassword", "api_key", "apiKey", "API-KEY", "token", "authToken", "HF_TOKEN",
+            "client_secret", "Authorization", "AWS_SECRET_ACCESS_KEY", "private_key", "credentials", "pgpassword",
+        ]
+    ),
+    _text(_LETTERS, 9),
+)  # fmt: skip
+
+
+def planted(secret: str, where: int) -> Mapping[str, Any]:
+    """The secret in so many places, each deeper than the one before."""
+    return [
+        {"value": secret},
+        {"list": ["a", secret]},
+        {"deep": {"deeper": [{"x": secret}]}},
+        {"text": f"it said {secret} and stopped"},
+        {secret: "as a name"},
+    ][where]
+
+
+@pytest.fixture(scope="module")
+def open_lineage() -> Iterator[Lineage]:
+    with tempfile.TemporaryDirectory() as folder:
+        Registry.create(Path(folder) / "registry", actor="ada").close()
+        with Registry.open(Path(folder) / "registry", actor="ada") as registry:
+            yield Lineage(registry)
+
+
+def everything(registry: Registry) -> str:
+    """All rows of all tables as text."""
+    with registry.reading(None) as connection:
+        return "\n".join(repr(tuple(row)) for t in metadata.sorted_tables for row in connection.execute(sa.select(t)))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(SHAPED, st.integers(0, 4), NAMED, st.integers(0, 10**12)), min_size=1, max_size=10))
+def test_no_planted_secret_reaches_any_table(
+    open_lineage: Lineage, plants: list[tuple[tuple[str, str], int, tuple[str, str], int]]
+) -> None:
+    nodes: list[Node] = []
+    never: set[str] = set()
+    for (text, secret), where, (name, value), number in plants:
+        facts = {"note": (f"from {text}",), "api_key": (value,), "uri": (text,)}
+        told = Node(Kind.PARAMETERS, {"n": number, **planted(text, where)}, facts)
+        named = Node(Kind.ENVIRONMENT, {"n": number, "variables": {name: value, "nested": {name: [value]}}})
+        nodes += [told, named]
+        never |= {secret, value, told.key, named.key}
+        never |= {digest_of(canonical_json(dict(node.content))) for node in (told, named)}
+    edges = tuple(Edge(a.key, EdgeKind.RAN_IN, b.key) for a, b in itertools.pairwise(nodes) if a.key != b.key)
+    recorded = open_lineage.record(Fragment(tuple(nodes), edges))
+    with open_lineage.importing(f"mysql://{plants[0][0][0]}") as importer:
+        importer.add(Fragment(tuple(Node(Kind.RUN, node.content, node.facts) for node in nodes)))
+    assert recorded.hidden >= 5 * len(plants)
+    kept = everything(open_lineage.registry)
+    assert not [hidden for hidden in never if hidden in kept]
+
+
+def test_edges_follow_their_nodes_when_a_secret_is_taken_out(registry: Registry) -> None:
+    lineage = Lineage(registry)
+    secret = Node(Kind.PARAMETERS, {"parameters": {"password": "hunter2hunter2", "rate": 0.1}})
+    clean = Node(Kind.PARAMETERS, {"parameters": {"password": HIDDEN, "rate": 0.1}})
+    lineage.record(Fragment((data(1), secret), (Edge(data(1).key, EdgeKind.CONFIGURED_BY, secret.key, secret.key),)))
+    (edge,) = lineage.get_upstream(data(1)).edges
+    assert (edge.target, edge.run) == (clean.key, clean.key)
+    assert not lineage.record(Fragment((clean,))).anything, "the same parameters, whoever hid the password"
+    with lineage.importing("elsewhere") as importer:
+        importer.add(Fragment((), (Edge(thing(1).key, EdgeKind.CONFIGURED_BY, secret.key),)))
+        importer.add(Fragment((thing(1),)))
+        importer.add(Fragment((secret,)))
+    assert lineage.path(thing(1), clean) is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gs://bucket/flights/span-3/split-train",
+        "https://git.example.org/team/flights.git",
+        "git@git.example.org:team/flights.git",
+        "s3://bucket/key=value/x",
+        "registry.example.org:5000/image@sha256:" + "a" * 64,
+        "sha256:" + "0f" * 32,
+        "0f" * 20,
+        "StatisticsGen.tokenizer_vocabulary",
+        "auc fell by 2 %, more than the 1 % allowed",
+        "Basic validation passed",
+        "serving_default signature: (None, 3)",
+        "2026-11-20T12:00:00.000000Z",
+        "n1-standard-4",
+        "mysql://db.example.org:3306/mlmd",
+        "numpy==1.26.4",
+    ],
+)
+def test_what_is_no_secret_stays_as_it_is(text: str) -> None:
+    assert clean_text(text) == text
+    node = Node(Kind.RUN, {"value": text}, {"note": (text,)})
+    assert clean_node(node) == (node, 0)
+
+
+@pytest.mark.parametrize(
+    "name", ["tokenizer", "max_tokens", "compass", "author", "key", "keys", "monkey", "passed", "seed"]
+)
+def test_names_that_only_sound_alike_hide_nothing(name: str) -> None:
+    assert not speaks_of_a_secret(name)
+
+
+def test_numbers_of_tokens_stay_and_numbers_under_other_telling_names_do_not() -> None:
+    content = {"token_limit": 512, "password": 1234, "use_password": True, "token": None, "secret": ""}
+    clean, hidden = clean_node(Node(Kind.PARAMETERS, content))
+    assert clean.content == {**content, "password": HIDDEN}
+    assert hidden == 1
+
+
+def test_cleaning_again_changes_nothing() -> None:
+    text = "postgresql://u:pw@h/d --token abcdefgh password=x Authorization: Bearer abcdefghijklmnop?sig=abc"
+    once = clean_text(text)
+    assert clean_text(once) == once
+    node, _ = clean_node(Node(Kind.PARAMETERS, {"password": "x", "url": text}))
+    assert clean_node(node) == (node, 0)
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 500_000, "a-" * 250_000, "eyJ" * 170_000, "://" * 170_000, "-----BEGIN " * 40_000]
+)
+def test_long_texts_take_no_longer_than_their_length(text: str) -> None:
+    begun = time.process_time()
+    clean_text(text * (500_000 // len(text)))
+    assert time.process_time() - begun < 5
