@@ -42,7 +42,7 @@ def test_tour_in_the_readme_prints_what_it_says(somewhere: Path) -> None:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(somewhere),
         "COLUMNS": "100",
-        "PEDIGREE_ACTOR": "ada",
+        "PEDIGREE_ACTOR": "ops",
     }
     printed = []
     for line in shown[1].splitlines():

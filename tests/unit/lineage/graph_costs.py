@@ -55,10 +55,13 @@ def _postgresql(registry: Registry, question: Callable[[], object]) -> int:
 
     engine = registry._database.engine
     sa.event.listen(engine, "begin", begin)
+    # A question that finds nothing raises, and its transaction is rolled back.
     sa.event.listen(engine, "commit", end)
+    sa.event.listen(engine, "rollback", end)
     try:
         question()
     finally:
         sa.event.remove(engine, "begin", begin)
         sa.event.remove(engine, "commit", end)
+        sa.event.remove(engine, "rollback", end)
     return total

@@ -88,7 +88,7 @@ def everything(registry: Registry) -> str:
         return "\n".join(repr(tuple(row)) for t in metadata.sorted_tables for row in connection.execute(sa.select(t)))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(SHAPED, st.integers(0, 4), NAMED, st.integers(0, 10**12)), min_size=1, max_size=10))
 def test_no_planted_secret_reaches_any_table(
     open_lineage: Lineage, plants: list[tuple[tuple[str, str], int, tuple[str, str], int]]

@@ -1,4 +1,4 @@
-"""ML Metadata on MariaDB: `make mlmd-check` starts a server and runs this. No part of `make test`, which installs nothing from Debian."""
+"""ML Metadata on MariaDB: `make mlmd-check` starts a server and runs this; `make test` installs no such server."""
 
 from __future__ import annotations
 
