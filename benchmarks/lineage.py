@@ -349,6 +349,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write every single time here")
     arguments = parser.parse_args()
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=140)
     everything: dict[str, list[Results]] = {}
     for kind in arguments.databases:
         everything[kind] = [run(kind, size, arguments, console) for size in sorted(arguments.sizes)]

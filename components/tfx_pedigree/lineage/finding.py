@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -48,7 +48,7 @@ _CUT_OFF = re.compile(r"(sha256:)?[0-9a-f]{4,64}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{4,64}")
 _FACT = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 # So many candidates are listed, and so many values looked at for near ones.
-_LISTED, _NEAR = 8, 200
+_LISTED, _NEAR = 8, 50
 MOST = 10_000
 
 
@@ -183,12 +183,19 @@ def _by_fact(connection: Connection, names: Iterable[str], value: str, kind: Kin
 def _having(
     connection: Connection, condition: sa.ColumnElement[bool], names: Sequence[str], kind: Kind | None
 ) -> set[int]:
+    """The kind is looked at afterwards: a database that may join would now and then read all nodes of that kind."""
     found: set[int] = set()
     for name in names:
         query = sa.select(_F.node_id).where(_F.name == name, condition)
-        if kind is not None:
-            query = query.join(schema.lineage_nodes, _N.id == _F.node_id).where(_N.kind == kind.value)
         found.update(connection.execute(query.limit(MOST)).scalars())
+    return found if kind is None else _of_kind(connection, found, kind)
+
+
+def _of_kind(connection: Connection, ids: Iterable[int], kind: Kind) -> set[int]:
+    found: set[int] = set()
+    for batch in storage.batches(sorted(ids)):
+        query = sa.select(_N.id).where(storage.among(connection, _N.id, batch), _N.kind == kind.value)
+        found.update(connection.execute(query).scalars())
     return found
 
 
@@ -207,12 +214,21 @@ def _themselves(nodes: Mapping[str, Node], prefix: str) -> dict[str, Node]:
 
 
 def _fact_names(connection: Connection) -> list[str]:
-    """The names of all facts, each found by one look into the index."""
-    names: list[str] = []
-    query = sa.select(_F.name).order_by(_F.name).limit(1)
-    while name := connection.execute(query.where(_F.name > names[-1]) if names else query).scalar():
-        names.append(name)
-    return names
+    return list(_distinct(connection, _F.name, sa.true()))
+
+
+def _distinct(
+    connection: Connection, column: sa.Column[str], condition: sa.ColumnElement[bool], most: int | None = None
+) -> Iterator[str]:
+    """The different values of a column in their order, each found by one look into the index, however often it is
+    there."""
+    query = sa.select(column).where(condition).order_by(column).limit(1)
+    found = connection.execute(query).scalar()
+    while found is not None:
+        yield found
+        if most is not None and (most := most - 1) <= 0:
+            return
+        found = connection.execute(query.where(column > found)).scalar()
 
 
 # What to say where nothing was found
@@ -234,13 +250,13 @@ def _near_keys(connection: Connection, head: str, rest: str) -> list[str]:
     if head not in _KINDS or not re.fullmatch(r"[0-9a-f]{6,64}", rest):
         return []
     start = f"{head}:{rest[:4]}"
-    query = sa.select(_N.key).where(_N.key >= start, _N.key < start + "g").order_by(_N.key).limit(_NEAR)
+    query = sa.select(_N.key).where(_N.key >= start, _N.key < start + "g").order_by(_N.key).limit(4 * _NEAR)
     keys = [key[: len(head) + 1 + max(12, len(rest))] for key in connection.execute(query).scalars()]
     return difflib.get_close_matches(f"{head}:{rest}", keys, n=2)
 
 
 def _near_facts(connection: Connection, head: str, rest: str) -> list[str]:
-    """Values of the same facts that begin alike, or else the first ones there are."""
+    """Values of the same facts that begin alike, or else the first ones there are; as many as are soon looked at."""
     kind = _KINDS.get(head)
     name, equals, value = rest.partition("=")
     if kind is None:
@@ -252,10 +268,10 @@ def _near_facts(connection: Connection, head: str, rest: str) -> list[str]:
         names, value = _CALLED.get(kind, _OTHERWISE), rest
     found: dict[str, str] = {}
     for each in names:
-        query = sa.select(_F.value).where(_F.name == each).order_by(_F.value).distinct().limit(_NEAR)
-        if kind is not None:
-            query = query.join(schema.lineage_nodes, _N.id == _F.node_id).where(_N.kind == kind.value)
-        alike = query.where(_F.value >= value[:2], _F.value < value[:2] + "\U0010ffff")
-        values = connection.execute(alike).scalars().all() or connection.execute(query).scalars().all()
-        found.update((v, f"{head}:{each}={v}" if kind and equals else f"{head}:{v}") for v in values)
+        alike = sa.and_(_F.name == each, _F.value >= value[:2], _F.value < value[:2] + "\U0010ffff")
+        values = list(_distinct(connection, _F.value, alike, _NEAR))
+        values = values or list(_distinct(connection, _F.value, _F.name == each, _NEAR))
+        for close in difflib.get_close_matches(value, values, n=3):
+            if kind is None or _having(connection, _F.value == close, (each,), kind):
+                found[close] = f"{head}:{each}={close}" if kind and equals else f"{head}:{close}"
     return [found[v] for v in difflib.get_close_matches(value, list(found), n=3)]

@@ -80,10 +80,12 @@ def steps(
 
 
 def downstream_steps(connection: Connection, starts: Iterable[int], kinds: Collection[EdgeKind]) -> Iterator[Step]:
-    """All edges of these kinds that lead, one after the other, to any of the starts: in one query, however far."""
-    reached = _closure(connection, starts, Way.DOWN, kinds)
-    query = sa.select(_E.source_id, _E.kind, _E.target_id).select_from(reached).where(_E.target_id == reached.c.id)
-    return _steps(connection, query, kinds)
+    """All edges of these kinds that lead, one after the other, to any of the starts, however far.
+
+    The nodes first and their edges then: asked for both at once, some releases of SQLite read every edge there is.
+    """
+    reached = connection.execute(sa.select(_closure(connection, starts, Way.DOWN, kinds).c.id)).scalars().all()
+    return steps(connection, reached, Way.DOWN, kinds)
 
 
 def upstream_of(connection: Connection, starts: Iterable[int]) -> set[int]:
