@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +25,7 @@ from tfx_pedigree.comparison import (
     Slice,
     render,
 )
+from tfx_pedigree.comparison.report.plots import Scale
 from tfx_pedigree.comparison.report.style import STYLE
 
 HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>&amp;\u202e</style></title>"
@@ -194,6 +196,14 @@ def test_no_name_from_a_model_becomes_a_part_of_the_page() -> None:
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
     assert "\u202e" not in html
     assert "alert('x')" in page.words  # shown as the text that it is
+
+
+@pytest.mark.parametrize("values", [(1.7e308,), (-1.7e308,), (-1.7e308, 1.7e308), (0.0, 5e-324), (1e-308, 2e-308)])
+def test_scale_places_the_largest_and_the_smallest_numbers(values: tuple[float, ...]) -> None:
+    scale = Scale.over(values)
+    assert scale is not None
+    assert all(0 <= float(scale.at(value).rstrip("%")) <= 100 for value in values)
+    assert all(math.isfinite(tick) for tick in scale.ticks())
 
 
 @given(comparisons)

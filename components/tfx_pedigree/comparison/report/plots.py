@@ -5,6 +5,7 @@ plot is as sharp and as legible on a phone as on a wall, and its labels are the 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ from tfx_pedigree.comparison.words import number
 
 _MIDDLE = 12
 _MARGIN = 3.0
+_LARGEST = sys.float_info.max
+# Below this, a tenth of a number is no longer exact, or nothing at all.
+_FINEST = sys.float_info.min * 1e3
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Scale:
         low, high = min(finite), max(finite)
         if low == high:
             air = abs(low) * 0.1 or 1.0
-            return cls(low - air, high + air)
+            return cls(max(low - air, -_LARGEST), min(high + air, _LARGEST))
         return cls(low, high)
 
     def at(self, value: float) -> str:
@@ -42,9 +46,9 @@ class Scale:
         return f"{_MARGIN + (100 - 2 * _MARGIN) * min(max(share, 0.0), 1.0):.2f}%"
 
     def ticks(self) -> list[float]:
-        """Two to five round numbers inside."""
+        """Two to five round numbers inside; none where floating-point numbers are too large or too small for them."""
         span = self.high - self.low
-        if not math.isfinite(span) or span <= 0:
+        if not math.isfinite(span) or span < _FINEST:
             return []
         step = 10 ** math.floor(math.log10(span / 2.5))
         step *= next((factor for factor in (1, 2, 5) if span / (step * factor) <= 4.5), 10)
