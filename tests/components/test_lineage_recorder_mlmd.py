@@ -34,7 +34,7 @@ class Books:
         self._store = MetadataStore(config)
         self._contexts = [self._context("pipeline", NAME), self._context("pipeline_run", RUN)]
         notes = self._artifact("Notes", "/elsewhere/notes")
-        model = self._artifact("Model", "/root/Trainer/model/2")
+        model = self._artifact("Model", "/pipeline/Trainer/model/2")
         version = self._artifact("tfx_pedigree.ModelVersion", version_uri)
         self._execution("tfx.components.trainer.component.Trainer", {"notes": notes}, {"model": model})
         component = "tfx_pedigree.tfx_components.versioner.component.Versioner"

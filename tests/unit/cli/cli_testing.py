@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -85,3 +86,13 @@ def evidence(challenger: str, champion: str | None, verdict: str = "PASS", reaso
         "reason": reason,
         "recommendation": "RECOMMEND_CHALLENGER" if verdict == "PASS" else "RECOMMEND_CHAMPION",
     }
+
+
+def check_seen(pedigree: Pedigree, command: tuple[str, ...], golden: str, columns: int) -> None:
+    """What people see is what they saw before, and fits their terminal. PEDIGREE_UPDATE_GOLDENS=1 writes it anew."""
+    said = pedigree(*command, COLUMNS=str(columns))
+    file = GOLDENS / f"{golden}_{columns}.txt"
+    if os.environ.get("PEDIGREE_UPDATE_GOLDENS"):
+        file.write_text(said.out)
+    assert said.out == file.read_text()
+    assert max(map(len, said.out.splitlines())) <= columns

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from cli_testing import GOLDENS, Pedigree, Ticking
+from cli_testing import Pedigree, Ticking, check_seen
 from click.shell_completion import ShellComplete
 
 from lineage_testing import MODEL, record_story
@@ -56,12 +55,7 @@ def traced(told: Path, tmp_path_factory: pytest.TempPathFactory) -> Pedigree:
 @pytest.mark.parametrize("columns", [80, 120])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_people_see_what_they_saw_before(traced: Pedigree, name: str, columns: int) -> None:
-    said = traced(*COMMANDS[name], COLUMNS=str(columns))
-    golden = GOLDENS / f"{name}_{columns}.txt"
-    if os.environ.get("PEDIGREE_UPDATE_GOLDENS"):
-        golden.write_text(said.out)
-    assert said.out == golden.read_text()
-    assert max(map(len, said.out.splitlines())) <= columns
+    check_seen(traced, COMMANDS[name], name, columns)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
