@@ -187,9 +187,13 @@ def _engine(url: URL) -> Engine:
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
+    arguments: dict[str, Any] = {"connect_timeout": 10}
+    if url.get_driver_name() == "psycopg":
+        # A plan that is kept with a prepared statement was made for the tables as they were then: after an import it
+        # would read them whole. Nor does a pooler, which changes sessions between transactions, know such statements.
+        arguments["prepare_threshold"] = None
     try:
-        options = {"pool_pre_ping": True, "json_deserializer": parse_json, "connect_args": {"connect_timeout": 10}}
-        return sa.create_engine(url, **options)
+        return sa.create_engine(url, pool_pre_ping=True, json_deserializer=parse_json, connect_args=arguments)
     except ModuleNotFoundError as error:
         raise UnavailableError(
             "The PostgreSQL driver is not installed. Run: pip install 'tfx-pedigree[postgres]'"

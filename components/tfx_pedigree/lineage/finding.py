@@ -171,22 +171,32 @@ def _by_kind(connection: Connection, kind: Kind, rest: str) -> set[int]:
 def _by_fact(connection: Connection, names: Iterable[str], value: str, kind: Kind | None) -> set[int]:
     """By the whole value; a commit or digest that nothing has may also be the beginning of one."""
     names = tuple(names)
-    found = _having(connection, _F.value == value, names, kind)
+    found = _having(connection, _is(value), names, kind)
     if not found and _CUT_OFF.fullmatch(value):
         hexadecimal = value.removeprefix("sha256:")
         starts = (hexadecimal, f"sha256:{hexadecimal}")
-        between = [sa.and_(_F.value >= start, _F.value < start + "g") for start in starts]
-        found = _having(connection, sa.or_(*between), names, kind)
+        found = {each for start in starts for each in _having(connection, _begins(start), names, kind)}
     return found
+
+
+def _is(value: str) -> sa.ColumnElement[bool]:
+    """As a range, so that the order by value below is not taken for settled."""
+    return _F.value.between(value, value)
+
+
+def _begins(digits: str) -> sa.ColumnElement[bool]:
+    """With these hexadecimal digits, which no digit follows that comes after an f."""
+    return sa.and_(_F.value >= digits, _F.value < digits + "g")
 
 
 def _having(
     connection: Connection, condition: sa.ColumnElement[bool], names: Sequence[str], kind: Kind | None
 ) -> set[int]:
-    """The kind is looked at afterwards: a database that may join would now and then read all nodes of that kind."""
+    """The kind is looked at afterwards: a database that may join would now and then read all nodes of that kind. In the
+    order of the values, which leaves one index to read."""
     found: set[int] = set()
     for name in names:
-        query = sa.select(_F.node_id).where(_F.name == name, condition)
+        query = sa.select(_F.node_id).where(_F.name == name, condition).order_by(_F.value)
         found.update(connection.execute(query.limit(MOST)).scalars())
     return found if kind is None else _of_kind(connection, found, kind)
 
@@ -202,8 +212,7 @@ def _of_kind(connection: Connection, ids: Iterable[int], kind: Kind) -> set[int]
 def _by_digest(connection: Connection, text: str) -> set[int]:
     if not _DIGEST.fullmatch(text):
         raise InvalidInputError(f"{text!r} is no digest: after 'sha256:' come 4 to 64 hexadecimal digits.")
-    between = sa.and_(_F.value >= text, _F.value < text + "g")
-    return _having(connection, between, _fact_names(connection), None)
+    return _having(connection, _begins(text), _fact_names(connection), None)
 
 
 def _themselves(nodes: Mapping[str, Node], prefix: str) -> dict[str, Node]:
@@ -272,6 +281,6 @@ def _near_facts(connection: Connection, head: str, rest: str) -> list[str]:
         values = list(_distinct(connection, _F.value, alike, _NEAR))
         values = values or list(_distinct(connection, _F.value, _F.name == each, _NEAR))
         for close in difflib.get_close_matches(value, values, n=3):
-            if kind is None or _having(connection, _F.value == close, (each,), kind):
+            if kind is None or _having(connection, _is(close), (each,), kind):
                 found[close] = f"{head}:{each}={close}" if kind and equals else f"{head}:{close}"
     return [found[v] for v in difflib.get_close_matches(value, list(found), n=3)]

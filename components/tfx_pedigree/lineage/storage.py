@@ -33,10 +33,11 @@ _E = schema.lineage_edges.c
 
 
 def prepare_reading(connection: Connection) -> None:
-    """Until the transaction ends, PostgreSQL goes by index whatever it believes of the tables' sizes. Its statistics
-    are missing or old just after an import, and then it would read all of a graph to answer about ten nodes."""
+    """Until the transaction ends, PostgreSQL goes by index whatever it believes of the tables' sizes, and sorts nothing
+    that an index has in order. Its statistics are missing or old just after an import, and then it would read all of a
+    graph to answer about ten nodes."""
     if connection.dialect.name == "postgresql":
-        off = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
+        off = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_sort", "jit")
         connection.execute(sa.select(*(sa.func.set_config(name, "off", True) for name in off)))
 
 
@@ -62,6 +63,33 @@ def among(
         each = sa.func.json_each(json.dumps(list(values))).table_valued("value")
         return column.in_(sa.select(each.c.value))
     return column == sa.func.any(sa.bindparam(None, list(values), type_=sa.ARRAY(column.type)))
+
+
+def following(
+    connection: Connection, given: sa.FromClause, column: sa.Column[Any]
+) -> tuple[sa.FromClause, sa.FromClause]:
+    """To select from: each row of `given` beside the rows whose `column` is its `id`; and what has their columns.
+
+    PostgreSQL may look into any index that holds the column, also into all of one that begins with another, and with
+    statistics from the middle of an import it does. Looked up by range, one id after the other and in the column's
+    order, only the index that begins with it will do.
+    """
+    table = column.table
+    if connection.dialect.name == "sqlite":
+        return given.join(table, column == given.c.id), table
+    rows = sa.select(table).where(column.between(given.c.id, given.c.id)).order_by(column).offset(0).lateral()
+    return given.join(rows, sa.true()), rows
+
+
+def rows_at(connection: Connection, column: sa.Column[Any], ids: Collection[int]) -> sa.FromClause:
+    """The rows whose `column` is one of these ids, to select from; read by the index that begins with it."""
+    if connection.dialect.name == "sqlite":
+        return sa.select(column.table).where(among(connection, column, ids)).subquery()
+    given = (
+        sa.func.unnest(sa.bindparam(None, list(ids), type_=sa.ARRAY(column.type))).table_valued("id").render_derived()
+    )
+    joined, rows = following(connection, given, column)
+    return sa.select(rows).select_from(joined).subquery()
 
 
 def ids_of(connection: Connection, keys: Iterable[str]) -> dict[str, int]:
@@ -96,10 +124,11 @@ def load(connection: Connection, ids: Iterable[int], kind: Kind | None = None) -
 def _facts(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, tuple[str, ...]]]:
     found: dict[int, dict[str, tuple[str, ...]]] = {}
     if ids:
-        query = sa.select(_F.node_id, _F.name, _F.value).where(among(connection, _F.node_id, ids))
-        for node_id, name, value in connection.execute(query.order_by(_F.node_id, _F.name, _F.value)):
-            facts = found.setdefault(node_id, {})
-            facts[name] = (*facts[name], value) if name in facts else (value,)
+        facts = rows_at(connection, _F.node_id, ids).c
+        query = sa.select(facts.node_id, facts.name, facts.value)
+        for node_id, name, value in connection.execute(query.order_by(facts.node_id, facts.name, facts.value)):
+            of_node = found.setdefault(node_id, {})
+            of_node[name] = (*of_node[name], value) if name in of_node else (value,)
     return found
 
 
@@ -128,7 +157,8 @@ def edges_among(connection: Connection, keys: Mapping[int, str]) -> Iterator[Edg
     """
     runs = dict(keys)
     for batch in batches(keys):
-        query = sa.select(_E.source_id, _E.kind, _E.target_id, _E.run_id).where(among(connection, _E.source_id, batch))
+        edges = rows_at(connection, _E.source_id, batch).c
+        query = sa.select(edges.source_id, edges.kind, edges.target_id, edges.run_id)
         rows = [row for row in connection.execute(query) if row[2] in keys]
         runs.update(keys_of(connection, {row[3] for row in rows if row[3]} - runs.keys()))
         for source, kind, target, run in rows:

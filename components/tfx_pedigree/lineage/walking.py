@@ -11,7 +11,6 @@ import itertools
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import Enum
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -72,11 +71,10 @@ def steps(
     """All edges that lead up from these nodes, or down to them; of these kinds, if any are given."""
     here, _ = _columns(way)
     for batch in storage.batches(sorted(ids)):
-        yield from _steps(
-            connection,
-            sa.select(_E.source_id, _E.kind, _E.target_id).where(storage.among(connection, here, batch)),
-            kinds,
-        )
+        edges = storage.rows_at(connection, here, batch).c
+        query = sa.select(edges.source_id, edges.kind, edges.target_id).where(_of_kinds(edges.kind, kinds))
+        for source, kind, target in connection.execute(query):
+            yield source, storage.EDGE_KINDS[kind], target
 
 
 def downstream_steps(connection: Connection, starts: Iterable[int], kinds: Collection[EdgeKind]) -> Iterator[Step]:
@@ -91,13 +89,6 @@ def downstream_steps(connection: Connection, starts: Iterable[int], kinds: Colle
 def upstream_of(connection: Connection, starts: Iterable[int]) -> set[int]:
     """The starts and all that they came from."""
     return set(connection.execute(sa.select(_closure(connection, starts, Way.UP).c.id)).scalars())
-
-
-def _steps(connection: Connection, query: sa.Select[Any], kinds: Collection[EdgeKind] | None) -> Iterator[Step]:
-    if kinds is not None:
-        query = query.where(_E.kind.in_(sorted(kind.value for kind in kinds)))
-    for source, kind, target in connection.execute(query):
-        yield source, storage.EDGE_KINDS[kind], target
 
 
 def shortest_path(connection: Connection, a: str, b: str) -> tuple[Edge, ...] | None:
@@ -125,10 +116,13 @@ def _closure(
     node = schema.lineage_nodes.c.id
     first = sa.select(node).where(storage.among(connection, node, sorted(starts)))
     reached = first.cte("reached", recursive=True)
-    step = sa.select(there).select_from(reached).where(here == reached.c.id)
-    if kinds is not None:
-        step = step.where(_E.kind.in_(sorted(kind.value for kind in kinds)))
+    joined, edges = storage.following(connection, reached, here)
+    step = sa.select(edges.c[there.name]).select_from(joined).where(_of_kinds(edges.c.kind, kinds))
     return reached.union(step)
+
+
+def _of_kinds(column: sa.ColumnElement[str], kinds: Collection[EdgeKind] | None) -> sa.ColumnElement[bool]:
+    return sa.true() if kinds is None else column.in_(sorted(kind.value for kind in kinds))
 
 
 def _levels(connection: Connection, start: int, way: Way, depth: int) -> list[set[int]]:
@@ -138,9 +132,8 @@ def _levels(connection: Connection, start: int, way: Way, depth: int) -> list[se
     while levels[-1] and len(levels) <= depth:
         found: set[int] = set()
         for batch in storage.batches(sorted(levels[-1])):
-            found.update(
-                connection.execute(sa.select(there).where(storage.among(connection, here, batch)).distinct()).scalars()
-            )
+            edges = storage.rows_at(connection, here, batch).c
+            found.update(connection.execute(sa.select(edges[there.name]).distinct()).scalars())
         levels.append(found - seen)
         seen |= found
     return levels
@@ -162,7 +155,7 @@ def _leads_further(
     while last:
         for batch in storage.batches(sorted(last)):
             stay = sum(len(inside.get(node_id, ())) for node_id in batch)
-            query = sa.select(other).where(storage.among(connection, column, batch)).limit(stay + 1)
+            query = sa.select(storage.rows_at(connection, column, batch).c[other.name]).limit(stay + 1)
             if len(connection.execute(query).all()) > stay:
                 return True
         walked |= last
