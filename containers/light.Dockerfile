@@ -13,7 +13,8 @@ COPY requirements/image-tools.txt requirements/image-light.txt /build/
 # hadolint ignore=DL3042
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca.crt,target=/run/secrets/ca.crt \
-    --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=cache,target=/var/cache/pip \
+    export PIP_CACHE_DIR=/var/cache/pip && \
     pip install --require-hashes --no-deps -r /build/image-tools.txt && \
     pip install --require-hashes --no-build-isolation -r /build/image-light.txt && \
     cp /build/image-light.txt /opt/pedigree/lock.txt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import os
 import shutil
@@ -13,12 +14,30 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+import memory_testing as memory
 from pedigree_testing import Clock
 from tfx_pedigree.db import Database, metadata
 from tfx_pedigree.db.engine import HEAD
 from tfx_pedigree.registry import Registry
 
 _names = itertools.count(1)
+
+
+def pytest_configure() -> None:
+    memory.lay_files_there()
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    if exitstatus == pytest.ExitCode.OK:
+        memory.leave_nothing()
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays to the end: the garbage collector need not look through TensorFlow again and again."""
+    gc.collect()
+    gc.freeze()
+    young, middle, old = gc.get_threshold()
+    gc.set_threshold(young, middle, 5 * old)
 
 
 @pytest.fixture(scope="session")
@@ -50,16 +69,16 @@ def postgres_admin(postgres_server: str) -> Iterator[sa.Connection]:
 @pytest.fixture
 def new_postgres(postgres_server: str, postgres_admin: sa.Connection) -> Iterator[Callable[[], str]]:
     """Makes empty databases that are gone after the test, and gives their addresses."""
-    made: list[str] = []
+    with contextlib.ExitStack() as stack:
+        yield lambda: stack.enter_context(_database(postgres_server, postgres_admin))
 
-    def make() -> str:
-        made.append(f"empty_{next(_names)}")
-        postgres_admin.execute(sa.text(f"CREATE DATABASE {made[-1]}"))
-        return _named(postgres_server, made[-1])
 
-    yield make
-    for name in made:
-        postgres_admin.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+@contextlib.contextmanager
+def _database(server: str, admin: sa.Connection) -> Iterator[str]:
+    name = f"empty_{next(_names)}"
+    admin.execute(sa.text(f"CREATE DATABASE {name}"))
+    yield _named(server, name)
+    admin.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture(scope="session")
@@ -101,14 +120,39 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(found)
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def module_address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """As `address`, for a registry that the tests of a module only read."""
+    if request.param == "sqlite":
+        yield str(tmp_path_factory.mktemp("module") / "registry")
+        return
+    server, admin = (request.getfixturevalue(name) for name in ("postgres_server", "postgres_admin"))
+    with _database(server, admin) as made:
+        yield made
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with the schema and nothing in it: to copy it is quicker than to migrate another one."""
+    file = tmp_path_factory.mktemp("migrated") / "registry.db"
+    database = Database(str(file))
+    with database.creating():
+        pass
+    database.close()
+    return file
+
+
 @pytest.fixture
-def open_as(address: str, tmp_path: Path, clock: Clock) -> Iterator[Callable[[str], Registry]]:
+def open_as(address: str, migrated: Path, tmp_path: Path, clock: Clock) -> Iterator[Callable[[str], Registry]]:
     """Opens the test's registry as somebody; the first one made it and is its admin."""
+    if "://" not in address:
+        Path(address).mkdir()
+        shutil.copy(migrated, address)
     with contextlib.ExitStack() as stack:
         store = str(tmp_path / "store")
 

@@ -1,4 +1,4 @@
-"""What the processes of the concurrency tests do. Each runs in an interpreter of its own, started afresh."""
+"""What the processes of the concurrency tests do. Each has done nothing before but import this."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from multiprocessing.synchronize import Event
 
 import sqlalchemy as sa
 
@@ -17,6 +18,7 @@ from tfx_pedigree.errors import ConflictError, StaleEvidenceError
 from tfx_pedigree.registry import Facts, PromotionRequest, Registry, State
 
 MODEL = "flight-delay"
+_signs: list[Event] = []
 
 
 def register_many(address: str, worker: int, count: int) -> list[int]:
@@ -36,16 +38,22 @@ def promote_once(address: str, version: str, expect: str, start_at: float) -> bo
         return True
 
 
-def count_champions(address: str, seconds: float) -> tuple[int, set[int]]:
-    """Looks all the time; how often, and how many champions were seen at one look."""
-    deadline, looks, seen = time.time() + seconds, 0, set()
+def follow_signs(looking: Event, enough: Event) -> None:
+    """In each process of the pool: by these it tells that it looks, and is told that it may stop."""
+    _signs.extend((looking, enough))
+
+
+def count_champions(address: str) -> tuple[int, set[int]]:
+    """Looks all the time until told; how often, and how many champions were seen at one look."""
+    (looking, enough), deadline, looks, seen = _signs, time.time() + 120, 0, set()
     with Registry.open(address, actor="ada") as registry:
         query = sa.select(sa.func.count()).where(schema.model_versions.c.state == "production")
         open_reigns = sa.select(sa.func.count()).where(schema.reigns.c.ended_at.is_(None))
-        while time.time() < deadline:
+        while not enough.is_set() and time.time() < deadline:
             with registry.reading(MODEL) as connection:
                 seen |= {connection.execute(query).scalar_one(), connection.execute(open_reigns).scalar_one()}
             looks += 1
+            looking.set()
     return looks, seen
 
 
@@ -96,12 +104,6 @@ def kill_at_statement(address: str, number: int) -> None:
     print(count)
 
 
-def main() -> None:
-    address, number = sys.argv[2], int(sys.argv[3])
-    threading.Timer(60, os._exit, args=(9,)).start()
-    {"busy": busy_until_killed, "kill-at": kill_at_statement}[sys.argv[1]](address, number)
-    os._exit(0)
-
-
 if __name__ == "__main__":
-    main()
+    threading.Timer(60, os._exit, args=(9,)).start()
+    busy_until_killed(sys.argv[1], int(sys.argv[2]))

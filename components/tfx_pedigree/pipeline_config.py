@@ -20,6 +20,7 @@ registry, the store and the actor in force, for the components.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import string
 from collections.abc import Mapping
@@ -76,7 +77,9 @@ def section_of(file: Path, name: str) -> Mapping[str, Any] | None:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"The config file {file} is not YAML: {error}") from error
     section = whole.get(name) if isinstance(whole, dict) else None
-    return section if isinstance(section, dict) else None
+    if section is None or isinstance(section, dict):
+        return section
+    raise InvalidInputError(f"{file}: `{name}` must be names with values, not {str(section)[:40]!r}.")
 
 
 def _checked(file: Path, section: Mapping[str, Any], environ: Mapping[str, str]) -> PipelineConfig:
@@ -84,8 +87,11 @@ def _checked(file: Path, section: Mapping[str, Any], environ: Mapping[str, str])
     settings = section.get("settings") or {}
     if not isinstance(settings, dict):
         raise InvalidInputError(f"{file}: `pipeline.settings` must be names with values.")
+    if not isinstance(settings.get("pedigree") or {}, dict):
+        raise InvalidInputError(f"{file}: `pipeline.settings.pedigree` must be names with values.")
     here = file.parent
     settings = filled(file, settings, environ)
+    _portable(file, settings)
     return PipelineConfig(
         file,
         _function(file, section, "create") or _missing(file),
@@ -95,6 +101,18 @@ def _checked(file: Path, section: Mapping[str, Any], environ: Mapping[str, str])
         settings,
         _spans(file, section.get("spans") or {}, settings, environ),
     )
+
+
+def _portable(file: Path, settings: Any) -> None:
+    """They reach another process as JSON, and YAML knows values that JSON does not."""
+
+    def refuse(value: Any) -> Any:
+        raise InvalidInputError(
+            f"{file}: a value under `pipeline.settings` is a {type(value).__name__}, but it must be a text, a number, "
+            "a list or a table. Put a date in quotes."
+        )
+
+    json.dumps(settings, default=refuse)
 
 
 def _known(file: Path, section: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> None:

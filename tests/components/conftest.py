@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def local_registry(tmp_path: Path) -> Registry:
+def local_registry(migrated: Path, tmp_path: Path) -> Registry:
     """A registry in files, made and administrated by ada."""
+    (tmp_path / "registry").mkdir()
+    shutil.copy(migrated, tmp_path / "registry")
     registry = Registry.create(tmp_path / "registry", actor="ada", store=str(tmp_path / "store"))
     yield registry
     registry.close()
@@ -39,6 +42,12 @@ def shared_place(registry: Registry, address: str, tmp_path: Path) -> Place:
     from components_testing import Place
 
     return Place(tmp_path, address, str(tmp_path / "store"))
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For services that are certain to stay away: a moment's patience decides as five seconds would."""
+    monkeypatch.setenv("PEDIGREE_PATIENCE", "0.3")
 
 
 @pytest.fixture

@@ -97,6 +97,7 @@ def test_after_the_bytes_were_stored_again_it_works(place: Place, local_registry
     assert not artifacts.is_absent(place.champion())
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_registry_that_cannot_be_reached_stops_the_run_before_anything_is_written(place: Place) -> None:
     output = place.made(type(place.trained("keras")))
     with pytest.raises(UnavailableError, match="Nothing was changed"):

@@ -333,6 +333,7 @@ def test_two_recorders_at_once_record_it_once(shared_place: Place, registry: Reg
 # What fails
 
 
+@pytest.mark.usefixtures("impatient")
 def test_where_the_registry_is_gone_the_pipeline_goes_on_and_the_file_says_so(place: Place) -> None:
     ran = Ran(place, "keras", "3")
     output = ran.recorded(registry=GONE)
@@ -342,6 +343,7 @@ def test_where_the_registry_is_gone_the_pipeline_goes_on_and_the_file_says_so(pl
     assert {Kind.DATA, Kind.CODE, Kind.COMPARISON, Kind.DECISION} <= {node.kind for node in written.nodes.values()}
 
 
+@pytest.mark.usefixtures("impatient")
 def test_where_the_registry_is_gone_the_pipeline_stops_if_that_is_the_wish_and_a_rerun_heals_it(
     place: Place, local_registry: Registry
 ) -> None:

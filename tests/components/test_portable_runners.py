@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,8 @@ class Cluster:
 
 
 @contextmanager
-def _server(name: str, log: Path) -> Iterator[int]:
+def _server(name: str, log: Path) -> Iterator[Callable[[], int]]:
+    """Starts it; gives what waits until it listens, and tells where."""
     with closing(socket.create_server(("localhost", 0))) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", *(word.format(port=port) for word in SERVERS[name])]
@@ -76,14 +77,13 @@ def _server(name: str, log: Path) -> Iterator[int]:
         # A group of its own: workers that the pool has started end with it.
         process = subprocess.Popen(command, stdout=file, stderr=file, env=environment, start_new_session=True)
     try:
-        _await(port, process, log)
-        yield port
+        yield lambda: _await(port, process, log)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> int:
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
         try:
@@ -91,7 +91,7 @@ def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
         except OSError:
             time.sleep(0.1)
         else:
-            return
+            return port
     raise AssertionError(f"the server did not start: {log.read_text('utf-8')}")
 
 
@@ -102,9 +102,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with _server("job service", folder / "jobs.log") as jobs, _server("worker pool", log) as pool:
         options = (
             "--runner=PortableRunner",
-            f"--job_endpoint=localhost:{jobs}",
+            f"--job_endpoint=localhost:{jobs()}",
             "--environment_type=EXTERNAL",
-            f"--environment_config=localhost:{pool}",
+            f"--environment_config=localhost:{pool()}",
         )
         yield Cluster(options, log)
 

@@ -270,6 +270,7 @@ def test_damaged_bytes_are_never_promoted(place: Place, local_registry: Registry
     assert local_registry.get(f"{NAME}@1.0.0").state is State.DEVELOPMENT
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_registry_that_cannot_be_reached_stops_the_run(place: Place, local_registry: Registry) -> None:
     version = place.version(place.trained("keras"))
     with pytest.raises(UnavailableError, match="Nothing was changed"):

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import wired_testing
 from components_testing import NAME, Place, write_rows
 from wired_testing import PEDIGREES, ready_model, run_wired
 
+from forking_testing import forking
 from tfx_pedigree.lineage.graph import Kind
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.registry import Registry
@@ -82,26 +79,20 @@ def test_killed_after_any_component_and_started_again_it_ends_as_if_nothing_had_
     run: Callable[[str], Any], place: Place, local_registry: Registry, tmp_path: Path
 ) -> None:
     """kill -9 between any two of our components; the run after it finishes what the dead one began, once."""
-    run(ready_model(tmp_path / "first", 1.0))
-    where = {key: place.properties[key] for key in ("registry", "store")}
-    for number, component in enumerate(PEDIGREES):
-        ready = ready_model(tmp_path / component, 1.1 + number / 6)
-        order = {"folder": str(tmp_path), "ready": ready, "die_after": component, **where}
-        dead = subprocess.run(
-            [sys.executable, wired_testing.__file__, json.dumps(order)],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert dead.returncode == -signal.SIGKILL, dead.stderr
-        assert local_registry.verify_audit().ok
-        pushed = run(ready)
-        assert pushed["version"] == f"1.0.{number + 1}", "a dead run's number is used by the run that finishes it"
-        assert pushed["outcome"] == ("there already" if component in PROMOTED_BEFORE else "promoted")
-        assert local_registry.model(NAME).champion == pushed["version"]
-        told = [event.action for event in local_registry.history(NAME, pushed["version"]).items]
-        assert told == ["promote", "attach-evidence", "register", "reserve"], "each step is in the log once"
+    where = [place.properties[key] for key in ("registry", "store")]
+    with forking("wired_testing") as call:
+        run(ready_model(tmp_path / "first", 1.0))
+        for number, component in enumerate(PEDIGREES):
+            ready = ready_model(tmp_path / component, 1.1 + number / 6)
+            dead = call("run_and_die", component, str(tmp_path), ready, *where)
+            assert dead.code == -signal.SIGKILL, dead.err
+            assert local_registry.verify_audit().ok
+            pushed = run(ready)
+            assert pushed["version"] == f"1.0.{number + 1}", "a dead run's number is used by the run that finishes it"
+            assert pushed["outcome"] == ("there already" if component in PROMOTED_BEFORE else "promoted")
+            assert local_registry.model(NAME).champion == pushed["version"]
+            told = [event.action for event in local_registry.history(NAME, pushed["version"]).items]
+            assert told == ["promote", "attach-evidence", "register", "reserve"], "each step is in the log once"
     served = sorted(int(path.name) for path in (tmp_path / "serving" / NAME).iterdir())
     assert served == list(range(1, len(PEDIGREES) + 2))
     assert local_registry.verify_audit().ok

@@ -1,16 +1,13 @@
-"""A small pipeline that Pedigree was added to by one call, for tests that run it whole, in this process or another.
-
-As a program it runs the pipeline once and can be told to die, as by kill -9, at the end of one component.
+"""A small pipeline that Pedigree was added to by one call, for tests that run it whole, in this process or another,
+in which it can be told to die, as by kill -9, at the end of one component.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import shutil
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +48,10 @@ class Train(base_component.BaseComponent):
         super().__init__(spec=TrainSpec(examples=examples, ready=ready, model=model))
 
 
+class TrainThere(Train):
+    """The same for TFX's cache as another trainer: what it has left behind is not taken over, but made again."""
+
+
 def ready_model(folder: Path, factor: float, weights: int = 1) -> str:
     """Predicts `factor` times x, reading x from serialised examples."""
 
@@ -69,10 +70,12 @@ def ready_model(folder: Path, factor: float, weights: int = 1) -> str:
     return str(folder)
 
 
-def run_wired(folder: Path, ready: str, registry: str, store: str, **lineage: Any) -> dict[str, Any]:
+def run_wired(
+    folder: Path, ready: str, registry: str, store: str, train: type[Train] = Train, **lineage: Any
+) -> dict[str, Any]:
     """Runs it on the rows in `folder`/data with a model that is ready; gives what was pushed."""
     examples = ImportExampleGen(str(folder / "data"))
-    trainer = Train(examples.outputs["examples"], ready)
+    trainer = train(examples.outputs["examples"], ready)
     pedigree = add_pedigree(
         trainer,
         examples.outputs["examples"],
@@ -99,8 +102,8 @@ def run_wired(folder: Path, ready: str, registry: str, store: str, **lineage: An
     return {key: value.string_value or value.int_value for key, value in pushed.custom_properties.items()}
 
 
-def die_after(component: str) -> None:
-    """From now on the process is killed when this component's work is done, before the runner hears of it."""
+def run_and_die(component: str, folder: str, ready: str, registry: str, store: str) -> None:
+    """The process is killed when this component's work is done, before the runner hears of it."""
     module = importlib.import_module(f"tfx_pedigree.tfx_components.{component}.executor")
     work = module.Executor.Do
 
@@ -109,9 +112,4 @@ def die_after(component: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     module.Executor.Do = do
-
-
-if __name__ == "__main__":
-    order = json.loads(sys.argv[1])
-    die_after(order.pop("die_after"))
-    run_wired(Path(order.pop("folder")), **order)
+    run_wired(Path(folder), ready, registry, store, TrainThere)

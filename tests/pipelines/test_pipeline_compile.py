@@ -141,3 +141,39 @@ def test_pipeline_of_ones_own_is_looked_through_and_not_written(own, tmp_path: P
     assert "noise" in (tmp_path / "own.log").read_text()
     assert not (tmp_path / "own.yaml").exists()
     assert "--force" in done.stderr
+
+
+@pytest.fixture
+def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    """What is said of somebody's function that cannot be compiled, where there is one task, `Make`."""
+    (tmp_path / "mine_types.py").write_text(OWN_TYPES)
+    place = {"path": str(tmp_path), "log": str(tmp_path / "log"), "result": str(tmp_path / "result.json")}
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def told(body: str, images: Any) -> str:
+        own = OWN.partition("def create")[0]
+        (tmp_path / "theirs.py").write_text(f"{own}made = Make(password='')\n\ndef create(settings):\n    {body}\n")
+        order = {"create": "theirs:create", "settings": {}, "images": {"default": "i:1", **images}, **place}
+        monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(order)))
+        assert compile_pipeline.main() == 1
+        assert not (tmp_path / "result.json").exists()
+        return capsys.readouterr().err
+
+    yield told
+    for module in ("theirs", "mine_types"):
+        sys.modules.pop(module, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "images", "says"),
+    [
+        ("return None", {}, "theirs:create returns nothing, but it must return a pipeline of TFX"),
+        ("return [made]", {}, "theirs:create returns a list, but"),
+        ("return Pipeline('My_Pipe', '/root', components=[made])", {}, "names its pipeline 'My_Pipe', which neither"),
+        ("raise KeyError('ARR_DELAY')", {}, "theirs:create could not be compiled: KeyError: 'ARR_DELAY'"),
+        ("raise SystemExit(3)", {}, "theirs:create could not be compiled: SystemExit: 3"),
+        ("return Pipeline('own', '/r', components=[made])", {"Maker": "i:2"}, "`Maker`, which the pipeline does not"),
+    ],
+)
+def test_pipeline_that_cannot_be_compiled_is_told_by_whose_it_is(body: str, images: Any, says: str, theirs) -> None:
+    assert says in theirs(body, images)

@@ -24,7 +24,10 @@ SOUND = f"""\
 ARG BASE=python:3.10-slim-bookworm@sha256:{"0" * 64}
 FROM ${{BASE}} AS build
 COPY requirements/image-tools.txt /build/
-RUN pip install --require-hashes -r /build/image-tools.txt
+RUN --mount=type=cache,target=/var/cache/pip \\
+    export PIP_CACHE_DIR=/var/cache/pip && \\
+    pip install --require-hashes -r /build/image-tools.txt
+RUN pip install --no-cache-dir --no-index /build/project
 FROM ${{BASE}}
 COPY --from=build /opt /opt
 USER 10001:10001
@@ -57,6 +60,20 @@ def problems(text: str) -> Iterator[str]:
         for command in re.split(r"&&|;", rest) if word == "RUN" else ():
             if "pip install" in command and not re.search(r"--require-hashes\b|--no-index\b", command):
                 yield "a package is installed without its hash"
+        yield from caches(word, rest)
+
+
+def caches(word: str, rest: str) -> Iterator[str]:
+    """What pip keeps for the next build lies in a mount, in no home, and only the RUN with the mount names it."""
+    if word in ("ARG", "ENV") and "PIP_CACHE_DIR" in rest:
+        yield "a folder of the build's would be a setting of the image"
+    mounts = set(re.findall(r"--mount=type=cache,target=(\S+)", rest))
+    if any(re.match(r"/(root|home)\b", one) for one in mounts):
+        yield "a cache lies in somebody's home"
+    named = set(re.findall(r"\bexport PIP_CACHE_DIR=(\S+)", rest))
+    for command in re.split(r"&&|;", rest) if word == "RUN" else ():
+        if "pip install" in command and "--no-cache-dir" not in command and (not named or not named <= mounts):
+            yield "pip's cache would stay in a layer"
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
@@ -77,6 +94,12 @@ def test_an_image_has_a_pinned_base_locked_packages_no_root_and_no_secret(path: 
         ("FROM ${BASE}\n", "FROM ${BASE}\nENV PIP_INDEX_URL=here\n", "a secret would stay"),
         ("FROM ${BASE}\n", "FROM ${BASE}\nADD https://x.example/y /y\n", "fetched from an address"),
         ("--require-hashes -r", "-r", "without its hash"),
+        ("export PIP_CACHE_DIR=/var/cache/pip && ", "", "pip's cache would stay in a layer"),
+        ("--mount=type=cache,target=/var/cache/pip ", "", "pip's cache would stay in a layer"),
+        ("target=/var/cache/pip", "target=/var/cache/other", "pip's cache would stay in a layer"),
+        ("--no-cache-dir ", "", "pip's cache would stay in a layer"),
+        ("target=/var/cache/pip", "target=/home/builder/.cache/pip", "a cache lies in somebody's home"),
+        ("FROM ${BASE}\n", "FROM ${BASE}\nENV PIP_CACHE_DIR=/var/cache/pip\n", "a setting of the image"),
     ],
 )
 def test_what_would_be_wrong_is_seen(old: str, new: str, problem: str) -> None:

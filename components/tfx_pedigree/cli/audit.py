@@ -14,7 +14,10 @@ from tfx_pedigree.cli.lazy import PedigreeGroup
 from tfx_pedigree.cli.progress import bar
 
 if TYPE_CHECKING:
-    from tfx_pedigree.registry import Anchor
+    from collections.abc import Sequence
+
+    from tfx_pedigree.lineage.verifying import GraphReport
+    from tfx_pedigree.registry import Anchor, AuditReport
 
 _FILE = click.Path(path_type=Path)
 
@@ -29,29 +32,43 @@ def audit() -> None:
 @click.pass_context
 @pass_app
 def verify(app: App, ctx: click.Context, anchor_file: Path | None) -> None:
-    """Check that no event was altered, removed or reordered, and that the rows are what the events say.
+    """Check that no event was altered, removed or reordered, and that the rows and the lineage are what the events say.
 
     With an anchor that was kept outside the database, a history that was rewritten as a whole is found as well.
     Exit code 1 says that something is wrong.
     """
+    from tfx_pedigree.lineage.lineage import Lineage
     from tfx_pedigree.registry import Anchor
 
     anchor = Anchor.from_json(inputs.read_json(anchor_file, "anchor")) if anchor_file else None
-    with app.open() as registry, bar("Checking", unit="events") as progress:
-        report = registry.verify_audit(anchor, progress)
+    with app.open() as registry:
+        with bar("Checking", unit="events") as progress:
+            report = registry.verify_audit(anchor, progress)
+        with bar("Checking the lineage graph", unit="nodes") as progress:
+            graph = Lineage(registry).verify(progress)
+    problems = (*report.problems, *graph.problems)
     if app.json:
-        output.emit(report.to_json())
-    elif report.ok:
-        output.say(f"{output.count(report.events, 'event')} in {output.count(report.chains, 'log')}: all is as it was.")
-        if anchor is None:
-            output.note("Without an anchor, who owns the database could have rewritten it: pedigree audit anchor")
+        emitted = {**report.to_json(), "ok": not problems, "problems": list(problems)}
+        output.emit({**emitted, "lineage": graph.to_json()})
     else:
-        for problem in report.problems:
-            output.say(problem)
-        output.say(f"{output.count(len(report.problems), 'problem')} in {output.count(report.events, 'event')}.")
-        output.note("Restore the database from a backup, and find out who can write to it.")
-    if not report.ok:
+        _tell(report, graph, problems)
+        if not problems and anchor is None:
+            output.note("Without an anchor, who owns the database could have rewritten it: pedigree audit anchor")
+    if problems:
         ctx.exit(exits.FOUND_PROBLEMS)
+
+
+def _tell(report: AuditReport, graph: GraphReport, problems: Sequence[str]) -> None:
+    events = output.count(report.events, "event")
+    rows = [output.count(many, noun) for many, noun in ((graph.nodes, "node"), (graph.edges, "edge"))]
+    lineage = f", {' and '.join(rows)} of lineage" if graph.nodes or graph.edges else ""
+    if not problems:
+        output.say(f"{events} in {output.count(report.chains, 'log')}{lineage}: all is as it was.")
+        return
+    for problem in problems:
+        output.say(problem)
+    output.say(f"{output.count(len(problems), 'problem')} in {events}{lineage}.")
+    output.note("Restore the database from a backup, and find out who can write to it.")
 
 
 @audit.command("anchor")

@@ -78,6 +78,8 @@ def show(*renderables: RenderableType) -> None:
             out.print(renderable, soft_wrap=isinstance(renderable, str) and out.width == _ENDLESS)
     # Rich fills the cells of a last column with blanks.
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    # In a log that holds both streams, what is said next, or by a pipeline that is started now, must come after it.
+    sys.stdout.flush()
 
 
 def console(*, stderr: bool = False) -> Console:

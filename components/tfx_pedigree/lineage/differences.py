@@ -122,7 +122,7 @@ def difference(compared: Comparison, before: Side, after: Side) -> Difference:
         data=_data(old.targets(EdgeKind.TRAINED_ON), new.targets(EdgeKind.TRAINED_ON)),
         judged_on=_data(old.evaluation_data, new.evaluation_data),
         code=_rows(*(_code(node, version.tags) for node, version in zip(codes, sides, strict=True))),
-        modules=_rows(_modules(old), _modules(new)),
+        modules=_rows(*_modules(old, new)),
         parameters=_rows(*(_parameters(one, version) for one, version in zip(told, sides, strict=True))),
         training=_tables("training", *told),
         making=_making(old, new),
@@ -174,9 +174,24 @@ def _code(node: Node | None, tags: Mapping[str, str]) -> dict[str, Any]:
     return {"commit": commit.removesuffix("+dirty"), "uncommitted": "yes" if commit.endswith("+dirty") else None}
 
 
-def _modules(around: Around) -> dict[str, Any]:
-    modules = [node for node in around.targets(EdgeKind.BUILT_BY) if node.kind is Kind.MODULE]
-    return {node.fact("name") or words.label(node): node.content.get("digest") for node in modules}
+def _modules(old: Around, new: Around) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A version that was made several times may have several files of a name: one that both sides have is compared."""
+    before, after = _files(old), _files(new)
+    rows: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    for name in {*before, *after}:
+        same = sorted(before.get(name, set()) & after.get(name, set()))
+        for row, files in zip(rows, (before, after), strict=True):
+            row[name] = next(iter(same or sorted(files.get(name, ()))), None)
+    return rows
+
+
+def _files(around: Around) -> dict[str, set[Any]]:
+    """Digests by the name of the module file."""
+    found: dict[str, set[Any]] = {}
+    for node in around.targets(EdgeKind.BUILT_BY):
+        if node.kind is Kind.MODULE:
+            found.setdefault(node.fact("name") or words.label(node), set()).add(node.content.get("digest"))
+    return found
 
 
 def _parameters(told: Mapping[str, Any], version: Version) -> dict[str, Any]:
@@ -232,9 +247,16 @@ def _unknown(compared: Comparison, old: Around, new: Around) -> Iterator[str]:
 
 
 def _made_often(version: Version, around: Around) -> Iterator[str]:
-    parts = (("commits", EdgeKind.BUILT_BY, Kind.CODE), ("environments", EdgeKind.RAN_IN, Kind.ENVIRONMENT))
-    for noun, kind, of in parts:
-        many = sum(node.kind is of for node in around.targets(kind))
+    parts = (
+        ("commits", EdgeKind.BUILT_BY, Kind.CODE),
+        ("environments", EdgeKind.RAN_IN, Kind.ENVIRONMENT),
+        ("sets of parameters", EdgeKind.CONFIGURED_BY, Kind.PARAMETERS),
+        ("schemas", EdgeKind.CONFORMS_TO, Kind.SCHEMA),
+        ("transform graphs", EdgeKind.TRANSFORMED_BY, Kind.TRANSFORM),
+    )
+    counts = [(noun, sum(node.kind is of for node in around.targets(kind))) for noun, kind, of in parts]
+    counts += [(f"files {name}", len(digests)) for name, digests in sorted(_files(around).items())]
+    for noun, many in counts:
         if many > 1:
             yield f"{version.name} was made more than once, from {many} {noun}: the one that is most alike is compared."
 

@@ -66,7 +66,12 @@ def use(known: Known, around: Around) -> Iterator[str]:
     else:
         yield f"It never was champion: its state is {version.state}."
     if version.refusal:
-        yield f"The gate keeps it out of production: {words.whole(version.refusal)}"
+        # Somebody may have overridden it, or brought other evidence afterwards.
+        champion = version.state.value == "production"
+        said = (
+            "The gate is against it, though it is in production" if champion else "The gate keeps it out of production"
+        )
+        yield f"{said}: {words.whole(version.refusal)}"
     for node in around.sources(EdgeKind.DEPLOYS):
         destination = node.content.get("destination")
         yield f"It was deployed to {plain(str(destination))}." if destination else "It was deployed."

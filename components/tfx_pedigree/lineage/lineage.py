@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import Connection
 
-from tfx_pedigree.lineage import finding, impact, recording, standing, storage, walking
+from tfx_pedigree.lineage import finding, impact, recording, standing, storage, verifying, walking
 from tfx_pedigree.lineage.graph import Edge, Fragment, Node, Subgraph
 from tfx_pedigree.lineage.impact import Impact
 from tfx_pedigree.lineage.recording import Importer, Recorded
 from tfx_pedigree.lineage.standing import Standing
+from tfx_pedigree.lineage.verifying import GraphReport
 from tfx_pedigree.lineage.walking import Way
+from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.registry import Registry
 
 if TYPE_CHECKING:
@@ -119,6 +121,14 @@ class Lineage:
         from tfx_pedigree.lineage.differences import diff  # noqa: PLC0415  it asks this object
 
         return diff(self, old, new)
+
+    # Checking
+
+    def verify(self, progress: Progress = silent) -> GraphReport:
+        """Whether the graph is what was recorded: every node has its digest, edges and facts hang on nodes that are
+        there, and there are as many rows as the audit log tells of. What it cannot see stands in docs/lineage.md."""
+        with self.registry.reading(None) as connection:
+            return verifying.verify(connection, progress)
 
     def _walk(self, node: Node | str, depth: int | None, way: Way) -> Subgraph:
         with self._reading() as connection:

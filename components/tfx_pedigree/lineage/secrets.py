@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfx_pedigree.digest import is_digest
@@ -25,7 +25,7 @@ _TELLING = (
     "connectionstring", "kubeconfig", "netrc",
 )  # fmt: skip
 # Telling only as whole words: `tokenizer`, `compass` and `author` are not.
-_TELLING_WORDS = frozenset({"token", "pwd", "auth"})
+_TELLING_WORDS = frozenset({"token", "pwd", "auth", "creds", "jwt"})
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 _SHAPES = re.compile(
@@ -38,6 +38,7 @@ _SHAPES = re.compile(
             r"\bgl(?:pat|ptt|dt|rt|cbt|soat)-[A-Za-z0-9_.-]{16,}",  # GitLab
             r"\bxox[a-z]-[A-Za-z0-9-]{10,}",  # Slack
             r"\bAIza[A-Za-z0-9_-]{30,}|\bya29\.[A-Za-z0-9_-]{10,}|\bGOCSPX-[A-Za-z0-9_-]{16,}",  # Google
+            r"(?<=hooks\.slack\.com/services/)[A-Za-z0-9/_-]+",
             r"\b(?:sk|rk|pk)[_-](?:live|test|proj|ant|svcacct)[_-][A-Za-z0-9_-]{12,}|\bsk-[A-Za-z0-9]{20,}",
             r"\bhf_[A-Za-z0-9]{20,}|\bnpm_[A-Za-z0-9]{30,}|\bpypi-[A-Za-z0-9_-]{30,}|\bdckr_pat_[A-Za-z0-9_-]{16,}",
         )
@@ -45,14 +46,20 @@ _SHAPES = re.compile(
 )
 # Up to the last @ before the path: passwords that were not escaped may hold one themselves.
 _USERINFO = re.compile(r"(?<=://)[^\s/?#'\"<>]*@")
+# A slash in one ends the address for who reads it; after a colon that no port follows, it is a password all the same.
+_UNESCAPED = re.compile(r"(?<=://)[^\s/?#@:\['\"<>]*:(?!\d{1,5}[/?#])[^\s@'\"<>]{1,200}@")
 _SIGNED = re.compile(r"(?<=[?&])((?:x-(?:amz|goog)-(?:signature|credential)|sig|signature)=)[^&\s#]+", re.IGNORECASE)
+_HEADER = re.compile(
+    r"(\bauthorization\\*['\"]?\s*[=:]\s*\\*['\"]?)(?!\(hidden\))[^\s'\",;\\][^'\",;\r\n\\]*", re.IGNORECASE
+)
 _SENT = re.compile(r"\b(Bearer|Basic)(\s+)[A-Za-z0-9+/._~=-]{12,}", re.IGNORECASE)
 _NAME = (
     "(?:password|passwd|passphrase|pwd|secret|token|credentials?|authorization|api[ _-]?key|"
-    "(?:access|private|account|shared[ _-]?access|secret|signing|encryption)[ _-]?key(?:[ _-]?id)?)"
+    "(?:access|private|account|shared[ _-]?access|secret|signing|encryption)[ _-]?key(?:[ _-]?id)?|(?<=[_-])pass)"
 )
-_VALUE = r"(?:\"[^\"]*\"|'[^']*'|[^\s,;&'\"]+)"
-_ASSIGNED = re.compile(rf"({_NAME}['\"]?\s*(?:=|:(?!//))\s*)(?!\(hidden\)){_VALUE}", re.IGNORECASE)
+# Quotes are escaped where JSON stands in JSON.
+_VALUE = r"(?:\\+\"[^\"]*\"|\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s,;&'\"]+)"
+_ASSIGNED = re.compile(rf"({_NAME}\\*['\"]?\s*(?:=|:(?!//))\s*)(?!\(hidden\)){_VALUE}", re.IGNORECASE)
 _OPTION = re.compile(rf"(--[a-z0-9_-]{{0,40}}?{_NAME}\s+)(?!-|\(hidden\)){_VALUE}", re.IGNORECASE)
 
 # What an environment has installed.
@@ -85,7 +92,8 @@ def clean_text(text: str) -> str:
         return text
     text = _SHAPES.sub(HIDDEN, text)
     if "://" in text:
-        text = _SIGNED.sub(rf"\g<1>{HIDDEN}", _USERINFO.sub("", text))
+        text = _SIGNED.sub(rf"\g<1>{HIDDEN}", _UNESCAPED.sub("", _USERINFO.sub("", text)))
+    text = _HEADER.sub(rf"\g<1>{HIDDEN}", text)
     text = _SENT.sub(rf"\g<1>\g<2>{HIDDEN}", text)
     if "--" in text:
         text = _OPTION.sub(rf"\g<1>{HIDDEN}", text)
@@ -111,6 +119,11 @@ def speaks_of_a_secret(name: str) -> bool:
 _clean_name = functools.lru_cache(maxsize=10_000)(clean_text)
 
 
+def _is_option(item: Any) -> bool:
+    """Of a command line, with its value in the item that follows."""
+    return isinstance(item, str) and item.startswith("-") and "=" not in item
+
+
 class _Gate:
     """Counts what it hides."""
 
@@ -118,7 +131,20 @@ class _Gate:
         self.hidden = 0
 
     def mapping(self, values: Mapping[Any, Any]) -> dict[str, Any]:
-        return {self.name(str(name)): self.named(str(name), value) for name, value in values.items()}
+        """Where a name and its value stand side by side, as in a container's variables, that name tells."""
+        said = {str(name).lower(): value for name, value in values.items()}
+        told = next((said[name] for name in ("name", "key") if isinstance(said.get(name), str)), "")
+        return {
+            self.name(str(name)): self.named(told if told and str(name).lower() == "value" else str(name), value)
+            for name, value in values.items()
+        }
+
+    def sequence(self, values: Sequence[Any]) -> list[Any]:
+        """What follows `--password` in a list of arguments is one."""
+        return [
+            self.named(before, item) if _is_option(before) and not _is_option(item) else self.value(item)
+            for before, item in zip((None, *values), values, strict=False)
+        ]
 
     def packages(self, packages: Any) -> Any:
         """Names of packages, such as `azure-keyvault-secrets`, say nothing of the version that stands under them."""
@@ -151,7 +177,7 @@ class _Gate:
         if isinstance(value, Mapping):
             return self.mapping(value)
         if isinstance(value, list | tuple):
-            return [self.value(item) for item in value]
+            return self.sequence(value)
         return value
 
     def text(self, text: str) -> str:

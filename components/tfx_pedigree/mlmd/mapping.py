@@ -325,7 +325,8 @@ class _Told:
 
 
 def _steps(history: History) -> dict[int, Step]:
-    events = events_by_execution(history.events)
+    """An event of an artifact that somebody deleted from the store tells nothing more."""
+    events = events_by_execution(event for event in history.events if event.artifact in history.artifacts)
     return {
         number: Step(
             execution,
@@ -364,4 +365,8 @@ def _chosen(there: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _iso(milliseconds: int) -> str | None:
-    return f"{moment(milliseconds):%Y-%m-%dT%H:%M:%SZ}" if milliseconds else None
+    """None for no time, and for one that no calendar has: other tools write stores too."""
+    try:
+        return f"{moment(milliseconds):%Y-%m-%dT%H:%M:%SZ}" if milliseconds else None
+    except (ValueError, OverflowError, OSError):
+        return None

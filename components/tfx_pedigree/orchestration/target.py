@@ -70,6 +70,7 @@ def load_target(file: Path, environ: Mapping[str, str] | None = None) -> TargetC
     kind = _kind(file, section.get("kind"))
     _known(file, section, kind)
     values = filled(file, dict(section), os.environ if environ is None else environ)
+    _no_two_places(file, values)
     return TargetConfig(
         file,
         kind,
@@ -77,7 +78,7 @@ def load_target(file: Path, environ: Mapping[str, str] | None = None) -> TargetC
         file.parent / str(values.get("output") or f"pipeline{kind.suffix}"),
         _texts(file, "env", values.get("env") or {}),
         _places(file, "secrets", values.get("secrets") or {}),
-        _texts(file, "volumes", values.get("volumes") or {}),
+        _volumes(file, values.get("volumes") or {}),
         _texts(file, "target", {key: values[key] for key in SERVICE[kind] if values.get(key) is not None}),
         _table(file, SCHEDULE, values.get(SCHEDULE) or {}),
     )
@@ -121,7 +122,8 @@ def _texts(file: Path, key: str, value: Any) -> Mapping[str, str]:
     found = _table(file, key, value)
     for name, one in found.items():
         if not isinstance(one, str | int | float) or isinstance(one, bool):
-            raise InvalidInputError(f"{file}: `{key}.{name}` is {one!r}, but it must be a text. Put it in quotes.")
+            what = f"a {type(one).__name__}" if key == "secrets" else repr(one)
+            raise InvalidInputError(f"{file}: `{key}.{name}` is {what}, but it must be a text. Put it in quotes.")
     return {name: str(one) for name, one in found.items()}
 
 
@@ -136,7 +138,28 @@ def _places(file: Path, key: str, value: Any) -> Mapping[str, str]:
     return found
 
 
+def _volumes(file: Path, value: Any) -> Mapping[str, str]:
+    found = _texts(file, "volumes", value)
+    for path, claim in found.items():
+        if not path.startswith("/") or not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", claim):
+            raise InvalidInputError(
+                f"{file}: `volumes` must give paths in the container the names of claims, as /mnt/data: flights, but "
+                f"has {path}: {claim}."
+            )
+    return found
+
+
+def _no_two_places(file: Path, values: Mapping[str, Any]) -> None:
+    env, secrets = values.get("env"), values.get("secrets")
+    if isinstance(env, Mapping) and isinstance(secrets, Mapping):
+        for name in sorted({str(one) for one in env} & {str(one) for one in secrets}):
+            raise InvalidInputError(
+                f"{file}: {name} stands under `env` and under `secrets`, and a container has it once. Leave one out."
+            )
+
+
 def _table(file: Path, key: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise InvalidInputError(f"{file}: `target.{key}` must be names with values, but is {value!r}.")
+        what = f"a {type(value).__name__}" if key == "secrets" else repr(value)
+        raise InvalidInputError(f"{file}: `target.{key}` must be names with values, but is {what}.")
     return {str(name): one for name, one in value.items()}

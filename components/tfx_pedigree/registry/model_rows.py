@@ -53,6 +53,11 @@ def _descriptions(model_id: int) -> sa.Select[Any]:
     return sa.select(d.digest, d.content).where(d.digest.in_(used)).order_by(d.digest)
 
 
+def count_events(connection: Connection, model: str) -> int:
+    query = sa.select(sa.func.count()).select_from(schema.events).where(schema.events.c.chain == model)
+    return connection.execute(query).scalar_one()
+
+
 def remove(connection: Connection, model: str) -> None:
     """Takes all rows of the model away, to make room for the same history made longer. The caller inserts at once."""
     model_id = connection.execute(sa.select(schema.models.c.id).where(schema.models.c.name == model)).scalar()

@@ -187,7 +187,7 @@ def import_model(
         raise InvalidInputError(f"{source} is not an archive of `pedigree export`: {error}.") from error
     _check_bytes_complete(registry, archive, source)
     if added:
-        _write_rows(registry, archive)
+        _write_rows(registry, archive, added)
     for attachment in taking:
         attachment.write(registry, archive.attached[attachment.name], source.name)
     versions = sum(row["table"] == "model_versions" for row in archive.rows)
@@ -288,9 +288,15 @@ def _check_bytes_complete(registry: Registry, archive: _Archive, source: Path) -
             )
 
 
-def _write_rows(registry: Registry, archive: _Archive) -> None:
+def _write_rows(registry: Registry, archive: _Archive, added: int) -> None:
+    """`added` events at the archive's end were new when the reading began; what was written here since is not lost."""
     with registry.importing(archive.model) as write:
         connection = write.connection
+        if model_rows.count_events(connection, archive.model) != len(archive.events) - added:
+            raise ConflictError(
+                f"{archive.model} was changed here while its archive was read. Its history was not imported; nothing "
+                "is lost. Run the import again."
+            )
         model_rows.remove(connection, archive.model)
         try:
             model_rows.insert(connection, archive.model, archive.rows, archive.events)
@@ -302,7 +308,8 @@ def _write_rows(registry: Registry, archive: _Archive) -> None:
         problems = audit.verify_model(connection, archive.model)
         if problems:
             raise DamagedError(f"The archive does not agree with its own log: {problems[0]} Nothing was imported.")
-        write.log("import-model", details={"model": archive.model, "head": archive.events[-1].hash})
+        told = {"head": archive.events[-1].hash, "events": len(archive.events), "added": added}
+        write.log("import-model", details={"model": archive.model, **told})
 
 
 def _lines(items: Iterable[Mapping[str, Any]]) -> bytes:

@@ -123,23 +123,50 @@ def _new_spans(situation: Situation, rules: Rules, quiet: list[str]) -> list[Pla
             quiet.append(
                 f"{older} older {'span is' if older == 1 else 'spans are'} left to `pedigree pipeline backfill`"
             )
+        none = "no version was trained yet" if not ledger.trained else "no run came to a good end yet"
         return [
-            Planned(span, (Reason(Kind.NEW_SPAN, f"no version was trained yet{_again(ledger, span)}"),))
-            for span in whole
-            if span >= first
+            Planned(span, (Reason(Kind.NEW_SPAN, f"{none}{_again(ledger, span)}"),)) for span in whole if span >= first
         ]
     new = [span for span in whole if span > done]
     if not new:
         quiet.append(f"no span is newer than {done}, the newest that was trained on")
     elif not rules.new_span:
-        quiet.append(f"span {new[-1]} is new, which is no reason by itself (`new_span: false`)")
-        return []
+        begun = [found for span in new if (found := _interrupted(ledger, span))]
+        if not begun:
+            quiet.append(f"span {new[-1]} is new, which is no reason by itself (`new_span: false`)")
+        return begun
+    if rules.new_span:
+        quiet += _passed_over(ledger, whole)
     return [
         Planned(
             span, (Reason(Kind.NEW_SPAN, f"span {span} is new, {done} was the newest so far{_again(ledger, span)}"),)
         )
         for span in new
     ]
+
+
+def _interrupted(ledger: Ledger, span: int) -> Planned | None:
+    """What was begun for a reason and killed is begun again, though that reason may not be seen any more: somebody's
+    words, or an age that the version of the killed run seems to have ended."""
+    last = ledger.last(span)
+    if last is None or last.outcome is not Outcome.STARTED:
+        return None
+    kind = next(iter(last.details.get("reasons") or ()), Kind.NEW_SPAN)
+    return Planned(
+        span, (Reason(Kind(kind), f"the run on span {span} of {last.at:%Y-%m-%d %H:%M} UTC came to no end"),)
+    )
+
+
+def _passed_over(ledger: Ledger, whole: tuple[int, ...]) -> list[str]:
+    """Spans that came late, or whose run failed before somebody trained on a newer one, are for a backfill. What came
+    before the first that was trained on was left out on purpose."""
+    late = [span for span in whole if ledger.done[0] < span < ledger.done[-1] and not ledger.is_done(span)]
+    if not late:
+        return []
+    command = f"`pedigree pipeline backfill --from {late[0]} --to {late[-1]}`"
+    if len(late) == 1:
+        return [f"span {late[0]} is older than {ledger.done[-1]} and was not trained on; {command} does it"]
+    return [f"{len(late)} spans older than {ledger.done[-1]} were not trained on; {command} does it"]
 
 
 def _again(ledger: Ledger, span: int) -> str:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -64,9 +65,18 @@ class Ledger:
         """Of the newest attempt; 0 before the first."""
         return self.attempts[0].position if self.attempts else 0
 
-    def of(self, span: int) -> list[Attempt]:
+    @functools.cached_property
+    def _by_span(self) -> dict[int, list[Attempt]]:
+        """Made once: to ask each span of some years would read all notes as often as there are spans."""
+        found: dict[int, list[Attempt]] = {}
+        for one in self.attempts:
+            if one.span is not None and one.outcome is not Outcome.NO_REASON:
+                found.setdefault(one.span, []).append(one)
+        return found
+
+    def of(self, span: int) -> Sequence[Attempt]:
         """What was done about a span, newest first."""
-        return [one for one in self.attempts if one.span == span and one.outcome is not Outcome.NO_REASON]
+        return self._by_span.get(span, ())
 
     def last(self, span: int) -> Attempt | None:
         return next(iter(self.of(span)), None)
@@ -86,10 +96,14 @@ class Ledger:
             return last.outcome is Outcome.FINISHED
         return trained is not None and trained.registered_at > last.at
 
+    @functools.cached_property
+    def done(self) -> tuple[int, ...]:
+        """Rising."""
+        return tuple(sorted(span for span in {*self.trained, *self._by_span} if self.is_done(span)))
+
     @property
     def newest_done(self) -> int | None:
-        spans = {*self.trained, *(one.span for one in self.attempts if one.span is not None)}
-        return max((span for span in spans if self.is_done(span)), default=None)
+        return self.done[-1] if self.done else None
 
     @property
     def last_trained(self) -> datetime | None:

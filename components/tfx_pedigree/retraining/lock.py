@@ -16,6 +16,7 @@ import socket
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
+from urllib.parse import quote
 
 from tfx_pedigree.errors import ConflictError, UnavailableError
 from tfx_pedigree.registry.location import Location
@@ -31,7 +32,8 @@ def lock_file(model: str, registry: str, log: str) -> Path:
     """Beside the registry, if that lies in files; else beside the pipeline's log, which is always on this machine."""
     beside = Location.of(registry).beside
     base = Path(beside).parent if beside is not None else Path(log).parent
-    return base / FOLDER / f"{model}.lock"
+    # A pipeline that is only run, and never retrained, may have a name that no model can have.
+    return base / FOLDER / f"{quote(model, safe='')}.lock"
 
 
 @contextlib.contextmanager
@@ -41,7 +43,10 @@ def held(path: Path, what: str, now: Callable[[], datetime] | None = None) -> It
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise UnavailableError(f"The lock {path} cannot be made: {error.strerror}. Nothing was run.") from error
+        raise UnavailableError(
+            f"The lock {path} cannot be made: {error.strerror}. Nothing was run. Let the user who runs the pipeline "
+            "write there, and call again."
+        ) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -70,10 +75,18 @@ def _busy(descriptor: int, path: Path) -> str:
     try:
         found = json.loads(os.pread(descriptor, 4096, 0))
         what, pid, since = found["what"], int(found["pid"]), found["since"]
+        host = str(found.get("host", socket.gethostname()))
     except (ValueError, KeyError, TypeError):  # it has just been taken, and not been signed yet
-        return f"Somebody else has just taken the lock {path}. Nothing was run."
-    by = f"process {pid}" if _lives(pid) else f"the pipeline that process {pid} started and that outlived it"
-    return f"{what} is running since {since} UTC: {by} holds {path}. Nothing was run."
+        return f"Somebody else has just taken the lock {path}. Nothing was run. Call again when that run has ended."
+    if host != socket.gethostname():  # a shared disk, or another container: the number says nothing here
+        by, step = f"process {pid} on {host}", "or stop it there"
+    elif _lives(pid):
+        by, step = f"process {pid}", f"or stop it with `kill {pid}`"
+    else:
+        by = f"the pipeline that process {pid} started and that outlived it"
+        step = f"or stop it: `fuser {path}` tells its number"
+    who = f"{what} is running since {since} UTC: {by} holds {path}"
+    return f"{who}. Nothing was run. Call again when it has ended, {step}."
 
 
 def _lives(pid: int) -> bool:

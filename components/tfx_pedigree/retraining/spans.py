@@ -5,11 +5,14 @@ Law: a span that is still being written is never given out, and neither is one a
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import re
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 from tfx_pedigree.errors import InvalidInputError, NotFoundError, UnavailableError
@@ -19,6 +22,7 @@ SETTLE = timedelta(minutes=5)
 # What TFX writes into a pattern; a width counts the digits of a number that is filled up with zeros.
 _SPAN = re.compile(r"\{SPAN(?::(\d+))?\}")
 _OTHERS = re.compile(r"\{(VERSION|YYYY|MM|DD)\b")
+_CLOSED = "closed"
 # What the file systems of fsspec call the time of the last change.
 _CHANGED = ("mtime", "updated", "LastModified", "last_modified", "created")
 
@@ -64,10 +68,11 @@ class SpanPattern:
 @dataclass(frozen=True)
 class Spans:
     """`whole` are the numbers of the spans that can be trained on, rising. `unfinished` says which is the first that
-    cannot yet, and why."""
+    cannot yet, and why; `waits` is its number."""
 
     whole: tuple[int, ...]
     unfinished: str | None = None
+    waits: int | None = None
 
 
 def look(pattern: SpanPattern, now: datetime, after: int | None = None) -> Spans:
@@ -75,13 +80,14 @@ def look(pattern: SpanPattern, now: datetime, after: int | None = None) -> Spans
     files = _matches(pattern.pattern)
     if not files:
         raise NotFoundError(f"There is no span at {pattern.pattern}. Wait for the first, or correct the pattern.")
-    marked = set(_matches(pattern.marker)) if pattern.marker else None
+    marks = _matches(pattern.marker) if pattern.marker else None
+    marked = None if marks is None else {span for span, all_of in marks.items() if not any(map(_closed, all_of))}
     whole: list[int] = []
     for span in sorted(files):
         if after is None or span > after:
             problem = _unfinished(pattern, span, files[span], marked, now)
             if problem:
-                return Spans(tuple(whole), problem)
+                return Spans(tuple(whole), problem, span)
         whole.append(span)
     return Spans(tuple(whole))
 
@@ -89,6 +95,11 @@ def look(pattern: SpanPattern, now: datetime, after: int | None = None) -> Spans
 def _unfinished(
     pattern: SpanPattern, span: int, files: Iterable[Mapping[str, Any]], marked: set[int] | None, now: datetime
 ) -> str | None:
+    if folder := next(filter(None, map(_closed, files)), None):
+        raise UnavailableError(
+            f"Span {span} cannot be looked at: {folder} may not be read. Let the user who runs the pipeline read it, "
+            "and call again."
+        )
     if marked is not None:
         name = _SPAN.sub(lambda found: str(span).zfill(int(found[1] or 0)), pattern.marker or "")
         return None if span in marked else f"span {span} is not whole yet: there is no {name}"
@@ -101,7 +112,7 @@ def _unfinished(
 
 
 def _matches(pattern: str) -> dict[int, list[Mapping[str, Any]]]:
-    """What fsspec knows of each file that fits, by the span's number."""
+    """What fsspec knows of each file that fits, by the span's number; of a folder that may not be read, its name."""
     fs, path = _file_system(pattern)
     parts = path.split("/")
     where = next(index for index, part in enumerate(parts) if "{SPAN" in part)
@@ -111,7 +122,16 @@ def _matches(pattern: str) -> dict[int, list[Mapping[str, Any]]]:
         match = fits.fullmatch(name.split("/")[where])
         if match and info.get("type") == "file":
             found.setdefault(int(match["span"]), []).append(info)
+    for folder in getattr(fs, "closed", ()):
+        # A span that may not be read is there all the same. What else lies beside the spans is nobody's business.
+        match = fits.fullmatch(folder.split("/")[where]) if folder.count("/") >= where else None
+        if match:
+            found.setdefault(int(match["span"]), []).append({_CLOSED: folder})
     return found
+
+
+def _closed(info: Mapping[str, Any]) -> str | None:
+    return info.get(_CLOSED)
 
 
 def _expression(part: str) -> re.Pattern[str]:
@@ -133,16 +153,52 @@ def _file_system(pattern: str) -> tuple[Any, str]:
         raise UnavailableError(f"The spans at {pattern} cannot be looked at: {error}. {step}") from None
     # What this process saw before may have changed.
     fs.invalidate_cache()
-    return fs, str(path)
+    return _with_links(fs), str(path)
+
+
+def _with_links(fs: Any) -> Any:
+    """On a disk a link is what it leads to, as it is for TFX. To fsspec it is neither a file nor a folder, and a span
+    behind one would not be there."""
+    from fsspec.implementations.local import LocalFileSystem  # noqa: PLC0415
+
+    if not isinstance(fs, LocalFileSystem):
+        return fs
+
+    class Followed(LocalFileSystem):  # type: ignore[misc]
+        closed: list[str] = []  # noqa: RUF012  the class is made for one look
+
+        def ls(self, path: str, detail: bool = False, **options: Any) -> Any:
+            try:
+                return super().ls(path, detail, **options)
+            except PermissionError:  # a glob passes over what it may not read, without a word
+                self.closed.append(path)
+                raise
+
+        def info(self, path: Any, **options: Any) -> dict[str, Any]:
+            found: dict[str, Any] = super().info(path, **options)
+            if found["islink"]:
+                with contextlib.suppress(OSError):  # it leads nowhere, or round in a circle
+                    end = Path(found["name"]).stat()
+                    kind = "directory" if stat.S_ISDIR(end.st_mode) else "file"
+                    found |= {"type": kind, "mtime": end.st_mtime}
+            return found
+
+    return Followed()
 
 
 def _listed(pattern: str, work: Callable[[], Any]) -> dict[str, Mapping[str, Any]]:
+    from tfx_pedigree.store.drivers import transport_errors  # noqa: PLC0415  it loads fsspec
+
     try:
         return dict(work())
     except FileNotFoundError:
         return {}
-    except OSError as error:
-        raise UnavailableError(f"The spans at {pattern} cannot be looked at: {error.strerror or error}.") from error
+    except transport_errors() as error:
+        said = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        raise UnavailableError(
+            f"The spans at {pattern} cannot be looked at: {str(said).rstrip('.')}. Check the address, the network and "
+            "the credentials, and call again."
+        ) from error
 
 
 def _changed(info: Mapping[str, Any]) -> datetime:

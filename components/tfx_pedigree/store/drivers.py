@@ -44,7 +44,7 @@ class Driver:
                 return work()
             except PedigreeError:
                 raise
-            except _transport_errors() as error:
+            except transport_errors() as error:
                 refused = isinstance(error, _REFUSALS) or type(error).__name__ in _CREDENTIALS
                 missing = isinstance(error, FileNotFoundError)
                 pause = None if refused or missing else next(waits, None)
@@ -102,7 +102,7 @@ def _connect(url: str, safe_url: str, options: dict[str, Any]) -> tuple[Any, str
     return fs, root.rstrip("/")
 
 
-def _transport_errors() -> tuple[type[BaseException], ...]:
+def transport_errors() -> tuple[type[BaseException], ...]:
     """OSError, and the error classes of those drivers that have been loaded."""
     found: list[type[BaseException]] = [OSError, TimeoutError]
     for module, names in _DRIVER_ERRORS.items():

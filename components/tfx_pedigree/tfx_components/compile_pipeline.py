@@ -9,10 +9,12 @@ docs/cli.md.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import os
+import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from tfx_pedigree.errors import InvalidInputError, PedigreeError
 from tfx_pedigree.tfx_components import run_pipeline
 from tfx_pedigree.tfx_components.local_run import quiet
 from tfx_pedigree.tfx_components.versioner.environment import IMAGE_VARIABLE
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 
 
 def main() -> int:
@@ -32,8 +36,8 @@ def main() -> int:
     except PedigreeError as error:
         sys.stderr.write(f"Error: {error}\n")
         return run_pipeline.FAILED
-    except Exception as error:  # noqa: BLE001  a user's pipeline may raise anything; the log has the traceback
-        run_pipeline.tell(error, log)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a user's pipeline may raise anything; the log has it
+        run_pipeline.tell(_told(order["create"], error), log)
         return run_pipeline.FAILED
     Path(order["result"]).write_text(json.dumps(found), "utf-8")
     return 0
@@ -48,8 +52,9 @@ def compiled(order: Mapping[str, Any]) -> dict[str, Any]:
     )
 
     with _image_told(order["images"]):
-        pipeline = run_pipeline.function(order["create"])(order["settings"])
-    config = KubeflowV2DagRunnerConfig(default_image=_images(order["images"]), use_pipeline_spec_2_1=True)
+        pipeline = _made(order["create"], order["settings"])
+    images = _images(order["images"], [node.id for node in pipeline.components])
+    config = KubeflowV2DagRunnerConfig(default_image=images, use_pipeline_spec_2_1=True)
     job = KubeflowV2DagRunner(config).run(pipeline, write_out=False)
     return {"job": job, "defaults": _defaults(pipeline), "unimportable": sorted(_unimportable(pipeline))}
 
@@ -67,9 +72,42 @@ def _image_told(images: Mapping[str, str]) -> Iterator[None]:
             os.environ[IMAGE_VARIABLE] = before
 
 
-def _images(images: Mapping[str, str]) -> dict[str, str]:
+def _told(create: str, error: Exception | SystemExit) -> Any:
+    """What Pedigree itself refuses says enough; of anything else, whose it is and of which kind."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, PedigreeError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is not None:
+        return error
+    told = InvalidInputError(f"{create} could not be compiled: {type(error).__name__}: {error}")
+    told.__cause__ = error
+    return told
+
+
+def _made(create: str, settings: dict[str, Any]) -> Any:
+    from tfx.orchestration.pipeline import Pipeline  # noqa: PLC0415
+
+    found = run_pipeline.function(create)(settings)
+    if not isinstance(found, Pipeline):
+        what = "nothing" if found is None else f"a {type(found).__name__}"
+        raise InvalidInputError(f"{create} returns {what}, but it must return a pipeline of TFX (tfx.dsl.Pipeline).")
+    name = found.pipeline_info.pipeline_name
+    if not _NAME.fullmatch(name):
+        raise InvalidInputError(
+            f"{create} names its pipeline {name!r}, which neither service takes. Give it small letters, digits and "
+            "dashes, beginning with a letter or digit, 128 at the most."
+        )
+    return found
+
+
+def _images(images: Mapping[str, str], tasks: Sequence[str]) -> dict[str, str]:
     from tfx.orchestration.kubeflow.v2 import pipeline_builder  # noqa: PLC0415
 
+    for key in images:
+        if key not in (*tasks, "default"):
+            near = difflib.get_close_matches(key, tasks, n=1)
+            hint = f"Did you mean `{near[0]}`?" if near else f"It has {', '.join(tasks)}."
+            raise InvalidInputError(f"`target.image` names the task `{key}`, which the pipeline does not have. {hint}")
     return {pipeline_builder.DEFAULT_IMAGE_PATH_KEY if key == "default" else key: one for key, one in images.items()}
 
 

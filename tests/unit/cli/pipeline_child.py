@@ -1,6 +1,7 @@
 """Stands in for the process that runs TFX: reads the same order, and registers a version of the span that it names.
 
-A file `behave` beside the log says how: nothing, `fail N` (on span N), or `hang N` (until a file `go` appears).
+A file `behave` beside the log says how: nothing, `fail N` (on span N), `die N` (as when memory runs out), or `hang N`
+(until a file `go` appears).
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ def act(order: dict[str, Any]) -> int:
         file.write(json.dumps({"span": span, "promote_to": given.get("promote_to")}) + "\n")
     word, _, number = ((here / "behave").read_text() if (here / "behave").exists() else "").partition(" ")
     mine = number.strip() == str(span)
-    if word == "fail" and mine:
-        return 1
+    if word in ("fail", "die") and mine:
+        return 1 if word == "fail" else -9
     with Registry.open(given["registry"], actor=given["actor"]) as registry:
         version = registry.add(settings["name"], _candidate(span), facts=Facts(tags={"span": str(span)}))
         while word == "hang" and mine and not (here / "go").exists():

@@ -32,7 +32,7 @@ def use_the_child() -> None:
     from tfx_pedigree.cli.pipelines import run, training
 
     run._RUNNER = "pipeline_child"
-    training.check_tfx = lambda: None
+    run.check_tfx = training.check_tfx = lambda: None
 
 
 class Project:

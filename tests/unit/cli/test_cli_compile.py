@@ -39,6 +39,8 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         told.append(order)
         if order["settings"].get("span") == 13:
             return subprocess.CompletedProcess(words, 1, stderr="Error: There is no span 13.\n")
+        if order["settings"].get("span") == 14:
+            return subprocess.CompletedProcess(words, -9, stderr="")
         Path(order["result"]).write_bytes(SMALL.read_bytes())
         return subprocess.CompletedProcess(words, 0, stderr="")
 
@@ -49,8 +51,9 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 @pytest.fixture
 def compile_(tmp_path: Path, orders: list[Any]) -> Callable[..., Said]:
-    def run(*words: str, code: int = 0, env: str = "PEDIGREE_ACTOR: ci") -> Said:
-        (tmp_path / "kubeflow.yaml").write_text(f"{CONFIG}  env: {{{env}}}\n")
+    def run(*words: str, code: int = 0, env: str = "PEDIGREE_ACTOR: ci", settings: str = "") -> Said:
+        config = CONFIG.replace("{name: small, pedigree", f"{{{settings or 'name: small, pedigree'}")
+        (tmp_path / "kubeflow.yaml").write_text(f"{config}  env: {{{env}}}\n")
         pedigree = Pedigree(tmp_path / "elsewhere")
         return pedigree("--config", tmp_path / "kubeflow.yaml", "pipeline", "compile", *words, code=code)
 
@@ -106,6 +109,9 @@ def test_what_the_compiler_refuses_is_one_line(compile_: Callable[..., Said], tm
     said = compile_("--span", "13", "--json", code=2)
     message = said.error["message"]
     assert message == f"There is no span 13. All that was said is in {tmp_path}/logs/compile.log."
+    assert (
+        "The compiler was ended by SIGKILL, as when memory runs out. All that" in compile_("--span", "14", code=2).err
+    )
 
 
 def test_without_a_config_or_without_tfx_it_says_what_to_do(
@@ -122,3 +128,57 @@ def test_without_a_config_or_without_tfx_it_says_what_to_do(
 def test_place_that_cannot_be_written_is_said(compile_: Callable[..., Said], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert "Give another one with --output." in compile_("--output", str(tmp_path / "file" / "x.yaml"), code=2).err
+
+
+def test_draft_of_somebody_who_compiles_at_the_same_moment_is_left_alone(
+    compile_: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is quicker, each writes a whole file."""
+    drafts: list[Path] = []
+    replace = Path.replace
+
+    def meanwhile(draft: Path, target: Path) -> Path:
+        drafts.append(draft)
+        if len(drafts) == 1:
+            compile_()
+        return replace(draft, target)
+
+    monkeypatch.setattr(Path, "replace", meanwhile)
+    compile_()
+    assert len(set(drafts)) == 2
+    assert load_ir(tmp_path / "out" / "small.yaml").name == "small"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["small.yaml"]
+
+
+def test_link_is_written_through_and_a_folder_is_not_replaced(compile_: Callable[..., Said], tmp_path: Path) -> None:
+    (tmp_path / "real.yaml").write_text("old")
+    (tmp_path / "link.yaml").symlink_to("real.yaml")
+    compile_("--output", str(tmp_path / "link.yaml"))
+    assert (tmp_path / "link.yaml").is_symlink()
+    assert load_ir(tmp_path / "real.yaml").name == "small"
+
+    (tmp_path / "folder").mkdir()
+    before = sorted(tmp_path.iterdir())
+    assert "no file that can be replaced" in compile_("--output", str(tmp_path / "folder"), code=2).err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ("since: 2013-01-01, pedigree", "kubeflow.yaml: a value under `pipeline.settings` is a date"),
+        ("pedigree: yes, other", "kubeflow.yaml: `pipeline.settings.pedigree` must be names with values"),
+    ],
+)
+def test_settings_that_cannot_be_handed_on_are_a_mistake_of_the_config(
+    settings: str, says: str, compile_: Callable[..., Said]
+) -> None:
+    assert says in compile_("--json", settings=settings, code=2).error["message"]
+
+
+def test_log_that_cannot_be_written_is_said_before_anything_is_compiled(
+    compile_: Callable[..., Said], tmp_path: Path, orders: list[Any]
+) -> None:
+    (tmp_path / "logs").write_text("no folder")
+    assert "another `pipeline.log`" in compile_("--json", code=8).error["message"]
+    assert orders == []

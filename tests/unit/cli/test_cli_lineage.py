@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -272,3 +273,26 @@ def test_circle_in_foreign_data_is_told_and_ends(tmp_path: Path) -> None:
     assert "leads in a circle" in said.err
     assert said.out.count("model-2") == 2
     assert json.loads(pedigree("lineage", "artifact:model-1", "--json").out)["cycles"]
+
+
+def test_audit_looks_at_the_lineage_as_well(traced: Pedigree, tmp_path: Path) -> None:
+    """What is deleted from the graph is not seen by reading what is left of it."""
+    shutil.copytree(traced.registry, tmp_path / "registry")
+    pedigree = Pedigree(tmp_path / "registry")
+    told = pedigree("audit", "verify").out
+    found = pedigree("audit", "verify", "--json").json
+    rows = found["lineage"]
+    assert (found["ok"], rows["ok"], rows["problems"]) == (True, True, [])
+    assert f", {rows['nodes']} nodes and {rows['edges']} edges of lineage: all is as it was." in told
+    with sqlite3.connect(tmp_path / "registry" / "registry.db") as connection:
+        connection.execute("DELETE FROM lineage_edges WHERE kind = 'trained_on'")
+        (key,) = connection.execute("SELECT key FROM lineage_nodes WHERE kind = 'version'").fetchone()
+        connection.execute("UPDATE lineage_nodes SET content = '{}' WHERE key = ?", [key])
+    said = pedigree("audit", "verify", code=1)
+    assert f"The lineage node {key} was altered" in said.out
+    assert "What is missing (3) was deleted." in said.out
+    assert "Restore the database from a backup" in said.err
+    found = pedigree("audit", "verify", "--json", code=1).json
+    assert not found["ok"]
+    assert found["problems"] == found["lineage"]["problems"]
+    assert found["lineage"]["edges"] == rows["edges"] - 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from tfx_pedigree.errors import UnavailableError
 from tfx_pedigree.orchestration.ir import load_ir
 from tfx_pedigree.orchestration.services.service import Run, UnansweredError
 from tfx_pedigree.registry import Registry
+from tfx_pedigree.retraining.lock import BusyError, held
 
 COMPILED = load_ir(Path(__file__).parents[1] / "orchestration" / "goldens" / "small.kubeflow.yaml")
 
@@ -32,7 +34,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
         return subprocess.CompletedProcess(command, pipeline_child.act(json.loads(input)))
 
     monkeypatch.setattr(run.subprocess, "run", start)
-    monkeypatch.setattr(training, "check_tfx", lambda: None)
+    for module in (run, training):
+        monkeypatch.setattr(module, "check_tfx", lambda: None)
     monkeypatch.chdir(tmp_path)
     return Project(tmp_path)
 
@@ -42,6 +45,12 @@ def until(holds: Callable[[], Any]) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def is_free(lock: Path) -> bool:
+    with contextlib.suppress(BusyError), held(lock, "a test"):
+        return True
+    return False
 
 
 def test_new_spans_are_caught_up_one_by_one_and_then_there_is_no_reason(project: Project) -> None:
@@ -138,6 +147,13 @@ def test_force_without_words_is_refused(project: Project) -> None:
         ("    name: m\n", "", 2, "does not say which model the pipeline trains"),
         ("data/span", "nothing/span", 3, "There is no span at"),
         ("policy.yaml", "none.yaml", 3, "There is no policy at"),
+        ("name: m\n", "name: m\n    since: 2026-11-01\n", 2, "is a date, but it must be a text"),
+        (
+            'pedigree: {policy: "${here}/policy.yaml"}',
+            "pedigree: policy.yaml",
+            2,
+            "`pipeline.settings.pedigree` must be",
+        ),
     ],
 )
 def test_config_that_cannot_be_retrained_by_says_what_is_missing(
@@ -147,6 +163,59 @@ def test_config_that_cannot_be_retrained_by_says_what_is_missing(
     file = project.folder / "local.yaml"
     file.write_text(file.read_text().replace(before, after))
     assert says in project("retrain", code=code).err
+
+
+def test_pipeline_in_toml_is_refused_with_what_to_give_instead(project: Project) -> None:
+    """Such as the pedigree.toml that is found in the working folder."""
+    (project.folder / "pedigree.toml").write_text('actor = "ada"\n')
+    for words in (("retrain",), ("backfill", "--from", 1, "--to", 2), ("run",)):
+        said = project.pedigree("pipeline", *words, code=2).err
+        assert "pedigree.toml is TOML, and a pipeline stands in a YAML file. Give one: pedigree" in said
+        assert said.rstrip().endswith(f"pipeline {words[0]}")
+
+
+def test_address_of_a_registry_with_a_slip_in_it_leaves_no_folder_behind(project: Project) -> None:
+    project.data(1)
+    for words in (("retrain",), ("backfill", "--from", 1, "--to", 1), ("run", "--span", 1)):
+        project(*words, "--registry", project.folder / "typo", code=3)
+    assert not (project.folder / "typo").exists()
+
+
+def test_log_that_cannot_be_written_is_said_before_anything_is_noted(project: Project) -> None:
+    """The pipeline could not even say why it failed, and three such runs would give the span up."""
+    project.data(1)
+    file = project.folder / "local.yaml"
+    file.write_text(file.read_text().replace("log: run/run.log", "log: policy.yaml/run.log"))
+    for words in (("retrain",), ("backfill", "--from", 1, "--to", 1), ("run", "--span", 1)):
+        said = project(*words, code=8).err
+        assert "policy.yaml/run.log cannot be written" in said
+        assert "Nothing was run." in said
+    assert project.runs == []
+    assert "There is no model 'm'" in project.pedigree("history", "m", code=3).err
+
+
+def test_force_that_has_nothing_whole_to_run_on_is_refused(project: Project) -> None:
+    project.data(1)
+    file = project.folder / "local.yaml"
+    file.write_text(file.read_text().replace("settle: 0", "settle: 5m"))
+    for words in (("retrain", "--force", "now"), ("retrain", "--force", "now", "--dry-run")):
+        assert "m cannot be trained: span 1 may not be whole yet" in project(*words, code=4).err
+    assert "There is no reason" in project("retrain").out
+    assert project.runs == []
+
+
+def test_forced_run_that_makes_the_same_again_says_so(project: Project) -> None:
+    project.data(1)
+    project("retrain")
+    assert "No new version came of it: what it made is there already." in project("retrain", "--force", "now").out
+
+
+def test_pipeline_that_the_system_kills_has_failed_and_why_is_said(project: Project) -> None:
+    project.data(1)
+    project.behave("die 1")
+    for words in (("run", "--span", 1), ("retrain",), ("backfill", "--from", 1, "--to", 1)):
+        assert "pipeline was ended by SIGKILL, as when memory runs out" in project(*words, code=1).err
+    assert "was ended by SIGKILL" in project.pedigree("history", "m").out
 
 
 # Drift
@@ -210,6 +279,7 @@ def test_backfill_goes_in_order_passes_over_what_is_there_and_goes_on_after_a_fa
     project.behave("fail 3")
     failed = project("backfill", "--from", 1, "--to", 4, "--reason", "a new model", code=1)
     assert "pipeline backfill --from 1 --to 4" in failed.err
+    assert "--reason 'a new model'" in failed.err
     assert project.runs == [1, 2, 3]
     project.behave("")
     said = project("backfill", "--from", 1, "--to", 4)
@@ -220,6 +290,7 @@ def test_backfill_goes_in_order_passes_over_what_is_there_and_goes_on_after_a_fa
         "outcome": "nothing",
         "runs": [],
         "skipped": [1, 2, 3, 4],
+        "missing": [],
     }
     assert "a new model" in project.pedigree("history", "m@1.0.0").out
 
@@ -253,11 +324,27 @@ def test_range_without_spans_is_refused(project: Project, words: tuple[Any, ...]
     assert says in project("backfill", *words, code=code).err
 
 
+def test_backfill_tells_what_of_its_range_is_not_there(project: Project) -> None:
+    project.data(1, 3, 7, 8)
+    file = project.folder / "local.yaml"
+    file.write_text(file.read_text().replace("settle: 0", 'settle: 0, marker: "${here}/data/span-{SPAN}/done"'))
+    for span in (1, 3):
+        (project.folder / f"data/span-{span}/done").touch()
+    said = project("backfill", "--from", 1, "--to", 8)
+    assert "m was trained on 2 spans." in said.out
+    assert "There are no data of span 2.\nThere are no data of the spans 4 to 6.\nSpan 7 is not whole yet:" in said.err
+    assert len(project("backfill", "--from", 0, "--to", 8, "--dry-run", "--json").json["missing"]) == 4
+    # What comes after the range has no part in it.
+    assert project("backfill", "--from", 3, "--to", 3, "--json").json["missing"] == []
+    assert "Write the data first" in project("backfill", "--from", 4, "--to", 6, code=3).err
+    assert "span 7 is not whole yet" in project("backfill", "--from", 4, "--to", 7, code=3).err
+
+
 def test_backfill_dry_run_tells_the_spans_and_does_nothing(project: Project) -> None:
     project.data(1, 2, 3)
     project("backfill", "--from", 2, "--to", 2)
     said = project("backfill", "--from", 1, "--to", 3, "--dry-run", "--json").json
-    assert said == {"outcome": "dry-run", "planned": [1, 3], "skipped": [2]}
+    assert said == {"outcome": "dry-run", "planned": [1, 3], "skipped": [2], "missing": []}
     assert project.runs == [2]
 
 
@@ -298,6 +385,47 @@ def test_polite_kill_ends_the_pipeline_too_and_frees_the_lock(project: Project) 
     assert command.wait(20) == 130
     project.behave("")
     assert project("retrain", "--json").json["outcome"] == "ran"
+
+
+def test_run_by_hand_and_retrain_never_train_at_once(project: Project) -> None:
+    """Whichever comes first. `run` was asked for by a person: it ends with 4, and nothing has been changed."""
+    project.data(1, 2)
+    project.behave("hang 1")
+    command = project.start("run", "--span", "1")
+    until(lambda: project.runs == [1])
+    busy = project("retrain", "--json").json
+    assert (busy["outcome"], "`pedigree pipeline run` of m is running since " in busy["message"]) == ("busy", True)
+    assert "pipeline run` of m is running" in project("backfill", "--from", 1, "--to", 2, code=4).err
+    refused = project("run", "--span", 2, code=4).err
+    assert f"process {command.pid} holds" in refused
+    assert f"Nothing was run. Call again when it has ended, or stop it with `kill {command.pid}`." in refused
+    assert json.loads(project("run", "--span", 2, "--json", code=4).err)["error"]["kind"] == "conflict"
+    (project.folder / "run/go").touch()
+    assert command.wait(20) == 0
+    assert project.runs == [1]
+    assert project("retrain", "--json").json["runs"][0]["span"] == 2
+    (project.folder / "run/go").unlink()
+    project.behave("hang 2")
+    command = project.start("retrain", "--force", "now")
+    until(lambda: project.runs == [1, 2, 2])
+    before = project.notes()
+    assert "`pedigree pipeline retrain` of m is running since " in project("run", "--span", 1, code=4).err
+    assert project.notes() == before
+    command.send_signal(signal.SIGTERM)
+    assert command.wait(20) == 130
+
+
+def test_run_that_is_killed_politely_ends_its_pipeline_and_after_kill_9_that_holds_the_lock(project: Project) -> None:
+    project.behave("hang 1")
+    for how, code in ((signal.SIGTERM, 130), (signal.SIGKILL, -9)):
+        started = len(project.runs)
+        command = project.start("run", "--span", "1")
+        until(lambda: len(project.runs) > started)  # noqa: B023  it is called before the next turn
+        command.send_signal(how)
+        assert command.wait(20) == code
+    assert "that outlived it" in project("run", "--span", 2, code=4).err
+    (project.folder / "run/go").touch()
+    until(lambda: is_free(project.folder / "registry/runs/m.lock"))
 
 
 def test_of_two_at_once_one_trains_and_the_other_says_who_is_at_it(project: Project) -> None:

@@ -1,12 +1,11 @@
-"""What the processes of the lineage tests do. Each runs in an interpreter of its own, started afresh."""
+"""What the processes of the lineage tests do. Each has done nothing before but import this."""
 
 from __future__ import annotations
 
 import os
 import random
 import signal
-import sys
-import time
+from multiprocessing.synchronize import Barrier
 
 import sqlalchemy as sa
 from graph_testing import MODEL, making, random_fragment
@@ -15,8 +14,15 @@ from tfx_pedigree.lineage.graph import Fragment
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.registry import Registry
 
+_together: list[Barrier] = []
 
-def record_shuffled(address: str, worker: int, start_at: float) -> int:
+
+def begin_together(barrier: Barrier) -> None:
+    """In each process: nobody records before all of them have the registry open."""
+    _together.append(barrier)
+
+
+def record_shuffled(address: str, worker: int) -> int:
     """Records the same graph as all the others, in an order of its own, in pieces that overlap; gives the nodes that it
     was the first to add. Half of the workers write to a model's chain and half to the registry's, so that on PostgreSQL
     no lock keeps them apart."""
@@ -27,7 +33,7 @@ def record_shuffled(address: str, worker: int, start_at: float) -> int:
     added = 0
     with Registry.open(address, actor="ada") as registry:
         lineage = Lineage(registry)
-        time.sleep(max(0.0, start_at - time.time()))
+        _together[0].wait(100)
         for first in range(0, len(edges), 100):
             piece = edges[first : first + 150]
             ends = sorted({key for edge in piece for key in (edge.source, edge.target)})
@@ -54,7 +60,3 @@ def kill_at_statement(address: str, number: int) -> None:
             sa.event.listen(registry._database.engine, moment, maybe_die)
         Lineage(registry).record(fragment, model=MODEL)
     print(count)
-
-
-if __name__ == "__main__":
-    kill_at_statement(sys.argv[1], int(sys.argv[2]))

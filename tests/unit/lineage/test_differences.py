@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lineage_testing import MODEL, make_versions, record_story, version_json
-from pedigree_testing import Clock, candidate
+from pedigree_testing import Clock, candidate, digest
 from tfx_pedigree.lineage import words
 from tfx_pedigree.lineage.fragments import Run, fragment_of
 from tfx_pedigree.lineage.lineage import Lineage
@@ -104,3 +104,22 @@ def test_version_that_was_made_twice_is_compared_by_the_making_that_is_most_alik
     told = {section.name: " ".join(section.sentences) for section in lineage.explain(f"{MODEL}@1.0.1").sections}
     assert told["code"].count("It was also built from commit") == 1
     assert told["environment"].count("It was also made with") == 1
+
+
+def test_module_file_of_a_name_is_compared_with_the_one_that_is_alike_and_others_are_told_of(lineage: Lineage) -> None:
+    """1.0.1 was made by other files of the same name as well: no change from 1.0.0 is claimed, and none is lost."""
+    second = lineage.registry.get(f"{MODEL}@1.0.1")
+    for number in range(4):
+        again = version_json(second, 2)
+        again["modules"] |= {"flight_model.py": digest(("again", number))}
+        again["training"] |= {"seed": number}
+        lineage.record(fragment_of(again, run=Run(id=f"again-{number}")), model=MODEL)
+    found = lineage.diff(f"{MODEL}@1.0.0", f"{MODEL}@1.0.1")
+    assert changed(found.modules) == {}
+    made = f"{MODEL} 1.0.1 was made more than once, from 5"
+    assert found.unknown == (
+        f"{made} sets of parameters: the one that is most alike is compared.",
+        f"{made} files flight_model.py: the one that is most alike is compared.",
+    )
+    changes = changed(lineage.diff(f"{MODEL}@1.0.1", f"{MODEL}@1.1.0").modules)
+    assert changes["flight_model.py"][1] == digest("wider model")

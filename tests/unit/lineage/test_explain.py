@@ -12,7 +12,7 @@ from tfx_pedigree.lineage.explain import Explanation, Known, explanation
 from tfx_pedigree.lineage.fragments import Run, fragment_of
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment
 from tfx_pedigree.lineage.lineage import Lineage
-from tfx_pedigree.registry import Facts, Registry
+from tfx_pedigree.registry import Facts, PromotionRequest, Registry
 
 
 def said(found: Explanation, name: str) -> str:
@@ -67,6 +67,15 @@ def test_refused_version_says_why_it_is_kept_out(lineage: Lineage) -> None:
     found = lineage.explain(f"{MODEL}@1.1.0")
     assert "The gate said FAIL: auc fell by 2 %, more than the 1 % allowed." in said(found, "judgement")
     assert "It never was champion: its state is development." in said(found, "use")
+
+
+def test_version_that_is_champion_against_the_gate_is_not_said_to_be_kept_out(lineage: Lineage) -> None:
+    request = PromotionRequest(override=True, reason="the only one that loads")
+    lineage.registry.promote(f"{MODEL}@1.1.0", request)
+    (use,) = (section for section in lineage.explain(f"{MODEL}@1.1.0").sections if section.name == "use")
+    assert "It is champion now." in use.sentences
+    assert not [said for said in use.sentences if "keeps it out" in said]
+    assert use.sentences[-1].startswith("The gate is against it, though it is in production: FAIL: auc fell by 2 %")
 
 
 def test_uncommitted_changes_are_a_warning(lineage: Lineage) -> None:

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import lineage_processes as processes
 import pytest
 from graph_testing import MODEL, counted, making, node_of, random_fragment
 
+from forking_testing import Ended, forking
 from pedigree_testing import candidate
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.registry import Registry
 
 WORKERS = 4
-HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[ProcessPoolExecutor]:
-    with ProcessPoolExecutor(WORKERS, mp_context=multiprocessing.get_context("spawn")) as executor:
+    context = multiprocessing.get_context("spawn")
+    together = context.Barrier(WORKERS)
+    with ProcessPoolExecutor(WORKERS, context, processes.begin_together, (together,)) as executor:
         yield executor
 
 
@@ -35,8 +33,7 @@ def test_recorders_at_once_neither_double_anything_nor_wait_for_each_other_for_e
     for model in (MODEL, "other"):
         registry.add(model, candidate(model))
     whole = random_fragment(5, 400, 1200)
-    start_at = time.time() + 4
-    jobs = [pool.submit(processes.record_shuffled, address, worker, start_at) for worker in range(WORKERS)]
+    jobs = [pool.submit(processes.record_shuffled, address, worker) for worker in range(WORKERS)]
     added = [job.result(timeout=120) for job in jobs]
     used = {key for edge in whole.edges for key in (edge.source, edge.target)}
     assert len(used) <= sum(added) <= len(whole.nodes), "each node was new to one of them"
@@ -48,27 +45,29 @@ def test_recorders_at_once_neither_double_anything_nor_wait_for_each_other_for_e
     assert registry.verify_audit().problems == ()
 
 
-def test_recorder_killed_at_any_statement_recorded_all_of_it_or_nothing(registry: Registry, address: str) -> None:
+@pytest.fixture(scope="module")
+def fork() -> Iterator[Callable[..., Ended]]:
+    with forking("lineage_processes") as call:
+        yield call
+
+
+def test_recorder_killed_at_any_statement_recorded_all_of_it_or_nothing(
+    registry: Registry, address: str, fork: Callable[..., Ended]
+) -> None:
     version = registry.add(MODEL, candidate("a"))
     fragment = making(version, 1)
     died = 0
     for number in range(1, 100, 3):
-        process = subprocess.run(
-            [sys.executable, processes.__file__, address, str(number)],
-            capture_output=True,
-            timeout=60,
-            check=False,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)])},
-        )
+        ended = fork("kill_at_statement", address, number)
         nodes, _, edges = counted(registry)
         assert (nodes, edges) in ((0, 0), (len(fragment.nodes), len(fragment.edges)))
         told = [e for e in registry.history(MODEL).items if e.action == "record-lineage"]
         assert len(told) == (1 if nodes else 0), "the rows and the event that tells of them are there together"
         report = registry.verify_audit()
         assert report.ok, (number, report.problems)
-        if process.stdout.strip():
+        if ended.out.strip():
             break
-        assert process.returncode == -9, process.stderr
+        assert ended.code == -signal.SIGKILL, ended.err
         died += 1
     assert died >= 4
     assert Lineage(registry).get_upstream(f"{MODEL}@1.0.0").nodes.keys() > {node_of(version).key}

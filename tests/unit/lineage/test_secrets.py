@@ -112,6 +112,55 @@ def test_no_planted_secret_reaches_any_table(
     assert not [hidden for hidden in never if hidden in kept]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://user:hun/ter2@db.example.org/flights",
+        "https://u:hun?ter2@host/x",
+        "Authorization: Token hunter2",
+        '{"headers": {"Authorization": "Key hunter2"}}',
+        "DB_PASS=hunter2",
+        "--db-pass hunter2",
+        r'{"config": "{\"password\": \"hunter2\"}"}',
+        r'password="a\"hunter2"',
+        "https://hooks.slack.com/services/T0/B0/hunter2",
+    ],
+)
+def test_secrets_in_odd_places_of_a_text_are_hidden(text: str) -> None:
+    once = clean_text(text)
+    assert "ter2" not in once
+    assert clean_text(once) == once
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"args": ["run", "--db-password", "hunter2"]},
+        {"env": [{"name": "DB_PASSWORD", "value": "hunter2"}]},
+        {"env": [{"Key": "API_TOKEN", "Value": ["hunter2"]}]},
+        {"creds": {"user": "u", "word": "hunter2"}},
+    ],
+)
+def test_value_beside_the_name_that_speaks_of_a_secret_is_hidden(content: Mapping[str, Any]) -> None:
+    once, hidden = clean_node(Node(Kind.PARAMETERS, content))
+    assert "hunter2" not in repr(once.content)
+    assert hidden == 1
+    assert clean_node(once) == (once, 0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"args": ["--password-file", "--verbose", "train"]},
+        {"features": [{"name": "passengers", "value": "int64"}, {"key": "tokenizer", "value": "bert"}]},
+        {"list": ["token", "value"]},
+    ],
+)
+def test_names_beside_values_that_say_nothing_hide_nothing(content: Mapping[str, Any]) -> None:
+    node = Node(Kind.PARAMETERS, content)
+    assert clean_node(node) == (node, 0)
+
+
 def test_edges_follow_their_nodes_when_a_secret_is_taken_out(registry: Registry) -> None:
     lineage = Lineage(registry)
     secret = Node(Kind.PARAMETERS, {"parameters": {"password": "hunter2hunter2", "rate": 0.1}})
@@ -144,6 +193,7 @@ def test_edges_follow_their_nodes_when_a_secret_is_taken_out(registry: Registry)
         "2026-11-20T12:00:00.000000Z",
         "n1-standard-4",
         "mysql://db.example.org:3306/mlmd",
+        "https://host.example.org:8443/team@v1",
         "numpy==1.26.4",
     ],
 )
@@ -176,7 +226,7 @@ def test_cleaning_again_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a" * 500_000, "a-" * 250_000, "eyJ" * 170_000, "://" * 170_000, "-----BEGIN " * 40_000]
+    "text", ["a" * 500_000, "a-" * 250_000, "eyJ" * 170_000, "://" * 170_000, "://a:" * 100_000, "-----BEGIN " * 40_000]
 )
 def test_long_texts_take_no_longer_than_their_length(text: str) -> None:
     begun = time.process_time()

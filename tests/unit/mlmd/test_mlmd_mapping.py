@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -351,3 +352,30 @@ def test_cycle_in_a_store_is_reported_and_all_the_rest_is_there(
     assert found.loops == 1
     assert found.cycles[0][0] == found.cycles[0][-1]
     assert len(lineage.get_upstream(found.cycles[0][0]).nodes) == 4
+
+
+def test_store_from_which_rows_were_deleted_is_imported_as_far_as_it_is_there(
+    books: Books, path: Path, local_registry: Registry
+) -> None:
+    """MLMD has no keys between its tables: who prunes one of them leaves events of artifacts that are gone."""
+    first = books.run(1)
+    books.run(2)
+    with sqlite3.connect(path) as connection:
+        for table, number in (("Artifact", first.outputs["schema"]), ("Execution", first.executions["SchemaGen"])):
+            connection.execute(f"DELETE FROM {table} WHERE id = ?", [number])
+            connection.execute(f"DELETE FROM {table}Property WHERE {table}_id = ?", [number])
+    with connect(path) as reader:
+        found = import_store(reader, Lineage(local_registry))
+        assert not import_store(reader, Lineage(local_registry)).recorded.anything  # type: ignore[union-attr]
+        assert len(walk_upstream(reader, [first.outputs["model"]]))
+    assert found.runs == 2
+    assert len(Lineage(local_registry).find_all("span:1")) == 2
+
+
+def test_time_that_no_calendar_has_counts_as_none(books: Books, path: Path) -> None:
+    books.run(1)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE Context SET create_time_since_epoch = ?", [10**18])
+    (run,) = of_kind(whole(path), Kind.RUN)
+    assert run.fact("began") is None
+    assert run.fact("pipeline") == PIPELINE

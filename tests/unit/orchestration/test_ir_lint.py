@@ -159,6 +159,14 @@ def test_registry_that_a_container_may_not_reach_is_a_warning(env: Any, address:
         assert says in only(found).problem
 
 
+def test_registry_that_the_cluster_fills_in_is_one() -> None:
+    around = {"PEDIGREE_REGISTRY": "pedigree-db/address"}
+    compiled = fitted("small", Kind.KUBEFLOW, secrets=around)[0]
+    asking = spoilt(compiled, "", *parameter("Use", "asked"))
+    assert lint(asking) == ()
+    assert only(lint(spoilt(asking, "/home/mia/.pedigree", *parameter("Use", "registry")))).rule == "registry"
+
+
 def test_errors_come_before_warnings() -> None:
     compiled = spoilt(spoilt(small(), "", *parameter("Use", "asked")), "small", *in_container("Use", "image"))
     assert [one.level for one in lint(compiled)] == [Level.ERROR, Level.WARNING]
@@ -201,6 +209,13 @@ def test_secret_is_found_wherever_it_is_shown_and_never_repeated(name: str, valu
         assert (finding.task, finding.level) == ("Use", Level.ERROR)
         assert what in finding.problem
         assert value not in str(finding)
+
+
+def test_secret_beside_an_imported_artifact_is_found() -> None:
+    importer = ("deploymentSpec", "executors", "Schema_executor", "importer", "metadata")
+    finding = only(lint(spoilt(small(), {"source": {"password": "hunter2"}}, *importer)))
+    assert (finding.rule, finding.task) == ("secret", "Schema")
+    assert "hunter2" not in str(finding)
 
 
 def test_secret_in_what_a_run_is_given_is_found() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pedigree_testing import Clock, candidate
@@ -18,15 +19,24 @@ MODEL = "m"
 AUCS = [0.5, 0.9, 0.7, 0.9, 0.8, 0.6]
 
 
-@pytest.fixture
-def six(registry: Registry, clock: Clock) -> Registry:
-    """Six versions a day apart; even ones are of team ops; the third is staged and the fourth is champion."""
-    for number, auc in enumerate(AUCS):
-        tags = {"team": "ops" if number % 2 == 0 else "research"}
-        registry.add(MODEL, candidate(number), facts=Facts({"auc": auc, "loss": 1 - auc}, tags))
-        clock.advance(days=1)
-    registry.promote(f"{MODEL}@4")
-    return registry
+@pytest.fixture(scope="module")
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="module")
+def six(module_address: str, tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> Iterator[Registry]:
+    """Six versions a day apart; even ones are of team ops; the third is staged and the fourth is champion. Whoever
+    searches changes nothing: they are made once."""
+    store = str(tmp_path_factory.mktemp("search") / "store")
+    clock.time = Clock().time
+    with Registry.create(module_address, actor="ada", store=store, clock=clock) as registry:
+        for number, auc in enumerate(AUCS):
+            tags = {"team": "ops" if number % 2 == 0 else "research"}
+            registry.add(MODEL, candidate(number), facts=Facts({"auc": auc, "loss": 1 - auc}, tags))
+            clock.advance(days=1)
+        registry.promote(f"{MODEL}@4")
+        yield registry
 
 
 def found(registry: Registry, *terms: str) -> list[int]:
@@ -102,7 +112,7 @@ def test_search_in_an_unknown_model_and_with_a_wrong_cursor(six: Registry) -> No
             six.search(MODEL, terms, after="xyz")
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(
         st.one_of(
@@ -138,7 +148,7 @@ def test_search_agrees_with_looking_at_each_version(six: Registry, terms: list[s
     [[], ["state=development"], ["metric.auc>=0.7"], ["tag.team=ops"], ["created<2026-11-22"]],
     ids=["newest", "state", "metric", "tag", "created"],
 )
-def test_search_walks_an_index_and_sorts_nothing(six: Registry, address: str, terms: list[str]) -> None:
+def test_search_walks_an_index_and_sorts_nothing(six: Registry, terms: list[str]) -> None:
     """What makes a page cost the same in a long history: no scan of the table, no sort of what was found."""
     with six.reading(MODEL) as connection:
         if connection.dialect.name == "postgresql":

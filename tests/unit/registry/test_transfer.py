@@ -92,6 +92,25 @@ def test_longer_history_continues_the_one_that_is_there(
     assert elsewhere.model(MODEL).champion == "1.0.2"
 
 
+def test_what_is_done_here_while_an_archive_is_read_is_not_lost(
+    storied: Registry, archive: Path, elsewhere: Registry, tmp_path: Path
+) -> None:
+    import_model(elsewhere, archive)
+    storied.archive(f"{MODEL}@1.0.2", reason="old")
+    export_model(storied, MODEL, tmp_path / "longer.tar")
+
+    def meanwhile(done: int, total: int, what: str) -> None:
+        if done < total:
+            elsewhere.set_alias("meanwhile", f"{MODEL}@1.0.0")
+
+    with pytest.raises(ConflictError, match=r"was changed here while its archive was read.*Run the import again"):
+        import_model(elsewhere, tmp_path / "longer.tar", meanwhile)
+    assert elsewhere.get(f"{MODEL}@meanwhile").version == "1.0.0"
+    assert elsewhere.verify_audit().problems == ()
+    with pytest.raises(ConflictError, match="another history"):
+        import_model(elsewhere, tmp_path / "longer.tar")
+
+
 def test_other_history_under_the_same_name_is_refused(archive: Path, elsewhere: Registry) -> None:
     elsewhere.add(MODEL, Candidate("sha256:" + "a" * 64, description()))
     with pytest.raises(ConflictError, match="exists here with another history"):

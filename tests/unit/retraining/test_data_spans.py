@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import fsspec
+import fsspec.implementations.memory
 import pytest
 
 from tfx_pedigree.errors import InvalidInputError, NotFoundError, UnavailableError
@@ -69,6 +72,7 @@ def test_span_that_is_still_written_waits_and_so_do_those_after_it(write: Write,
     spans = found(tmp_path, "span-{SPAN}/*")
     assert spans.whole == (1,)
     assert spans.unfinished == "span 2 may not be whole yet: it changed 4 minutes ago, less than 5 minutes"
+    assert spans.waits == 2
     assert found(tmp_path, "span-{SPAN}/*", settle="3m") == Spans((1, 2, 3))
     assert found(tmp_path, "span-{SPAN}/*", settle="0") == Spans((1, 2, 3))
 
@@ -121,6 +125,51 @@ def test_spans_in_a_bucket_are_found_like_those_on_a_disk() -> None:
 def test_table_that_is_wrong_says_what_would_be_right(given: dict[str, str], says: str) -> None:
     with pytest.raises(InvalidInputError, match=says):
         SpanPattern.of(given)
+
+
+def test_links_are_what_they_lead_to(write: Write, tmp_path: Path) -> None:
+    """As they are for TFX. A link that leads nowhere is nothing, and the age is the file's, not the link's."""
+    for name in ("elsewhere/a", "elsewhere/b", "span-1/a", "span-2/own"):
+        write(name)
+    (tmp_path / "span-2/a").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "span-3").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "span-4").mkdir()
+    (tmp_path / "span-4/a").symlink_to(tmp_path / "elsewhere/a")
+    assert found(tmp_path, "span-{SPAN}/*") == Spans((1, 2, 3, 4))
+    assert found(tmp_path, "span-{SPAN}/a", settle="0") == Spans((1, 3, 4))
+
+
+def test_span_that_may_not_be_read_is_not_passed_over(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next one would be trained before it. Another folder that may not be read is nothing to them."""
+    for name in ("span-1/a", "span-2/a", "span-3/a", "lost+found/a"):
+        write(name)
+    scandir, closed = os.scandir, {str(tmp_path / "lost+found")}
+
+    def refusing(path: str) -> Any:
+        if str(path).rstrip("/") in closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert found(tmp_path, "span-{SPAN}/*") == Spans((1, 2, 3))
+    closed.add(str(tmp_path / "span-2"))
+    with pytest.raises(UnavailableError, match=r"Span 2 cannot be looked at: .*/span-2 may not be read\. Let the user"):
+        found(tmp_path, "span-{SPAN}/*")
+    # What was trained on may be closed: nobody needs it any more.
+    assert found(tmp_path, "span-{SPAN}/*", after=2) == Spans((1, 2, 3))
+
+
+def test_bucket_that_cannot_be_reached_is_no_bug_and_its_address_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    from botocore.exceptions import NoCredentialsError
+
+    def refused(*_: object, **__: object) -> None:
+        raise NoCredentialsError
+
+    monkeypatch.setattr(fsspec.implementations.memory.MemoryFileSystem, "glob", refused)
+    with pytest.raises(UnavailableError, match=r"memory://b/span-.* Unable to locate credentials\. Check the address"):
+        look(SpanPattern("memory://b/span-{SPAN}/*"), NOW)
 
 
 def test_unknown_kind_of_place_says_what_is_missing() -> None:

@@ -81,6 +81,41 @@ def test_every_run_has_its_own_reason() -> None:
     ]
 
 
+def test_span_that_came_late_is_told_with_the_command_that_trains_on_it() -> None:
+    """It is older than what was trained on: to run it by itself would train out of order."""
+    late = decide(situation(1, 2, 3, 4, ledger=Ledger(trained(2, 4))), Rules())
+    assert late.runs == ()
+    assert late.quiet == (
+        "no span is newer than 4, the newest that was trained on",
+        "span 3 is older than 4 and was not trained on; `pedigree pipeline backfill --from 3 --to 3` does it",
+    )
+    more = decide(situation(2, 3, 4, 6, 7, ledger=Ledger(trained(2, 6))), Rules())
+    assert spans(more) == [7]
+    assert more.quiet == (
+        "2 spans older than 6 were not trained on; `pedigree pipeline backfill --from 3 --to 4` does it",
+    )
+    # Where drift decides, spans are passed over on purpose.
+    assert "backfill" not in " ".join(decide(situation(2, 3, 4, ledger=Ledger(trained(2, 4))), QUIET).quiet)
+
+
+def test_run_that_was_killed_is_run_again_where_a_new_span_is_no_reason() -> None:
+    """Somebody forced it, and his words are no reason any more; or it was for an age that its version seems to end."""
+    (begun,) = attempts(("started", 2))
+    known = Ledger(trained(1, 2), (replace(begun, details={"reasons": ["force"]}),))
+    decision = decide(situation(1, 2, 3, ledger=known), QUIET)
+    assert (spans(decision), kinds(decision)) == ([2], [Kind.FORCE])
+    assert decision.runs[0].text == "the run on span 2 of 2026-11-21 11:00 UTC came to no end"
+    failed = Ledger(trained(1), attempts(("started", 2), ("failed", 2)))
+    assert decide(situation(1, 2, ledger=failed), QUIET).runs == ()
+    for_ever = Ledger(trained(1), attempts(*[("started", 2)] * 3))
+    assert decide(situation(1, 2, ledger=for_ever), QUIET).stuck is not None
+
+
+def test_only_version_that_is_being_trained_again_is_not_said_to_be_none() -> None:
+    known = Ledger(trained(2), attempts(("started", 2)))
+    assert decide(situation(1, 2, ledger=known), Rules()).runs[0].text.startswith("no run came to a good end yet; its")
+
+
 def test_run_that_was_killed_is_run_again_and_one_that_failed_is_too() -> None:
     killed = Ledger(trained(1, 2, ago=timedelta(minutes=1)), attempts(("started", 2)))
     decision = decide(situation(1, 2, 3, ledger=killed), Rules())

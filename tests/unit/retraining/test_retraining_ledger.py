@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -14,7 +14,7 @@ from tfx_pedigree.registry import Facts, Registry
 from tfx_pedigree.registry.roles import Action
 from tfx_pedigree.retraining import ledger
 from tfx_pedigree.retraining.decision import Decision, Kind, Planned, Reason, Situation
-from tfx_pedigree.retraining.ledger import Ledger, Outcome
+from tfx_pedigree.retraining.ledger import Attempt, Ledger, Outcome
 from tfx_pedigree.retraining.session import Session
 from tfx_pedigree.retraining.spans import Spans
 
@@ -54,6 +54,23 @@ def test_newest_done_looks_at_all_versions_and_at_runs_without_one() -> None:
     assert Ledger(trained(3, 4), told).newest_done == 6
     assert Ledger(trained(3, 9), told).newest_done == 9
     assert Ledger().newest_done is None
+
+
+def test_notes_of_years_are_read_once_and_not_once_for_each_span() -> None:
+    reads = 0
+
+    class Counted(tuple):  # type: ignore[type-arg]
+        def __iter__(self) -> Iterator[Attempt]:
+            nonlocal reads
+            reads += 1
+            return super().__iter__()
+
+    told = [(outcome, span) for span in range(500) for outcome in ("started", "finished")]
+    known = Ledger({}, Counted(attempts(*told)))
+    assert known.newest_done == 499
+    assert all(known.is_done(span) for span in range(500))
+    assert known.submitted is None
+    assert reads <= 3
 
 
 def test_tries_count_since_the_last_good_end() -> None:

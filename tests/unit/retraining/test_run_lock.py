@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -27,8 +28,24 @@ def test_second_holder_is_told_what_runs_since_when_and_by_whom(tmp_path: Path) 
         pass
     assert str(busy.value).startswith("the training is running since 20")
     assert f"process {os.getpid()} holds {path}" in str(busy.value)
+    assert f"Call again when it has ended, or stop it with `kill {os.getpid()}`." in str(busy.value)
     with held(path, "another"):
         pass
+
+
+def test_holder_on_another_machine_is_named_with_it_and_not_looked_for_here(tmp_path: Path) -> None:
+    """A disk that two hosts share, or two containers: the number of a process there may be anybody's here."""
+    path = tmp_path / "m.lock"
+    with held(path, "the training"):
+        signed = {**json.loads(path.read_text()), "host": "elsewhere", "pid": 2**22 + 1}
+        path.write_text(json.dumps(signed))
+        with pytest.raises(BusyError, match=r"process 4194305 on elsewhere holds .* or stop it there\."):
+            held(path, "another").__enter__()
+
+
+def test_name_that_is_no_model_locks_a_file_in_the_same_folder(tmp_path: Path) -> None:
+    log = str(tmp_path / "run.log")
+    assert lock_file("../My pipeline", str(tmp_path), log) == tmp_path / "runs/..%2FMy%20pipeline.lock"
 
 
 def test_lock_that_nobody_signed_yet_is_a_lock_all_the_same(tmp_path: Path) -> None:
@@ -55,5 +72,8 @@ def test_whoever_inherits_the_descriptor_holds_the_lock_until_it_ends(tmp_path: 
 
 def test_place_where_no_lock_can_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file where a folder should be")
-    with pytest.raises(UnavailableError, match="cannot be made"), held(tmp_path / "runs/m.lock", "the training"):
+    with (
+        pytest.raises(UnavailableError, match=r"cannot be made: .*\. Nothing was run\. Let the user"),
+        held(tmp_path / "runs/m.lock", "the training"),
+    ):
         pass

@@ -56,6 +56,28 @@ def test_job_of_the_cluster_calls_a_command_that_exists_one_at_a_time() -> None:
     assert wanted <= named
 
 
+def test_job_of_the_cluster_brings_what_the_image_does_not_hold_and_writes_where_it_may() -> None:
+    """The image holds the pipeline's code alone, and its user may write nothing beside it."""
+    job = yaml.safe_load((ROOT / "configs" / "kubernetes" / "retrain.yaml").read_text())
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    kinds = {one["name"]: ({*one} - {"name"}).pop() for one in pod["volumes"]}
+    mounts = {one["mountPath"]: kinds[one["name"]] for one in container["volumeMounts"]}
+    inside = Path(container["workingDir"])
+    file = inside / container["command"][container["command"].index("--config") + 1]
+    assert mounts[str(file.parent)] == "configMap"
+    config = load_pipeline(ROOT / "configs" / file.name, {**VARIABLES, "PEDIGREE_REGISTRY": "x"})
+    moved = {Path(path).resolve().relative_to(ROOT).parts[0] for path in (config.log, target_output(file.name))}
+    assert {mounts[str(inside / part)] for part in moved} == {"emptyDir"}
+    assert Path(config.path).resolve() == ROOT
+    assert config.settings["code"] == str(inside)
+
+
+def target_output(name: str) -> Path:
+    target = yaml.safe_load((ROOT / "configs" / name).read_text())["target"]
+    return ROOT / "configs" / str(target["output"])
+
+
 def test_every_command_of_the_document_is_understood() -> None:
     text = (ROOT / "docs" / "scheduling.md").read_text()
     lines = re.findall(r"^(?:\$ )?(pedigree [^#\n]*)", text, re.M)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +148,6 @@ def test_a_put_waits_for_a_gc_and_a_gc_for_a_put(memory: Store, model: Path, mon
 
 
 def leases_off() -> Any:
-    from datetime import timedelta
-
     return timedelta(0)
 
 
@@ -167,8 +165,8 @@ def test_the_lease_of_a_killed_process_is_ignored_after_a_while_and_removed(
     monkeypatch.setattr(leases, "PATIENCE", 0.05)
     with pytest.raises(UnavailableError, match="is ignored 10 minutes after"):
         memory.put(model)
-    monkeypatch.setattr(leases, "LEASE", 0.01)
-    time.sleep(0.02)
+    written = filesystem.store[f"/{path}"]
+    written.created = written.modified = datetime.now(timezone.utc) - timedelta(minutes=11)
     digest = memory.put(model).digest
     assert memory.gc([digest], dry_run=False, grace=leases_off()).leftovers == 1
     assert not filesystem.exists(path)

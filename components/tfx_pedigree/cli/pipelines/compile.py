@@ -5,11 +5,14 @@ This process never loads TensorFlow: another one compiles with TFX, and what it 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,7 @@ import click
 from tfx_pedigree.cli import exits, output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
+from tfx_pedigree.cli.pipelines.run import check_log, how_ended
 from tfx_pedigree.errors import InvalidInputError, UnavailableError
 from tfx_pedigree.settings import DEFAULT, KEYS, load
 
@@ -55,7 +59,7 @@ def compile_(app: App, ctx: click.Context, span: int | None, file: str | None, f
     config, target = load_pipeline(app.settings.file), load_target(app.settings.file)
     compiled, mended, findings = _fitted(app, config, target, span)
     wrong = any(one.level is Level.ERROR for one in findings)
-    path = Path(file).expanduser() if file else target.output
+    path = Path(file).expanduser() if file else target.output.resolve()
     written = not wrong or force
     if written:
         _write(path, compiled.to_text())
@@ -97,6 +101,7 @@ def _fitted(
 def _compiled(app: App, config: PipelineConfig, target: TargetConfig, span: int | None) -> dict[str, Any]:
     if importlib.util.find_spec("tfx") is None or importlib.util.find_spec("kfp") is None:
         raise UnavailableError("TFX or kfp is not installed here. Run: pip install 'tfx-pedigree[tfx,kubeflow]'")
+    check_log(config)
     with tempfile.TemporaryDirectory(prefix="pedigree-") as folder:
         result = Path(folder, "compiled.json")
         order = {**config.to_json(), "settings": _settings(app, config, span), "images": dict(target.images)}
@@ -104,8 +109,9 @@ def _compiled(app: App, config: PipelineConfig, target: TargetConfig, span: int 
         text = json.dumps({**order, "result": str(result)})
         done = subprocess.run(words, input=text, text=True, stderr=subprocess.PIPE, check=False)
         if done.returncode or not result.exists():
-            said = done.stderr.strip().removeprefix("Error: ") or "The compiler died."
-            raise InvalidInputError(f"{said} All that was said is in {config.log}.")
+            said = done.stderr.strip().removeprefix("Error: ") or f"The compiler {how_ended(done.returncode)}"
+            end = "" if said.endswith((".", "?")) else "."
+            raise InvalidInputError(f"{said}{end} All that was said is in {config.log}.")
         found: dict[str, Any] = json.loads(result.read_text("utf-8"))
         return found
 
@@ -121,16 +127,27 @@ def _settings(app: App, config: PipelineConfig, span: int | None) -> dict[str, A
 
 
 def _write(path: Path, text: str) -> None:
-    """All of it or nothing, also where an older one is read by somebody at this moment."""
+    """All of it or nothing, also where an older one is read, or another one written, by somebody at this moment."""
+    draft = None
     try:
+        path = path.resolve()  # what a link points to is written, not the link
+        if path.exists() and not path.is_file():
+            raise InvalidInputError(f"{path} is no file that can be replaced. Give another one with --output.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.draft")
-        draft.write_text(text, "utf-8")
+        draft = path.with_name(f".pedigree-{uuid.uuid4().hex}.draft")
+        with draft.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         draft.replace(path)
     except OSError as error:
         raise InvalidInputError(
             f"{path} cannot be written: {error.strerror}. Give another one with --output."
         ) from error
+    finally:
+        if draft is not None:
+            with contextlib.suppress(OSError):
+                draft.unlink()
 
 
 def _json(compiled: CompiledPipeline, path: Path | None, mended: tuple[str, ...], found: tuple[Finding, ...]) -> Any:

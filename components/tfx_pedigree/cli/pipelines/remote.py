@@ -36,12 +36,12 @@ def submit(app: App, span: int, name: str) -> Sent:
     """Compiles the pipeline for this span and starts it. A name that the service knows already starts nothing."""
     from tfx_pedigree.cli.pipelines.service import Place
     from tfx_pedigree.orchestration.services.service import Template, UnansweredError
-    from tfx_pedigree.orchestration.services.settings import run_parameters
+    from tfx_pedigree.orchestration.services.settings import run_parameters, schedule_parameters
 
     place = Place.of(app, "retrain")
-    compiled = place.compiled(None, span)
     # What a scheduled run is given, one that was asked for is given as well.
-    given = place.target.schedule.get("parameters") or {}
+    given = schedule_parameters(place.file, place.target.schedule)
+    compiled = place.compiled(None, span)
     template, service = Template(compiled, run_parameters(compiled, given)), place.open()
     run, _ = place.patience.calls(lambda: service.submit(template, name), UnansweredError)
     return Sent(run.name, compiled.name)

@@ -17,10 +17,11 @@ from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.pipelines import remote
 from tfx_pedigree.cli.pipelines.run import check_tfx, order_of
-from tfx_pedigree.cli.pipelines.training import Job, Ran, locked, run_one, stop_at
+from tfx_pedigree.cli.pipelines.training import Job, Ran, hold, run_one, stop_at
 from tfx_pedigree.errors import ConflictError, InvalidInputError, PedigreeError, UnavailableError
 
 if TYPE_CHECKING:
+    from tfx_pedigree.registry import Registry
     from tfx_pedigree.retraining.decision import Decision, Situation
     from tfx_pedigree.retraining.drift import Measured
     from tfx_pedigree.retraining.session import Session
@@ -46,13 +47,14 @@ def retrain(ctx: click.Context, app: App, dry_run: bool, force: str | None) -> N
 
     if force is not None and not force.strip():
         raise InvalidInputError("--force needs a reason in words; it stands in the audit log.")
-    job = Job.of(app)
+    job = Job.of(app, "retrain")
     if dry_run:
         _tell_plan(app, job, force)
         return
     try:
-        with locked(app, job, "retrain") as lock:
-            _catch_up(ctx, app, job, force, lock)
+        # The registry first: a lock makes its folder, and an address with a slip in it must not leave one behind.
+        with app.open() as registry, hold(app, job, "retrain") as lock:
+            _catch_up(ctx, app, job, force, registry=registry, lock=lock)
     except BusyError as busy:
         if app.json:
             output.emit({"outcome": "busy", "message": str(busy), "runs": []})
@@ -60,28 +62,28 @@ def retrain(ctx: click.Context, app: App, dry_run: bool, force: str | None) -> N
             output.say(str(busy))
 
 
-def _catch_up(ctx: click.Context, app: App, job: Job, force: str | None, lock: int) -> None:
+def _catch_up(ctx: click.Context, app: App, job: Job, force: str | None, *, registry: Registry, lock: int) -> None:
     """Decides anew before each run: the one before may have changed the champion, and new data may have come."""
     from tfx_pedigree.retraining.session import Session
 
     ran: list[Ran] = []
     drift: list[Measured] = []
-    with app.open() as registry:
-        session = Session(registry, job.model, clock=app.clock)
-        while True:
-            situation = session.look(job.pattern)
-            if not force and _settled(app, job, session, situation):
-                continue
-            decision, measured = _decided(app, job, situation, force, lock)
-            drift += [measured] if measured else []
-            if not decision.runs:
-                break
-            ran.append(run_one(app, job, session, decision.runs[0], situation=situation, lock=lock))
-            force = None
-            if ran[-1].code:
-                break
-        if not ran and not decision.stuck:
-            session.nothing(decision, situation)
+    session = Session(registry, job.model, clock=app.clock)
+    while True:
+        situation = session.look(job.pattern)
+        if not force and _settled(app, job, session, situation):
+            continue
+        decision, measured = _decided(app, job, situation, force, lock)
+        drift += [measured] if measured else []
+        if not decision.runs:
+            break
+        ran.append(run_one(app, job, session, decision.runs[0], situation=situation, lock=lock))
+        force = None
+        if ran[-1].code:
+            break
+    _possible(job, decision, force)
+    if not ran and not decision.stuck:
+        session.nothing(decision, situation)
     outcome = "failed" if ran and ran[-1].code else "ran" if ran else "stuck" if decision.stuck else "nothing"
     if app.json:
         told = {"drift": [one.to_json() for one in drift], "runs": [one.to_json() for one in ran]}
@@ -92,6 +94,12 @@ def _catch_up(ctx: click.Context, app: App, job: Job, force: str | None, lock: i
         _tell_stuck(ctx, app, job, decision.stuck)
     elif not app.json and not ran:
         _tell_quiet(job, decision)
+
+
+def _possible(job: Job, decision: Decision, force: str | None) -> None:
+    """Whoever forces a run must not take it for done when there is nothing to run on."""
+    if force and not decision.runs:
+        raise ConflictError(f"{job.model} cannot be trained: {'; '.join(decision.quiet)}. Call again when it is whole.")
 
 
 def _settled(app: App, job: Job, session: Session, situation: Situation) -> bool:
@@ -156,6 +164,7 @@ def _tell_plan(app: App, job: Job, force: str | None) -> None:
     with app.open() as registry:
         situation = Session(registry, job.model, clock=app.clock).look(job.pattern)
     decision = decide(situation, job.rules, force=force)
+    _possible(job, decision, force)
     if app.json:
         output.emit({"outcome": "dry-run", **_plan(decision), "runs": []})
         return

@@ -5,10 +5,14 @@ This process never loads TensorFlow: it reads the config, starts the other one, 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from tfx_pedigree.pipeline_config import PipelineConfig
     from tfx_pedigree.registry import Event, Registry, Version
 
+FAILED = 1
 _RUNNER = "tfx_pedigree.tfx_components.run_pipeline"
 
 
@@ -35,25 +40,84 @@ def run(app: App, ctx: click.Context, span: int | None) -> None:
     When it is over, it tells what became of the model.
 
     The config (--config or PEDIGREE_CONFIG) has a section `pipeline:` with `create: module:function`. Exit code 1
-    says that the run failed; all that its components said is in the log.
+    says that the run failed; all that its components said is in the log. Exit code 4: another run, by hand or by
+    `retrain` or `backfill`, is at it, and nothing was done.
     """
-    from tfx_pedigree.pipeline_config import load_pipeline
-
-    if app.settings.file is None:
-        raise InvalidInputError(
-            "No config names a pipeline. Give one: pedigree --config configs/local.yaml pipeline run"
-        )
-    config = load_pipeline(app.settings.file)
+    config = pipeline_of(app, "run")
     check_tfx()
-    with app.open() as registry:
-        code, found = run_here(app, registry, config, span)
+    model = model_of(config)
+    with contextlib.ExitStack() as stack:
+        registry = stack.enter_context(app.open())
+        check_log(config)
+        # Where no model is named, nobody retrains one, and there is no name to lock.
+        hold = (stack.enter_context(locked(app, config, model, "run")),) if model else ()
+        code, found = run_here(app, registry, config, span, hold)
     if app.json:
         output.emit({"exit": code, "log": config.log, "version": found.to_json() if found else None})
     elif found is not None:
         tell(found)
     if code:
+        if code < 0:
+            output.note(f"The pipeline {how_ended(code)}.")
         output.note(f"All that was said is in {config.log}.")
-        ctx.exit(code)
+        ctx.exit(FAILED)
+
+
+def pipeline_of(app: App, command: str) -> PipelineConfig:
+    from tfx_pedigree.pipeline_config import load_pipeline
+
+    if app.settings.file is None:
+        raise InvalidInputError(
+            f"No config names a pipeline. Give one: pedigree --config configs/local.yaml pipeline {command}"
+        )
+    if app.settings.file.suffix == ".toml":  # such as the pedigree.toml that was found here
+        raise InvalidInputError(
+            f"{app.settings.file} is TOML, and a pipeline stands in a YAML file. Give one: "
+            f"pedigree --config configs/local.yaml pipeline {command}"
+        )
+    return load_pipeline(app.settings.file)
+
+
+@contextlib.contextmanager
+def locked(app: App, config: PipelineConfig, model: str, command: str) -> Iterator[int]:
+    """One run of a model at a time, whichever command began it. Gives the descriptor that the pipeline's process must
+    hold as well. A polite kill ends that process too. Open the registry before: a lock makes its folder."""
+    from tfx_pedigree.retraining.lock import held, lock_file
+
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        path = lock_file(model, app.settings.registry, config.log)
+        with held(path, f"`pedigree pipeline {command}` of {model}") as descriptor:
+            yield descriptor
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _stop(*_: object) -> None:
+    """As Ctrl-C: subprocess.run kills what it waits for when it is left by an exception."""
+    raise KeyboardInterrupt
+
+
+def how_ended(code: int) -> str:
+    """Of a process that ended badly."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    known = {one.value: one.name for one in signal.Signals}
+    memory = ", as when memory runs out" if -code == signal.SIGKILL else ""
+    return f"was ended by {known.get(-code, f'signal {-code}')}{memory}"
+
+
+def check_log(config: PipelineConfig) -> None:
+    """Before anything is noted: a pipeline that cannot write its log cannot even say so."""
+    log = Path(config.log)
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.open("a").close()
+    except OSError as error:
+        raise UnavailableError(
+            f"The log {log} cannot be written: {error.strerror}. Nothing was run. Let the user who runs the pipeline "
+            "write there, or give another `pipeline.log`."
+        ) from error
 
 
 def check_tfx() -> None:

@@ -50,8 +50,8 @@ def schedule(app: App, ctx: click.Context, compiled: str | None, dry_run: bool) 
 
 
 def _apply(app: App, file: str | None, dry_run: bool) -> None:
-    from tfx_pedigree.orchestration.services.plan import next_step, plan
-    from tfx_pedigree.orchestration.services.service import Change, look, utc_now
+    from tfx_pedigree.orchestration.services.plan import plan
+    from tfx_pedigree.orchestration.services.service import Change, Towards, look, utc_now
 
     place = Place.of(app, "schedule")
     template, wanted_of = _wanted(place, file)
@@ -61,11 +61,8 @@ def _apply(app: App, file: str | None, dry_run: bool) -> None:
     if dry_run:
         steps: Sequence[Step] = plan(wanted, before, service.traits, utc_now())
     else:
-
-        def following(found: Sequence[Schedule]) -> Step | None:
-            return next_step(wanted, found, service.traits, utc_now())
-
-        change = Change(service, wanted.name, following, place.patience, template, _teller(app))
+        towards = Towards(wanted, service.traits)
+        change = Change(service, wanted.name, towards, place.patience, template, _teller(app), wanted)
         steps = change.carry_out()
     now = before if dry_run else look(service, wanted.name, place.patience)
     applied = _Applied(service, wanted, before, now, steps, dry_run)
@@ -83,8 +80,8 @@ def _wanted(place: Place, file: str | None) -> tuple[Template, Callable[[Service
     from tfx_pedigree.orchestration.services.settings import run_parameters, schedule_settings
 
     section = place.target.schedule
-    name = place.pipeline_name or "pipeline"
-    schedule_settings(place.file, place.target.kind, section, name)  # before compiling, which takes a minute
+    # Before compiling, which takes a minute; what the pipeline is called is not certain yet.
+    schedule_settings(place.file, place.target.kind, section, "pipeline")
     compiled = place.compiled(file)
     settings = schedule_settings(place.file, place.target.kind, section, compiled.name)
     template = Template(compiled, run_parameters(compiled, settings.parameters))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App
 from tfx_pedigree.errors import InvalidInputError
 
@@ -44,7 +46,7 @@ class Place:
 
     def compiled(self, file: str | None, span: int | None = None) -> CompiledPipeline:
         """From a file, or compiled now in a process of its own."""
-        from tfx_pedigree.orchestration.ir import load_ir
+        from tfx_pedigree.orchestration.ir import lint, load_ir
 
         if file is None:
             from tfx_pedigree.cli.pipelines.compile import compile_now
@@ -53,6 +55,9 @@ class Place:
         if span is not None:
             raise InvalidInputError("--span is for a pipeline that is compiled now; a compiled one has its span in it.")
         found = load_ir(Path(file).expanduser())
+        for finding in lint(found) if not self.app.json else ():
+            if finding.rule == "secret":  # whoever compiled it with --force knows; others may not
+                output.note(f"{file}: {finding}")
         if found.kind is not self.target.kind:
             raise InvalidInputError(
                 f"{file} was compiled for {found.kind}, but {self.file} names {self.target.kind}. "
@@ -63,8 +68,8 @@ class Place:
     @property
     def pipeline_name(self) -> str | None:
         """As far as the config says it: what was compiled knows for certain."""
-        from tfx_pedigree.pipeline_config import section_of
+        from tfx_pedigree.pipeline_config import filled, section_of
 
         settings: Any = (section_of(self.file, "pipeline") or {}).get("settings")
         name = settings.get("name") if isinstance(settings, dict) else None
-        return str(name) if name else None
+        return str(filled(self.file, name, os.environ)) if name else None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -18,6 +19,10 @@ from tfx_pedigree.errors import InvalidInputError, NotFoundError, UnavailableErr
 if TYPE_CHECKING:
     from tfx_pedigree.orchestration.ir import CompiledPipeline
     from tfx_pedigree.orchestration.services.service import Run, Service, Template
+
+T = TypeVar("T")
+# Of a pipeline's name in a run's: with all that follows it, Vertex takes 128.
+_LONGEST = 80
 
 
 @click.command("submit", cls=PedigreeCommand)
@@ -57,7 +62,7 @@ def submit(
     there yet: it is named after the digest of what was compiled. A run that is submitted again under its name is not
     started a second time.
     """
-    from tfx_pedigree.orchestration.services.service import Template, UnansweredError
+    from tfx_pedigree.orchestration.services.service import Template
     from tfx_pedigree.orchestration.services.settings import run_parameters
 
     place = Place.of(app, "submit")
@@ -68,17 +73,32 @@ def submit(
     if dry_run:
         _foretell(app, place, service, template, name)
         return
-    run, fresh = place.patience.calls(lambda: service.submit(template, name), UnansweredError)
+    run, fresh = _asked(place, name, run_name is None, lambda: service.submit(template, name))
     if not app.json:
         _tell_submitted(service, pipeline, run, fresh)
     if wait:
-        run = _Following(app, place, service, pipeline, every, timeout).to_the_end(run)
+        run = _Following(app, place, service, pipeline, every, timeout, run_name is None).to_the_end(run)
     if app.json:
         output.emit({"run": run.name, "changed": fresh, "digest": pipeline.digest, **run.to_json()})
     elif wait:
         _tell_ended(run)
     if wait and not run.well:
         ctx.exit(exits.FOUND_PROBLEMS)
+
+
+def _asked(place: Place, name: str, ours: bool, work: Callable[[], T]) -> T:
+    """With patience. Under a name that is `ours` and not the user's, the same command would start another run."""
+    from tfx_pedigree.orchestration.services.service import UnansweredError
+
+    try:
+        return place.patience.calls(work, UnansweredError)
+    except UnansweredError as error:
+        if not ours:
+            raise
+        raise UnansweredError(
+            f"{error} The run may have been started all the same: name it then, so that there is no second one, with "
+            f"--run-name {name}."
+        ) from error
 
 
 def _tell_submitted(service: Service, pipeline: CompiledPipeline, run: Run, fresh: bool) -> None:
@@ -110,7 +130,7 @@ def _new_name(pipeline: CompiledPipeline, span: int | None) -> str:
     """Another one each second: who wants a run only once names it."""
     which = [] if span is None else [f"span{span}"]
     digits = pipeline.digest.partition(":")[2][:8]
-    return "-".join([pipeline.name, *which, digits, time.strftime("%Y%m%d%H%M%S", time.gmtime())])
+    return "-".join([pipeline.name[:_LONGEST], *which, digits, time.strftime("%Y%m%d%H%M%S", time.gmtime())])
 
 
 def _foretell(app: App, place: Place, service: Service, template: Template, name: str) -> None:
@@ -141,6 +161,7 @@ class _Following:
     pipeline: CompiledPipeline
     every: float
     hours: float | None
+    ours: bool
 
     def to_the_end(self, run: Run) -> Run:
         end = math.inf if self.hours is None else time.monotonic() + 3600 * self.hours
@@ -155,9 +176,7 @@ class _Following:
         return run
 
     def _asked(self, name: str) -> Run:
-        from tfx_pedigree.orchestration.services.service import UnansweredError
-
-        found = self.place.patience.calls(lambda: self.service.find_run(name, self.pipeline.name), UnansweredError)
+        found = _asked(self.place, name, self.ours, lambda: self.service.find_run(name, self.pipeline.name))
         if found is None:
             raise NotFoundError(f"The run {name} is no longer at {self.service.where}: somebody deleted it.")
         return found

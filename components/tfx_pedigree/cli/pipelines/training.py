@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import signal
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +11,17 @@ import click
 
 from tfx_pedigree.cli import output
 from tfx_pedigree.cli.pipelines import remote
-from tfx_pedigree.cli.pipelines.run import check_tfx, model_of, run_here, tell
+from tfx_pedigree.cli.pipelines.run import (
+    FAILED,
+    check_log,
+    check_tfx,
+    how_ended,
+    locked,
+    model_of,
+    pipeline_of,
+    run_here,
+    tell,
+)
 from tfx_pedigree.errors import InvalidInputError, PedigreeError
 
 if TYPE_CHECKING:
@@ -24,8 +32,6 @@ if TYPE_CHECKING:
     from tfx_pedigree.retraining.rules import Rules
     from tfx_pedigree.retraining.session import Begun, Session
     from tfx_pedigree.retraining.spans import SpanPattern
-
-FAILED = 1
 
 
 @dataclass(frozen=True)
@@ -39,16 +45,11 @@ class Job:
     service: str | None
 
     @classmethod
-    def of(cls, app: App) -> Job:
-        from tfx_pedigree.pipeline_config import load_pipeline
+    def of(cls, app: App, command: str) -> Job:
         from tfx_pedigree.registry.names import check_model_name
         from tfx_pedigree.retraining.spans import SpanPattern
 
-        if app.settings.file is None:
-            raise InvalidInputError(
-                "No config names a pipeline. Give one: pedigree --config configs/local.yaml pipeline retrain"
-            )
-        config = load_pipeline(app.settings.file)
+        config = pipeline_of(app, command)
         model = model_of(config)
         if model is None:
             raise InvalidInputError(
@@ -68,25 +69,12 @@ def _rules(config: PipelineConfig) -> Rules:
     return load_rules(policy) if isinstance(policy, str) and policy else Rules()
 
 
-@contextlib.contextmanager
-def locked(app: App, job: Job, what: str) -> Iterator[int]:
-    """Gives the descriptor that the pipeline's process must hold as well. A polite kill ends that process too."""
-    from tfx_pedigree.retraining.lock import held, lock_file
-
+def hold(app: App, job: Job, command: str) -> contextlib.AbstractContextManager[int]:
+    """The model's lock, where its pipeline can run."""
     if job.service is None:
         check_tfx()
-    before = signal.signal(signal.SIGTERM, _stop)
-    try:
-        path = lock_file(job.model, app.settings.registry, job.config.log)
-        with held(path, f"`pedigree pipeline {what}` of {job.model}") as descriptor:
-            yield descriptor
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _stop(*_: object) -> None:
-    """As Ctrl-C: subprocess.run kills what it waits for when it is left by an exception."""
-    raise KeyboardInterrupt
+        check_log(job.config)
+    return locked(app, job.config, job.model, command)
 
 
 @dataclass(frozen=True)
@@ -120,10 +108,12 @@ def run_one(app: App, job: Job, session: Session, planned: Planned, *, situation
         return Ran(planned, 0, run=sent.run)
     config = _careful(job.config, planned.span, situation)
     code, version = run_here(app, session.registry, config, planned.span, hold=(lock,))
-    failure = f"the pipeline ended with exit code {code}; {job.config.log} has all that was said" if code else None
+    failure = f"the pipeline {how_ended(code)}; {job.config.log} has all that was said" if code else None
     session.end(begun, version, failure)
     if version is not None and not app.json:
         tell(version)
+    elif not code and not app.json:
+        output.say("No new version came of it: what it made is there already.", indent=2)
     return Ran(planned, code, version)
 
 
@@ -148,7 +138,8 @@ def _careful(config: PipelineConfig, span: int, situation: Situation) -> Pipelin
 
 
 def stop_at(ctx: click.Context, job: Job, ran: Ran, *go_on: str) -> None:
-    output.note(f"The run on span {ran.planned.span} failed. All that was said is in {job.config.log}.")
+    how = f": the pipeline {how_ended(ran.code)}" if ran.code < 0 else ""
+    output.note(f"The run on span {ran.planned.span} failed{how}. All that was said is in {job.config.log}.")
     if go_on:
         output.note(f"To go on: {output.command(*go_on)}")
     ctx.exit(FAILED)

@@ -10,7 +10,7 @@ from tfx_pedigree.orchestration.ir.compiled import CompiledPipeline, Kind
 from tfx_pedigree.orchestration.ir.digest import ASKED
 from tfx_pedigree.orchestration.ir.findings import Finding, error, warning
 from tfx_pedigree.orchestration.ir.fit import HOOKED_COMMAND, TFX_COMMAND
-from tfx_pedigree.orchestration.ir.platform import mounted_paths
+from tfx_pedigree.orchestration.ir.platform import mounted_paths, secret_variables
 from tfx_pedigree.orchestration.ir.values import texts_in
 from tfx_pedigree.settings import ENVIRONMENT
 
@@ -126,6 +126,9 @@ def _titles(component: Mapping[str, Any]) -> Iterator[str]:
 def check_registry(compiled: CompiledPipeline) -> Iterator[Finding]:
     for task in compiled.tasks.values():
         if ASKED not in task.parameters:
+            continue
+        filled_in = secret_variables(compiled.extra, str(task.component.get("executorLabel")))
+        if "registry" not in task.parameters and ENVIRONMENT["registry"] in filled_in:
             continue
         address = task.constant("registry")
         environment = {str(one.get("name")): one.get("value") for one in task.container.get("env", ())}

@@ -39,6 +39,13 @@ def _mounts(volumes: Mapping[str, str]) -> list[dict[str, Any]]:
     return [{"constant": claim, "mountPath": path} for path, claim in sorted(volumes.items())]
 
 
+def secret_variables(extra: Json | None, label: str) -> frozenset[str]:
+    """Those that the cluster fills in for the containers of one executor."""
+    platform = (extra or {}).get("platforms", {}).get("kubernetes", {})
+    pod = platform.get("deploymentSpec", {}).get("executors", {}).get(label, {})
+    return frozenset(str(key.get("envVar")) for one in pod.get("secretAsEnv", ()) for key in one.get("keyToEnv", ()))
+
+
 def mounted_paths(extra: Json | None) -> tuple[str, ...]:
     """Where volumes are mounted in every container that the document speaks of."""
     platform = (extra or {}).get("platforms", {}).get("kubernetes", {})

@@ -70,6 +70,8 @@ def _shown(task: Task) -> Iterator[tuple[str, str, Any]]:
         yield f"its parameter `{name}`", name, task.constant(name)
     for one in task.container.get("env", ()):
         yield f"its environment's {one.get('name')}", str(one.get("name")), one.get("value")
+    if "importer" in task.executor:
+        yield "what it imports", "", task.executor["importer"]
     hook = task.container.get("lifecycle", {}).get("preCacheCheck", {})
     for words in (task.container.get("command", ()), task.container.get("args", ()), hook.get("args", ())):
         yield from _arguments([str(one) for one in words])

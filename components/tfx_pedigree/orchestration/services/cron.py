@@ -13,6 +13,7 @@ from tfx_pedigree.errors import InvalidInputError
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
+_LENGTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _HINT = "Write five fields: minute, hour, day of the month, month, day of the week, as in '0 3 * * mon'."
 
 
@@ -68,7 +69,28 @@ def checked_cron(text: str) -> str:
         raise _refusal(text, f"it has {len(fields)} fields")
     # Sunday is 0 everywhere, and 7 only in some places.
     fields[-1] = ",".join("0" if part == "7" else part for part in fields[-1].split(","))
-    return " ".join(field.checked(value, text) for field, value in zip(_FIELDS, fields, strict=True))
+    checked = [field.checked(value, text) for field, value in zip(_FIELDS, fields, strict=True)]
+    if _never(*checked[2:]):
+        raise _refusal(text, "no month that it names has such a day")
+    return " ".join(checked)
+
+
+def _never(days: str, months: str, weekdays: str) -> bool:
+    """Whether it means days like the 31st of April. With a day of the week, it means those days as well."""
+    if weekdays != "*":
+        return False
+    first = min(int(part.partition("-")[0]) for part in _spans(days, 1))
+    longest = max(_LENGTHS[month - 1] for part in _spans(months, 12) for month in _months(part))
+    return first > longest
+
+
+def _spans(field: str, whole: int) -> list[str]:
+    return [f"1-{whole}" if part.startswith("*") else part.partition("/")[0] for part in field.split(",")]
+
+
+def _months(span: str) -> range:
+    first, _, last = span.partition("-")
+    return range(int(first), int(last or first) + 1)
 
 
 def with_seconds(cron: str) -> str:

@@ -12,6 +12,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,11 +49,28 @@ def connect(host: str | None, namespace: str | None, ca: str | None) -> Any:
             "of its pipelines, as https://kubeflow.example/pipeline."
         )
     where = address(host)
-    with speaking(where), _quiet():
-        client = _client_class()(host=host, namespace=namespace or "kubeflow", ssl_ca_cert=ca, **_credentials())
-        found = client.get_kfp_healthz()
+    _check_settings(host, where, ca)
+    try:
+        with speaking(where), _quiet():
+            client = _client_class()(host=host, namespace=namespace or "kubeflow", ssl_ca_cert=ca, **_credentials())
+            found = client.get_kfp_healthz()
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"{error} Check that `target.host` is the address of the pipelines, as https://kubeflow.example/pipeline."
+        ) from error
     _check(client, where, namespace, found)
     return client
+
+
+def _check_settings(host: str | None, where: str, ca: str | None) -> None:
+    """What the client would take for a service that does not answer, or would not look at."""
+    if host and not re.fullmatch(r"(?:https?://)?(?![^/]*://)\S+", host):
+        raise InvalidInputError(
+            f"{where} is no address of Kubeflow. Set `target.host` in the config, or {ENDPOINT}, to one like "
+            "https://kubeflow.example/pipeline."
+        )
+    if ca and not Path(ca).is_file():
+        raise InvalidInputError(f"`target.ca` names {ca}, but there is no such file.")
 
 
 def address(host: str | None) -> str:
@@ -84,12 +102,17 @@ def _hasten(client: Any) -> None:
 
 
 def _in_time(request: Any, *args: Any, _request_timeout: Any = None, **kwargs: Any) -> Any:
-    return request(*args, _request_timeout=_request_timeout or TIMEOUT, **kwargs)
+    answer = request(*args, _request_timeout=_request_timeout or TIMEOUT, **kwargs)
+    if str(answer.getheader("Content-Type")).startswith("text/html"):
+        raise _PageError
+    return answer
 
 
 def _credentials() -> dict[str, Any]:
-    token = os.environ.get(TOKEN)
+    token = os.environ.get(TOKEN, "").strip()
     if token:
+        if not re.fullmatch(r"[\x21-\x7e]+", token):
+            raise InvalidInputError(f"{TOKEN} holds what no token can be, such as a blank or a line break.")
         return {"existing_token": token}
     file = os.environ.get(TOKEN_FILE) or MOUNTED_TOKEN
     if not Path(file).exists():
@@ -101,15 +124,22 @@ def _credentials() -> dict[str, Any]:
     return {"credentials": ServiceAccountTokenVolumeCredentials(file)}
 
 
+class _PageError(Exception):
+    """A login page instead of an answer. kfp would take it for an empty one: no pipelines, no schedules."""
+
+
+def _page(where: str) -> ForbiddenError:
+    return ForbiddenError(
+        f"{where} answers with a page instead of Kubeflow's API, most likely to log in. Give a token in {TOKEN} or "
+        f"a file of it in {TOKEN_FILE}, and check that `target.host` is the address of the pipelines.",
+        "pipeline",
+    )
+
+
 def _check(client: Any, where: str, namespace: str | None, health: Any) -> None:
     kind = client._run_api.api_client.last_response.urllib3_response.headers.get("Content-Type", "")
     if "json" not in kind:
-        # A login page. Its client would take it for an empty answer: no pipelines, no schedules.
-        raise ForbiddenError(
-            f"{where} answers with a page instead of Kubeflow's API, most likely to log in. Give a token in {TOKEN} or "
-            f"a file of it in {TOKEN_FILE}, and check that `target.host` is the address of the pipelines.",
-            "pipeline",
-        )
+        raise _page(where)
     if health.multi_user and not (namespace or client.get_user_namespace()):
         raise InvalidInputError(
             f"Kubeflow at {where} keeps its users apart. Set `target.namespace` in the config to your namespace."
@@ -120,6 +150,7 @@ def _check(client: Any, where: str, namespace: str | None, health: Any) -> None:
 def _quiet() -> Iterator[None]:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", UserWarning)  # that an address without a scheme is one of https
         yield
 
 
@@ -132,6 +163,8 @@ def speaking(where: str) -> Iterator[None]:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
+    except _PageError as error:
+        raise _page(where) from error
     except kfp_server_api.ApiException as error:
         raise _refusal(where, error) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -153,8 +186,10 @@ def _refusal(where: str, error: Any) -> PedigreeError:
             "and what its account may do in the namespace; docs/kubeflow.md lists what is needed.",
             "pipeline",
         )
-    kinds: dict[int, type[PedigreeError]] = {404: NotFoundError, 409: ConflictError}
-    return kinds.get(status, InvalidInputError)(f"Kubeflow Pipelines at {where} refuses ({status}): {said}.")
+    refusal = f"Kubeflow Pipelines at {where} refuses ({status}): {said}."
+    if status == 409:
+        return ConflictError(f"{refusal} Run the command again: it looks at what is there now.")
+    return NotFoundError(refusal) if status == 404 else InvalidInputError(refusal)
 
 
 def _said(error: Any) -> str:
@@ -176,6 +211,6 @@ def _cause(error: BaseException) -> str:
 
 
 def ui_of(host: str | None) -> str | None:
-    """Where people look at runs."""
+    """Where people look at runs. It is printed: whoever opens it has a password of their own."""
     found = os.environ.get("KF_PIPELINES_UI_ENDPOINT") or host or os.environ.get(ENDPOINT)
-    return found.rstrip("/") if found and urlsplit(found).scheme else None
+    return re.sub(r"(?<=://)[^/]*@", "", found).rstrip("/") if found and urlsplit(found).scheme else None

@@ -5,7 +5,8 @@ Pure: data in, steps out. The laws, which hold whatever step the process dies af
 - planning again and going on ends with one schedule, as wanted; it runs unless somebody had paused it;
 - two are never enabled at once, and the last one is never deleted before another stands;
 - an occurrence that one schedule has run is not run by the next one;
-- a schedule with a run in progress is not deleted where that would stop the run.
+- a schedule with a run in progress is not deleted where that would stop the run;
+- of two who want different things at the same moment, one gets what it wants, and that runs.
 
 Nothing is remembered between calls but what the service itself keeps: each schedule carries what it was made of, and
 whether it was to run or to stay paused when it was made.
@@ -21,12 +22,15 @@ the old one deleted. The mark tells a replacement that broke off from a pause th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
+# A schedule is not replaced when an occurrence is nearer than this, nor until one is so long past. Together they are
+# less than the shortest time between two occurrences, a minute: else one would wait for ever.
 MARGIN = timedelta(seconds=30)
+PAST = timedelta(seconds=10)
 # The id that a schedule has in a plan while it has yet to be created.
 NEW = "new"
 
@@ -121,9 +125,15 @@ def unrolled(following: Next, existing: Sequence[Schedule], name: str, now: date
     return tuple(steps)
 
 
-def next_step(wanted: Wanted, existing: Sequence[Schedule], traits: Traits, now: datetime) -> Step | None:
-    """The first step of what is still to do; None when all is as it should be, or will be when a run has ended."""
-    runs = should_run(existing, traits)
+def next_step(
+    wanted: Wanted, existing: Sequence[Schedule], traits: Traits, now: datetime, stopped: bool = False
+) -> Step | None:
+    """The first step of what is still to do; None when all is as it should be, or will be when a run has ended.
+
+    `stopped` says that this change itself has disabled what was meant to run: if somebody else changes the rest at that
+    moment, what is left would look as if somebody had paused it.
+    """
+    runs = should_run(existing, traits) or (stopped and not any(one.to_pause for one in existing))
     kept = _kept(wanted, existing, traits, runs)
     if kept is None:
         return _make(wanted, existing, traits, runs, now)
@@ -140,6 +150,15 @@ def next_step(wanted: Wanted, existing: Sequence[Schedule], traits: Traits, now:
     elif (enabled := next((one for one in existing if one.enabled), None)) is not None:
         return Step(Action.DISABLE, enabled.id)
     return _clean(kept, others, traits)
+
+
+def overtaken(wanted: Wanted, known: Collection[str], existing: Sequence[Schedule]) -> bool:
+    """Whether somebody has made another schedule since this change began, when there were those `known`, and after
+    this one made its own. Of two who want different things one gives way then, and never both: or each would undo what
+    the other does."""
+    others = [one for one in existing if one.id not in known and differences(one.fields, wanted.fields)]
+    own = [one for one in existing if not differences(one.fields, wanted.fields)]
+    return bool(others) and (not own or max(map(_age, others)) > max(map(_age, own)))
 
 
 def next_pause(existing: Sequence[Schedule], traits: Traits) -> Step | None:
@@ -242,8 +261,8 @@ def _make(wanted: Wanted, existing: Sequence[Schedule], traits: Traits, runs: bo
 
 
 def _stop(one: Schedule, now: datetime) -> Step:
-    if one.next_run is not None and now - MARGIN < one.next_run < now + MARGIN:
-        return Step(Action.WAIT, one.id, until=one.next_run + MARGIN)
+    if one.next_run is not None and now - PAST < one.next_run < now + MARGIN:
+        return Step(Action.WAIT, one.id, until=one.next_run + PAST)
     return Step(Action.DISABLE, one.id) if one.retired else Step(Action.RETIRE, one.id)
 
 

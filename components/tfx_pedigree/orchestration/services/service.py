@@ -8,7 +8,7 @@ left nothing behind but what the next one sees.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Protocol
@@ -16,7 +16,18 @@ from typing import Any, Protocol
 from tfx_pedigree.digest import digest_of
 from tfx_pedigree.errors import ConflictError, NotFoundError, PedigreeError, UnavailableError
 from tfx_pedigree.orchestration.ir import CompiledPipeline
-from tfx_pedigree.orchestration.services.plan import NEW, Action, Next, Schedule, Step, Traits, Wanted
+from tfx_pedigree.orchestration.services.plan import (
+    NEW,
+    Action,
+    Next,
+    Schedule,
+    Step,
+    Traits,
+    Wanted,
+    next_step,
+    overtaken,
+    should_run,
+)
 from tfx_pedigree.patience import Patience
 
 # A replacement takes four steps; more than this means that somebody else is at it too.
@@ -102,9 +113,26 @@ def look(service: Service, name: str | None, patience: Patience) -> tuple[Schedu
     return patience.calls(lambda: service.schedules(name), UnansweredError)
 
 
+@dataclass
+class Towards:
+    """`next_step` for one change, from its first look to its last: it remembers what it has stopped itself."""
+
+    wanted: Wanted
+    traits: Traits
+    now: Callable[[], datetime] = utc_now
+    _stopped: bool = False
+
+    def __call__(self, found: Sequence[Schedule]) -> Step | None:
+        step = next_step(self.wanted, found, self.traits, self.now(), self._stopped)
+        if step is not None and step.action is Action.DISABLE and should_run(found, self.traits):
+            self._stopped = True
+        return step
+
+
 @dataclass(frozen=True)
 class Change:
-    """One change of a service's schedules under one name, towards what `following` says."""
+    """One change of a service's schedules under one name, towards what `following` says. One that makes what is
+    `wanted` gives way to somebody who wants something else and came later."""
 
     service: Service
     name: str
@@ -112,12 +140,19 @@ class Change:
     patience: Patience
     template: Template | None = None
     told: Callable[[Step], None] = lambda step: None
+    wanted: Wanted | None = None
 
     def carry_out(self) -> tuple[Step, ...]:
         done: list[Step] = []
         waits = self.patience.waits()
+        known: frozenset[str] | None = None
+        refused: Step | None = None
         while True:
-            step = self.following(look(self.service, self.name, self.patience))
+            found = look(self.service, self.name, self.patience)
+            known = frozenset(one.id for one in found) if known is None else known
+            if self.wanted is not None and overtaken(self.wanted, known, found):
+                raise self._contended()
+            step = self.following(found)
             if step is None:
                 return tuple(done)
             if len(done) >= MOST_STEPS:
@@ -131,10 +166,12 @@ class Change:
                     raise UnansweredError(f"{error} The same command goes on from where this one ended.") from error
                 time.sleep(pause)
                 continue
-            except NotFoundError:
-                if step.id is None:
-                    raise
+            except (NotFoundError, ConflictError):
                 # Somebody else was quicker: what there is now is seen on the next look.
+                if step.id is None or step == refused:
+                    self._take_back()
+                    raise
+                refused = step
             except PedigreeError:
                 self._take_back()
                 raise

@@ -12,6 +12,7 @@ target:
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from typing import Any
 
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.orchestration.ir import CompiledPipeline, Kind
+from tfx_pedigree.orchestration.ir.secret_checks import secret_in
 from tfx_pedigree.orchestration.services.cron import checked_cron
 
 KEYS = ("cron", "timezone", "name", "parameters")
@@ -60,12 +62,17 @@ def schedule_settings(file: Path, kind: Kind, section: Mapping[str, Any], pipeli
         raise InvalidInputError(
             f"{file}: `target.schedule.cron` is missing. Say when the pipeline is to run, as in cron: '0 3 * * mon'."
         )
+    parameters = schedule_parameters(file, section)
+    name = schedule_name(file, section, pipeline)
+    timezone = _timezone(file, kind, str(section.get("timezone") or UTC))
+    return ScheduleSettings(name, checked_cron(str(section["cron"])), timezone, parameters)
+
+
+def schedule_parameters(file: Path, section: Mapping[str, Any]) -> dict[str, Any]:
     parameters = section.get("parameters") or {}
     if not isinstance(parameters, Mapping):
         raise InvalidInputError(f"{file}: `target.schedule.parameters` must be names with values.")
-    name = schedule_name(file, section, pipeline)
-    timezone = _timezone(file, kind, str(section.get("timezone") or UTC))
-    return ScheduleSettings(name, checked_cron(str(section["cron"])), timezone, dict(parameters))
+    return dict(parameters)
 
 
 def _timezone(file: Path, kind: Kind, timezone: str) -> str:
@@ -93,6 +100,13 @@ def run_parameters(compiled: CompiledPipeline, given: Mapping[str, Any]) -> dict
             f"The pipeline {compiled.name} needs a value for {', '.join(missing)}. Give it with --param NAME=VALUE, or "
             "under `target.schedule.parameters`."
         )
+    for name, value in given.items():
+        what = secret_in(name, value)
+        if what:
+            raise InvalidInputError(
+                f"The parameter `{name}` holds {what}, and everybody who sees the run can read it. Leave it out, and "
+                "give it to the container's environment from a secret of the cluster, or to its service account."
+            )
     return {name: _typed(name, declared[name].type, value) for name, value in given.items()}
 
 
@@ -105,6 +119,15 @@ def _typed(name: str, kind: str, value: Any) -> Any:
             return float(value)
         if kind == "BOOLEAN":
             return _TRUTHS[str(value).lower()]
+        if kind in ("LIST", "STRUCT"):
+            return _parsed(value, list if kind == "LIST" else dict)
     except (ValueError, TypeError, KeyError):
         raise InvalidInputError(f"The parameter `{name}` is {value!r}, but it must be a {kind}.") from None
     return str(value) if kind == "STRING" else value
+
+
+def _parsed(value: Any, kind: type) -> Any:
+    found = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(found, kind):
+        raise TypeError(f"no {kind.__name__}")
+    return found

@@ -55,14 +55,12 @@ class Vertex:
     # Runs
 
     def has_version(self, compiled: CompiledPipeline) -> bool:
+        """There are none to be kept; what can be no job is refused here as well."""
+        self._job(Template(compiled), {})
         return True
 
     def submit(self, template: Template, run: str) -> tuple[Run, bool]:
-        if not _JOB_ID.fullmatch(run):
-            raise InvalidInputError(
-                f"{run!r} cannot name a run on Vertex AI: it takes small letters, digits and dashes, beginning "
-                "with a letter, 128 at the most."
-            )
+        _check_job_id(run)
         job = self._job(template, {})
         try:
             with client_of.speaking(self.where):
@@ -77,6 +75,7 @@ class Vertex:
         return self._run(made), True
 
     def find_run(self, name: str, pipeline: str) -> Run | None:
+        _check_job_id(name)
         try:
             with client_of.speaking(self.where):
                 found = self._clients.pipelines.get_pipeline_job(
@@ -140,6 +139,7 @@ class Vertex:
 
     def wanted(self, name: str, cron: str, timezone: str, template: Template) -> Wanted:
         compiled = template.compiled
+        self._job(template, {SCHEDULE_LABEL: name})  # refuses what can be no job before the old one is touched
         job = {
             "root": compiled.root or "",
             "parameters": canonical_json(dict(template.parameters)).decode(),
@@ -242,6 +242,14 @@ def _schedule(one: Any, match: re.Match[str]) -> Schedule:
         last_run=_time(one.last_scheduled_run_response.scheduled_run_time),
         next_run=_time(one.next_run_time) if state == "ACTIVE" else None,
     )
+
+
+def _check_job_id(name: str) -> None:
+    if not _JOB_ID.fullmatch(name):
+        raise InvalidInputError(
+            f"{name!r} cannot name a run on Vertex AI: it takes small letters, digits and dashes, beginning with a "
+            "letter, 128 at the most. Give another one with --run-name."
+        )
 
 
 def _time(value: Any) -> datetime | None:

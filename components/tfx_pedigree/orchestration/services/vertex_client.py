@@ -77,9 +77,9 @@ def _refusal(where: str, error: Any, api: Any) -> PedigreeError:
             f"{where} refuses: {said}. Check the account's roles; docs/vertex.md lists what is needed.", "pipeline"
         )
     if isinstance(error, api.NotFound):
-        return NotFoundError(f"{where} refuses: {said}.")
+        return NotFoundError(f"{where} refuses: {said}. Check `target.project` and `target.location`.")
     if isinstance(error, api.AlreadyExists | api.Aborted | api.FailedPrecondition):
-        return ConflictError(f"{where} refuses: {said}.")
+        return ConflictError(f"{where} refuses: {said}. Run the command again: it looks at what is there now.")
     if isinstance(error, api.TooManyRequests | api.ServerError | api.Cancelled):
         return _unanswered(where, error)
     return InvalidInputError(f"{where} refuses: {said}.")

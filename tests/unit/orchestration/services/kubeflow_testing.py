@@ -44,8 +44,8 @@ class RefusedError(Exception):
 
 @dataclass
 class Fault:
-    """What happens to the next `times` requests that fit: a status, or `drop before` / `drop after` for a connection
-    that breaks before the request is done or before its answer is sent."""
+    """What happens to the next `times` requests that fit: a status, `page` for a page to log in, or `drop before` /
+    `drop after` for a connection that breaks before the request is done or before its answer is sent."""
 
     fits: str
     what: int | str
@@ -328,6 +328,9 @@ class _Handler(BaseHTTPRequestHandler):
                 fault.times -= 1
             if fault is not None and isinstance(fault.what, int):
                 self._send(fault.what, {"error": "upstream connect error", "code": 14, "message": "upstream"})
+                return
+            if fault is not None and fault.what == "page":
+                self._send(200, "<html>Log in</html>")
                 return
             if fault is not None and fault.what == "drop before":
                 self._drop()

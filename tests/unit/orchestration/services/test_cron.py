@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.orchestration.services.cron import checked_cron, with_seconds, with_timezone
 
-_LIMITS = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 6)]
+# Days that every month has: no expression of these is one that never comes.
+_LIMITS = [(0, 59), (0, 23), (1, 28), (1, 12), (0, 6)]
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,11 @@ _LIMITS = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 6)]
         ("5/15 * * * *", "5-59/15 * * * *"),
         ("0,30 4 1,15 * *", "0,30 4 1,15 * *"),
         ("05 03 * * *", "5 3 * * *"),
+        ("0 3 29 2 *", "0 3 29 2 *"),
+        ("0 3 31 2-3 *", "0 3 31 2-3 *"),
+        ("0 3 31 2 mon", "0 3 31 2 1"),
+        ("0 3 */31 feb *", "0 3 */31 2 *"),
+        ("0 3 1,31 4 *", "0 3 1,31 4 *"),
     ],
 )
 def test_expression_has_one_form(written: str, meant: str) -> None:
@@ -36,6 +42,12 @@ def test_expression_has_one_form(written: str, meant: str) -> None:
 )  # fmt: skip
 def test_expression_that_cannot_be_meant_is_refused_with_the_right_form(written: str) -> None:
     with pytest.raises(InvalidInputError, match="Write five fields"):
+        checked_cron(written)
+
+
+@pytest.mark.parametrize("written", ["0 3 31 2 *", "0 3 30 feb *", "0 3 31 4,6,9-9,11 *", "0 3 30-31 2 *"])
+def test_day_that_never_comes_is_refused(written: str) -> None:
+    with pytest.raises(InvalidInputError, match="no month that it names has such a day"):
         checked_cron(written)
 
 

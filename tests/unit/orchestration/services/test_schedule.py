@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import subprocess
@@ -394,3 +395,36 @@ def test_these_commands_never_load_tensorflow(kind: str, request: pytest.Fixture
     assert "Warning" not in done.stderr
     assert "is in place" in done.stdout
     assert "is started" in done.stdout
+
+
+def test_schedule_of_a_pipeline_whose_name_the_environment_fills_in(
+    ask_kubeflow: Asking, kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands in the settings may be a name for something else: what was compiled says what the pipeline is."""
+    monkeypatch.setenv("MODEL", "flight-delay")
+    config = write_config(ask_kubeflow.folder, "kubeflow", **ask_kubeflow.service)
+    whole = json.loads(config.read_text())
+    whole["pipeline"]["settings"] = {"name": "${MODEL}"}
+    config.write_text(json.dumps(whole))
+    words = ("--config", config, "pipeline", "schedule")
+
+    ask_kubeflow.pedigree(*words, "--compiled", ask_kubeflow.compiled())
+    ask_kubeflow.pedigree(*words, "pause")
+
+    assert [one["status"] for one in kubeflow.recurring.values()] == ["DISABLED"]
+
+
+def test_what_can_be_no_job_of_vertex_is_refused_before_the_old_schedule_is_touched(
+    ask_vertex: Asking, vertex_server: VertexServer
+) -> None:
+    ask_vertex.schedule()
+    before = list(vertex_server.service.changes)
+    rootless = json.loads(ask_vertex.compiled("other").read_text())
+    rootless["runtimeConfig"] = {}
+    file = ask_vertex.folder / "rootless.json"
+    file.write_text(json.dumps(rootless))
+
+    for words in (("schedule",), ("schedule", "--dry-run"), ("submit", "--dry-run")):
+        said = ask_vertex(*words, "--compiled", file, "--json", code=2)
+        assert "does not say where its artifacts lie" in said.error["message"]
+    assert vertex_server.service.changes == before

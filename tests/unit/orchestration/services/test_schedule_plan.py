@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scheduler_testing import EVERY, KUBEFLOW, START, VERTEX, Scheduler
 
+from tfx_pedigree.errors import ConflictError
 from tfx_pedigree.orchestration.services.plan import (
     Action,
+    Schedule,
     Step,
     Traits,
     Wanted,
@@ -19,8 +24,11 @@ from tfx_pedigree.orchestration.services.plan import (
     next_pause,
     next_resume,
     next_step,
+    overtaken,
     plan,
 )
+from tfx_pedigree.orchestration.services.service import Change, Service, Towards
+from tfx_pedigree.patience import Patience
 
 DAILY = Wanted("nightly", {"pipeline": "a", "cron": "0 3 * * *"})
 CHANGED = Wanted("nightly", {"pipeline": "b", "cron": "0 3 * * *"})
@@ -114,6 +122,21 @@ def test_vertex_replaces_nothing_close_to_an_occurrence() -> None:
 
     assert steps[0].action is Action.WAIT
     assert [occurrence for occurrence, _ in scheduler.ran] == [scheduler.ran[0][0]]
+
+
+@pytest.mark.parametrize("seconds", [-15, -5, 0, 5, 29, 31, 55])
+def test_vertex_replaces_what_runs_each_minute_after_one_wait_at_the_most(seconds: int) -> None:
+    now = START + timedelta(minutes=3)
+    old = Schedule("old", "nightly", DAILY.fields, True, START, START, next_run=now + timedelta(seconds=seconds))
+
+    step = next_step(CHANGED, [old], VERTEX, now)
+    if step is not None and step.action is Action.WAIT:
+        assert step.until is not None and old.next_run is not None
+        now = step.until + timedelta(seconds=1)
+        step = next_step(CHANGED, [replace(old, next_run=old.next_run + timedelta(minutes=1))], VERTEX, now)
+
+    assert step is not None
+    assert step.action is Action.RETIRE
 
 
 def test_occurrence_that_the_old_one_ran_meanwhile_is_not_run_again() -> None:
@@ -287,3 +310,122 @@ def test_pause_holds_whatever_came_before_it(
 
     assert enabled(scheduler) == []
     assert len(scheduler.schedules) == 1
+
+
+@dataclass
+class Applier:
+    """Somebody who applies a schedule: looks, then does what that look told, however much has happened in between."""
+
+    scheduler: Scheduler
+    wanted: Wanted
+    known: set[str] | None = None
+    step: Step | None = None
+    ended: bool = False
+    gave_way: bool = False
+
+    def __post_init__(self) -> None:
+        self.towards = Towards(self.wanted, self.scheduler.traits, lambda: self.scheduler.now)
+
+    def move(self) -> None:
+        if self.step is not None:
+            if self.step.id is None or self.step.id in self.scheduler.schedules:
+                self.scheduler.apply(self.step)
+            self.step = None
+            return
+        found = self.scheduler.look()
+        if self.known is None:
+            self.known = {one.id for one in found}
+        self.gave_way = overtaken(self.wanted, self.known, found)
+        self.step = None if self.gave_way else self.towards(found)
+        self.ended = self.step is None
+
+
+@BOTH
+@settings(max_examples=300, deadline=None)
+@given(wishes=st.tuples(st.sampled_from(WANTED), st.sampled_from(WANTED)), turns=st.lists(st.booleans(), max_size=40))
+def test_of_two_who_apply_at_the_same_moment_one_gets_what_it_wants_and_that_runs(
+    traits: Traits, wishes: tuple[Wanted, Wanted], turns: list[bool]
+) -> None:
+    scheduler = started(traits)
+    both = [Applier(scheduler, wanted) for wanted in wishes]
+    for turn in turns:
+        if not both[turn].ended:
+            both[turn].move()
+    for one in both:
+        for _ in range(60):
+            if not one.ended:
+                one.move()
+        assert one.ended, "they undo what the other does for ever"
+
+    (left,) = scheduler.look()
+    assert left.enabled
+    assert not left.retired
+    assert any(differences(left.fields, one.wanted.fields) == {} for one in both)
+    assert not all(one.gave_way for one in both)
+
+
+@dataclass
+class Contended:
+    """A service at which somebody else is at work as well: `meanwhile` happens after the first change."""
+
+    scheduler: Scheduler
+    meanwhile: Callable[[Step], None]
+    where: str = "here"
+
+    @property
+    def traits(self) -> Traits:
+        return self.scheduler.traits
+
+    def schedules(self, name: str | None = None) -> tuple[Schedule, ...]:
+        return self.scheduler.look()
+
+    def apply(self, step: Step, name: str, template: None) -> None:
+        self.scheduler.apply(step)
+        self.meanwhile(step)
+
+    def change(self, wanted: Wanted) -> Sequence[Step]:
+        towards = Towards(wanted, self.traits, lambda: self.scheduler.now)
+        service = cast("Service", self)
+        return Change(service, wanted.name, towards, Patience(0), wanted=wanted).carry_out()
+
+
+@BOTH
+def test_who_came_first_gives_way_to_who_came_later_and_something_runs(traits: Traits) -> None:
+    scheduler = started(traits)
+
+    def somebody_else(step: Step) -> None:
+        if step.action is Action.CREATE:
+            scheduler.apply(Step(Action.CREATE, fields=LATER.fields, paused=traits.creates_paused))
+
+    with pytest.raises(ConflictError, match="somebody else"):
+        Contended(scheduler, somebody_else).change(CHANGED)
+
+    assert enabled(scheduler)
+    converge(scheduler, LATER)
+    assert [one.fields for one in scheduler.look()] == [LATER.fields]
+
+
+@BOTH
+def test_step_that_somebody_else_was_quicker_to_take_is_no_trouble_and_one_that_is_refused_twice_is(
+    traits: Traits,
+) -> None:
+    scheduler = started(traits)
+    refused: list[Step] = []
+
+    def refuse(step: Step) -> None:
+        if step.action is Action.DISABLE and not refused:
+            refused.append(step)
+            raise ConflictError("the schedule is paused already")
+
+    Contended(scheduler, refuse).change(CHANGED)
+    assert len(refused) == 1
+    assert [(one.fields, one.enabled) for one in scheduler.look()] == [(CHANGED.fields, True)]
+
+    def undo(step: Step) -> None:
+        if step.action is Action.DISABLE and step.id is not None:
+            scheduler.apply(Step(Action.ENABLE, step.id))
+            raise ConflictError("no schedule may be paused today")
+
+    with pytest.raises(ConflictError, match="today"):
+        Contended(scheduler, undo).change(DAILY)
+    assert enabled(scheduler)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -11,9 +13,13 @@ import kubeflow_testing
 import pytest
 import vertex_testing
 from asking_testing import Asking
-from compiled_testing import kubeflow_pipeline, vertex_pipeline, write_compiled, write_config
+from compiled_testing import kubeflow_pipeline, spec, vertex_pipeline, write_compiled, write_config
 from kubeflow_testing import Kubeflow
 from vertex_testing import VertexServer
+
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.orchestration.ir import parse_ir
+from tfx_pedigree.orchestration.services.settings import run_parameters, schedule_parameters
 
 TOKEN = "letmein"  # noqa: S105  of no service
 
@@ -244,3 +250,139 @@ def test_kubeflow_that_only_the_environment_names_is_told_by_its_address(
 
     assert f"is started at {host}" in said.out
     assert len(kubeflow.runs) == 1
+
+
+@pytest.mark.parametrize("kind", ["kubeflow", "vertex"])
+def test_run_without_a_name_that_may_be_going_is_told_by_its_name(kind: str, request: pytest.FixtureRequest) -> None:
+    """The same command again would start another one."""
+    ask: Asking = request.getfixturevalue(f"ask_{kind}")
+    service: Any = request.getfixturevalue(f"{kind}_server").service
+    if kind == "kubeflow":
+        service.faults.append(kubeflow_testing.Fault("GET /runs", 503, 1000))
+    else:
+        service.faults.append(vertex_testing.Fault("CreatePipelineJob", grpc.StatusCode.UNAVAILABLE, 1000))
+
+    message = ask("submit", "--compiled", ask.compiled(), "--json", code=8).error["message"]
+    assert "--run-name flight-delay-" in message
+    name = message.rstrip(".").rpartition("--run-name ")[2]
+    service.faults.clear()
+
+    assert ask.submit(name, "--json").json["run"] == name
+    assert ask.submit(name, "--json").json["changed"] is False
+
+
+def test_name_that_vertex_takes_for_no_run_is_refused_by_a_dry_run_as_well(ask_vertex: Asking) -> None:
+    for word in ("--dry-run", "--wait"):
+        assert "--run-name" in ask_vertex.submit("Monday_1", word, "--json", code=2).error["message"]
+
+
+@pytest.mark.parametrize("kind", ["kubeflow", "vertex"])
+def test_pipeline_with_the_longest_name_can_be_run(kind: str, request: pytest.FixtureRequest) -> None:
+    ask: Asking = request.getfixturevalue(f"ask_{kind}")
+    document: dict[str, Any] = spec(name="p" * 128)
+    if kind == "vertex":
+        document = {"pipelineSpec": document, "runtimeConfig": {"gcsOutputDirectory": "gs://bucket/root"}}
+    file = write_compiled(ask.folder, parse_ir(json.dumps(document)), "long")
+
+    assert len(ask("submit", "--compiled", file, "--json").json["run"]) <= 128
+
+
+def test_secret_among_the_parameters_is_refused_and_not_repeated(ask_kubeflow: Asking, kubeflow: Kubeflow) -> None:
+    document = spec()
+    document["root"]["inputDefinitions"]["parameters"]["db_password"] = {"parameterType": "STRING", "isOptional": True}
+    file = write_compiled(ask_kubeflow.folder, parse_ir(json.dumps(document)), "secret")
+
+    said = ask_kubeflow("submit", "--compiled", file, "--param", "db_password=hunter2", "--json", code=2)
+
+    assert "`db_password` holds what is called a password" in said.error["message"]
+    assert "hunter2" not in said.err
+    assert kubeflow.log == []
+
+
+def test_parameters_of_a_schedule_that_are_no_table_are_a_mistake_of_the_config() -> None:
+    with pytest.raises(InvalidInputError, match="must be names with values"):
+        schedule_parameters(Path("config.yaml"), {"parameters": 7})
+
+
+def test_list_and_table_come_from_the_command_line_as_json() -> None:
+    document = spec()
+    document["root"]["inputDefinitions"]["parameters"] |= {
+        "days": {"parameterType": "LIST"},
+        "units": {"parameterType": "STRUCT"},
+    }
+    pipeline = parse_ir(json.dumps(document))
+
+    found = run_parameters(pipeline, {"days": "[1, 2]", "units": {"dense": 4}})
+
+    assert found == {"days": [1, 2], "units": {"dense": 4}}
+    for wrong in ("1, 2", '"text"', '{"a": 1}'):
+        with pytest.raises(InvalidInputError, match="must be a LIST"):
+            run_parameters(pipeline, {"days": wrong, "units": "{}"})
+
+
+@pytest.mark.parametrize("fits", ["GET /experiments", "GET /runs", "POST /runs", "POST /pipelines/upload_version"])
+def test_login_page_in_the_middle_is_told_as_one(fits: str, ask_kubeflow: Asking, kubeflow: Kubeflow) -> None:
+    """The health of a Kubeflow is often open to everybody, and a token may expire."""
+    kubeflow.faults.append(kubeflow_testing.Fault(fits, "page"))
+
+    assert "log in" in ask_kubeflow.submit("monday", "--json", code=6).error["message"]
+    assert kubeflow.runs == {}
+
+
+def test_token_with_a_line_break_is_cut_or_refused_and_never_shown(
+    ask_kubeflow: Asking, kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubeflow.token = TOKEN
+    monkeypatch.setenv("PEDIGREE_KUBEFLOW_TOKEN", f"{TOKEN}\n")
+    ask_kubeflow.submit("monday")
+
+    monkeypatch.setenv("PEDIGREE_KUBEFLOW_TOKEN", f"{TOKEN}\n{TOKEN}")
+    said = ask_kubeflow.submit("monday", "--json", code=2)
+    assert "PEDIGREE_KUBEFLOW_TOKEN" in said.error["message"]
+    assert TOKEN not in said.err
+
+
+@pytest.mark.parametrize(
+    ("service", "told"),
+    [
+        ({"host": "not an address"}, "`target.host`"),
+        ({"host": "ftp://kubeflow.example"}, "`target.host`"),
+        ({"host": "https://kubeflow.example", "ca": "/nowhere/roots.pem"}, "`target.ca` names /nowhere/roots.pem"),
+    ],
+)
+def test_address_that_cannot_be_one_is_told_as_a_mistake(
+    service: dict[str, str], told: str, ask_kubeflow: Asking
+) -> None:
+    config = write_config(ask_kubeflow.folder, "kubeflow", **service)
+    words = ("pipeline", "submit", "--compiled", ask_kubeflow.compiled(), "--json")
+
+    assert told in ask_kubeflow.pedigree("--config", config, *words, code=2).error["message"]
+
+
+def test_address_of_something_else_than_kubeflows_pipelines_is_told_as_that(ask_kubeflow: Asking) -> None:
+    config = write_config(ask_kubeflow.folder, "kubeflow", host=f"{ask_kubeflow.service['host']}/elsewhere")
+    words = ("pipeline", "submit", "--compiled", ask_kubeflow.compiled(), "--json")
+
+    assert "`target.host`" in ask_kubeflow.pedigree("--config", config, *words, code=3).error["message"]
+
+
+def test_password_in_kubeflows_address_is_not_shown_with_the_runs(ask_kubeflow: Asking) -> None:
+    host = ask_kubeflow.service["host"].replace("://", "://mia:hunter2@")
+    config = write_config(ask_kubeflow.folder, "kubeflow", host=host)
+
+    said = ask_kubeflow.pedigree("--config", config, "pipeline", "submit", "--compiled", ask_kubeflow.compiled())
+
+    assert "/#/runs/details/" in said.err
+    assert "hunter2" not in said.out + said.err
+
+
+def test_secret_in_a_compiled_pipeline_is_told_of_and_not_repeated(ask_kubeflow: Asking) -> None:
+    document = spec()
+    container = document["deploymentSpec"]["executors"]["exec-trainer"]["container"]
+    container["env"] = [{"name": "DB_PASSWORD", "value": "hunter2"}]
+    file = write_compiled(ask_kubeflow.folder, parse_ir(json.dumps(document)), "secret")
+
+    said = ask_kubeflow("submit", "--compiled", file)
+
+    assert "trainer: its environment's DB_PASSWORD holds what is called a password" in said.err
+    assert "hunter2" not in said.out + said.err
