@@ -343,7 +343,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", type=int, default=[1000, 10_000, 100_000, 1_000_000])
     parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
-    parser.add_argument("--mlmd-sizes", nargs="*", type=int, help="where ML Metadata is asked as well; all, if left out")
+    parser.add_argument("--mlmd-sizes", nargs="*", type=int, help="where ML Metadata is asked; all, if left out")
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--dir", type=Path, default=Path(tempfile.gettempdir()), help="on the disk to be measured")
     parser.add_argument("--json", type=Path, help="also write every single time here")

@@ -6,6 +6,7 @@ once wait for each other at most once and in one direction, so that neither fail
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -74,22 +75,36 @@ def following(
     statistics from the middle of an import it does. Looked up by range, one id after the other and in the column's
     order, only the index that begins with it will do.
     """
+    return _following(connection.dialect.name, given, column)
+
+
+def _following(dialect: str, given: sa.FromClause, column: sa.Column[Any]) -> tuple[sa.FromClause, sa.FromClause]:
     table = column.table
-    if connection.dialect.name == "sqlite":
+    if dialect == "sqlite":
         return given.join(table, column == given.c.id), table
     rows = sa.select(table).where(column.between(given.c.id, given.c.id)).order_by(column).offset(0).lateral()
     return given.join(rows, sa.true()), rows
 
 
-def rows_at(connection: Connection, column: sa.Column[Any], ids: Collection[int]) -> sa.FromClause:
-    """The rows whose `column` is one of these ids, to select from; read by the index that begins with it."""
-    if connection.dialect.name == "sqlite":
-        return sa.select(column.table).where(among(connection, column, ids)).subquery()
-    given = (
-        sa.func.unnest(sa.bindparam(None, list(ids), type_=sa.ARRAY(column.type))).table_valued("id").render_derived()
-    )
-    joined, rows = following(connection, given, column)
+def rows_at(connection: Connection, column: sa.Column[Any]) -> sa.FromClause:
+    """The rows whose `column` is one of some ids, to select from; read by the index that begins with it. The statement
+    is executed with `these(connection, ids)`."""
+    return _rows_at(connection.dialect.name, column)
+
+
+@functools.cache
+def _rows_at(dialect: str, column: sa.Column[Any]) -> sa.FromClause:
+    """Made once: to put it together takes longer than to execute it."""
+    if dialect == "sqlite":
+        each = sa.func.json_each(sa.bindparam("ids", type_=sa.Text)).table_valued("value")
+        return sa.select(column.table).where(column.in_(sa.select(each.c.value))).subquery()
+    ids = sa.func.unnest(sa.bindparam("ids", type_=sa.ARRAY(column.type))).table_valued("id").render_derived()
+    joined, rows = _following(dialect, ids, column)
     return sa.select(rows).select_from(joined).subquery()
+
+
+def these(connection: Connection, ids: Collection[int]) -> dict[str, Any]:
+    return {"ids": json.dumps(list(ids)) if connection.dialect.name == "sqlite" else list(ids)}
 
 
 def ids_of(connection: Connection, keys: Iterable[str]) -> dict[str, int]:
@@ -124,9 +139,9 @@ def load(connection: Connection, ids: Iterable[int], kind: Kind | None = None) -
 def _facts(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, tuple[str, ...]]]:
     found: dict[int, dict[str, tuple[str, ...]]] = {}
     if ids:
-        facts = rows_at(connection, _F.node_id, ids).c
-        query = sa.select(facts.node_id, facts.name, facts.value)
-        for node_id, name, value in connection.execute(query.order_by(facts.node_id, facts.name, facts.value)):
+        facts = rows_at(connection, _F.node_id).c
+        columns = (facts.node_id, facts.name, facts.value)
+        for node_id, name, value in connection.execute(sa.select(*columns).order_by(*columns), these(connection, ids)):
             of_node = found.setdefault(node_id, {})
             of_node[name] = (*of_node[name], value) if name in of_node else (value,)
     return found
@@ -156,10 +171,10 @@ def edges_among(connection: Connection, keys: Mapping[int, str]) -> Iterator[Edg
     of a champion or a commit, grows for ever.
     """
     runs = dict(keys)
+    edges = rows_at(connection, _E.source_id).c
+    query = sa.select(edges.source_id, edges.kind, edges.target_id, edges.run_id)
     for batch in batches(keys):
-        edges = rows_at(connection, _E.source_id, batch).c
-        query = sa.select(edges.source_id, edges.kind, edges.target_id, edges.run_id)
-        rows = [row for row in connection.execute(query) if row[2] in keys]
+        rows = [row for row in connection.execute(query, these(connection, batch)) if row[2] in keys]
         runs.update(keys_of(connection, {row[3] for row in rows if row[3]} - runs.keys()))
         for source, kind, target, run in rows:
             yield Edge(keys[source], EDGE_KINDS[kind], keys[target], runs[run] if run else None)

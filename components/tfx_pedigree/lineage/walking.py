@@ -70,10 +70,10 @@ def steps(
 ) -> Iterator[Step]:
     """All edges that lead up from these nodes, or down to them; of these kinds, if any are given."""
     here, _ = _columns(way)
+    edges = storage.rows_at(connection, here).c
+    query = sa.select(edges.source_id, edges.kind, edges.target_id).where(_of_kinds(edges.kind, kinds))
     for batch in storage.batches(sorted(ids)):
-        edges = storage.rows_at(connection, here, batch).c
-        query = sa.select(edges.source_id, edges.kind, edges.target_id).where(_of_kinds(edges.kind, kinds))
-        for source, kind, target in connection.execute(query):
+        for source, kind, target in connection.execute(query, storage.these(connection, batch)):
             yield source, storage.EDGE_KINDS[kind], target
 
 
@@ -129,11 +129,11 @@ def _levels(connection: Connection, start: int, way: Way, depth: int) -> list[se
     """The nodes that are 0, 1, 2 … steps away, up to `depth` or to the end."""
     levels, seen = [{start}], {start}
     here, there = _columns(way)
+    query = sa.select(storage.rows_at(connection, here).c[there.name]).distinct()
     while levels[-1] and len(levels) <= depth:
         found: set[int] = set()
         for batch in storage.batches(sorted(levels[-1])):
-            edges = storage.rows_at(connection, here, batch).c
-            found.update(connection.execute(sa.select(edges[there.name]).distinct()).scalars())
+            found.update(connection.execute(query, storage.these(connection, batch)).scalars())
         levels.append(found - seen)
         seen |= found
     return levels
@@ -155,8 +155,8 @@ def _leads_further(
     while last:
         for batch in storage.batches(sorted(last)):
             stay = sum(len(inside.get(node_id, ())) for node_id in batch)
-            query = sa.select(storage.rows_at(connection, column, batch).c[other.name]).limit(stay + 1)
-            if len(connection.execute(query).all()) > stay:
+            query = sa.select(storage.rows_at(connection, column).c[other.name]).limit(stay + 1)
+            if len(connection.execute(query, storage.these(connection, batch)).all()) > stay:
                 return True
         walked |= last
         # Nodes of the answer that only the other way led to: on a cycle, more may lie behind them.
