@@ -112,16 +112,16 @@ def main() -> None:
         champion = registry.get(f"{MODEL}@champion")
     console.print(f"\nThe champion is [bold]{champion.name}[/bold].")
     if report := newest_report():
-        console.print(f"The report of the last comparison, for any browser: {report.relative_to(ROOT)}")
+        console.print(f"The report of the last comparison, for any browser: {report.relative_to(ROOT)}", soft_wrap=True)
     command = f"{os.path.relpath(PEDIGREE, ROOT)} --registry {(HOME / 'registry').relative_to(ROOT)}"
     console.print("\nTry next:")
     for words in (
         f"show {MODEL}@latest",
         f"history {MODEL}",
         f"lineage {MODEL}@champion --format html --output {(HOME / 'lineage.html').relative_to(ROOT)}",
-        f'rollback {MODEL} --reason "just trying"',
+        f'--actor demo rollback {MODEL} --reason "just trying"',  # whose registry it is; others may only look
     ):
-        console.print(f"  {command} {words}")
+        console.print(f"  {command} {words}", soft_wrap=True)  # to be copied whole
 
 
 if __name__ == "__main__":
