@@ -45,7 +45,7 @@ from tfx_pedigree.tfx_components.version_comparator.predictions import (
     compare_predictions,
     read_sums,
 )
-from tfx_pedigree.tfx_components.version_comparator.serving import ServedModel, Target
+from tfx_pedigree.tfx_components.version_comparator.serving import ServedModel, ServingSignature
 
 FEATURES = 10
 LABEL = "label"
@@ -123,7 +123,7 @@ def measure(work: Path, few: list[str], many: list[str], models: list[str], roun
         times.setdefault(name, []).append(time.perf_counter() - began)
         return found
 
-    pair = [ServedModel(one, Target()) for one in models]
+    pair = [ServedModel(one, ServingSignature()) for one in models]
     for _ in range(rounds):
         ours = timed("ours, few", lambda: paired(work, few, models))
         naive = timed("naive, few", lambda: joined(work, few, models))
@@ -136,7 +136,7 @@ def measure(work: Path, few: list[str], many: list[str], models: list[str], roun
     for calls in (20, 50, 200):
         settings = LatencySettings(calls, 32)
         timed(f"latency, {calls} rounds", lambda settings=settings: measure_latency(pair[0], pair[1], batch, settings))
-    timed("loading both models", lambda: [ServedModel(one, Target()) for one in models])
+    timed("loading both models", lambda: [ServedModel(one, ServingSignature()) for one in models])
     return times
 
 
@@ -144,7 +144,7 @@ def paired(work: Path, paths: list[str], models: list[str]) -> DeltaSums:
     """As VersionComparator does it, with the loading of the models."""
     result = str(work / "sums.json")
     with beam.Pipeline(argv=OPTIONS) as pipeline:
-        compare_predictions(pipeline, paths, Plan(PairOf.at(*models, Target()), LABEL), result)
+        compare_predictions(pipeline, paths, Plan(PairOf.at(*models, ServingSignature()), LABEL), result)
     return read_sums(result).delta
 
 
@@ -167,7 +167,7 @@ class PredictRows(beam.DoFn):  # type: ignore[misc]
         self._folder = folder
 
     def setup(self) -> None:
-        self._model = ServedModel(self._folder, Target())
+        self._model = ServedModel(self._folder, ServingSignature())
 
     def process(self, rows: list[bytes]) -> Iterator[tuple[bytes, tuple[float, float]]]:
         batch = tf.constant(rows)

@@ -33,7 +33,7 @@ from registry import DESCRIPTION, database
 from tfx_pedigree.db import schema
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node
 from tfx_pedigree.lineage.lineage import Lineage
-from tfx_pedigree.lineage.observed import artifact_node, data_node, execution_node, version_node
+from tfx_pedigree.lineage.node_factory import artifact_node, data_node, execution_node, version_node
 from tfx_pedigree.registry import Candidate, Registry
 
 MODEL = "flight-delay"

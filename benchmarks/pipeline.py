@@ -19,16 +19,15 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from pipelines.flight_delay import data
+from pipelines.flight_delay.config import local
 from rich.console import Console
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from pipelines.flight_delay import data
-from pipelines.flight_delay.config import local
-
 from tfx_pedigree.registry import Registry
-from tfx_pedigree.tfx_components.local_run import LOADING, PREPARING, run_local
+from tfx_pedigree.tfx_runner.local_run import LOADING, PREPARING, run_local
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 KINDS = {
     "stock": {"with_pedigree": False},

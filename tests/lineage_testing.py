@@ -6,10 +6,10 @@ from typing import Any
 
 from pedigree_testing import Clock, candidate, digest
 from tfx_pedigree.comparison import Data
-from tfx_pedigree.lineage.fragments import Deployment, Judged, Run, fragment_of
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, Subgraph
 from tfx_pedigree.lineage.lineage import Lineage
-from tfx_pedigree.lineage.observed import code_node, data_node, decision_node, run_node, version_node
+from tfx_pedigree.lineage.node_factory import code_node, data_node, decision_node, run_node, version_node
+from tfx_pedigree.lineage.run_graph import Deployment, Judged, PipelineRun, fragment_of
 from tfx_pedigree.registry import Evidence, Facts, PromotionRequest, Reference, Registry, Verdict, Version
 
 MODEL = "flight-delay"
@@ -102,7 +102,7 @@ def record_story(registry: Registry) -> None:
             judged=Judged(evidence) if evidence else None,
             evaluated_on=[_next_span(number + 1)] if before else (),
             deployment=deployment,
-            run=Run(id=f"2026-11-2{number}T02:00", pipeline="flights", complete=True),
+            run=PipelineRun(id=f"2026-11-2{number}T02:00", pipeline="flights", complete=True),
         )
         lineage.record(fragment, model=MODEL)
 

@@ -16,7 +16,7 @@ from pipelines.flight_delay.config import FlightDelayConfig, local
 
 from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.registry import Registry
-from tfx_pedigree.tfx_components.local_run import Step, run_local
+from tfx_pedigree.tfx_runner.local_run import ComponentProgress, run_local
 
 if TYPE_CHECKING:
     from tfx.orchestration.pipeline import Pipeline
@@ -53,7 +53,7 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def run(config: FlightDelayConfig, log: Path) -> list[Step]:
+def run(config: FlightDelayConfig, log: Path) -> list[ComponentProgress]:
     """One run of the pipeline on this machine."""
 
     def make_pipeline() -> Pipeline:

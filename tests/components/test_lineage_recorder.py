@@ -18,9 +18,9 @@ from tfx_pedigree.db import schema
 from tfx_pedigree.digest import digest_of
 from tfx_pedigree.errors import InvalidInputError, NotFoundError, UnavailableError
 from tfx_pedigree.lineage.exports.json_form import from_json
-from tfx_pedigree.lineage.graph import EdgeKind, Kind, Node, Subgraph
+from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind, Subgraph
 from tfx_pedigree.lineage.lineage import Lineage
-from tfx_pedigree.lineage.observed import is_incomplete
+from tfx_pedigree.lineage.node_factory import is_incomplete
 from tfx_pedigree.registry import Registry, Verdict
 from tfx_pedigree.tfx_components.artifacts import LineageRecord, ModelVersion
 from tfx_pedigree.tfx_components.lineage_recorder.component import LineageRecorder
@@ -64,16 +64,19 @@ def graph(registry: Registry, selector: str = "1.0.0") -> Subgraph:
     """What the version came from, what came of it, and what that rests on as well."""
     lineage = Lineage(registry)
     found = lineage.get_lineage(f"{NAME}@{selector}")
-    parts = [found, *(lineage.get_upstream(node) for node in found.nodes.values() if node.kind is not Kind.PROMOTION)]
+    parts = [
+        found,
+        *(lineage.get_upstream(node) for node in found.nodes.values() if node.kind is not NodeKind.PROMOTION),
+    ]
     nodes = {key: node for part in parts for key, node in part.nodes.items()}
     return Subgraph(found.start, nodes, tuple({edge: edge for part in parts for edge in part.edges}))
 
 
-def of(found: Subgraph, kind: Kind) -> list[Node]:
+def of(found: Subgraph, kind: NodeKind) -> list[Node]:
     return [node for node in found.nodes.values() if node.kind is kind]
 
 
-def only(found: Subgraph, kind: Kind) -> Node:
+def only(found: Subgraph, kind: NodeKind) -> Node:
     (node,) = of(found, kind)
     return node
 
@@ -113,12 +116,12 @@ def test_a_first_run_is_in_the_graph_from_its_data_to_where_it_serves(place: Pla
         ("promotion", "promotes", "version"),
         ("promotion", "decided_by", "decision"),
     }
-    assert only(found, Kind.DEPLOYMENT).content["destination"] == str(place.root / "serving" / NAME / "1")
+    assert only(found, NodeKind.DEPLOYMENT).content["destination"] == str(place.root / "serving" / NAME / "1")
     trained_on = [found.nodes[edge.target] for edge in found.edges if edge.kind is EdgeKind.TRAINED_ON]
     assert [node.fact("part") for node in trained_on] == ["3/train"]
-    assert only(found, Kind.CODE).fact("commit") == "c" * 40
-    assert only(found, Kind.PARAMETERS).fact("seed") == "7"
-    surroundings = only(found, Kind.ENVIRONMENT).content
+    assert only(found, NodeKind.CODE).fact("commit") == "c" * 40
+    assert only(found, NodeKind.PARAMETERS).fact("seed") == "7"
+    surroundings = only(found, NodeKind.ENVIRONMENT).content
     assert surroundings["packages"]["tfx"]
     assert surroundings["cpu"]["count"] >= 1
     assert surroundings["image"] == "registry.example/trainer@sha256:1"
@@ -156,7 +159,7 @@ def test_a_refusal_is_a_decision_and_deploys_nothing(place: Place, local_registr
     Ran(place, "keras", "3").recorded()
     Ran(place, "keras_retrained", "4", Verdict.FAIL).recorded()
     found = graph(local_registry, "1.0.1")
-    decisions = {node.fact("verdict") for node in of(found, Kind.DECISION)}
+    decisions = {node.fact("verdict") for node in of(found, NodeKind.DECISION)}
     assert "FAIL" in decisions
     assert not [
         e for e in found.edges if e.kind is EdgeKind.DEPLOYS and found.nodes[e.target].fact("version") == "1.0.1"
@@ -172,13 +175,13 @@ def test_a_decision_is_what_the_registry_keeps_also_where_a_blessing_was_withhel
     pushed = place.push(version, comparison=comparison, model_blessing=blessing)
     place.recorded(version, comparison=comparison, pushed_model=pushed)
     found = graph(local_registry)
-    decision = only(found, Kind.DECISION)
+    decision = only(found, NodeKind.DECISION)
     assert decision.content["evidence"] == local_registry.evidence(f"{NAME}@1.0.0").digest
     assert decision.fact("verdict") == "FAIL"
     rests = [
         found.nodes[e.target].kind for e in found.edges if e.source == decision.key and e.kind is EdgeKind.RESTS_ON
     ]
-    assert rests == [Kind.COMPARISON]
+    assert rests == [NodeKind.COMPARISON]
 
 
 def test_an_evaluation_that_nobody_compared_is_recorded_with_its_data(place: Place, local_registry: Registry) -> None:
@@ -186,11 +189,11 @@ def test_an_evaluation_that_nobody_compared_is_recorded_with_its_data(place: Pla
     evaluation = place.made(standard_artifacts.ModelEvaluation)
     place.recorded(version, evaluation=evaluation, evaluate_on=place.examples([{"a": 1.0}], "eval", span="5"))
     found = graph(local_registry)
-    assert {edge.kind for edge in found.edges if found.nodes[edge.source].kind is Kind.EVALUATION} == {
+    assert {edge.kind for edge in found.edges if found.nodes[edge.source].kind is NodeKind.EVALUATION} == {
         EdgeKind.EVALUATES,
         EdgeKind.EVALUATED_ON,
     }
-    assert "5/eval" in {part for node in of(found, Kind.DATA) for part in node.facts.get("part", ())}
+    assert "5/eval" in {part for node in of(found, NodeKind.DATA) for part in node.facts.get("part", ())}
 
 
 def test_statistics_are_told_with_the_data_they_are_of(place: Place, local_registry: Registry) -> None:
@@ -227,9 +230,9 @@ def test_what_the_versioner_was_not_told_the_recorder_can_be(place: Place, local
     examples = place.examples([{"a": 1.0}], "train", span="7")
     place.recorded(version, {"modules": json.dumps(MODULES), "image": "trainer:1"}, examples=examples)
     found = graph(local_registry)
-    assert only(found, Kind.DATA).fact("span") == "7"
-    assert only(found, Kind.MODULE).fact("name") == "flight_model.py"
-    assert only(found, Kind.ENVIRONMENT).content["image"] == "trainer:1"
+    assert only(found, NodeKind.DATA).fact("span") == "7"
+    assert only(found, NodeKind.MODULE).fact("name") == "flight_model.py"
+    assert only(found, NodeKind.ENVIRONMENT).content["image"] == "trainer:1"
 
 
 def test_a_record_of_an_older_release_is_recorded(place: Place, local_registry: Registry) -> None:
@@ -239,7 +242,10 @@ def test_a_record_of_an_older_release_is_recorded(place: Place, local_registry: 
     del old["modules"]
     Path(version.uri, "version.json").write_text(json.dumps(old))
     assert properties(place.recorded(version)) == (1, 1)
-    assert only(graph(local_registry), Kind.ENVIRONMENT).content == {"python": "3.9.1", "packages": {"tfx": "1.15.1"}}
+    assert only(graph(local_registry), NodeKind.ENVIRONMENT).content == {
+        "python": "3.9.1",
+        "packages": {"tfx": "1.15.1"},
+    }
 
 
 # Who ran it
@@ -258,7 +264,7 @@ def test_the_run_has_the_name_that_its_runner_gives_it(
         context = BaseExecutor.Context(pipeline_info=info, pipeline_run_id=name)
     output = place.made(LineageRecord)
     Executor(context).Do({"version": [version]}, {"lineage": [output]}, {**place.properties, "run": told})
-    run = only(graph(local_registry), Kind.RUN)
+    run = only(graph(local_registry), NodeKind.RUN)
     assert run.fact("id") == name
     assert run.fact("pipeline") == ("flights" if context else None)
 
@@ -270,7 +276,7 @@ def test_who_only_repeats_a_run_is_not_taken_for_its_maker(
     ran.recorded(run="run-1")
     before, rows_before = history(), rows(local_registry)
     ran.recorded(run="run-2")
-    assert only(graph(local_registry), Kind.RUN).facts["id"] == ("run-1",)
+    assert only(graph(local_registry), NodeKind.RUN).facts["id"] == ("run-1",)
     assert (history(), rows(local_registry)) == (before, rows_before)
 
 
@@ -310,8 +316,8 @@ def test_what_a_dead_recorder_left_out_the_repeated_run_brings_in(place: Place, 
     ran.comparison = place.compared(ran.version, Verdict.FAIL)
     ran.recorded()
     found = graph(local_registry)
-    assert only(found, Kind.DECISION).fact("verdict") == "PASS"
-    assert not of(found, Kind.COMPARISON)
+    assert only(found, NodeKind.DECISION).fact("verdict") == "PASS"
+    assert not of(found, NodeKind.COMPARISON)
 
 
 def test_two_recorders_at_once_record_it_once(shared_place: Place, registry: Registry) -> None:
@@ -326,7 +332,7 @@ def test_two_recorders_at_once_record_it_once(shared_place: Place, registry: Reg
     for one in (ran, other):
         one.recorded()
     assert rows(registry) == counted
-    assert len(of(graph(registry, "1.0.1"), Kind.RUN)) == 2
+    assert len(of(graph(registry, "1.0.1"), NodeKind.RUN)) == 2
     assert registry.verify_audit().ok
 
 
@@ -340,7 +346,9 @@ def test_where_the_registry_is_gone_the_pipeline_goes_on_and_the_file_says_so(pl
     assert properties(output) == (0, 0)
     assert "Run the pipeline again" in output.get_string_custom_property("problem")
     written = from_json(json.loads(Path(output.uri, "lineage.json").read_text()))
-    assert {Kind.DATA, Kind.CODE, Kind.COMPARISON, Kind.DECISION} <= {node.kind for node in written.nodes.values()}
+    assert {NodeKind.DATA, NodeKind.CODE, NodeKind.COMPARISON, NodeKind.DECISION} <= {
+        node.kind for node in written.nodes.values()
+    }
 
 
 @pytest.mark.usefixtures("impatient")
@@ -418,6 +426,6 @@ def test_an_incomplete_run_is_marked_in_the_graph(place: Place, local_registry: 
     ran = Ran(place, "keras", "3")
     output = ran.recorded(mlmd=str(tmp_path / "removed.sqlite"))
     assert properties(output) == (1, 0)
-    run = only(graph(local_registry), Kind.RUN)
+    run = only(graph(local_registry), NodeKind.RUN)
     assert "removed.sqlite" in (is_incomplete(run) or "")
     assert not from_json(json.loads(Path(output.uri, "lineage.json").read_text())).complete

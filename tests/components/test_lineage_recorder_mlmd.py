@@ -13,9 +13,9 @@ from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from tfx_pedigree.errors import UnavailableError
-from tfx_pedigree.lineage.graph import Kind, Node
+from tfx_pedigree.lineage.graph import Node, NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
-from tfx_pedigree.lineage.observed import is_incomplete
+from tfx_pedigree.lineage.node_factory import is_incomplete
 from tfx_pedigree.mlmd import reading
 from tfx_pedigree.registry import Registry
 
@@ -76,11 +76,11 @@ def properties(output: Any) -> tuple[int, int]:
 
 def run_of(registry: Registry) -> Node:
     up = Lineage(registry).get_upstream(f"{NAME}@1.0.0", 1)
-    (run,) = [node for node in up.nodes.values() if node.kind is Kind.RUN]
+    (run,) = [node for node in up.nodes.values() if node.kind is NodeKind.RUN]
     return run
 
 
-def kinds(registry: Registry) -> set[tuple[Kind, str | None]]:
+def kinds(registry: Registry) -> set[tuple[NodeKind, str | None]]:
     up = Lineage(registry).get_upstream(f"{NAME}@1.0.0")
     return {(node.kind, node.fact("type")) for node in up.nodes.values()}
 
@@ -90,7 +90,7 @@ def test_both_views_are_one_run(place: Place, version: Any, store: Path, local_r
     assert properties(output) == (1, 1)
     run = run_of(local_registry)
     assert (run.fact("id"), run.fact("pipeline"), run.fact("complete")) == (RUN, NAME, "yes")
-    assert {(Kind.ENVIRONMENT, None), (Kind.ARTIFACT, "Notes")} <= kinds(local_registry)
+    assert {(NodeKind.ENVIRONMENT, None), (NodeKind.ARTIFACT, "Notes")} <= kinds(local_registry)
 
 
 def test_the_address_may_come_from_the_environment(
@@ -98,7 +98,7 @@ def test_the_address_may_come_from_the_environment(
 ) -> None:
     monkeypatch.setenv("PEDIGREE_MLMD", str(store))
     place.recorded(version, {"run": RUN})
-    assert (Kind.ARTIFACT, "Notes") in kinds(local_registry)
+    assert (NodeKind.ARTIFACT, "Notes") in kinds(local_registry)
 
 
 def test_without_a_connection_the_run_is_as_whole_as_the_artifacts_tell(
@@ -132,12 +132,12 @@ def test_a_store_that_goes_away_in_the_middle_leaves_what_was_read_and_a_later_r
     assert properties(output) == (1, 0)
     assert "mlmd.sqlite" in output.get_string_custom_property("problem")
     assert "mlmd.sqlite" in (is_incomplete(run_of(local_registry)) or "")
-    assert (Kind.ENVIRONMENT, None) in kinds(local_registry)
+    assert (NodeKind.ENVIRONMENT, None) in kinds(local_registry)
 
     store.write_bytes(whole)
     assert properties(place.recorded(version, {"mlmd": str(store), "run": RUN})) == (1, 1)
     assert is_incomplete(run_of(local_registry)) is None
-    assert (Kind.ARTIFACT, "Notes") in kinds(local_registry)
+    assert (NodeKind.ARTIFACT, "Notes") in kinds(local_registry)
 
 
 def test_a_pipeline_that_is_to_stop_stops_after_what_there_is_was_recorded(

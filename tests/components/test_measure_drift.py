@@ -15,7 +15,7 @@ from components_testing import MODELS, NAME
 from tfx_pedigree.registry import Registry
 from tfx_pedigree.retraining.drift import Measured, excesses
 from tfx_pedigree.retraining.rules import Bounds, DriftRule
-from tfx_pedigree.tfx_components import measure_drift
+from tfx_pedigree.tfx_runner import measure_drift
 
 MODULE = """
 from components_testing import NAME

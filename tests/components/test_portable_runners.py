@@ -45,7 +45,7 @@ from tfx_pedigree.tfx_components.version_comparator.predictions import (
     compare_predictions,
     read_sums,
 )
-from tfx_pedigree.tfx_components.version_comparator.serving import Target
+from tfx_pedigree.tfx_components.version_comparator.serving import ServingSignature
 
 FILES, BATCH = 6, 8
 SERVERS = {
@@ -116,7 +116,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory, world: World) -> Any:  # 
 
 def _plan(world: World) -> Plan:  # noqa: F811
     """Many batches in several files. Each plan has its own handle: models are shared with no other one."""
-    pair = PairOf.at(f"{world.new.uri}/Format-Serving", f"{world.old.uri}/Format-Serving", Target())
+    pair = PairOf.at(f"{world.new.uri}/Format-Serving", f"{world.old.uri}/Format-Serving", ServingSignature())
     return Plan(pair, LABEL, batch_size=BATCH)
 
 

@@ -38,8 +38,8 @@ from tfx_pedigree.tfx_components.version_comparator.predictions import (
     compare_predictions,
     read_sums,
 )
-from tfx_pedigree.tfx_components.version_comparator.running import Settings, run_models
-from tfx_pedigree.tfx_components.version_comparator.serving import ServedModel, Target
+from tfx_pedigree.tfx_components.version_comparator.running import ComparisonSettings, run_models
+from tfx_pedigree.tfx_components.version_comparator.serving import ServedModel, ServingSignature
 
 
 def _serving(model: Any) -> str:
@@ -47,7 +47,7 @@ def _serving(model: Any) -> str:
 
 
 def _plan(world: World, **more: Any) -> Plan:  # noqa: F811
-    return Plan(PairOf.at(_serving(world.new), _serving(world.old), Target()), LABEL, **more)
+    return Plan(PairOf.at(_serving(world.new), _serving(world.old), ServingSignature()), LABEL, **more)
 
 
 def _run(tmp_path: Path, examples: Any, plan: Plan, *options: str) -> PairedSums:
@@ -74,7 +74,9 @@ def test_the_sums_are_the_plain_form_of_the_same_predictions_to_the_last_digit(
 ) -> None:
     (path,) = Examples.of([world.examples], "eval").files
     (batch,) = batches(path, 10_000)
-    new, old = (ServedModel(_serving(one), Target()).predict(batch).tolist() for one in (world.new, world.old))
+    new, old = (
+        ServedModel(_serving(one), ServingSignature()).predict(batch).tolist() for one in (world.new, world.old)
+    )
     plain = DeltaSums.of(world.rows.labels.tolist(), new, old)
     assert _run(tmp_path, world.examples, _plan(world)).delta == plain
 
@@ -191,18 +193,18 @@ def _three_classes(examples: Any) -> dict[str, Any]:
 def test_of_several_outputs_the_named_one_is_the_prediction(tmp_path: Path) -> None:
     folder = _save(tmp_path / "model", {"serving_default": _two_outputs})
     batch = tf.constant([b"", b"1234"])
-    assert ServedModel(folder, Target(output="second")).predict(batch).tolist() == [0, 1]
-    assert ServedModel(folder, Target(output="first")).predict(batch).tolist() == [0, 2]
+    assert ServedModel(folder, ServingSignature(output="second")).predict(batch).tolist() == [0, 1]
+    assert ServedModel(folder, ServingSignature(output="first")).predict(batch).tolist() == [0, 2]
     with pytest.raises(InvalidInputError, match="outputs first, second, and `prediction_key` does not say"):
-        ServedModel(folder, Target())
+        ServedModel(folder, ServingSignature())
     with pytest.raises(InvalidInputError, match=r"no output 'third' \(it has: first, second\)"):
-        ServedModel(folder, Target(output="third"))
+        ServedModel(folder, ServingSignature(output="third"))
 
 
 def test_of_two_classes_the_second_counts_and_of_three_none(tmp_path: Path) -> None:
-    two = ServedModel(_save(tmp_path / "two", {"serving_default": _two_classes}), Target())
+    two = ServedModel(_save(tmp_path / "two", {"serving_default": _two_classes}), ServingSignature())
     assert two.predict(tf.constant([b"1", b"12"])).tolist() == pytest.approx([0.01, 0.02])
-    three = ServedModel(_save(tmp_path / "three", {"serving_default": _three_classes}), Target())
+    three = ServedModel(_save(tmp_path / "three", {"serving_default": _three_classes}), ServingSignature())
     with pytest.raises(InvalidInputError, match="predicts 3 numbers per example"):
         three.predict(tf.constant([b"1", b"12"]))
 
@@ -219,7 +221,7 @@ def test_a_model_that_takes_features_is_fed_with_them(world: World, tmp_path: Pa
 
     folder = _save(tmp_path / "model", {"serving_default": serve}, model)
     batch = Examples.of([world.examples], "eval").first(50)
-    found = ServedModel(folder, Target()).predict(batch)
+    found = ServedModel(folder, ServingSignature()).predict(batch)
     assert found == pytest.approx(world.predictions(GOOD)[:50], abs=1e-6)
 
 
@@ -230,9 +232,9 @@ def test_a_model_that_cannot_be_fed_says_so(tmp_path: Path) -> None:
 
     folder = _save(tmp_path / "model", {"serving_default": serve})
     with pytest.raises(InvalidInputError, match="takes no serialized examples, and its input 'sequence'"):
-        ServedModel(folder, Target())
+        ServedModel(folder, ServingSignature())
     with pytest.raises(InvalidInputError, match=r"no signature 'other' \(it has: serving_default\)"):
-        ServedModel(folder, Target(signature="other"))
+        ServedModel(folder, ServingSignature(signature="other"))
 
 
 @pytest.mark.parametrize(
@@ -244,25 +246,25 @@ def test_whatever_bytes_are_damaged_the_model_loads_or_is_called_damaged(tmp_pat
     whole, chance = path.read_bytes(), random.Random(name)
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DamagedError, match="cannot be loaded"):
-        ServedModel(str(folder), Target())
+        ServedModel(str(folder), ServingSignature())
     for _ in range(8):
         hurt = bytearray(whole)
         for _ in range(3):
             hurt[chance.randrange(len(hurt))] ^= 1 << chance.randrange(8)
         path.write_bytes(bytes(hurt))
         try:
-            ServedModel(str(folder), Target())
+            ServedModel(str(folder), ServingSignature())
         except (DamagedError, InvalidInputError) as error:
             assert "\n" not in str(error)
 
 
 def test_a_model_that_is_not_there_is_called_damaged(tmp_path: Path) -> None:
     with pytest.raises(DamagedError, match="cannot be loaded"):
-        ServedModel(str(tmp_path / "nowhere"), Target())
+        ServedModel(str(tmp_path / "nowhere"), ServingSignature())
 
 
 def test_latency_is_of_both_on_the_same_batch_and_names_its_size(world: World) -> None:  # noqa: F811
-    both = [ServedModel(_serving(one), Target()) for one in (world.new, world.old)]
+    both = [ServedModel(_serving(one), ServingSignature()) for one in (world.new, world.old)]
     batch = Examples.of([world.examples], "eval").first(32)
     found = measure_latency(both[0], both[1], batch, LatencySettings(rounds=12, batch_size=32))
     assert found.challenger.calls == 12 and found.challenger.batch_size == 32
@@ -275,7 +277,7 @@ def test_fewer_examples_than_a_batch_are_named_as_they_are(world: World, tmp_pat
     examples = Examples.of([write_examples(tmp_path / "few", Rows.make(5), files=2)], "eval")
     batch = examples.first(32)
     assert batch is not None and batch.shape[0] == 5
-    settings = Settings(LABEL, latency=LatencySettings(rounds=2, batch_size=32))
+    settings = ComparisonSettings(LABEL, latency=LatencySettings(rounds=2, batch_size=32))
     found = run_models(_serving(world.new), None, examples, settings, _never)
     assert found.latency is not None and found.latency.batch_size == 5
 
@@ -302,5 +304,5 @@ def test_a_split_that_is_not_there_is_refused_and_another_payload_is_said(
     other.set_string_custom_property("payload_format", "FORMAT_PARQUET")
     examples = Examples.of([other], "eval")
     assert examples.first(3) is None
-    found = run_models(_serving(world.new), _serving(world.old), examples, Settings(LABEL), _never)
+    found = run_models(_serving(world.new), _serving(world.old), examples, ComparisonSettings(LABEL), _never)
     assert found.notes == ("the examples are FORMAT_PARQUET, and only FORMAT_TF_EXAMPLE is read here",)

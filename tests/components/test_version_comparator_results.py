@@ -24,8 +24,8 @@ from version_comparator_testing import (  # noqa: F401  `world` is a fixture
 
 from tfx_pedigree.comparison import OVERALL, Key, Policy, Slice
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.tfx_components.version_comparator.tfma_blessing import read_word
 from tfx_pedigree.tfx_components.version_comparator.tfma_results import metric_name, read_evaluation, read_told
-from tfx_pedigree.tfx_components.version_comparator.tfma_word import read_word
 
 
 def _auc(labels: np.ndarray, predictions: np.ndarray) -> float:

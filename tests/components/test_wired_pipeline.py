@@ -13,7 +13,7 @@ from components_testing import NAME, Place, write_rows
 from wired_testing import PEDIGREES, ready_model, run_wired
 
 from forking_testing import forking
-from tfx_pedigree.lineage.graph import Kind
+from tfx_pedigree.lineage.graph import NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.registry import Registry
 
@@ -69,7 +69,7 @@ def test_versions_follow_one_another_through_the_gate(
     trained = {one.node.fact("version") for one in lineage.impact("data:split=train").versions}
     assert trained >= {"1.0.0", "1.0.1", "1.1.0"}
     up = lineage.get_upstream(f"{NAME}@{third['version']}")
-    runs = [node for node in up.nodes.values() if node.kind is Kind.RUN and up.depth[node.key] == 1]
+    runs = [node for node in up.nodes.values() if node.kind is NodeKind.RUN and up.depth[node.key] == 1]
     assert [(node.fact("pipeline"), node.fact("complete")) for node in runs] == [("flights", "yes")]
     path = lineage.path(f"{NAME}@{third['version']}", f"{NAME}@1.0.0")
     assert len(path or ()) == 2, "by way of the version before, or of the champion it was compared with"

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tfx_pedigree.orchestration.ir import CompiledPipeline, Kind, Task
+from tfx_pedigree.orchestration.ir import CompiledPipeline, SpecKind, Task
 
 Json = dict[str, Any]
 _NUMBERS = ("NUMBER_INTEGER", "NUMBER_DOUBLE")
@@ -67,7 +67,7 @@ class Service:
         given = {"inputs": inputs, "outputs": outputs}
         container = task.container
         hook = container.get("lifecycle", {}).get("preCacheCheck")
-        if hook and job.compiled.kind is Kind.VERTEX:
+        if hook and job.compiled.kind is SpecKind.VERTEX:
             self._execute(task, hook, given)
             _take_over(given, Path(outputs["outputFile"]))
         key = _fingerprint(task, inputs)

@@ -12,7 +12,7 @@ from flight_testing import ROWS, SPAN, Run
 from pipelines.flight_delay import data
 from pipelines.flight_delay.config import local as local_config
 
-from tfx_pedigree.tfx_components import local_run
+from tfx_pedigree.tfx_runner import local_run
 
 
 @pytest.fixture(scope="session")

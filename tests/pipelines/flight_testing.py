@@ -7,13 +7,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.flight_delay.config import FlightDelayConfig
+
+from tfx_pedigree.tfx_runner import local_run
+
 # The pipelines are no part of the distribution: they are found as they are when somebody runs them in the checkout.
 sys.path.insert(0, str(Path(__file__).parents[2]))
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-
-from pipelines.flight_delay.config import FlightDelayConfig
-
-from tfx_pedigree.tfx_components import local_run
 
 ROWS = 700
 SPAN = 2
@@ -25,7 +25,7 @@ class Run:
 
     config: FlightDelayConfig
     folder: Path
-    steps: list[local_run.Step]
+    steps: list[local_run.ComponentProgress]
     shown: str
     log: Path
 

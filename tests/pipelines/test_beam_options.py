@@ -10,7 +10,7 @@ from pipelines.flight_delay.config import FlightDelayConfig
 from pipelines.flight_delay.pipeline import create_pipeline
 
 from tfx_pedigree.pipeline_config import load_pipeline
-from tfx_pedigree.tfx_components import compile_pipeline
+from tfx_pedigree.tfx_runner import compile_pipeline
 
 BEAM_STEPS = {"CsvExampleGen", "StatisticsGen", "Transform", "Evaluator", "VersionComparator"}
 CONFIG = """

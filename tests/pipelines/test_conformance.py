@@ -14,9 +14,9 @@ from conformance_testing import Done, Service
 from pipelines.flight_delay import data
 from pipelines.flight_delay.config import Training, local
 
-from tfx_pedigree.orchestration.ir import CompiledPipeline, Kind, Surroundings, fit, lint
+from tfx_pedigree.orchestration.ir import CompiledPipeline, SpecKind, Surroundings, fit, lint
 from tfx_pedigree.registry import Registry
-from tfx_pedigree.tfx_components import compile_pipeline, local_run
+from tfx_pedigree.tfx_runner import compile_pipeline, local_run
 
 MODEL = "flight-delay"
 ROWS = 300
@@ -132,7 +132,7 @@ def pedigree_settings(folder: Path) -> dict[str, Any]:
     return {"policy": str(folder / "policy.yaml"), **options}
 
 
-def compiled_for(kind: Kind, folder: Path) -> CompiledPipeline:
+def compiled_for(kind: SpecKind, folder: Path) -> CompiledPipeline:
     """As `pedigree pipeline compile` makes it. The image's files are this checkout's, buckets are folders, and the
     container's environment says where the registry is."""
     settings = {
@@ -161,10 +161,10 @@ def test_a_version_and_its_retraining_end_on_services_as_they_end_here(
 ) -> None:
     """The first month on Kubeflow, the second on Vertex, each with the newest span that is there when it runs."""
     folder = place(tmp_path_factory, "services")
-    subprocesses = {Kind.KUBEFLOW: ["CsvExampleGen"], Kind.VERTEX: ["ChampionProvider"]}
-    compiled = {kind: compiled_for(kind, folder) for kind in Kind}
+    subprocesses = {SpecKind.KUBEFLOW: ["CsvExampleGen"], SpecKind.VERTEX: ["ChampionProvider"]}
+    compiled = {kind: compiled_for(kind, folder) for kind in SpecKind}
     runs = []
-    for number, kind in enumerate(Kind, 1):
+    for number, kind in enumerate(SpecKind, 1):
         arrived(folder, spans, number)
         runs.append(Service(folder / str(kind), subprocesses[kind]).run(compiled[kind]))
     assert ended(folder, [comparison_of(run) for run in runs]) == locally

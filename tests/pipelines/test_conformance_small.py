@@ -11,12 +11,13 @@ from conformance_testing import Done, Service
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from tfx_pedigree.orchestration.ir import CompiledPipeline, Kind, fit, parse_ir
+import tfx_pedigree.tfx_runner.run_with_driver
+from tfx_pedigree.orchestration.ir import CompiledPipeline, SpecKind, fit, parse_ir
 from tfx_pedigree.orchestration.ir.place_checks import TFX_TYPES
-from tfx_pedigree.tfx_components import compile_pipeline
+from tfx_pedigree.tfx_runner import compile_pipeline
 
 GOLDENS = Path(__file__).parents[1] / "unit" / "orchestration" / "goldens"
-KINDS = pytest.mark.parametrize("kind", list(Kind), ids=str)
+KINDS = pytest.mark.parametrize("kind", list(SpecKind), ids=str)
 IMAGES = {"default": "registry.example/small:1"}
 
 
@@ -25,7 +26,7 @@ def compiled_by_tfx(create: str, **settings: Any) -> dict[str, Any]:
     return compile_pipeline.compiled(order)
 
 
-def compiled_for(kind: Kind, create: str, **settings: Any) -> CompiledPipeline:
+def compiled_for(kind: SpecKind, create: str, **settings: Any) -> CompiledPipeline:
     made = compiled_by_tfx(create, **settings)
     return fit(made["job"], kind, defaults=made["defaults"])[0]
 
@@ -45,11 +46,11 @@ def test_goldens_are_what_tfx_makes_of_it(name: str, create: str, settings: dict
 
 @KINDS
 @pytest.mark.parametrize("name", ["small", "reading"])
-def test_what_is_written_is_what_the_services_own_message_holds(name: str, kind: Kind) -> None:
+def test_what_is_written_is_what_the_services_own_message_holds(name: str, kind: SpecKind) -> None:
     """No field that kfp's messages do not know, and none of another type."""
     written = parse_ir((GOLDENS / f"{name}.{kind}{kind.suffix}").read_text())
     json_format.ParseDict(dict(written.spec), pipeline_spec_pb2.PipelineSpec())
-    if kind is Kind.VERTEX:
+    if kind is SpecKind.VERTEX:
         json_format.ParseDict(dict(written.document), pipeline_spec_pb2.PipelineJob())
 
 
@@ -64,10 +65,10 @@ def test_commands_are_those_of_this_release_of_tfx() -> None:
 
     from tfx_pedigree.orchestration.ir import digest
     from tfx_pedigree.orchestration.ir.fit import HOOKED_COMMAND, TFX_COMMAND
-    from tfx_pedigree.tfx_components import parameters, run_with_driver
+    from tfx_pedigree.tfx_components import parameters
 
     assert list(kubeflow_v2_dag_runner.KUBEFLOW_TFX_CMD) == TFX_COMMAND
-    assert HOOKED_COMMAND[-1] == run_with_driver.__name__
+    assert HOOKED_COMMAND[-1] == tfx_pedigree.tfx_runner.run_with_driver.__name__
     assert digest.ASKED == parameters.ASKED
 
 
@@ -79,7 +80,7 @@ def ran(run: dict[str, Done]) -> set[str]:
 
 
 @KINDS
-def test_parameters_defaults_and_conditions_arrive_as_they_were_meant(kind: Kind, tmp_path: Path) -> None:
+def test_parameters_defaults_and_conditions_arrive_as_they_were_meant(kind: SpecKind, tmp_path: Path) -> None:
     compiled = compiled_for(kind, "create_pipeline", root=str(tmp_path))
     service = Service(tmp_path)
     well = service.run(compiled, how="well")
@@ -118,20 +119,22 @@ def span_of(run: dict[str, Done]) -> Any:
 
 
 @KINDS
-def test_each_run_takes_the_newest_span(kind: Kind, tmp_path: Path) -> None:
+def test_each_run_takes_the_newest_span(kind: SpecKind, tmp_path: Path) -> None:
     """Which it finds when it runs, not when it was compiled; Vertex also sees that the data are the same as before."""
     compiled = compiled_for(kind, "create_reading", root=str(tmp_path), data=str(tmp_path / "data"))
     service = Service(tmp_path)
     for number in (1, 2):
         write_span(tmp_path / "data", number, 10)
     assert span_of(service.run(compiled)) == 2.0
-    if kind is Kind.VERTEX:
+    if kind is SpecKind.VERTEX:
         again = service.run(compiled)
         assert (span_of(again), again["CsvExampleGen"].reused) == (2.0, True)
 
 
 def test_span_that_was_fixed_is_taken_and_comes_from_kubeflows_cache(tmp_path: Path) -> None:
-    compiled = compiled_for(Kind.KUBEFLOW, "create_reading", root=str(tmp_path), data=str(tmp_path / "data"), span=1)
+    compiled = compiled_for(
+        SpecKind.KUBEFLOW, "create_reading", root=str(tmp_path), data=str(tmp_path / "data"), span=1
+    )
     service = Service(tmp_path)
     for number in (1, 2):
         write_span(tmp_path / "data", number, 10)

@@ -15,7 +15,7 @@ from pipelines.flight_delay.config import FlightDelayConfig
 from pipelines.flight_delay.prepare import prepare
 
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.tfx_components import local_run
+from tfx_pedigree.tfx_runner import local_run
 
 SETTINGS = {"root": "/somewhere/artifacts", "data": "/somewhere/data"}
 
@@ -98,7 +98,7 @@ def test_an_error_passes_through_and_the_line_says_where_to_look(tmp_path: Path)
 
 
 def test_what_an_earlier_run_made_is_shown_as_such() -> None:
-    assert str(local_run.Step("Trainer", 0.02, reused=True)).endswith("(taken from an earlier run)")
+    assert str(local_run.ComponentProgress("Trainer", 0.02, reused=True)).endswith("(taken from an earlier run)")
 
 
 # Settings

@@ -14,7 +14,7 @@ from pipelines.flight_delay import data
 from pipelines.flight_delay.config import Training, local
 
 from tfx_pedigree.registry import PromotionRequest, Registry
-from tfx_pedigree.tfx_components.local_run import run_local
+from tfx_pedigree.tfx_runner.local_run import run_local
 
 MODEL = "flight-delay"
 CHECKOUT = Path(__file__).parents[2]

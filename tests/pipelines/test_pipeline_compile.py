@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from tfx_pedigree.cli.main import cli
-from tfx_pedigree.orchestration.ir import Kind, load_ir
-from tfx_pedigree.tfx_components import compile_pipeline
+from tfx_pedigree.orchestration.ir import SpecKind, load_ir
+from tfx_pedigree.tfx_runner import compile_pipeline
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 PEDIGREE = Path(sys.executable).with_name("pedigree")
@@ -73,8 +73,8 @@ def compile_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     return compile_config
 
 
-@pytest.mark.parametrize("kind", list(Kind), ids=str)
-def test_reference_pipeline_compiles_clean_and_twice_to_the_same_bytes(kind: Kind, compile_here) -> None:
+@pytest.mark.parametrize("kind", list(SpecKind), ids=str)
+def test_reference_pipeline_compiles_clean_and_twice_to_the_same_bytes(kind: SpecKind, compile_here) -> None:
     told, file = compile_here(str(kind))
     assert told["findings"] == []
     assert (told["kind"], told["name"]) == (str(kind), "flight-delay")

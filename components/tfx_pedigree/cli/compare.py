@@ -15,7 +15,7 @@ from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.errors import ConflictError
 
 if TYPE_CHECKING:
-    from tfx_pedigree.registry import Comparison, Reference, Registry
+    from tfx_pedigree.registry import Reference, Registry, VersionDiff
     from tfx_pedigree.registry.differences import Row
 
 
@@ -60,13 +60,13 @@ def pair(registry: Registry, ref: str, other: str | None) -> tuple[Reference, Re
     return Reference(first.model, champion.version), Reference(first.model, version.version)
 
 
-def _differs(comparison: Comparison) -> bool:
+def _differs(comparison: VersionDiff) -> bool:
     return comparison.old.digest != comparison.new.digest or any(
         row.differs for row in (*comparison.metrics, *comparison.parameters, *comparison.interface)
     )
 
 
-def _print(comparison: Comparison, everything: bool) -> None:
+def _print(comparison: VersionDiff, everything: bool) -> None:
     old, new = comparison.old, comparison.new
     same_model = old.model == new.model
     left, right = (old.version, new.version) if same_model else (old.name, new.name)

@@ -25,26 +25,24 @@ PIPE_CLOSED = 141
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Exit:
     """How a refusal ends: `kind` stands in the JSON form, `code` is the process's exit code."""
 
     kind: str
     code: int
 
 
-_BY_CLASS: dict[type[PedigreeError], Outcome] = {
+_BY_CLASS: dict[type[PedigreeError], Exit] = {
     # StaleEvidenceError is a ConflictError: the first class that fits decides.
-    StaleEvidenceError: Outcome("stale-evidence", 5),
-    InvalidInputError: Outcome("invalid-input", USAGE),
-    NotFoundError: Outcome("not-found", 3),
-    ConflictError: Outcome("conflict", 4),
-    ForbiddenError: Outcome("forbidden", 6),
-    DamagedError: Outcome("damaged", 7),
-    UnavailableError: Outcome("unavailable", UNAVAILABLE),
+    StaleEvidenceError: Exit("stale-evidence", 5),
+    InvalidInputError: Exit("invalid-input", USAGE),
+    NotFoundError: Exit("not-found", 3),
+    ConflictError: Exit("conflict", 4),
+    ForbiddenError: Exit("forbidden", 6),
+    DamagedError: Exit("damaged", 7),
+    UnavailableError: Exit("unavailable", UNAVAILABLE),
 }
 
 
-def outcome_of(error: PedigreeError) -> Outcome:
-    return next(
-        (outcome for kind, outcome in _BY_CLASS.items() if isinstance(error, kind)), Outcome("internal", INTERNAL)
-    )
+def outcome_of(error: PedigreeError) -> Exit:
+    return next((outcome for kind, outcome in _BY_CLASS.items() if isinstance(error, kind)), Exit("internal", INTERNAL))

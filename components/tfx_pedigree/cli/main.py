@@ -53,10 +53,10 @@ SECTIONS = {
         "git": Lazy(f"{_HERE}.git:git", "Write versions into a git repository as tags."),
     },
     "Move": {
-        "promote": Lazy(f"{_HERE}.move:promote", "Bring a version to staging or production."),
-        "rollback": Lazy(f"{_HERE}.move:rollback", "Make the previous champion serve again."),
-        "archive": Lazy(f"{_HERE}.move:archive", "Take a version out of use."),
-        "restore": Lazy(f"{_HERE}.move:restore", "Take an archived version back into use."),
+        "promote": Lazy(f"{_HERE}.transitions:promote", "Bring a version to staging or production."),
+        "rollback": Lazy(f"{_HERE}.transitions:rollback", "Make the previous champion serve again."),
+        "archive": Lazy(f"{_HERE}.transitions:archive", "Take a version out of use."),
+        "restore": Lazy(f"{_HERE}.transitions:restore", "Take an archived version back into use."),
     },
     "Bytes": {
         "pull": Lazy(f"{_HERE}.content:pull", "Lay a version's files out in a folder."),

@@ -16,7 +16,7 @@ from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from tfx_pedigree.registry import Evidence, Registry, Reign, Version
+    from tfx_pedigree.registry import ChampionPeriod, Evidence, Registry, Version
     from tfx_pedigree.versioning import ModelDescription
 
 _MOST = 20
@@ -27,7 +27,7 @@ Lines = Iterable[tuple[str, Any]]
 class Sheet:
     version: Version
     evidence: Evidence | None
-    reigns: Sequence[Reign]
+    reigns: Sequence[ChampionPeriod]
     description: ModelDescription
     baseline: str | None = None
     """The number of the version that the evidence compares with, if it is registered."""
@@ -106,7 +106,7 @@ def _section(heading: str | None, lines: Lines) -> None:
         output.show(f"  … and {len(rows) - _MOST} more; --json shows them all")
 
 
-def _standing(version: Version, reigns: Sequence[Reign]) -> Iterator[tuple[str, Any]]:
+def _standing(version: Version, reigns: Sequence[ChampionPeriod]) -> Iterator[tuple[str, Any]]:
     yield "state", _state(version, reigns)
     if version.refusal:
         yield "refused", version.refusal
@@ -125,7 +125,7 @@ def _standing(version: Version, reigns: Sequence[Reign]) -> Iterator[tuple[str, 
         yield "registered", output.when_utc(version.registered_at)
 
 
-def _state(version: Version, reigns: Sequence[Reign]) -> str:
+def _state(version: Version, reigns: Sequence[ChampionPeriod]) -> str:
     if version.state.value == "production" and reigns:
         return f"production: champion since {output.when_utc(reigns[0].began_at)}"
     if version.withdrawn:
@@ -154,7 +154,7 @@ def _evidence(evidence: Evidence, baseline: str | None) -> Iterator[tuple[str, A
     yield "digest", output.short(evidence.digest)
 
 
-def _reigns(reigns: Sequence[Reign]) -> Lines:
+def _reigns(reigns: Sequence[ChampionPeriod]) -> Lines:
     return [
         (f"{output.when(reign.began_at)}", f"to {output.when_utc(reign.ended_at)}" if reign.ended_at else "until now")
         for reign in reigns

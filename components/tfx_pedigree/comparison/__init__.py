@@ -34,12 +34,13 @@ from tfx_pedigree.comparison.policy_file import load_policy, parse_policy, read_
 from tfx_pedigree.comparison.report import render
 from tfx_pedigree.comparison.rule import ScoreChange
 from tfx_pedigree.comparison.scores import DeltaSums, FlipCounts, characteristics, importance, similarity
-from tfx_pedigree.comparison.verdict import Outcome, Recommendation, Verdict
+from tfx_pedigree.comparison.verdict import CheckOutcome, Recommendation, Verdict
 
 __all__ = [
     "OVERALL",
     "Bounds",
     "Check",
+    "CheckOutcome",
     "Code",
     "Comparison",
     "Data",
@@ -60,7 +61,6 @@ __all__ = [
     "MissingSlice",
     "ModelInputs",
     "NotComparable",
-    "Outcome",
     "ParameterChange",
     "Policy",
     "Recommendation",

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tfx_pedigree.comparison.config_reader import ConfigNode
 from tfx_pedigree.comparison.metrics import Direction
 from tfx_pedigree.comparison.numbers import OVERALL, Interval, Key, MetricValue, Scores, Slice
-from tfx_pedigree.comparison.place import Place
 from tfx_pedigree.comparison.policy import (
     Bounds,
     Guardrail,
@@ -23,9 +23,9 @@ from tfx_pedigree.comparison.policy import (
     TooFew,
 )
 from tfx_pedigree.comparison.rule import allowed_loss, share
-from tfx_pedigree.comparison.verdict import Outcome
-from tfx_pedigree.comparison.words import amount, bytes_text, moved, number, percent, plain
-from tfx_pedigree.comparison.words import interval as interval_text
+from tfx_pedigree.comparison.verdict import CheckOutcome
+from tfx_pedigree.comparison.wording import amount, bytes_text, moved, number, percent, plain
+from tfx_pedigree.comparison.wording import interval as interval_text
 from tfx_pedigree.digest import plain_json
 
 # An interval of zero width says that nothing varied. Of fewer examples than this nothing could vary.
@@ -38,7 +38,7 @@ class Check:
     """`sentence` has no full stop. `warning`: it was skipped, and somebody should know."""
 
     name: str
-    outcome: Outcome
+    outcome: CheckOutcome
     sentence: str
     numbers: Mapping[str, float] = field(default_factory=dict)
     warning: bool = False
@@ -53,12 +53,12 @@ class Check:
         }
 
     @classmethod
-    def read(cls, place: Place) -> Check:
+    def read(cls, place: ConfigNode) -> Check:
         names = tuple(cls.__dataclass_fields__)
         found = place.fields(names, names)
         return cls(
             found["name"].text(),
-            found["outcome"].choice(Outcome),
+            found["outcome"].choice(CheckOutcome),
             found["sentence"].text(),
             {key: one.measured() for key, one in found["numbers"].table().items()},
             found["warning"].truth(),
@@ -128,7 +128,7 @@ def floor_checks(policy: Policy, found: Measured) -> Iterator[Check]:
         value = found.challenger.get(metric)
         problem = missing("challenger", key, value)
         if problem or value is None:
-            yield Check(f"floor of {plain(metric)}", Outcome.UNKNOWN, problem or "")
+            yield Check(f"floor of {plain(metric)}", CheckOutcome.UNKNOWN, problem or "")
         else:
             yield _bounds(f"floor of {plain(metric)}", key, bounds, value.value)
 
@@ -155,7 +155,7 @@ def budget_checks(policy: Policy, found: Measured) -> Iterator[Check]:
     if size.ratio is not None:
         name = "size against the champion"
         if theirs is None:
-            yield Check(name, Outcome.SKIPPED, f"the {name} does not apply: {NO_CHAMPION}")
+            yield Check(name, CheckOutcome.SKIPPED, f"the {name} does not apply: {NO_CHAMPION}")
         else:
             yield _ratio(name, _divided(mine.size_bytes, theirs.size_bytes), size.ratio, None)
 
@@ -170,25 +170,25 @@ def _slices(rail: Guardrail, found: Measured) -> list[Slice]:
 
 def _no_slice(rail: Guardrail, answer: MissingSlice) -> Check:
     outcome = {
-        MissingSlice.FAIL: Outcome.BROKEN,
-        MissingSlice.INSUFFICIENT: Outcome.UNKNOWN,
-        MissingSlice.WARN: Outcome.SKIPPED,
+        MissingSlice.FAIL: CheckOutcome.BROKEN,
+        MissingSlice.INSUFFICIENT: CheckOutcome.UNKNOWN,
+        MissingSlice.WARN: CheckOutcome.SKIPPED,
     }[answer]
     where, metric = plain(rail.where), plain(rail.metric)
     sentence = f"the evaluation has no slice for the guardrail on {metric} ({where})"
-    return Check(f"{metric} on {where}", outcome, sentence, warning=outcome is Outcome.SKIPPED)
+    return Check(f"{metric} on {where}", outcome, sentence, warning=outcome is CheckOutcome.SKIPPED)
 
 
 def _guard(policy: Policy, rail: Guardrail, key: Key, found: Measured) -> Iterator[Check]:
     least = policy.min_examples if rail.min_examples is None else rail.min_examples
     problem = enough(key, found, least)
     if problem and rail.too_few is TooFew.SKIP:
-        yield Check(named(key), Outcome.SKIPPED, problem, _numbers(key, found), warning=True)
+        yield Check(named(key), CheckOutcome.SKIPPED, problem, _numbers(key, found), warning=True)
         return
     value = found.challenger.metrics.get(key)
     problem = problem or missing("challenger", key, value)
     if problem or value is None:
-        yield Check(named(key), Outcome.UNKNOWN, problem or "", _numbers(key, found))
+        yield Check(named(key), CheckOutcome.UNKNOWN, problem or "", _numbers(key, found))
         return
     if rail.bounds is not None:
         yield _bounds(named(key), key, rail.bounds, value.value)
@@ -203,15 +203,15 @@ def _bounds(name: str, key: Key, bounds: Bounds, value: float) -> Check:
     if bounds.at_least is not None:
         numbers["at_least"] = bounds.at_least
         if value < bounds.at_least:
-            return Check(name, Outcome.BROKEN, f"{sentence}, less than {number(bounds.at_least)}", numbers)
+            return Check(name, CheckOutcome.BROKEN, f"{sentence}, less than {number(bounds.at_least)}", numbers)
         sentence += f", at least {number(bounds.at_least)}"
     if bounds.at_most is not None:
         numbers["at_most"] = bounds.at_most
         if value > bounds.at_most:
             said = f"{named(key)} is {number(value)}, more than {number(bounds.at_most)}"
-            return Check(name, Outcome.BROKEN, said, numbers)
+            return Check(name, CheckOutcome.BROKEN, said, numbers)
         sentence += f", at most {number(bounds.at_most)}"
-    return Check(name, Outcome.HOLDS, sentence, numbers)
+    return Check(name, CheckOutcome.HOLDS, sentence, numbers)
 
 
 def _regression(
@@ -225,14 +225,14 @@ def _regression(
 ) -> Check:
     name, numbers = named(key), _numbers(key, found)
     if found.champion is None:
-        return Check(name, Outcome.SKIPPED, f"the change of {name} does not count: {NO_CHAMPION}", numbers)
+        return Check(name, CheckOutcome.SKIPPED, f"the change of {name} does not count: {NO_CHAMPION}", numbers)
     new, old = found.challenger.metrics[key], found.champion.metrics.get(key)
     problem = missing("champion", key, old)
     ends = paired_interval(key, found, least) if confidence is not None else None
     if isinstance(ends, str):
         problem = problem or ends
     if problem or old is None or isinstance(ends, str):
-        return Check(name, Outcome.UNKNOWN, problem or "", numbers)
+        return Check(name, CheckOutcome.UNKNOWN, problem or "", numbers)
     sign = -1.0 if direction is Direction.HIGHER else 1.0
     loss = sign * (new.value - old.value)
     low, high = sorted((sign * ends[0], sign * ends[1])) if ends else (loss, loss)
@@ -246,9 +246,9 @@ def _regression(
         said += f" ({interval_text(kind, (-share(high, unit), -share(low, unit)), confidence)})"
     permitted = f"the {amount(kind, limit.limit)} that may be lost"
     words = {
-        Outcome.HOLDS: f", and up to {amount(kind, limit.limit)} may be lost",
-        Outcome.BROKEN: f", more than {permitted}",
-        Outcome.UNKNOWN: f", and whether that is within {permitted} cannot be told",
+        CheckOutcome.HOLDS: f", and up to {amount(kind, limit.limit)} may be lost",
+        CheckOutcome.BROKEN: f", more than {permitted}",
+        CheckOutcome.UNKNOWN: f", and whether that is within {permitted} cannot be told",
     }
     return Check(name, outcome, said + words[outcome], numbers)
 
@@ -259,11 +259,11 @@ def _lost(kind: RuleKind, loss: float) -> str:
     return f"{amount(kind, abs(loss))} {'worse' if loss > 0 else 'better'}"
 
 
-def _beyond(low: float, high: float, limit: float) -> Outcome:
+def _beyond(low: float, high: float, limit: float) -> CheckOutcome:
     """Whether all, nothing or only a part of the interval keeps within the limit."""
     if high <= limit:
-        return Outcome.HOLDS
-    return Outcome.BROKEN if low > limit else Outcome.UNKNOWN
+        return CheckOutcome.HOLDS
+    return CheckOutcome.BROKEN if low > limit else CheckOutcome.UNKNOWN
 
 
 def _numbers(key: Key, found: Measured) -> dict[str, float]:
@@ -278,17 +278,17 @@ def _numbers(key: Key, found: Measured) -> dict[str, float]:
 
 def _budget(name: str, value: float | None, limit: float, said: Callable[[float], str]) -> Check:
     if value is None or not math.isfinite(value):
-        return Check(name, Outcome.UNKNOWN, f"the {name} of the challenger is missing, and the policy limits it")
+        return Check(name, CheckOutcome.UNKNOWN, f"the {name} of the challenger is missing, and the policy limits it")
     numbers = {"challenger": float(value), "limit": float(limit)}
     if value > limit:
-        return Check(name, Outcome.BROKEN, f"{name} is {said(value)}, over the budget of {said(limit)}", numbers)
-    return Check(name, Outcome.HOLDS, f"{name} is {said(value)}, within the budget of {said(limit)}", numbers)
+        return Check(name, CheckOutcome.BROKEN, f"{name} is {said(value)}, over the budget of {said(limit)}", numbers)
+    return Check(name, CheckOutcome.HOLDS, f"{name} is {said(value)}, within the budget of {said(limit)}", numbers)
 
 
 def _latency_ratio(policy: Policy, limit: float, found: Measured) -> Check:
     name = "latency against the champion"
     if found.champion is None:
-        return Check(name, Outcome.SKIPPED, f"the {name} does not apply: {NO_CHAMPION}")
+        return Check(name, CheckOutcome.SKIPPED, f"the {name} does not apply: {NO_CHAMPION}")
     ratio = found.latency_ratio
     if ratio is None:
         return _ratio(name, _divided(found.challenger.p95_ms, found.champion.p95_ms), limit, None)
@@ -297,15 +297,15 @@ def _latency_ratio(policy: Policy, limit: float, found: Measured) -> Check:
 
 def _ratio(name: str, ratio: float | None, limit: float, ends: Interval | None) -> Check:
     if ratio is None or not all(map(math.isfinite, (ratio, *(ends or ())))):
-        return Check(name, Outcome.UNKNOWN, f"the {name} is missing, and the policy limits it")
+        return Check(name, CheckOutcome.UNKNOWN, f"the {name} is missing, and the policy limits it")
     low, high = ends or (ratio, ratio)
     outcome = _beyond(low, high, limit)
     said = f"{name} is {percent(ratio)}"
     said += f" ({percent(low)} to {percent(high)})" if ends else ""
     words = {
-        Outcome.HOLDS: f", within the budget of {percent(limit)}",
-        Outcome.BROKEN: f", over the budget of {percent(limit)}",
-        Outcome.UNKNOWN: f", and whether that is within the budget of {percent(limit)} cannot be told",
+        CheckOutcome.HOLDS: f", within the budget of {percent(limit)}",
+        CheckOutcome.BROKEN: f", over the budget of {percent(limit)}",
+        CheckOutcome.UNKNOWN: f", and whether that is within the budget of {percent(limit)} cannot be told",
     }
     return Check(name, outcome, said + words[outcome], {"ratio": ratio, "limit": limit})
 

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tfx_pedigree.comparison.config_reader import ConfigNode, from_data, optional
 from tfx_pedigree.comparison.gate import GateDecision
 from tfx_pedigree.comparison.latency import LatencySummary
 from tfx_pedigree.comparison.metrics import Direction
 from tfx_pedigree.comparison.numbers import Key, MetricValue, Slice
-from tfx_pedigree.comparison.place import Place, from_data, optional
 from tfx_pedigree.comparison.policy import Policy
 from tfx_pedigree.comparison.policy_file import policy_at
 from tfx_pedigree.comparison.scores import DeltaSums, FlipCounts
@@ -38,14 +38,14 @@ class Data:
         return dict(vars(self))
 
     @classmethod
-    def read(cls, place: Place) -> Data:
+    def read(cls, place: ConfigNode) -> Data:
         names = tuple(cls.__dataclass_fields__)
         found = place.fields(names, ("split",))
         return cls(
             found["split"].text(),
-            optional(found, "span", Place.text),
-            optional(found, "fingerprint", Place.text),
-            optional(found, "examples", Place.whole),
+            optional(found, "span", ConfigNode.text),
+            optional(found, "fingerprint", ConfigNode.text),
+            optional(found, "examples", ConfigNode.whole),
         )
 
 
@@ -61,12 +61,12 @@ class Code:
         return dict(vars(self))
 
     @classmethod
-    def read(cls, place: Place) -> Code:
+    def read(cls, place: ConfigNode) -> Code:
         found = place.fields(("commit", "remote", "dirty"), ("commit",))
         return cls(
             found["commit"].text(),
-            optional(found, "remote", Place.text),
-            optional(found, "dirty", Place.truth),
+            optional(found, "remote", ConfigNode.text),
+            optional(found, "dirty", ConfigNode.truth),
         )
 
 
@@ -98,13 +98,13 @@ class Side:
         }
 
     @classmethod
-    def read(cls, place: Place) -> Side:
+    def read(cls, place: ConfigNode) -> Side:
         names = tuple(cls.__dataclass_fields__)
         found = place.fields(names, names)
         return cls(
             found["version"].text(),
             found["digest"].text(),
-            optional(found, "size_bytes", Place.whole),
+            optional(found, "size_bytes", ConfigNode.whole),
             optional(found, "latency", LatencySummary.read),
             {key: _plain(one) for key, one in found["parameters"].table().items()},
             found["trained_on"].each(Data.read),
@@ -138,7 +138,7 @@ class MetricRow:
         }
 
     @classmethod
-    def read(cls, place: Place) -> MetricRow:
+    def read(cls, place: ConfigNode) -> MetricRow:
         names = tuple(cls.__dataclass_fields__)
         found = place.fields(names, names)
         return cls(
@@ -234,15 +234,15 @@ class Comparison:
             challenger=Side.read(found["challenger"]),
             champion=optional(found, "champion", Side.read),
             policy=policy,
-            decision=GateDecision.read(Place(decided, "", source)),
+            decision=GateDecision.read(ConfigNode(decided, "", source)),
             metrics=found["metrics"].each(MetricRow.read),
             evaluated_on=found["evaluated_on"].each(Data.read),
-            bump=optional(found, "bump", Place.text),
-            changes=found["changes"].each(Place.text),
-            similarity=optional(found, "similarity", Place.measured),
+            bump=optional(found, "bump", ConfigNode.text),
+            changes=found["changes"].each(ConfigNode.text),
+            similarity=optional(found, "similarity", ConfigNode.measured),
             performance_delta=optional(found, "performance_delta", DeltaSums.read),
             flips=optional(found, "flips", FlipCounts.read),
-            importance=optional(found, "importance", Place.measured),
+            importance=optional(found, "importance", ConfigNode.measured),
             latency_ratio=optional(found, "latency_ratio", MetricValue.read),
         )
 
@@ -270,7 +270,7 @@ def _same(old: Any, new: Any) -> bool:
     return canonical_json(old) == canonical_json(new)
 
 
-def _plain(place: Place) -> Any:
+def _plain(place: ConfigNode) -> Any:
     if isinstance(place.value, dict):
         return {key: _plain(one) for key, one in place.value.items()}
     if isinstance(place.value, list):

@@ -23,14 +23,14 @@ from tfx_pedigree.comparison.checks import (
     named,
     paired_interval,
 )
+from tfx_pedigree.comparison.config_reader import ConfigNode, optional
 from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.numbers import Interval, Key, MetricValue, Scores
-from tfx_pedigree.comparison.place import Place, optional
 from tfx_pedigree.comparison.policy import NotComparable, Policy, RuleKind, Similar
 from tfx_pedigree.comparison.rule import Contest, ScoreChange, recommend, score_change, share
-from tfx_pedigree.comparison.verdict import Outcome, Recommendation, Verdict
-from tfx_pedigree.comparison.words import amount, graded, moved, number, plain, some
-from tfx_pedigree.comparison.words import interval as interval_text
+from tfx_pedigree.comparison.verdict import CheckOutcome, Recommendation, Verdict
+from tfx_pedigree.comparison.wording import amount, graded, moved, number, plain, some
+from tfx_pedigree.comparison.wording import interval as interval_text
 
 SCORE = "score"
 
@@ -57,7 +57,7 @@ class GateDecision:
         }
 
     @classmethod
-    def read(cls, place: Place) -> GateDecision:
+    def read(cls, place: ConfigNode) -> GateDecision:
         names = tuple(cls.__dataclass_fields__)
         found = place.fields(names, names)
         return cls(
@@ -66,7 +66,7 @@ class GateDecision:
             optional(found, "recommendation", lambda one: one.choice(Recommendation)),
             optional(found, "change", ScoreChange.read),
             found["checks"].each(Check.read),
-            found["warnings"].each(Place.text),
+            found["warnings"].each(ConfigNode.text),
         )
 
 
@@ -125,8 +125,8 @@ def _usable(policy: Policy, found: Measured) -> Check:
     value = found.challenger.metrics.get(key)
     problem = missing("challenger", key, value) or enough(key, found, policy.min_examples)
     if problem or value is None:
-        return Check(SCORE, Outcome.UNKNOWN, problem or "")
-    return Check(SCORE, Outcome.HOLDS, f"{named(key)} is {number(value.value)}", {"challenger": value.value})
+        return Check(SCORE, CheckOutcome.UNKNOWN, problem or "")
+    return Check(SCORE, CheckOutcome.HOLDS, f"{named(key)} is {number(value.value)}", {"challenger": value.value})
 
 
 def _score(policy: Policy, found: Measured) -> tuple[Check, Recommendation | None, ScoreChange | None]:
@@ -136,14 +136,14 @@ def _score(policy: Policy, found: Measured) -> tuple[Check, Recommendation | Non
     old = found.champion.metrics.get(key) if found.champion else None
     problem = missing("challenger", key, new) or missing("champion", key, old)
     if problem or new is None or old is None:
-        return Check(SCORE, Outcome.UNKNOWN, problem or ""), None, None
+        return Check(SCORE, CheckOutcome.UNKNOWN, problem or ""), None, None
     problem = enough(key, found, policy.min_examples)
     ends = paired_interval(key, found, policy.min_examples) if policy.confidence is not None else None
     problem = problem or (ends if isinstance(ends, str) else None)
     change = score_change(contest, new.value, old.value, None if isinstance(ends, str) else ends)
     if problem or isinstance(ends, str):
         numbers = {"challenger": new.value, "champion": old.value}
-        return Check(SCORE, Outcome.UNKNOWN, problem or "", numbers), None, change
+        return Check(SCORE, CheckOutcome.UNKNOWN, problem or "", numbers), None, change
     gain = contest.gain(new.value, old.value)
     around = contest.oriented(ends) if ends else (gain, gain)
     recommendation = recommend(contest, new.value, old.value, around)
@@ -153,21 +153,23 @@ def _score(policy: Policy, found: Measured) -> tuple[Check, Recommendation | Non
     return Check(SCORE, outcome, sentence, numbers), recommendation, change
 
 
-def _score_outcome(similar: Similar, contest: Contest, challenger: float, champion: float, gain: Interval) -> Outcome:
+def _score_outcome(
+    similar: Similar, contest: Contest, challenger: float, champion: float, gain: Interval
+) -> CheckOutcome:
     """Who prefers fresher data still refuses what lost by either reading of "worse": see docs/policy.md."""
     low, high = gain
     if low > contest.limit(champion):
-        return Outcome.HOLDS
+        return CheckOutcome.HOLDS
     if similar is Similar.KEEP_CHAMPION:
-        return Outcome.BROKEN if high <= contest.limit(champion) else Outcome.UNKNOWN
+        return CheckOutcome.BROKEN if high <= contest.limit(champion) else CheckOutcome.UNKNOWN
     may_lose = min(contest.limit(challenger), contest.limit(champion))
     if -low <= may_lose:
-        return Outcome.HOLDS
-    return Outcome.BROKEN if -high > may_lose else Outcome.UNKNOWN
+        return CheckOutcome.HOLDS
+    return CheckOutcome.BROKEN if -high > may_lose else CheckOutcome.UNKNOWN
 
 
 def _score_sentence(
-    policy: Policy, change: ScoreChange, outcome: Outcome, recommendation: Recommendation | None
+    policy: Policy, change: ScoreChange, outcome: CheckOutcome, recommendation: Recommendation | None
 ) -> str:
     kind, metric = policy.rule.kind, plain(policy.metric)
     said = moved(metric, change.champion, change.challenger)
@@ -178,9 +180,9 @@ def _score_sentence(
     asked = f"the {amount(kind, policy.rule.threshold)} that the policy asks for"
     if recommendation is Recommendation.CHALLENGER:
         return f"{said}, more than {asked}"
-    if outcome is Outcome.UNKNOWN:
+    if outcome is CheckOutcome.UNKNOWN:
         return f"{said}, and the interval does not tell whether that is enough: more examples are needed"
-    if outcome is Outcome.HOLDS:
+    if outcome is CheckOutcome.HOLDS:
         return f"{said}, similar performance, for which the policy prefers the newer model"
     if recommendation is Recommendation.CHAMPION:
         return f"{said}{_seen_from_challenger(policy, change)}"
@@ -199,23 +201,23 @@ def _seen_from_challenger(policy: Policy, change: ScoreChange) -> str:
 
 def _verdict(checks: Sequence[Check]) -> Verdict:
     outcomes = {check.outcome for check in checks}
-    if Outcome.BROKEN in outcomes:
+    if CheckOutcome.BROKEN in outcomes:
         return Verdict.FAIL
-    return Verdict.INSUFFICIENT if Outcome.UNKNOWN in outcomes else Verdict.PASS
+    return Verdict.INSUFFICIENT if CheckOutcome.UNKNOWN in outcomes else Verdict.PASS
 
 
 def _reason(lead: str, verdict: Verdict, checks: Sequence[Check]) -> str:
     """One sentence: what decided, then how many other checks came out alike."""
-    wanted = {Verdict.FAIL: Outcome.BROKEN, Verdict.INSUFFICIENT: Outcome.UNKNOWN}.get(verdict)
+    wanted = {Verdict.FAIL: CheckOutcome.BROKEN, Verdict.INSUFFICIENT: CheckOutcome.UNKNOWN}.get(verdict)
     if wanted is None:
-        others = sum(check.outcome is Outcome.HOLDS for check in checks[1:])
+        others = sum(check.outcome is CheckOutcome.HOLDS for check in checks[1:])
         more = f", and {_counted(others, 'other check')} {'holds' if others == 1 else 'hold'}" if others else ""
         return f"{lead}: {checks[0].sentence}{more}."
     deciding = [check for check in checks if check.outcome is wanted]
     how = "failed" if verdict is Verdict.FAIL else "open"
     more = f" ({_counted(len(deciding) - 1, 'more check')} {how})" if len(deciding) > 1 else ""
     although = ""
-    if checks[0].outcome is Outcome.HOLDS:
+    if checks[0].outcome is CheckOutcome.HOLDS:
         although = f", although {checks[0].sentence}"
     return f"{lead}: {deciding[0].sentence}{more}{although}."
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tfx_pedigree.comparison.config_reader import ConfigNode
 from tfx_pedigree.comparison.numbers import MetricValue
-from tfx_pedigree.comparison.place import Place
 from tfx_pedigree.digest import plain_json
 from tfx_pedigree.errors import InvalidInputError
 
@@ -98,7 +98,7 @@ class LatencySummary:
         return found
 
     @classmethod
-    def read(cls, place: Place) -> LatencySummary:
+    def read(cls, place: ConfigNode) -> LatencySummary:
         names = tuple(cls.__dataclass_fields__)
         found = place.fields(names, names)
         times = {name: found[name].measured() for name in _POINTS}

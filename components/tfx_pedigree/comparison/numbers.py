@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tfx_pedigree.comparison.place import Place, optional
+from tfx_pedigree.comparison.config_reader import ConfigNode, optional
 from tfx_pedigree.digest import plain_json
 from tfx_pedigree.errors import InvalidInputError
 
@@ -43,7 +43,7 @@ class Slice:
         return dict(self.pairs)
 
     @classmethod
-    def read(cls, place: Place) -> Slice:
+    def read(cls, place: ConfigNode) -> Slice:
         return cls.of({key: value.any_text() for key, value in place.table().items()})
 
 
@@ -75,12 +75,12 @@ class MetricValue:
         return found
 
     @classmethod
-    def read(cls, place: Place) -> MetricValue:
+    def read(cls, place: ConfigNode) -> MetricValue:
         found = place.fields(("value", "interval", "count"), ("value",))
         return cls(
             found["value"].measured(),
             optional(found, "interval", read_interval),
-            optional(found, "count", Place.whole),
+            optional(found, "count", ConfigNode.whole),
         )
 
 
@@ -109,8 +109,8 @@ class Scores:
         return sorted({key.slice for key in self.metrics if key.slice.features == wanted})
 
 
-def read_interval(place: Place) -> Interval:
-    ends = place.each(Place.measured)
+def read_interval(place: ConfigNode) -> Interval:
+    ends = place.each(ConfigNode.measured)
     if len(ends) != 2 or ends[0] > ends[1]:
         raise place.must_be("a list of two numbers, the lower one first")
     return ends[0], ends[1]

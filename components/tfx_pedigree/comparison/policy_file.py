@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tfx_pedigree.comparison.config_reader import ConfigNode, Fields, from_data, from_yaml, optional
 from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.numbers import Slice
-from tfx_pedigree.comparison.place import Fields, Place, from_data, from_yaml, optional
 from tfx_pedigree.comparison.policy import (
     FORMAT,
     LARGEST_SHARE,
@@ -78,7 +78,7 @@ def read_policy(data: Any, source: str = "the policy") -> Policy:
     return policy_at(from_data(data, source))
 
 
-def policy_at(place: Place) -> Policy:
+def policy_at(place: ConfigNode) -> Policy:
     found = place.fields(_FIELDS, ("metric",))
     if "format" in found and found["format"].value != FORMAT:
         raise found["format"].must_be(f"{FORMAT}: another form needs another Pedigree, or was never a policy")
@@ -94,7 +94,7 @@ def policy_at(place: Place) -> Policy:
         "rule": optional(found, "rule", lambda one: _rule(one, direction)),
         "similar": optional(found, "similar", lambda one: one.choice(Similar)),
         "confidence": optional(found, "confidence", _confidence),
-        "min_examples": optional(found, "min_examples", Place.whole),
+        "min_examples": optional(found, "min_examples", ConfigNode.whole),
         "guardrails": optional(found, "guardrails", lambda one: one.each(_guardrail)),
         "latency": optional(found, "latency", _latency),
         "size": optional(found, "size", _size),
@@ -107,7 +107,7 @@ def policy_at(place: Place) -> Policy:
     return _made(place, lambda: Policy(metric, direction, **given))
 
 
-def _made(place: Place, make: Callable[[], T]) -> T:
+def _made(place: ConfigNode, make: Callable[[], T]) -> T:
     """What the values themselves refuse is said with the place as well."""
     try:
         return make()
@@ -115,39 +115,39 @@ def _made(place: Place, make: Callable[[], T]) -> T:
         raise place.wrong(f"cannot be used. {error}") from None
 
 
-def _direction(place: Place) -> Direction:
+def _direction(place: ConfigNode) -> Direction:
     return place.choice(Direction)
 
 
-def _confidence(place: Place) -> float:
+def _confidence(place: ConfigNode) -> float:
     found = place.number()
     if not 0.5 <= found < 1:
         raise place.must_be("a number from 0.5 to less than 1, such as 0.95")
     return found
 
 
-def _not_negative(place: Place) -> float:
+def _not_negative(place: ConfigNode) -> float:
     found = place.number()
     if found < 0:
         raise place.must_be("0 or more")
     return found
 
 
-def _positive(place: Place) -> float:
+def _positive(place: ConfigNode) -> float:
     found = place.number()
     if found <= 0:
         raise place.must_be("more than 0")
     return found
 
 
-def _share(place: Place) -> float:
+def _share(place: ConfigNode) -> float:
     found = place.number()
     if not 0 <= found <= LARGEST_SHARE:
         raise place.must_be(f"a share from 0 to {LARGEST_SHARE} (0.05 is 5 %)")
     return found
 
 
-def _rule(place: Place, direction: Direction) -> Rule:
+def _rule(place: ConfigNode, direction: Direction) -> Rule:
     found = place.fields((*_RULE, "perfect"))
     named = [key for key in found if key in _RULE]
     if len(named) != 1:
@@ -160,11 +160,11 @@ def _rule(place: Place, direction: Direction) -> Rule:
     if kind is not RuleKind.ERROR_REDUCTION:
         return Rule(kind, threshold)
     default = 1.0 if direction is Direction.HIGHER else 0.0
-    perfect = optional(found, "perfect", Place.number)
+    perfect = optional(found, "perfect", ConfigNode.number)
     return Rule(kind, threshold, default if perfect is None else perfect)
 
 
-def _guardrail(place: Place) -> Guardrail:
+def _guardrail(place: ConfigNode) -> Guardrail:
     fields = ("metric", "slice", "each_slice_of", "direction", "max_regression", "at_least", "at_most")
     found = place.fields((*fields, "min_examples", "too_few", "point_estimate"), ("metric",))
     metric = found["metric"].text()
@@ -177,14 +177,14 @@ def _guardrail(place: Place) -> Guardrail:
             slice=optional(found, "slice", _slice),
             each_slice_of=optional(found, "each_slice_of", _features) or (),
             direction=optional(found, "direction", _direction),
-            min_examples=optional(found, "min_examples", Place.whole),
+            min_examples=optional(found, "min_examples", ConfigNode.whole),
             too_few=optional(found, "too_few", lambda one: one.choice(TooFew)) or TooFew.INSUFFICIENT,
-            point_estimate=optional(found, "point_estimate", Place.truth) or False,
+            point_estimate=optional(found, "point_estimate", ConfigNode.truth) or False,
         ),
     )
 
 
-def _slice(place: Place) -> Slice | None:
+def _slice(place: ConfigNode) -> Slice | None:
     """`origin=JFK`, a table of several features, or `overall`, which is the same as no slice."""
     if isinstance(place.value, dict):
         return Slice.read(place)
@@ -197,13 +197,13 @@ def _slice(place: Place) -> Slice | None:
     return Slice(((feature.strip(), value.strip()),))
 
 
-def _features(place: Place) -> tuple[str, ...]:
+def _features(place: ConfigNode) -> tuple[str, ...]:
     if isinstance(place.value, list):
-        return place.each(Place.text)
+        return place.each(ConfigNode.text)
     return (place.text(),)
 
 
-def _regression(place: Place) -> Regression:
+def _regression(place: ConfigNode) -> Regression:
     found = place.fields(("relative", "absolute"))
     if len(found) != 1:
         raise place.wrong("must name `relative` or `absolute`, such as `relative: 0.02`.")
@@ -212,14 +212,14 @@ def _regression(place: Place) -> Regression:
     return Regression(_not_negative(found["absolute"]), relative=False)
 
 
-def _bounds(place: Place, found: Fields) -> Bounds | None:
-    low, high = optional(found, "at_least", Place.number), optional(found, "at_most", Place.number)
+def _bounds(place: ConfigNode, found: Fields) -> Bounds | None:
+    low, high = optional(found, "at_least", ConfigNode.number), optional(found, "at_most", ConfigNode.number)
     if low is None and high is None:
         return None
     return _made(place, lambda: Bounds(low, high))
 
 
-def _floors(place: Place) -> dict[str, Bounds]:
+def _floors(place: ConfigNode) -> dict[str, Bounds]:
     floors = {}
     for metric, one in place.table().items():
         bounds = _bounds(one, one.fields(("at_least", "at_most")))
@@ -229,17 +229,17 @@ def _floors(place: Place) -> dict[str, Bounds]:
     return floors
 
 
-def _latency(place: Place) -> LatencyBudget:
+def _latency(place: ConfigNode) -> LatencyBudget:
     found = place.fields(("p95_ms", "ratio"))
     return LatencyBudget(optional(found, "p95_ms", _positive), optional(found, "ratio", _positive))
 
 
-def _size(place: Place) -> SizeBudget:
+def _size(place: ConfigNode) -> SizeBudget:
     found = place.fields(("bytes", "ratio"))
-    return SizeBudget(optional(found, "bytes", Place.whole), optional(found, "ratio", _positive))
+    return SizeBudget(optional(found, "bytes", ConfigNode.whole), optional(found, "ratio", _positive))
 
 
-def _weights(place: Place) -> Weights:
+def _weights(place: ConfigNode) -> Weights:
     found = place.fields(("improvement", "latency"))
     default = Weights()
     return Weights(

@@ -11,9 +11,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from tfx_pedigree.comparison.config_reader import ConfigNode, optional
 from tfx_pedigree.comparison.metrics import Direction
 from tfx_pedigree.comparison.numbers import Interval, read_interval
-from tfx_pedigree.comparison.place import Place, optional
 from tfx_pedigree.comparison.policy import Regression, Rule, RuleKind
 from tfx_pedigree.comparison.verdict import Recommendation
 from tfx_pedigree.digest import plain_json
@@ -110,7 +110,7 @@ class ScoreChange:
         return found
 
     @classmethod
-    def read(cls, place: Place) -> ScoreChange:
+    def read(cls, place: ConfigNode) -> ScoreChange:
         names = ("challenger", "champion", "difference", "gain", "relative")
         found = place.fields((*names, "interval", "gain_interval"), names)
         return cls(

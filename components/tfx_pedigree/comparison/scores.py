@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfx_pedigree.comparison.place import Place
+from tfx_pedigree.comparison.config_reader import ConfigNode
 from tfx_pedigree.comparison.policy import Weights
 from tfx_pedigree.digest import canonical_json, plain_json
 from tfx_pedigree.errors import InvalidInputError
@@ -92,7 +92,7 @@ class DeltaSums:
         return found
 
     @classmethod
-    def read(cls, place: Place) -> DeltaSums:
+    def read(cls, place: ConfigNode) -> DeltaSums:
         names = ("count", "signed", "absolute", "unusable")
         found = place.fields((*names, "mean_signed", "mean_absolute"), names)
         return cls(
@@ -156,7 +156,7 @@ class FlipCounts:
         return found
 
     @classmethod
-    def read(cls, place: Place) -> FlipCounts:
+    def read(cls, place: ConfigNode) -> FlipCounts:
         names = tuple(cls.__dataclass_fields__)
         found = place.fields((*names, "rate"), names)
         counts = {name: found[name].whole() for name in names if name != "threshold"}

@@ -6,10 +6,10 @@ from enum import Enum
 
 from tfx_pedigree.verdict import Recommendation, Verdict
 
-__all__ = ["Outcome", "Recommendation", "Verdict"]
+__all__ = ["CheckOutcome", "Recommendation", "Verdict"]
 
 
-class Outcome(str, Enum):
+class CheckOutcome(str, Enum):
     """How one check of the policy came out. A skipped one did not apply, and its sentence says why."""
 
     HOLDS = "holds"

@@ -27,7 +27,7 @@ from sqlalchemy.exc import (
 
 from tfx_pedigree.digest import parse_json
 from tfx_pedigree.errors import ConflictError, DamagedError, InvalidInputError, NotFoundError, UnavailableError
-from tfx_pedigree.patience import Patience
+from tfx_pedigree.retry_policy import RetryPolicy
 
 # The revision of the newest migration. A test holds it to what Alembic finds in `migrations/`.
 HEAD = "0002"
@@ -39,8 +39,8 @@ _PASSING = ("starting up", "shutting down", "recovery mode", "too many", "connec
 class Database:
     """A reachable database. `url` is safe to print: it carries no password."""
 
-    def __init__(self, address: str, patience: Patience | None = None) -> None:
-        self._patience = patience or Patience.from_environment()
+    def __init__(self, address: str, patience: RetryPolicy | None = None) -> None:
+        self._patience = patience or RetryPolicy.from_environment()
         self._target = parse_address(address)
         self.url = self._target.render_as_string(hide_password=True)
         self.is_sqlite = self._target.get_backend_name() == "sqlite"

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tfx_pedigree.lineage import words
-from tfx_pedigree.lineage.around import Around
-from tfx_pedigree.lineage.graph import EdgeKind, Kind, Node, Subgraph
-from tfx_pedigree.registry import Comparison, Reference, Version
+from tfx_pedigree.lineage import wording
+from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind, Subgraph
+from tfx_pedigree.lineage.neighbours import Neighbours
+from tfx_pedigree.registry import Reference, Version, VersionDiff
 from tfx_pedigree.registry.differences import Row
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class DataChange:
 
 
 @dataclass(frozen=True)
-class Difference:
+class LineageDiff:
     """`making` are schema and transform graph, `code` the commit and what lay beside it, `modules` files by name."""
 
     old: Version
@@ -100,23 +100,23 @@ _ROWS = (
 )
 
 
-def diff(lineage: Lineage, old: Node | str, new: Node | str) -> Difference:
+def diff(lineage: Lineage, old: Node | str, new: Node | str) -> LineageDiff:
     """Gathers both sides, and compares them."""
-    from tfx_pedigree.lineage.gathering import side_of, version_of  # noqa: PLC0415  it makes a `Side`
+    from tfx_pedigree.lineage.version_context import side_of, version_of  # noqa: PLC0415  it makes a `Side`
 
     before, after = version_of(lineage, old), version_of(lineage, new)
     exact = (Reference(version.model, version.version) for version in (before, after))
     return difference(lineage.registry.compare(*exact), side_of(lineage, before), side_of(lineage, after))
 
 
-def difference(compared: Comparison, before: Side, after: Side) -> Difference:
+def difference(compared: VersionDiff, before: Side, after: Side) -> LineageDiff:
     """`compared` is what the registry finds between the two, old first."""
-    old, new = Around.of(before.around, before.key), Around.of(after.around, after.key)
+    old, new = Neighbours.of(before.around, before.key), Neighbours.of(after.around, after.key)
     sides = (compared.old, compared.new)
-    codes = _closest(old, new, EdgeKind.BUILT_BY, Kind.CODE)
-    environments = [_content(node) for node in _closest(old, new, EdgeKind.RAN_IN, Kind.ENVIRONMENT)]
-    told = [_content(node) for node in _closest(old, new, EdgeKind.CONFIGURED_BY, Kind.PARAMETERS)]
-    return Difference(
+    codes = _closest(old, new, EdgeKind.BUILT_BY, NodeKind.CODE)
+    environments = [_content(node) for node in _closest(old, new, EdgeKind.RAN_IN, NodeKind.ENVIRONMENT)]
+    told = [_content(node) for node in _closest(old, new, EdgeKind.CONFIGURED_BY, NodeKind.PARAMETERS)]
+    return LineageDiff(
         compared.old,
         compared.new,
         data=_data(old.targets(EdgeKind.TRAINED_ON), new.targets(EdgeKind.TRAINED_ON)),
@@ -136,7 +136,7 @@ def difference(compared: Comparison, before: Side, after: Side) -> Difference:
     )
 
 
-def _closest(old: Around, new: Around, kind: EdgeKind, of: Kind) -> tuple[Node | None, Node | None]:
+def _closest(old: Neighbours, new: Neighbours, kind: EdgeKind, of: NodeKind) -> tuple[Node | None, Node | None]:
     """Equal bytes may have been made several times, by changed code or elsewhere. Compared are then the two makings
     that are most alike: more difference than there must be is not claimed."""
     before, after = ([node for node in side.targets(kind) if node.kind is of] for side in (old, new))
@@ -146,7 +146,7 @@ def _closest(old: Around, new: Around, kind: EdgeKind, of: Kind) -> tuple[Node |
 
 
 def _distance(old: Node, new: Node) -> int:
-    before, after = words.leaves(old.content), words.leaves(new.content)
+    before, after = wording.leaves(old.content), wording.leaves(new.content)
     return sum(before.get(name) != after.get(name) for name in {*before, *after})
 
 
@@ -174,7 +174,7 @@ def _code(node: Node | None, tags: Mapping[str, str]) -> dict[str, Any]:
     return {"commit": commit.removesuffix("+dirty"), "uncommitted": "yes" if commit.endswith("+dirty") else None}
 
 
-def _modules(old: Around, new: Around) -> tuple[dict[str, Any], dict[str, Any]]:
+def _modules(old: Neighbours, new: Neighbours) -> tuple[dict[str, Any], dict[str, Any]]:
     """A version that was made several times may have several files of a name: one that both sides have is compared."""
     before, after = _files(old), _files(new)
     rows: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
@@ -185,25 +185,25 @@ def _modules(old: Around, new: Around) -> tuple[dict[str, Any], dict[str, Any]]:
     return rows
 
 
-def _files(around: Around) -> dict[str, set[Any]]:
+def _files(around: Neighbours) -> dict[str, set[Any]]:
     """Digests by the name of the module file."""
     found: dict[str, set[Any]] = {}
     for node in around.targets(EdgeKind.BUILT_BY):
-        if node.kind is Kind.MODULE:
-            found.setdefault(node.fact("name") or words.label(node), set()).add(node.content.get("digest"))
+        if node.kind is NodeKind.MODULE:
+            found.setdefault(node.fact("name") or wording.label(node), set()).add(node.content.get("digest"))
     return found
 
 
 def _parameters(told: Mapping[str, Any], version: Version) -> dict[str, Any]:
     """The registry keeps them with each version; the graph has them too where a component recorded them."""
-    return {**words.table(told.get("parameters")), **version.parameters}
+    return {**wording.table(told.get("parameters")), **version.parameters}
 
 
-def _making(old: Around, new: Around) -> tuple[Row, ...]:
+def _making(old: Neighbours, new: Neighbours) -> tuple[Row, ...]:
     rows: tuple[Row, ...] = ()
     parts = (
-        ("schema", EdgeKind.CONFORMS_TO, Kind.SCHEMA),
-        ("transform graph", EdgeKind.TRANSFORMED_BY, Kind.TRANSFORM),
+        ("schema", EdgeKind.CONFORMS_TO, NodeKind.SCHEMA),
+        ("transform graph", EdgeKind.TRANSFORMED_BY, NodeKind.TRANSFORM),
     )
     for name, kind, of in parts:
         digests = (_content(node).get("digest") for node in _closest(old, new, kind, of))
@@ -213,12 +213,12 @@ def _making(old: Around, new: Around) -> tuple[Row, ...]:
 
 def _environment(content: Mapping[str, Any]) -> dict[str, Any]:
     values = {name: content.get(name) for name in _ENVIRONMENT}
-    variables = {f"${name}": value for name, value in words.table(content.get("variables")).items()}
+    variables = {f"${name}": value for name, value in wording.table(content.get("variables")).items()}
     return {**values, **variables}
 
 
 def _tables(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Row, ...]:
-    return _rows(words.leaves(words.table(old.get(name))), words.leaves(words.table(new.get(name))))
+    return _rows(wording.leaves(wording.table(old.get(name))), wording.leaves(wording.table(new.get(name))))
 
 
 def _rows(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Row, ...]:
@@ -227,7 +227,7 @@ def _rows(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Row, ...]:
     return tuple(row for row in rows if row.old is not None or row.new is not None)
 
 
-def _unknown(compared: Comparison, old: Around, new: Around) -> Iterator[str]:
+def _unknown(compared: VersionDiff, old: Neighbours, new: Neighbours) -> Iterator[str]:
     parts = (
         ("data", EdgeKind.TRAINED_ON),
         ("code", EdgeKind.BUILT_BY),
@@ -246,13 +246,13 @@ def _unknown(compared: Comparison, old: Around, new: Around) -> Iterator[str]:
         yield from _made_often(made, there)
 
 
-def _made_often(version: Version, around: Around) -> Iterator[str]:
+def _made_often(version: Version, around: Neighbours) -> Iterator[str]:
     parts = (
-        ("commits", EdgeKind.BUILT_BY, Kind.CODE),
-        ("environments", EdgeKind.RAN_IN, Kind.ENVIRONMENT),
-        ("sets of parameters", EdgeKind.CONFIGURED_BY, Kind.PARAMETERS),
-        ("schemas", EdgeKind.CONFORMS_TO, Kind.SCHEMA),
-        ("transform graphs", EdgeKind.TRANSFORMED_BY, Kind.TRANSFORM),
+        ("commits", EdgeKind.BUILT_BY, NodeKind.CODE),
+        ("environments", EdgeKind.RAN_IN, NodeKind.ENVIRONMENT),
+        ("sets of parameters", EdgeKind.CONFIGURED_BY, NodeKind.PARAMETERS),
+        ("schemas", EdgeKind.CONFORMS_TO, NodeKind.SCHEMA),
+        ("transform graphs", EdgeKind.TRANSFORMED_BY, NodeKind.TRANSFORM),
     )
     counts = [(noun, sum(node.kind is of for node in around.targets(kind))) for noun, kind, of in parts]
     counts += [(f"files {name}", len(digests)) for name, digests in sorted(_files(around).items())]
@@ -264,7 +264,7 @@ def _made_often(version: Version, around: Around) -> Iterator[str]:
 def _data_json(node: Node) -> dict[str, Any]:
     return {
         "key": node.key,
-        "label": words.label(node),
+        "label": wording.label(node),
         "fingerprint": node.content.get("fingerprint"),
         **{name: list(node.facts.get(name, ())) for name in ("span", "split", "rows")},
     }

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tfx_pedigree.comparison.words import plain
-from tfx_pedigree.lineage import words
-from tfx_pedigree.lineage.around import Around
+from tfx_pedigree.comparison.wording import plain
+from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.explain_use import judgement, use
-from tfx_pedigree.lineage.graph import EdgeKind, Kind, Node, Subgraph
-from tfx_pedigree.lineage.observed import WEAK, is_incomplete
-from tfx_pedigree.registry import Event, Evidence, Reign, Version
+from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind, Subgraph
+from tfx_pedigree.lineage.neighbours import Neighbours
+from tfx_pedigree.lineage.node_factory import WEAK, is_incomplete
+from tfx_pedigree.registry import ChampionPeriod, Event, Evidence, Version
 
 if TYPE_CHECKING:
     from tfx_pedigree.lineage.lineage import Lineage
@@ -26,7 +26,7 @@ _SHOWN_PACKAGES = ("tfx", "tensorflow", "keras", "tensorflow-model-analysis", "a
 
 
 @dataclass(frozen=True)
-class Known:
+class ExplanationInput:
     """All that an explanation is made from. `around` is the part of the graph next to the version's node `key`; None
     where nothing was recorded. `baseline` is the version that the evidence compares with. `causes` are the events
     that ended a reign, by the position of the event that tells of the end. Events are the version's own, oldest first.
@@ -37,7 +37,7 @@ class Known:
     around: Subgraph | None = None
     evidence: Evidence | None = None
     baseline: Version | None = None
-    reigns: Sequence[Reign] = ()
+    reigns: Sequence[ChampionPeriod] = ()
     events: Sequence[Event] = ()
     causes: Mapping[int, Event] = field(default_factory=dict)
 
@@ -78,13 +78,13 @@ class Explanation:
 
 def explain(lineage: Lineage, version: Node | str) -> Explanation:
     """Gathers what is known, and says it."""
-    from tfx_pedigree.lineage.gathering import known  # noqa: PLC0415  it makes a `Known`
+    from tfx_pedigree.lineage.version_context import known  # noqa: PLC0415  it makes a `Known`
 
     return explanation(known(lineage, version))
 
 
-def explanation(known: Known) -> Explanation:
-    around = Around.of(known.around, known.key)
+def explanation(known: ExplanationInput) -> Explanation:
+    around = Neighbours.of(known.around, known.key)
     made = [
         _section("data", "Data", *_data(known, around)),
         _section("code", "Code", *_code(known, around)),
@@ -106,18 +106,22 @@ def _section(name: str, title: str, sentences: Iterator[str], nodes: Sequence[No
     return Section(name, title, tuple(sentences), tuple(node.key for node in nodes))
 
 
-def _version(known: Known) -> Iterator[str]:
+def _version(known: ExplanationInput) -> Iterator[str]:
     version = known.version
     if version.bump and version.predecessor:
         yield f"{version.name} is a {version.bump.upper()} change after {version.predecessor}."
     for reason in version.reasons:
         yield f"{reason[:1].upper()}{reason[1:]}."
-    yield f"It was created on {words.when(version.created_at)} by {version.created_by}."
-    size = f"{words.grouped(version.size)} bytes in {words.counted(version.files or 0, 'file')}" if version.size else ""
+    yield f"It was created on {wording.when(version.created_at)} by {version.created_by}."
+    size = (
+        f"{wording.grouped(version.size)} bytes in {wording.counted(version.files or 0, 'file')}"
+        if version.size
+        else ""
+    )
     yield f"Its content{f' ({size})' if size else ''} has the digest {version.digest}."
 
 
-def _unrecorded(known: Known) -> Iterator[str]:
+def _unrecorded(known: ExplanationInput) -> Iterator[str]:
     """What the registry keeps all the same: parameters of the description, and the tags that the components set."""
     version = known.version
     yield (
@@ -129,7 +133,7 @@ def _unrecorded(known: Known) -> Iterator[str]:
     tags = version.tags
     if tags.get("span") or tags.get("data"):
         span = f"span {plain(tags['span'])}" if tags.get("span") else "data"
-        print_ = f" with the fingerprint {words.short(tags['data'])}" if tags.get("data") else ""
+        print_ = f" with the fingerprint {wording.short(tags['data'])}" if tags.get("data") else ""
         yield f"Its tags say that it was trained on {span}{print_}."
     if commit := tags.get("commit"):
         dirty = " with uncommitted changes" if commit.endswith("+dirty") else ""
@@ -137,7 +141,7 @@ def _unrecorded(known: Known) -> Iterator[str]:
     yield from _values("Parameters:", version.parameters)
 
 
-def _data(known: Known, around: Around) -> tuple[Iterator[str], tuple[Node, ...]]:
+def _data(known: ExplanationInput, around: Neighbours) -> tuple[Iterator[str], tuple[Node, ...]]:
     data = around.targets(EdgeKind.TRAINED_ON)
     making = (*around.targets(EdgeKind.CONFORMS_TO), *around.targets(EdgeKind.TRANSFORMED_BY))
 
@@ -145,26 +149,26 @@ def _data(known: Known, around: Around) -> tuple[Iterator[str], tuple[Node, ...]
         if not data:
             yield f"Nothing says which data {known.version.name} was trained on."
         for node in data:
-            yield f"It was trained on {words.data(node)}."
+            yield f"It was trained on {wording.data(node)}."
         for node in data:
             if node.fact("identity") == WEAK:
                 yield (
-                    f"Of {words.label(node)} only the place is known, not the content: other rows at the same place "
+                    f"Of {wording.label(node)} only the place is known, not the content: other rows at the same place "
                     "would look the same."
                 )
         for node in making:
             came = around.graph.targets(node.key, EdgeKind.DERIVED_FROM)
-            derived = f", derived from {words.several(map(words.label, came))}" if came else ""
-            verb = "Its data conform to the" if node.kind is Kind.SCHEMA else "Its features are made by the"
-            yield f"{verb} {words.label(node)}{derived}."
+            derived = f", derived from {wording.several(map(wording.label, came))}" if came else ""
+            verb = "Its data conform to the" if node.kind is NodeKind.SCHEMA else "Its features are made by the"
+            yield f"{verb} {wording.label(node)}{derived}."
 
     return said(), (*data, *making)
 
 
-def _code(known: Known, around: Around) -> tuple[Iterator[str], tuple[Node, ...]]:
+def _code(known: ExplanationInput, around: Neighbours) -> tuple[Iterator[str], tuple[Node, ...]]:
     built = around.targets(EdgeKind.BUILT_BY)
-    commits = [node for node in built if node.kind is Kind.CODE]
-    modules = [node for node in built if node.kind is not Kind.CODE]
+    commits = [node for node in built if node.kind is NodeKind.CODE]
+    modules = [node for node in built if node.kind is not NodeKind.CODE]
 
     def said() -> Iterator[str]:
         for number, node in enumerate(commits):
@@ -173,19 +177,19 @@ def _code(known: Known, around: Around) -> tuple[Iterator[str], tuple[Node, ...]
             yield f"It was {_also(number)}built from commit {plain(str(node.content.get('commit')))}{remote}{branch}."
             if digest := node.content.get("diff_digest"):
                 yield (
-                    f"Beside it lay changes that no commit holds (their digest is {words.short(digest)}): the commit "
+                    f"Beside it lay changes that no commit holds (their digest is {wording.short(digest)}): the commit "
                     "alone does not build it again."
                 )
         if not commits:
             yield f"No commit was recorded: {known.version.name} was built outside git, or nobody captured it."
         if modules:
-            named = words.several((words.label(node) for node in modules), len(modules))
+            named = wording.several((wording.label(node) for node in modules), len(modules))
             yield f"Its {'module files are' if len(modules) > 1 else 'module file is'} {named}."
 
     return said(), built
 
 
-def _environment(around: Around) -> tuple[Iterator[str], tuple[Node, ...]]:
+def _environment(around: Neighbours) -> tuple[Iterator[str], tuple[Node, ...]]:
     found = around.targets(EdgeKind.RAN_IN)
 
     def said() -> Iterator[str]:
@@ -198,25 +202,27 @@ def _environment(around: Around) -> tuple[Iterator[str], tuple[Node, ...]]:
 
 
 def _surroundings(also: str, content: Mapping[str, Any]) -> Iterator[str]:
-    packages = words.table(content.get("packages"))
-    named = [f"{name} {words.value(packages[name])}" for name in _SHOWN_PACKAGES if packages.get(name)]
+    packages = wording.table(content.get("packages"))
+    named = [f"{name} {wording.value(packages[name])}" for name in _SHOWN_PACKAGES if packages.get(name)]
     rest = len(packages) - len(named)
     if rest > 0:
-        named.append(f"{rest:,} more package{'' if rest == 1 else 's'}" if named else words.counted(rest, "package"))
-    python = f"Python {words.value(content.get('python'))}" if content.get("python") else "a Python that was not noted"
+        named.append(f"{rest:,} more package{'' if rest == 1 else 's'}" if named else wording.counted(rest, "package"))
+    python = (
+        f"Python {wording.value(content.get('python'))}" if content.get("python") else "a Python that was not noted"
+    )
     digest = content.get("packages_digest")
-    lock = f" (digest of all packages: {words.short(digest)})" if digest else ""
-    yield f"It was {also}made with {words.several([python, *named], 9)}{lock}."
+    lock = f" (digest of all packages: {wording.short(digest)})" if digest else ""
+    yield f"It was {also}made with {wording.several([python, *named], 9)}{lock}."
     if content.get("image"):
-        yield f"The image was {words.value(content['image'])}."
+        yield f"The image was {wording.value(content['image'])}."
     if cpu := content.get("cpu"):
-        cores = words.table(cpu).get("count")
-        model = words.flat(words.table(cpu).get("model", cpu))
-        yield f"The processor was {model}{f' ({words.value(cores)} cores)' if cores else ''}."
+        cores = wording.table(cpu).get("count")
+        model = wording.flat(wording.table(cpu).get("model", cpu))
+        yield f"The processor was {model}{f' ({wording.value(cores)} cores)' if cores else ''}."
     if content.get("accelerators"):
-        yield f"Accelerators: {words.flat(content['accelerators'])}."
-    if variables := words.table(content.get("variables")):
-        yield f"Environment variables: {words.pairs(variables, _MOST_PARAMETERS)}."
+        yield f"Accelerators: {wording.flat(content['accelerators'])}."
+    if variables := wording.table(content.get("variables")):
+        yield f"Environment variables: {wording.pairs(variables, _MOST_PARAMETERS)}."
 
 
 def _also(number: int) -> str:
@@ -224,17 +230,17 @@ def _also(number: int) -> str:
     return "also " if number else ""
 
 
-def _parameters(known: Known, around: Around) -> tuple[Iterator[str], tuple[Node, ...]]:
+def _parameters(known: ExplanationInput, around: Neighbours) -> tuple[Iterator[str], tuple[Node, ...]]:
     found = around.targets(EdgeKind.CONFIGURED_BY)
 
     def said() -> Iterator[str]:
-        recorded = [words.table(node.content.get("parameters")) for node in found]
+        recorded = [wording.table(node.content.get("parameters")) for node in found]
         chosen = next(filter(None, recorded), None) or known.version.parameters
         if not chosen:
             yield "No hyperparameters were recorded."
         yield from _values("Hyperparameters:", chosen)
         for node in found:
-            told = words.leaves(words.table(node.content.get("training")))
+            told = wording.leaves(wording.table(node.content.get("training")))
             # Hyperparameters are mostly handed to the training as well: once is enough.
             rest = {name: one for name, one in told.items() if chosen.get(name.rpartition(".")[2], told) != one}
             yield from _values("The training was told:", rest)
@@ -244,18 +250,18 @@ def _parameters(known: Known, around: Around) -> tuple[Iterator[str], tuple[Node
 
 def _values(said: str, values: Mapping[str, Any]) -> Iterator[str]:
     if values:
-        yield f"{said} {words.pairs(values, _MOST_PARAMETERS)}."
+        yield f"{said} {wording.pairs(values, _MOST_PARAMETERS)}."
 
 
-def _run(around: Around) -> tuple[Iterator[str], tuple[Node, ...]]:
+def _run(around: Neighbours) -> tuple[Iterator[str], tuple[Node, ...]]:
     runs = around.targets(EdgeKind.PRODUCED_BY)
 
     def said() -> Iterator[str]:
         for node in runs:
             pipeline = node.content.get("pipeline") or node.fact("pipeline")
             of = f" of the pipeline {plain(str(pipeline))}" if pipeline else ""
-            yield f"It was produced by {words.label(node)}{of}."
+            yield f"It was produced by {wording.label(node)}{of}."
             if reason := is_incomplete(node):
-                yield f"What was recorded of that run is incomplete: {words.whole(reason)}"
+                yield f"What was recorded of that run is incomplete: {wording.whole(reason)}"
 
     return said(), runs

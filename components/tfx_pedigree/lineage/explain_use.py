@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tfx_pedigree.comparison.words import plain
-from tfx_pedigree.lineage import words
-from tfx_pedigree.lineage.around import Around
+from tfx_pedigree.comparison.wording import plain
+from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.graph import EdgeKind
+from tfx_pedigree.lineage.neighbours import Neighbours
 from tfx_pedigree.registry import Event, Evidence, Version
 
 if TYPE_CHECKING:
-    from tfx_pedigree.lineage.explain import Known
+    from tfx_pedigree.lineage.explain import ExplanationInput
 
 _MOVES = {"promote": "promoted it to", "rollback": "brought it back to", "restore": "restored it to"}
 
 
-def judgement(known: Known, around: Around) -> Iterator[str]:
+def judgement(known: ExplanationInput, around: Neighbours) -> Iterator[str]:
     version, evidence = known.version, known.evidence
     measured = around.evaluation_data
     if measured:
-        yield f"It was measured on {words.several(map(words.data, measured))}."
+        yield f"It was measured on {wording.several(map(wording.data, measured))}."
     if evidence is None:
         yield (
             f"Nobody judged it: no evidence is attached to {version.name}. A pipeline with VersionComparator attaches "
@@ -36,25 +36,25 @@ def _verdict(evidence: Evidence, baseline: Version | None) -> Iterator[str]:
     if evidence.champion is None:
         yield "It was compared with nothing: there was no champion."
     else:
-        rival = baseline.name if baseline else words.short(evidence.champion)
+        rival = baseline.name if baseline else wording.short(evidence.champion)
         yield f"It was compared with {rival}, the champion then."
-    yield f"The gate said {evidence.verdict.value}: {words.whole(evidence.reason)}"
+    yield f"The gate said {evidence.verdict.value}: {wording.whole(evidence.reason)}"
     if evidence.policy:
-        yield f"The policy that decided has the digest {words.short(evidence.policy)}."
+        yield f"The policy that decided has the digest {wording.short(evidence.policy)}."
 
 
 def _metrics(version: Version, baseline: Version | None) -> Iterator[str]:
     if version.metrics:
         before = baseline.metrics if baseline else {}
         said = [
-            f"{plain(name)} {words.value(value)}"
-            + (f" ({baseline.version}: {words.value(before[name])})" if baseline and name in before else "")
+            f"{plain(name)} {wording.value(value)}"
+            + (f" ({baseline.version}: {wording.value(before[name])})" if baseline and name in before else "")
             for name, value in sorted(version.metrics.items())
         ]
-        yield f"Its metrics are {words.several(said, 12)}."
+        yield f"Its metrics are {wording.several(said, 12)}."
 
 
-def use(known: Known, around: Around) -> Iterator[str]:
+def use(known: ExplanationInput, around: Neighbours) -> Iterator[str]:
     version = known.version
     moves = [event for event in known.events if event.action in (*_MOVES, "replace", "archive")]
     for event in moves:
@@ -62,7 +62,7 @@ def use(known: Known, around: Around) -> Iterator[str]:
     if version.state.value == "production":
         yield "It is champion now."
     elif known.reigns:
-        yield f"It was champion {words.times(len(known.reigns))}, and is not now: its state is {version.state}."
+        yield f"It was champion {wording.times(len(known.reigns))}, and is not now: its state is {version.state}."
     else:
         yield f"It never was champion: its state is {version.state}."
     if version.refusal:
@@ -71,17 +71,17 @@ def use(known: Known, around: Around) -> Iterator[str]:
         said = (
             "The gate is against it, though it is in production" if champion else "The gate keeps it out of production"
         )
-        yield f"{said}: {words.whole(version.refusal)}"
+        yield f"{said}: {wording.whole(version.refusal)}"
     for node in around.sources(EdgeKind.DEPLOYS):
         destination = node.content.get("destination")
         yield f"It was deployed to {plain(str(destination))}." if destination else "It was deployed."
     later = around.sources(EdgeKind.SUPERSEDES)
     if later:
-        yield f"After it came {words.several(map(words.label, later))}."
+        yield f"After it came {wording.several(map(wording.label, later))}."
 
 
 def _move(event: Event, cause: Event | None) -> str:
-    when = f"On {words.when(event.at)} {plain(event.actor)}"
+    when = f"On {wording.when(event.at)} {plain(event.actor)}"
     if event.action == "replace":
         by = plain(str(event.details.get("by")))
         verb = f"rolled back from it to {by}" if cause and cause.action == "rollback" else f"replaced it by {by}"
@@ -92,4 +92,4 @@ def _move(event: Event, cause: Event | None) -> str:
 
 
 def _why(event: Event | None) -> str:
-    return f": {words.whole(event.reason)}" if event is not None and event.reason else "."
+    return f": {wording.whole(event.reason)}" if event is not None and event.reason else "."

@@ -20,8 +20,8 @@ from sqlalchemy.engine import Connection
 from tfx_pedigree.db import schema
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.lineage import storage
-from tfx_pedigree.lineage.graph import Kind, Node
-from tfx_pedigree.lineage.observed import version_node
+from tfx_pedigree.lineage.graph import Node, NodeKind
+from tfx_pedigree.lineage.node_factory import version_node
 from tfx_pedigree.registry import reading
 from tfx_pedigree.registry.names import Reference
 
@@ -30,20 +30,20 @@ _F = schema.lineage_facts.c
 _V = schema.model_versions.c
 # What people call a node of a kind by, without naming the fact.
 _CALLED = {
-    Kind.DATA: ("span", "part", "name", "fingerprint", "input_fingerprint", "uri"),
-    Kind.CODE: ("commit", "branch", "remote", "diff_digest"),
-    Kind.MODULE: ("name", "digest"),
-    Kind.RUN: ("id", "pipeline"),
-    Kind.VERSION: ("version", "digest", "model"),
-    Kind.ENVIRONMENT: ("packages_digest", "image", "python"),
-    Kind.PARAMETERS: ("seed",),
-    Kind.DECISION: ("evidence", "model", "verdict"),
-    Kind.DEPLOYMENT: ("destination", "model", "digest"),
-    Kind.ARTIFACT: ("name", "uri", "id", "type", "digest"),
-    Kind.EXECUTION: ("name", "id", "type", "pipeline"),
+    NodeKind.DATA: ("span", "part", "name", "fingerprint", "input_fingerprint", "uri"),
+    NodeKind.CODE: ("commit", "branch", "remote", "diff_digest"),
+    NodeKind.MODULE: ("name", "digest"),
+    NodeKind.RUN: ("id", "pipeline"),
+    NodeKind.VERSION: ("version", "digest", "model"),
+    NodeKind.ENVIRONMENT: ("packages_digest", "image", "python"),
+    NodeKind.PARAMETERS: ("seed",),
+    NodeKind.DECISION: ("evidence", "model", "verdict"),
+    NodeKind.DEPLOYMENT: ("destination", "model", "digest"),
+    NodeKind.ARTIFACT: ("name", "uri", "id", "type", "digest"),
+    NodeKind.EXECUTION: ("name", "id", "type", "pipeline"),
 }
 _OTHERWISE = ("digest", "name", "uri", "id")
-_KINDS = {kind.value: kind for kind in Kind}
+_KINDS = {kind.value: kind for kind in NodeKind}
 _CUT_OFF = re.compile(r"(sha256:)?[0-9a-f]{4,64}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{4,64}")
 _FACT = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
@@ -85,7 +85,7 @@ def find_all(connection: Connection, text: str) -> tuple[Node, ...]:
         raise InvalidInputError(f"{text!r} names nothing after the colon. {_FORMS}")
     if head == "sha256":
         ids = _by_digest(connection, text)
-    elif head == Kind.PROMOTION:
+    elif head == NodeKind.PROMOTION:
         raise InvalidInputError(
             "A promotion is no node to begin from: it is read from the registry's log. Ask about its version, "
             "for example MODEL@champion, or see `pedigree history MODEL`."
@@ -140,11 +140,11 @@ def _as_recorded(connection: Connection, node: Node) -> Node:
     """A version stands for itself, with or without a lineage; any other node must have been recorded."""
     ids = storage.ids_of(connection, [node.key])
     recorded = next(iter(storage.load(connection, ids.values()).values()), None)
-    if recorded is None and node.kind is not Kind.VERSION:
+    if recorded is None and node.kind is not NodeKind.VERSION:
         raise NotFoundError(
             f"The node {node.key[:24]}… was never recorded in this registry. Record it first, or look for another one."
         )
-    if recorded is None or node.kind is not Kind.VERSION:
+    if recorded is None or node.kind is not NodeKind.VERSION:
         return recorded or node
     names = recorded.facts.keys() | node.facts.keys()
     facts = {n: tuple(sorted({*recorded.facts.get(n, ()), *node.facts.get(n, ())})) for n in sorted(names)}
@@ -154,7 +154,7 @@ def _as_recorded(connection: Connection, node: Node) -> Node:
 # Keys and facts
 
 
-def _by_kind(connection: Connection, kind: Kind, rest: str) -> set[int]:
+def _by_kind(connection: Connection, kind: NodeKind, rest: str) -> set[int]:
     name, equals, value = rest.partition("=")
     if equals and _FACT.fullmatch(name) and (having := _by_fact(connection, (name,), value, kind)):
         return having
@@ -168,7 +168,7 @@ def _by_kind(connection: Connection, kind: Kind, rest: str) -> set[int]:
     return found | _by_fact(connection, _CALLED.get(kind, _OTHERWISE), rest, kind)
 
 
-def _by_fact(connection: Connection, names: Iterable[str], value: str, kind: Kind | None) -> set[int]:
+def _by_fact(connection: Connection, names: Iterable[str], value: str, kind: NodeKind | None) -> set[int]:
     """By the whole value; a commit or digest that nothing has may also be the beginning of one."""
     names = tuple(names)
     found = _having(connection, _is(value), names, kind)
@@ -190,7 +190,7 @@ def _begins(digits: str) -> sa.ColumnElement[bool]:
 
 
 def _having(
-    connection: Connection, condition: sa.ColumnElement[bool], names: Sequence[str], kind: Kind | None
+    connection: Connection, condition: sa.ColumnElement[bool], names: Sequence[str], kind: NodeKind | None
 ) -> set[int]:
     """The kind is looked at afterwards: a database that may join would now and then read all nodes of that kind. In the
     order of the values, which leaves one index to read."""
@@ -201,7 +201,7 @@ def _having(
     return found if kind is None else _of_kind(connection, found, kind)
 
 
-def _of_kind(connection: Connection, ids: Iterable[int], kind: Kind) -> set[int]:
+def _of_kind(connection: Connection, ids: Iterable[int], kind: NodeKind) -> set[int]:
     found: set[int] = set()
     for batch in storage.batches(sorted(ids)):
         query = sa.select(_N.id).where(storage.among(connection, _N.id, batch), _N.kind == kind.value)
@@ -217,7 +217,9 @@ def _by_digest(connection: Connection, text: str) -> set[int]:
 
 def _themselves(nodes: Mapping[str, Node], prefix: str) -> dict[str, Node]:
     """Of all that speaks of a digest, what it is the digest of; what only refers to it, where that is not here."""
-    whole = {k: n for k, n in nodes.items() if n.kind is Kind.VERSION and str(n.content["digest"]).startswith(prefix)}
+    whole = {
+        k: n for k, n in nodes.items() if n.kind is NodeKind.VERSION and str(n.content["digest"]).startswith(prefix)
+    }
     whole |= {k: n for k, n in nodes.items() if [str(v)[: len(prefix)] for v in n.content.values()] == [prefix]}
     return whole or dict(nodes)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import networkx
 
 
-class Kind(str, Enum):
+class NodeKind(str, Enum):
     """The value is the first half of a node's key, and what people write before the colon."""
 
     DATA = "data"
@@ -98,7 +98,7 @@ class Node:
     number for a name, only ever added to.
     """
 
-    kind: Kind
+    kind: NodeKind
     content: Mapping[str, Any]
     facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

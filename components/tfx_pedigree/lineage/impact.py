@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy.engine import Connection
 
 from tfx_pedigree.lineage import storage
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Kind, Node
-from tfx_pedigree.lineage.standing import Standing, of_versions
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind
+from tfx_pedigree.lineage.version_status import VersionStatus, of_versions
 from tfx_pedigree.lineage.walking import Step, Way, downstream_steps, steps
 
 LONGEST_PATH = 20
@@ -32,7 +32,7 @@ class Affected:
     how: str
     path: tuple[Edge, ...]
     steps: int
-    standing: Standing | None
+    standing: VersionStatus | None
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def of(connection: Connection, nodes: Sequence[Node]) -> Impact:
     used = _Ways(starts, carrying)
     told = _Ways(starts, [step for step in carrying if step[1] is not EdgeKind.USED])
     evaluated = _evaluated(connection, used)
-    versions = storage.load(connection, sorted(used.steps.keys() | evaluated.keys()), Kind.VERSION)
-    deployments = storage.load(connection, sorted(used.steps), Kind.DEPLOYMENT)
+    versions = storage.load(connection, sorted(used.steps.keys() | evaluated.keys()), NodeKind.VERSION)
+    deployments = storage.load(connection, sorted(used.steps), NodeKind.DEPLOYMENT)
     found = {
         node_id: (told.way(node_id) if node_id in told.steps else evaluated.get(node_id) or used.way(node_id))
         for node_id in versions
@@ -77,7 +77,7 @@ def of(connection: Connection, nodes: Sequence[Node]) -> Impact:
     affected += [
         Affected(node, _words((), 0), (), 0, standings.get(node.key))
         for node in nodes
-        if node.kind is Kind.VERSION and node.key not in recorded
+        if node.kind is NodeKind.VERSION and node.key not in recorded
     ]
     by_key = sorted(deployments.values(), key=lambda node: node.key)
     return Impact(tuple(nodes), tuple(sorted(affected, key=_order)), tuple(by_key))

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import Connection
 
-from tfx_pedigree.lineage import finding, impact, recording, standing, storage, verifying, walking
+from tfx_pedigree.lineage import finding, impact, recording, storage, verifying, version_status, walking
 from tfx_pedigree.lineage.graph import Edge, Fragment, Node, Subgraph
 from tfx_pedigree.lineage.impact import Impact
 from tfx_pedigree.lineage.recording import Importer, Recorded
-from tfx_pedigree.lineage.standing import Standing
 from tfx_pedigree.lineage.verifying import GraphReport
+from tfx_pedigree.lineage.version_status import VersionStatus
 from tfx_pedigree.lineage.walking import Way
 from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.registry import Registry
 
 if TYPE_CHECKING:
-    from tfx_pedigree.lineage.differences import Difference
+    from tfx_pedigree.lineage.differences import LineageDiff
     from tfx_pedigree.lineage.explain import Explanation
 
 
@@ -104,11 +104,11 @@ class Lineage:
         with self._reading() as connection:
             return impact.of(connection, finding.resolve_all(connection, node))
 
-    def standing(self, node: Node | str) -> Standing | None:
+    def standing(self, node: Node | str) -> VersionStatus | None:
         """Where a version stands in the registry, with the times of its reigns; None if no registered version is it."""
         with self._reading() as connection:
             found = finding.resolve(connection, node)
-            return standing.of_versions(connection, [found]).get(found.key)
+            return version_status.of_versions(connection, [found]).get(found.key)
 
     def explain(self, version: Node | str) -> Explanation:
         """How a version was made, as a page of plain sentences."""
@@ -116,7 +116,7 @@ class Lineage:
 
         return explain(self, version)
 
-    def diff(self, old: Node | str, new: Node | str) -> Difference:
+    def diff(self, old: Node | str, new: Node | str) -> LineageDiff:
         """What changed between two versions in data, code, parameters, environment and interface."""
         from tfx_pedigree.lineage.differences import diff  # noqa: PLC0415  it asks this object
 
@@ -133,7 +133,7 @@ class Lineage:
     def _walk(self, node: Node | str, depth: int | None, way: Way) -> Subgraph:
         with self._reading() as connection:
             found = finding.resolve(connection, node)
-            return standing.with_promotions(connection, walking.walk(connection, found, depth, way), depth, way)
+            return version_status.with_promotions(connection, walking.walk(connection, found, depth, way), depth, way)
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[Connection]:

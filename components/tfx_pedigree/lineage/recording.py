@@ -14,7 +14,7 @@ from tfx_pedigree.db import schema
 from tfx_pedigree.digest import canonical_json, digest_of, is_digest, parse_json
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage import storage
-from tfx_pedigree.lineage.graph import Edge, Fragment, Kind, Node
+from tfx_pedigree.lineage.graph import Edge, Fragment, Node, NodeKind
 from tfx_pedigree.lineage.secrets import clean_node, clean_text
 from tfx_pedigree.lineage.storage import NodeRow
 from tfx_pedigree.registry import Action, Registry
@@ -144,7 +144,7 @@ def _ready(fragment: Fragment, renamed: Mapping[str, str]) -> _Ready:
 
 def _row(node: Node) -> tuple[NodeRow, int, str]:
     """The node's row, how many secrets were taken out of it, and the key that it had with them."""
-    if node.kind is Kind.PROMOTION:
+    if node.kind is NodeKind.PROMOTION:
         raise InvalidInputError(
             "A promotion is not recorded: the registry's own log tells of it, and answers take it from there. "
             "Leave it out of the fragment."

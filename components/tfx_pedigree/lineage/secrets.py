@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfx_pedigree.digest import is_digest
-from tfx_pedigree.lineage.graph import Kind, Node
+from tfx_pedigree.lineage.graph import Node, NodeKind
 
 HIDDEN = "(hidden)"
 
@@ -73,7 +73,7 @@ def clean_node(node: Node) -> tuple[Node, int]:
     """
     gate = _Gate()
     content = dict(node.content)
-    packages = content.pop(_PACKAGES, None) if node.kind is Kind.ENVIRONMENT else None
+    packages = content.pop(_PACKAGES, None) if node.kind is NodeKind.ENVIRONMENT else None
     clean_content = gate.mapping(content)
     if packages is not None:
         clean_content[_PACKAGES] = gate.packages(packages)

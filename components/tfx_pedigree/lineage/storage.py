@@ -20,12 +20,12 @@ from sqlalchemy.engine import Connection
 from tfx_pedigree.db import schema
 from tfx_pedigree.digest import parse_json
 from tfx_pedigree.errors import DamagedError
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Kind, Node
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind
 
 BATCH = 500
 # Looked up rather than made: a large answer has a million of each.
 EDGE_KINDS = {kind.value: kind for kind in EdgeKind}
-_KINDS = {kind.value: kind for kind in Kind}
+_KINDS = {kind.value: kind for kind in NodeKind}
 T = TypeVar("T")
 
 _N = schema.lineage_nodes.c
@@ -124,7 +124,7 @@ def keys_of(connection: Connection, ids: Iterable[int]) -> dict[int, str]:
     return found
 
 
-def load(connection: Connection, ids: Iterable[int], kind: Kind | None = None) -> dict[int, Node]:
+def load(connection: Connection, ids: Iterable[int], kind: NodeKind | None = None) -> dict[int, Node]:
     """Whole nodes by id; of one kind, if it is given. DamagedError where a row is not what its key says."""
     found: dict[int, Node] = {}
     for batch in batches(ids):

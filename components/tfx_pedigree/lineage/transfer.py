@@ -20,9 +20,9 @@ from tfx_pedigree.db import schema
 from tfx_pedigree.digest import parse_json
 from tfx_pedigree.errors import DamagedError
 from tfx_pedigree.lineage import storage, walking
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Kind, Node
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
-from tfx_pedigree.lineage.observed import version_node
+from tfx_pedigree.lineage.node_factory import version_node
 from tfx_pedigree.registry import Registry
 
 _JUDGING = (EdgeKind.EVALUATES, EdgeKind.RESTS_ON, EdgeKind.DECIDES_ON, EdgeKind.DEPLOYS)
@@ -101,4 +101,4 @@ def _nodes(rows: Iterable[Mapping[str, Any]]) -> Iterator[Node]:
     for row in rows:
         if "edge" not in row:
             facts = {str(name): tuple(map(str, values)) for name, values in row["facts"].items()}
-            yield Node(Kind(row["kind"]), dict(row["content"]), facts)
+            yield Node(NodeKind(row["kind"]), dict(row["content"]), facts)

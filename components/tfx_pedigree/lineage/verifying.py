@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from tfx_pedigree.db import schema
 from tfx_pedigree.digest import parse_json
 from tfx_pedigree.lineage import storage
-from tfx_pedigree.lineage.graph import EdgeKind, Kind
+from tfx_pedigree.lineage.graph import EdgeKind, NodeKind
 from tfx_pedigree.progress import Progress
 from tfx_pedigree.registry.events import REGISTRY_CHAIN
 from tfx_pedigree.registry.reading import all_chains
@@ -33,7 +33,7 @@ _N = schema.lineage_nodes.c
 _F = schema.lineage_facts.c
 _E = schema.lineage_edges.c
 _EV = schema.events.c
-_KINDS = frozenset(kind.value for kind in Kind if kind is not Kind.PROMOTION)
+_KINDS = frozenset(kind.value for kind in NodeKind if kind is not NodeKind.PROMOTION)
 _EDGE_KINDS = tuple(kind.value for kind in EdgeKind)
 _ROWS = {"nodes": schema.lineage_nodes, "facts": schema.lineage_facts, "edges": schema.lineage_edges}
 

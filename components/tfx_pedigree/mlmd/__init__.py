@@ -10,11 +10,11 @@ what was read until then.
 
 from __future__ import annotations
 
-from tfx_pedigree.mlmd.history import Artifact, Event, Execution, History, Run
+from tfx_pedigree.mlmd.artifact_files import Remains
+from tfx_pedigree.mlmd.history import Artifact, Event, Execution, History, RecordedRun
 from tfx_pedigree.mlmd.importing import Imported, import_store
 from tfx_pedigree.mlmd.mapping import Mapper
 from tfx_pedigree.mlmd.reading import Reader, connect
-from tfx_pedigree.mlmd.remains import Remains
 from tfx_pedigree.mlmd.scanning import Selection, scan
 from tfx_pedigree.mlmd.source import Source, source_of
 from tfx_pedigree.mlmd.walking import InterruptedWalkError, walk_upstream
@@ -28,8 +28,8 @@ __all__ = [
     "InterruptedWalkError",
     "Mapper",
     "Reader",
+    "RecordedRun",
     "Remains",
-    "Run",
     "Selection",
     "Source",
     "connect",

@@ -69,7 +69,7 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Run:
+class RecordedRun:
     """One run of a pipeline, as its runner calls it; `created` is in milliseconds."""
 
     name: str
@@ -85,7 +85,7 @@ class History:
     artifacts: Mapping[int, Artifact] = field(default_factory=dict)
     executions: Mapping[int, Execution] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
-    runs: Mapping[int, Run] = field(default_factory=dict)
+    runs: Mapping[int, RecordedRun] = field(default_factory=dict)
     told: frozenset[int] = frozenset()
 
     def __len__(self) -> int:

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from tfx_pedigree.lineage import observed
+from tfx_pedigree.lineage import node_factory
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node
 from tfx_pedigree.mlmd import vocabulary
+from tfx_pedigree.mlmd.artifact_files import Remains
 from tfx_pedigree.mlmd.history import Artifact, Event, Execution, History
-from tfx_pedigree.mlmd.remains import Remains
 
 # What an artifact that is one thing has instead of the name of a split.
 WHOLE = ""
@@ -54,7 +54,7 @@ class Identities:
         return artifact in self._nodes
 
     def foreign(self, artifact: Artifact, **facts: str | None) -> Node:
-        node = observed.artifact_node(
+        node = node_factory.artifact_node(
             artifact.type, store=self._store, id=artifact.id, uri=artifact.uri or None, name=artifact.name or None
         )
         return with_facts(node, **facts)
@@ -102,8 +102,8 @@ class Identities:
             for artifact, examples in zip(given, told, strict=True):
                 self._nodes[artifact.id] = dict(_examples(artifact, examples))
         for key, name, make in (
-            ("schema", "schema", observed.schema_node),
-            ("transform_graph", "transform", observed.transform_node),
+            ("schema", "schema", node_factory.schema_node),
+            ("transform_graph", "transform", node_factory.transform_node),
         ):
             found = data.get(name) or {}
             if found.get("digest") and len(inputs.get(key) or ()) == 1:
@@ -120,7 +120,7 @@ class Identities:
             return {WHOLE: _version(artifact) or self._model(artifact)}
         if artifact.type in (vocabulary.SCHEMA, vocabulary.TRANSFORM):
             digest = self._remains.digest_of(artifact.uri)
-            make = observed.schema_node if artifact.type == vocabulary.SCHEMA else observed.transform_node
+            make = node_factory.schema_node if artifact.type == vocabulary.SCHEMA else node_factory.transform_node
             return {WHOLE: make(digest, uri=artifact.uri) if digest else self.foreign(artifact)}
         return {WHOLE: self.foreign(artifact, blessed=_yes_or_no(artifact.text("blessed")))}
 
@@ -130,7 +130,7 @@ class Identities:
         place = _place(artifact, split)
         if place is None:
             return self.foreign(artifact)
-        return observed.data_node(uri=place, split=split or None, span=artifact.text("span"))
+        return node_factory.data_node(uri=place, split=split or None, span=artifact.text("span"))
 
     def _model(self, artifact: Artifact) -> Node:
         digest = self._remains.digest_of_model(artifact.uri)
@@ -138,8 +138,8 @@ class Identities:
             return self.foreign(artifact)
         version = self._remains.version_of(digest)
         if version is not None:
-            return observed.version_node(version[0], digest, version=version[1])
-        return observed.artifact_node(artifact.type, digest=digest, id=artifact.id, uri=artifact.uri or None)
+            return node_factory.version_node(version[0], digest, version=version[1])
+        return node_factory.artifact_node(artifact.type, digest=digest, id=artifact.id, uri=artifact.uri or None)
 
 
 def events_by_execution(events: Iterable[Event]) -> dict[int, list[Event]]:
@@ -180,7 +180,7 @@ def names_in(told: Any) -> tuple[str, ...]:
 
 def _version(artifact: Artifact) -> Node | None:
     model, digest = artifact.text("model"), artifact.text("digest")
-    return observed.version_node(model, digest, version=artifact.text("version")) if model and digest else None
+    return node_factory.version_node(model, digest, version=artifact.text("version")) if model and digest else None
 
 
 def _examples(artifact: Artifact, told: Mapping[str, Any]) -> Iterator[tuple[str, Node]]:
@@ -192,7 +192,7 @@ def _examples(artifact: Artifact, told: Mapping[str, Any]) -> Iterator[tuple[str
         }
         if any(identity.values()):
             seen = {"rows": known.get("rows"), "bytes": known.get("bytes")}
-            yield split, observed.data_node(**identity, split=split, span=told.get("span"), **seen)
+            yield split, node_factory.data_node(**identity, split=split, span=told.get("span"), **seen)
 
 
 def _input_data(artifact: Artifact, split: str) -> Node | None:
@@ -200,7 +200,7 @@ def _input_data(artifact: Artifact, split: str) -> Node | None:
     told = artifact.text("input_fingerprint")
     if told is None:
         return None
-    return observed.data_node(
+    return node_factory.data_node(
         input_fingerprint=told, split=split or None, span=artifact.text("span"), uri=_place(artifact, split)
     )
 

@@ -14,9 +14,9 @@ from tfx_pedigree.lineage.cycles import find_cycles
 from tfx_pedigree.lineage.graph import Edge, Fragment
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.recording import Importer, Recorded
+from tfx_pedigree.mlmd.artifact_files import Remains
 from tfx_pedigree.mlmd.mapping import Mapper
 from tfx_pedigree.mlmd.reading import Reader
-from tfx_pedigree.mlmd.remains import Remains
 from tfx_pedigree.mlmd.scanning import Selection, scan, versions
 from tfx_pedigree.progress import Progress, silent
 

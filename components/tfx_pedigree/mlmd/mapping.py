@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from tfx_pedigree.lineage import fragments, observed
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Kind, Node
-from tfx_pedigree.mlmd import making, vocabulary
-from tfx_pedigree.mlmd.history import Artifact, Execution, History, Run, moment
+from tfx_pedigree.lineage import node_factory, run_graph
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, NodeKind
+from tfx_pedigree.mlmd import execution_settings, vocabulary
+from tfx_pedigree.mlmd.artifact_files import Remains
+from tfx_pedigree.mlmd.history import Artifact, Execution, History, RecordedRun, moment
 from tfx_pedigree.mlmd.identities import (
     WHOLE,
     Identities,
@@ -22,7 +23,6 @@ from tfx_pedigree.mlmd.identities import (
     splits_of,
     with_facts,
 )
-from tfx_pedigree.mlmd.remains import Remains
 
 _DEFAULT_TRAINED, _DEFAULT_EVALUATED = ("train",), ("eval",)
 # The states of an execution that are worth a fact of the run, which names its component.
@@ -30,7 +30,7 @@ _TOLD_STATES = {"FAILED": "failed", "CACHED": "cached", "RUNNING": "running", "N
 
 
 @dataclass(frozen=True)
-class Step:
+class MappedExecution:
     """An execution with what it was given and what it left."""
 
     execution: Execution
@@ -38,7 +38,9 @@ class Step:
     outputs: tuple[Artifact, ...]
 
     def trained(self, artifact: Artifact) -> tuple[str, ...]:
-        return _chosen(splits_of(artifact), making.split_names(self.execution, "train_args") or _DEFAULT_TRAINED)
+        return _chosen(
+            splits_of(artifact), execution_settings.split_names(self.execution, "train_args") or _DEFAULT_TRAINED
+        )
 
     def evaluated(self, artifact: Artifact) -> tuple[str, ...]:
         told = names_in(self.execution.properties.get("example_splits"))
@@ -64,7 +66,7 @@ class Mapper:
         self._remains = remains or Remains()
         self._ids = Identities(store, self._remains, known)
         self._known_runs = dict(runs or {})
-        self._settings = making.Settings()
+        self._settings = execution_settings.ExecutionSettings()
         # Artifacts that came out of an execution that had them as an input.
         self.loops: set[int] = set()
 
@@ -85,11 +87,11 @@ class Mapper:
                     self._alone(told, step)
             else:
                 self._together(told, run, members, versions.get(run, ()))
-        return observed.joined(told.nodes.values(), told.edges)
+        return node_factory.joined(told.nodes.values(), told.edges)
 
     # What is known by what made it
 
-    def _settle(self, steps: Iterable[Step], history: History) -> None:
+    def _settle(self, steps: Iterable[MappedExecution], history: History) -> None:
         """In the order of the executions: an evaluation is needed by what rests on it."""
         order = (vocabulary.EVALUATION, vocabulary.COMPARISON, vocabulary.PUSHED_MODEL)
         for type_name in order:
@@ -98,7 +100,7 @@ class Mapper:
                     if artifact.type == type_name and not self._ids.is_settled(artifact.id):
                         self._ids.settle(artifact.id, self._derived(step, artifact))
 
-    def _derived(self, step: Step, artifact: Artifact) -> Node:
+    def _derived(self, step: MappedExecution, artifact: Artifact) -> Node:
         model = self._version(step, rival=False)
         if artifact.type == vocabulary.EVALUATION:
             return self._evaluation(step, artifact, model)
@@ -106,11 +108,11 @@ class Mapper:
             found = self._remains.comparison(artifact.uri)
             if found is None:
                 return self._ids.foreign(artifact, verdict=artifact.text("verdict"))
-            return observed.comparison_node(found.digest, verdict=artifact.text("verdict"))
+            return node_factory.comparison_node(found.digest, verdict=artifact.text("verdict"))
         destination = artifact.text("pushed_destination")
         if model is None or not destination or artifact.text("pushed") != "1":
             return self._ids.foreign(artifact, destination=destination, pushed=artifact.text("pushed"))
-        return observed.deployment_node(
+        return node_factory.deployment_node(
             model.content["model"],
             model.content["digest"],
             destination,
@@ -119,37 +121,37 @@ class Mapper:
             outcome=artifact.text("outcome"),
         )
 
-    def _evaluation(self, step: Step, artifact: Artifact, model: Node | None) -> Node:
+    def _evaluation(self, step: MappedExecution, artifact: Artifact, model: Node | None) -> Node:
         rival = self._version(step, rival=True)
         if model is None or (rival is None and self._has_rival(step)):
             return self._ids.foreign(artifact)
-        return observed.evaluation_node(
+        return node_factory.evaluation_node(
             of=model.content["digest"],
             data=[node.key for _, one in step.inputs for node in self._splits(one, step.evaluated(one))],
             champion=rival.content["digest"] if rival else None,
         )
 
-    def _has_rival(self, step: Step) -> bool:
+    def _has_rival(self, step: MappedExecution) -> bool:
         return any(
             artifact.type == vocabulary.MODEL and self._ids.of(artifact)
             for key, artifact in step.inputs
             if key in vocabulary.RIVALS
         )
 
-    def _version(self, step: Step, *, rival: bool) -> Node | None:
+    def _version(self, step: MappedExecution, *, rival: bool) -> Node | None:
         nodes = (
             self._ids.of(artifact).get(WHOLE)
             for key, artifact in step.inputs
             if artifact.type in vocabulary.MODELS and (key in vocabulary.RIVALS) is rival
         )
-        return next((node for node in nodes if node is not None and node.kind is Kind.VERSION), None)
+        return next((node for node in nodes if node is not None and node.kind is NodeKind.VERSION), None)
 
     # Executions
 
-    def _alone(self, told: _Told, step: Step) -> None:
+    def _alone(self, told: _Told, step: MappedExecution) -> None:
         execution = step.execution
         name = execution.name or None
-        node = observed.execution_node(execution.type, store=self._store, id=execution.id, name=name)
+        node = node_factory.execution_node(execution.type, store=self._store, id=execution.id, name=name)
         node = with_facts(node, state=execution.state.lower(), began=_iso(execution.created))
         told.add([node])
         for key, artifact in step.inputs:
@@ -164,7 +166,9 @@ class Mapper:
         self._configured(told, step, node)
         self._dataflow(told, step, generic=False)
 
-    def _together(self, told: _Told, run: Run, steps: list[Step], versions: Iterable[Artifact]) -> None:
+    def _together(
+        self, told: _Told, run: RecordedRun, steps: list[MappedExecution], versions: Iterable[Artifact]
+    ) -> None:
         node = self._run_node(told, run, steps, versions)
         told.run = node
         told.add([node])
@@ -174,15 +178,17 @@ class Mapper:
         self._ends(told, node, steps)
         told.run = None
 
-    def _run_node(self, told: _Told, run: Run, steps: list[Step], versions: Iterable[Artifact]) -> Node:
+    def _run_node(
+        self, told: _Told, run: RecordedRun, steps: list[MappedExecution], versions: Iterable[Artifact]
+    ) -> Node:
         """A run that made a version of which the record is there is the run that the recorder knows."""
         node = self._known_runs.get(run.name)
         recorded = self._recorded(run, steps, versions) if node is None else None
         if recorded is not None:
             told.add(recorded.nodes)
             told.edges.extend(recorded.edges)
-            node = next(one for one in recorded.nodes if one.kind is Kind.RUN)
-        node = node or observed.run_node(store=self._store, id=run.name, pipeline=run.pipeline)
+            node = next(one for one in recorded.nodes if one.kind is NodeKind.RUN)
+        node = node or node_factory.run_node(store=self._store, id=run.name, pipeline=run.pipeline)
         states: dict[str, list[str]] = {}
         for step in steps:
             if word := _TOLD_STATES.get(step.execution.state):
@@ -190,7 +196,9 @@ class Mapper:
         releases = {artifact.text("tfx_version") or "" for step in steps for artifact in step.outputs} - {""}
         return with_facts(node, **states, began=_iso(run.created), tfx=releases)
 
-    def _recorded(self, run: Run, steps: list[Step], versions: Iterable[Artifact]) -> Fragment | None:
+    def _recorded(
+        self, run: RecordedRun, steps: list[MappedExecution], versions: Iterable[Artifact]
+    ) -> Fragment | None:
         """What the recorder would have told of the run's version, as far as its files are still there."""
         made = [one for one in versions if one.id in self._ids.records]
         if not made:
@@ -199,14 +207,14 @@ class Mapper:
         outputs = [one for step in steps for one in step.outputs if one.text("digest") == record["digest"]]
         compared = (self._remains.comparison(one.uri) for one in outputs if one.type == vocabulary.COMPARISON)
         predecessor = self._ids.numbers.get((record["model"], str(record.get("predecessor"))))
-        return fragments.fragment_of(
+        return run_graph.fragment_of(
             record,
             predecessor=predecessor,
             comparison=next((one for one in compared if one is not None), None),
-            run=fragments.Run(id=run.name, pipeline=run.pipeline),
+            run=run_graph.PipelineRun(id=run.name, pipeline=run.pipeline),
         )
 
-    def _dataflow(self, told: _Told, step: Step, *, generic: bool) -> None:
+    def _dataflow(self, told: _Told, step: MappedExecution, *, generic: bool) -> None:
         for output in step.outputs:
             if not generic and output.type not in vocabulary.KNOWN:
                 continue
@@ -215,7 +223,9 @@ class Mapper:
                     self._flow(told, step, (output, *source), key, given)
             self._beside(told, step, output)
 
-    def _flow(self, told: _Told, step: Step, output: tuple[Artifact, str, Node], key: str, given: Artifact) -> None:
+    def _flow(
+        self, told: _Told, step: MappedExecution, output: tuple[Artifact, str, Node], key: str, given: Artifact
+    ) -> None:
         artifact, split, node = output
         if artifact.id == given.id:
             self.loops.add(artifact.id)
@@ -227,7 +237,7 @@ class Mapper:
         if kind is EdgeKind.TRAINED_ON and vocabulary.is_trainer(step.execution.component):
             told.trained.update(step.trained(given))
 
-    def _of_input(self, step: Step, output: Artifact, split: str, given: Artifact) -> Iterable[Node]:
+    def _of_input(self, step: MappedExecution, output: Artifact, split: str, given: Artifact) -> Iterable[Node]:
         """The nodes of an input that an output has to do with."""
         if given.type != vocabulary.EXAMPLES:
             return self._ids.of(given).values()
@@ -239,7 +249,7 @@ class Mapper:
             return self._splits(given, step.evaluated(given))
         return self._ids.of(given).values()
 
-    def _beside(self, told: _Told, step: Step, output: Artifact) -> None:
+    def _beside(self, told: _Told, step: MappedExecution, output: Artifact) -> None:
         """A blessing rests on the evaluation, or the comparison, that its own execution made."""
         if output.type not in vocabulary.BLESSINGS:
             return
@@ -248,7 +258,7 @@ class Mapper:
                 for node in self._ids.of(output).values():
                     told.link(node, EdgeKind.RESTS_ON, self._ids.of(other).values())
 
-    def _ends(self, told: _Told, run: Node, steps: list[Step]) -> None:
+    def _ends(self, told: _Told, run: Node, steps: list[MappedExecution]) -> None:
         """What a run produced, and what it brought in from outside. A champion is brought in to be compared with."""
         made = {artifact.id for step in steps for artifact in step.outputs}
         for step in steps:
@@ -275,7 +285,7 @@ class Mapper:
             return self._ids.of(artifact).values()
         return self._splits(artifact, _chosen(splits_of(artifact), tuple(told.trained)))
 
-    def _configured(self, told: _Told, step: Step, user: Node) -> None:
+    def _configured(self, told: _Told, step: MappedExecution, user: Node) -> None:
         """Parameters belong to the run; a model has those of its Trainer, unless its record tells of better ones."""
         execution = step.execution
         settings = self._settings.of(execution)
@@ -285,13 +295,13 @@ class Mapper:
             if artifact.type not in vocabulary.BUILT:
                 continue
             for node in self._ids.of(artifact).values():
-                told.link(node, EdgeKind.BUILT_BY, making.code_of(execution))
+                told.link(node, EdgeKind.BUILT_BY, execution_settings.code_of(execution))
                 unrecorded = artifact.type == vocabulary.MODEL and not self._is_recorded(node)
                 if settings is not None and unrecorded and vocabulary.is_trainer(execution.component):
                     told.link(node, EdgeKind.CONFIGURED_BY, [settings])
 
     def _is_recorded(self, node: Node) -> bool:
-        return node.kind is Kind.VERSION and node.content["digest"] in self._ids.recorded
+        return node.kind is NodeKind.VERSION and node.content["digest"] in self._ids.recorded
 
     def _splits(self, artifact: Artifact, names: Iterable[str]) -> list[Node]:
         nodes = self._ids.of(artifact)
@@ -324,11 +334,11 @@ class _Told:
                 self.edges.append(Edge(source.key, kind, target.key, run))
 
 
-def _steps(history: History) -> dict[int, Step]:
+def _steps(history: History) -> dict[int, MappedExecution]:
     """An event of an artifact that somebody deleted from the store tells nothing more."""
     events = events_by_execution(event for event in history.events if event.artifact in history.artifacts)
     return {
-        number: Step(
+        number: MappedExecution(
             execution,
             tuple(
                 (event.key, history.artifacts[event.artifact])
@@ -341,17 +351,17 @@ def _steps(history: History) -> dict[int, Step]:
     }
 
 
-def _by_run(steps: Iterable[Step], history: History) -> dict[Run | None, list[Step]]:
-    found: dict[Run | None, list[Step]] = {}
+def _by_run(steps: Iterable[MappedExecution], history: History) -> dict[RecordedRun | None, list[MappedExecution]]:
+    found: dict[RecordedRun | None, list[MappedExecution]] = {}
     for step in steps:
         if step.execution.id in history.told:
             found.setdefault(history.runs.get(step.execution.id), []).append(step)
     return found
 
 
-def _versions_by_run(steps: Iterable[Step], history: History) -> dict[Run, list[Artifact]]:
+def _versions_by_run(steps: Iterable[MappedExecution], history: History) -> dict[RecordedRun, list[Artifact]]:
     """Of all that is known of a run, told or not."""
-    found: dict[Run, list[Artifact]] = {}
+    found: dict[RecordedRun, list[Artifact]] = {}
     for step in steps:
         run = history.runs.get(step.execution.id)
         if run is not None:

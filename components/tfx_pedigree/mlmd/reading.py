@@ -18,7 +18,7 @@ from ml_metadata.metadata_store import metadata_store
 from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.errors import InvalidInputError, UnavailableError
 from tfx_pedigree.mlmd import history
-from tfx_pedigree.mlmd.child import Child
+from tfx_pedigree.mlmd.client_process import Child
 from tfx_pedigree.mlmd.history import Artifact, Event, Execution
 from tfx_pedigree.mlmd.questions import ask
 from tfx_pedigree.mlmd.source import Source, source_of

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from tfx_pedigree.mlmd import vocabulary
-from tfx_pedigree.mlmd.history import Execution, History, Run
+from tfx_pedigree.mlmd.history import Execution, History, RecordedRun
 from tfx_pedigree.mlmd.reading import BATCH, Reader
 from tfx_pedigree.mlmd.walking import runs_of
 from tfx_pedigree.progress import Progress, silent
@@ -69,7 +69,7 @@ class _Scan:
 
     def runs(self) -> Iterator[History]:
         members: dict[int, Execution] = {}
-        named: dict[int, Run] = {}
+        named: dict[int, RecordedRun] = {}
         for context in self._contexts():
             executions = self._reader.executions_of_context(context.id)
             run = self._run(context, executions)
@@ -114,13 +114,13 @@ class _Scan:
             (one for one in found if self._selection.has(one.create_time_since_epoch)), key=lambda one: one.id
         )
 
-    def _run(self, context: Any, executions: list[Execution]) -> Run | None:
+    def _run(self, context: Any, executions: list[Execution]) -> RecordedRun | None:
         pipeline = self._pipelines(executions[0].id) if executions else None
         if self._selection.pipeline not in (None, pipeline):
             return None
-        return Run(context.name, pipeline, context.create_time_since_epoch)
+        return RecordedRun(context.name, pipeline, context.create_time_since_epoch)
 
-    def _piece(self, executions: dict[int, Execution], runs: dict[int, Run]) -> History:
+    def _piece(self, executions: dict[int, Execution], runs: dict[int, RecordedRun]) -> History:
         events = set(self._reader.events_of_executions(executions))
         artifacts = {one.id: one for one in self._reader.artifacts({event.artifact for event in events})}
         told = frozenset(executions)

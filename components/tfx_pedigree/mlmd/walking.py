@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from tfx_pedigree.errors import UnavailableError
 from tfx_pedigree.mlmd import vocabulary
-from tfx_pedigree.mlmd.history import Artifact, Event, Execution, History, Run
+from tfx_pedigree.mlmd.history import Artifact, Event, Execution, History, RecordedRun
 from tfx_pedigree.mlmd.reading import Reader
 
 
@@ -41,7 +41,7 @@ class _Walk:
         self._artifacts: dict[int, Artifact] = {}
         self._executions: dict[int, Execution] = {}
         self._events: set[Event] = set()
-        self._runs: dict[int, Run] = {}
+        self._runs: dict[int, RecordedRun] = {}
         self._told: set[int] = set()
 
     def up_from(self, ids: set[int]) -> None:
@@ -104,10 +104,10 @@ def _makers(events: Iterable[Event]) -> set[int]:
     return set(first.values())
 
 
-def runs_of(reader: Reader, executions: Iterable[int]) -> tuple[dict[int, Run], dict[int, Execution]]:
+def runs_of(reader: Reader, executions: Iterable[int]) -> tuple[dict[int, RecordedRun], dict[int, Execution]]:
     """The runs of executions, and all members of these runs. Two questions a run: MLMD tells contexts one execution at
     a time, but all executions of a context at once."""
-    found: dict[int, Run] = {}
+    found: dict[int, RecordedRun] = {}
     every: dict[int, Execution] = {}
     left = sorted(executions, reverse=True)
     while left:
@@ -118,7 +118,7 @@ def runs_of(reader: Reader, executions: Iterable[int]) -> tuple[dict[int, Run], 
         run = next((one for one in contexts if one.type in vocabulary.RUN_CONTEXTS), None)
         if run is None:
             continue
-        named = Run(run.name, _pipeline(contexts), run.create_time_since_epoch)
+        named = RecordedRun(run.name, _pipeline(contexts), run.create_time_since_epoch)
         members = {one.id: one for one in reader.executions_of_context(run.id)}
         found |= {number: named for number in (*members, execution) if number not in found}
         every |= members

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.orchestration.ir import Kind
+from tfx_pedigree.orchestration.ir import SpecKind
 from tfx_pedigree.pipeline_config import filled, section_of
 
 DEFAULT_IMAGE = "default"
@@ -32,11 +32,11 @@ DEFAULT_IMAGE = "default"
 # What compiling needs.
 COMPILING = ("kind", "image", "output", "env")
 # What compiling needs for one of the services: the cluster's own, which Vertex does not have.
-CLUSTER = {Kind.KUBEFLOW: ("secrets", "volumes"), Kind.VERTEX: ()}
+CLUSTER = {SpecKind.KUBEFLOW: ("secrets", "volumes"), SpecKind.VERTEX: ()}
 # What submitting and scheduling need, by the service that they belong to. `orchestration/services/` owns these.
 SERVICE = {
-    Kind.KUBEFLOW: ("host", "namespace", "experiment", "service_account", "ca"),
-    Kind.VERTEX: ("project", "location", "service_account", "network", "endpoint"),
+    SpecKind.KUBEFLOW: ("host", "namespace", "experiment", "service_account", "ca"),
+    SpecKind.VERTEX: ("project", "location", "service_account", "network", "endpoint"),
 }
 SCHEDULE = "schedule"
 
@@ -49,7 +49,7 @@ class TargetConfig:
     """
 
     file: Path
-    kind: Kind
+    kind: SpecKind
     images: Mapping[str, str]
     output: Path
     env: Mapping[str, str] = field(default_factory=dict)
@@ -84,20 +84,20 @@ def load_target(file: Path, environ: Mapping[str, str] | None = None) -> TargetC
     )
 
 
-def _kind(file: Path, value: Any) -> Kind:
+def _kind(file: Path, value: Any) -> SpecKind:
     try:
-        return Kind(str(value).lower())
+        return SpecKind(str(value).lower())
     except ValueError:
-        kinds = " or ".join(one.value for one in Kind)
+        kinds = " or ".join(one.value for one in SpecKind)
         raise InvalidInputError(f"{file}: `target.kind` is {value!r}, but it must be {kinds}.") from None
 
 
-def _known(file: Path, section: Mapping[str, Any], kind: Kind) -> None:
+def _known(file: Path, section: Mapping[str, Any], kind: SpecKind) -> None:
     keys = (*COMPILING, *CLUSTER[kind], *SERVICE[kind], SCHEDULE)
     for key in section:
         if key in keys:
             continue
-        other = next((one for one in Kind if key in (*SERVICE[one], *CLUSTER[one])), None)
+        other = next((one for one in SpecKind if key in (*SERVICE[one], *CLUSTER[one])), None)
         near = difflib.get_close_matches(str(key), keys, n=1)
         if other is not None:
             hint = f"That is one of {other}; this target is {kind}."

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from tfx_pedigree.registry.audit import Anchor, AuditReport
 from tfx_pedigree.registry.decisions import PromotionRequest
-from tfx_pedigree.registry.differences import Comparison
+from tfx_pedigree.registry.differences import VersionDiff
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.names import Reference
-from tfx_pedigree.registry.records import Grant, Model, Page, Reign, Version
+from tfx_pedigree.registry.records import ChampionPeriod, Grant, Model, Page, Version
 from tfx_pedigree.registry.registration import Candidate, Facts
 from tfx_pedigree.registry.registry import Registry
 from tfx_pedigree.registry.roles import Action, Role
@@ -24,7 +24,7 @@ __all__ = [
     "Anchor",
     "AuditReport",
     "Candidate",
-    "Comparison",
+    "ChampionPeriod",
     "Event",
     "Evidence",
     "Facts",
@@ -35,9 +35,9 @@ __all__ = [
     "Recommendation",
     "Reference",
     "Registry",
-    "Reign",
     "Role",
     "State",
     "Verdict",
     "Version",
+    "VersionDiff",
 ]

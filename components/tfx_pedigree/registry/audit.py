@@ -18,8 +18,8 @@ from tfx_pedigree.digest import canonical_json, digest_of, is_digest
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.progress import Progress
 from tfx_pedigree.registry.events import REGISTRY_CHAIN, ChainCheck, Event, Head
-from tfx_pedigree.registry.fold import ModelFold, RegistryFold
 from tfx_pedigree.registry.reading import all_chains
+from tfx_pedigree.registry.replay import ModelReplay, RegistryReplay
 from tfx_pedigree.registry.rows import damaged_rows, model_facts, registry_facts
 
 ANCHOR_FORMAT = "pedigree.anchor/1"
@@ -106,7 +106,7 @@ def verify_model(connection: Connection, model: str) -> list[str]:
 def _verify_chain(connection: Connection, name: str, head: Head, known: Head | None) -> Iterator[tuple[int, list[str]]]:
     """Counts of events read, with the problems found among them; the last one carries what the rows have to say."""
     check = ChainCheck(name)
-    fold = RegistryFold() if name == REGISTRY_CHAIN else ModelFold(name)
+    fold = RegistryReplay() if name == REGISTRY_CHAIN else ModelReplay(name)
     whole = True
     try:
         for events in _batches(connection, name):
@@ -135,9 +135,9 @@ def _check_event(check: ChainCheck, event: Event, known: Head | None) -> Iterato
         yield f"{event.chain}: event {event.position} is not the one that was anchored: history was rewritten."
 
 
-def _compare_rows(connection: Connection, name: str, fold: ModelFold | RegistryFold) -> list[str]:
+def _compare_rows(connection: Connection, name: str, fold: ModelReplay | RegistryReplay) -> list[str]:
     try:
-        if isinstance(fold, RegistryFold):
+        if isinstance(fold, RegistryReplay):
             return fold.differences(registry_facts(connection))
         return fold.differences(model_facts(connection, name)) + damaged_rows(connection, name)
     except (ValueError, KeyError) as error:

@@ -16,7 +16,7 @@ NO_CHAMPION = "none"
 
 
 @dataclass(frozen=True)
-class Standing:
+class VersionSnapshot:
     """What matters of a version when it is to be moved."""
 
     model: str
@@ -64,7 +64,7 @@ class PromotionRequest:
 
 
 def decide_promotion(
-    subject: Standing,
+    subject: VersionSnapshot,
     champion: Champion | None,
     gate: GateResult | None,
     request: PromotionRequest,
@@ -80,7 +80,7 @@ def decide_promotion(
     return True
 
 
-def _check_promotable(subject: Standing, target: State) -> None:
+def _check_promotable(subject: VersionSnapshot, target: State) -> None:
     name = subject.name
     if subject.state is State.RESERVED:
         raise ConflictError(
@@ -105,7 +105,7 @@ def _check_promotable(subject: Standing, target: State) -> None:
 
 
 def _check_champion(
-    subject: Standing, champion: Champion | None, gate: GateResult | None, request: PromotionRequest
+    subject: VersionSnapshot, champion: Champion | None, gate: GateResult | None, request: PromotionRequest
 ) -> None:
     now = champion.version if champion else NO_CHAMPION
     if request.expect is not None:
@@ -124,7 +124,7 @@ def _check_champion(
         )
 
 
-def _check_gate(subject: Standing, gate: GateResult | None, request: PromotionRequest) -> None:
+def _check_gate(subject: VersionSnapshot, gate: GateResult | None, request: PromotionRequest) -> None:
     if gate is None or gate.verdict is Verdict.PASS or request.override:
         return
     raise ConflictError(
@@ -136,7 +136,7 @@ def _check_gate(subject: Standing, gate: GateResult | None, request: PromotionRe
 def decide_rollback(
     model: str,
     champion: Champion | None,
-    target: Standing | None,
+    target: VersionSnapshot | None,
     *,
     named: bool,
     served: bool,
@@ -178,11 +178,11 @@ def decide_rollback(
     return True
 
 
-def decide_archive(subject: Standing) -> bool:
+def decide_archive(subject: VersionSnapshot) -> bool:
     return not subject.withdrawn
 
 
-def decide_restore(subject: Standing) -> bool:
+def decide_restore(subject: VersionSnapshot) -> bool:
     if subject.state is State.ARCHIVED:
         return True
     if subject.state is State.DEVELOPMENT:

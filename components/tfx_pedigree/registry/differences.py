@@ -35,7 +35,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class VersionDiff:
     old: Version
     new: Version
     metrics: tuple[Row, ...]
@@ -56,9 +56,9 @@ class Comparison:
         }
 
 
-def compare(old: Version, new: Version, before: ModelDescription, after: ModelDescription) -> Comparison:
+def compare(old: Version, new: Version, before: ModelDescription, after: ModelDescription) -> VersionDiff:
     bump, reasons = _change(before, after, same=old.digest == new.digest)
-    return Comparison(
+    return VersionDiff(
         old,
         new,
         metrics=_rows(old.metrics, new.metrics),

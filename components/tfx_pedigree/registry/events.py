@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from tfx_pedigree.digest import PREFIX, canonical_json, digest_of, parse_json
-from tfx_pedigree.registry.records import moment
+from tfx_pedigree.registry.records import format_timestamp
 
 REGISTRY_CHAIN = "*"
 BEGINNING = PREFIX + "0" * 64
@@ -40,7 +40,7 @@ class Event:
         return {
             "chain": self.chain,
             "position": self.position,
-            "at": moment(self.at),
+            "at": format_timestamp(self.at),
             "actor": self.actor,
             "action": self.action,
             "subject": self.subject,

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from tfx_pedigree.db import schema
 from tfx_pedigree.digest import check_digest, digest_of, parse_json
 from tfx_pedigree.registry.events import Event
-from tfx_pedigree.registry.records import moment
+from tfx_pedigree.registry.records import format_timestamp
 from tfx_pedigree.registry.registration import index_for_search
 from tfx_pedigree.registry.transaction import append, insert_if_absent
 
@@ -132,7 +132,7 @@ class _Inserter:
 
 def _plain(table: str, row: Mapping[Any, Any], drop: tuple[str, ...]) -> dict[str, Any]:
     values = {key: value for key, value in row.items() if key not in drop}
-    return {"table": table, **{k: moment(v) if isinstance(v, datetime) else v for k, v in values.items()}}
+    return {"table": table, **{k: format_timestamp(v) if isinstance(v, datetime) else v for k, v in values.items()}}
 
 
 def _time(text: str | None) -> datetime | None:

@@ -49,7 +49,7 @@ def promote(write: Write, model: RowMapping, row: RowMapping, request: Promotion
         "replaces": champion.version if champion and to_production else None,
     }
     if to_production:
-        _crown(write, model, row, champion, back_to=_top(write.connection, model["id"]))
+        _make_champion(write, model, row, champion, back_to=_top(write.connection, model["id"]))
     else:
         _set_state(write, row["id"], request.target)
     write.log(
@@ -60,7 +60,7 @@ def promote(write: Write, model: RowMapping, row: RowMapping, request: Promotion
         reason=request.reason or (evidence.reason if evidence else None),
         details=details,
     )
-    return _again(write, model, row)
+    return _reload(write, model, row)
 
 
 def rollback(write: Write, model: RowMapping, to: str | None, expect: str | None, reason: str) -> RowMapping:
@@ -75,7 +75,7 @@ def rollback(write: Write, model: RowMapping, to: str | None, expect: str | None
         return target
     assert target is not None  # noqa: S101
     assert reign is not None  # noqa: S101
-    _crown(write, model, target, champion, back_to=reign["back_to"])
+    _make_champion(write, model, target, champion, back_to=reign["back_to"])
     write.log(
         "rollback",
         target["version"],
@@ -84,7 +84,7 @@ def rollback(write: Write, model: RowMapping, to: str | None, expect: str | None
         reason=reason,
         details={"replaces": champion.version if champion else None},
     )
-    return _again(write, model, target)
+    return _reload(write, model, target)
 
 
 def archive(write: Write, model: RowMapping, row: RowMapping, reason: str) -> RowMapping:
@@ -97,7 +97,7 @@ def archive(write: Write, model: RowMapping, row: RowMapping, reason: str) -> Ro
         _end_reign(write, model)
     _set_state(write, row["id"], State.ARCHIVED, withdrawn=True)
     write.log("archive", row["version"], before=row["state"], after=State.ARCHIVED, reason=reason)
-    return _again(write, model, row)
+    return _reload(write, model, row)
 
 
 def restore(write: Write, model: RowMapping, row: RowMapping, reason: str | None) -> RowMapping:
@@ -107,7 +107,7 @@ def restore(write: Write, model: RowMapping, row: RowMapping, reason: str | None
     after = State.DEVELOPMENT if registered else State.RESERVED
     _set_state(write, row["id"], after, withdrawn=False)
     write.log("restore", row["version"], before=row["state"], after=after, reason=reason)
-    return _again(write, model, row)
+    return _reload(write, model, row)
 
 
 def set_alias(write: Write, model: RowMapping, row: RowMapping, alias: str) -> RowMapping:
@@ -137,7 +137,9 @@ def remove_alias(write: Write, model: RowMapping, alias: str) -> bool:
     return True
 
 
-def _crown(write: Write, model: RowMapping, row: RowMapping, champion: Champion | None, back_to: int | None) -> None:
+def _make_champion(
+    write: Write, model: RowMapping, row: RowMapping, champion: Champion | None, back_to: int | None
+) -> None:
     """Ends the present reign and begins the next. The database allows one at a time, so the old one goes first."""
     if champion is not None:
         condition = sa.and_(_V.model_id == model["id"], _V.state == State.PRODUCTION)
@@ -209,5 +211,5 @@ def _number(connection: Connection, version_id: int | None) -> str | None:
     return connection.execute(sa.select(_V.version).where(_V.id == version_id)).scalar_one_or_none()
 
 
-def _again(write: Write, model: RowMapping, row: RowMapping) -> RowMapping:
+def _reload(write: Write, model: RowMapping, row: RowMapping) -> RowMapping:
     return reading.find_version(write.connection, model, row["digest"])

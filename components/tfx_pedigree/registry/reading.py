@@ -15,11 +15,11 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from tfx_pedigree.db import schema
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
-from tfx_pedigree.registry.decisions import Champion, Standing
+from tfx_pedigree.registry.decisions import Champion, VersionSnapshot
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.names import CHAMPION, LATEST, Reference
-from tfx_pedigree.registry.records import Model, Page, Reign, Version
+from tfx_pedigree.registry.records import ChampionPeriod, Model, Page, Version
 from tfx_pedigree.registry.states import State
 
 _V = schema.model_versions.c
@@ -102,8 +102,8 @@ def champion_of(connection: Connection, model_id: int) -> Champion | None:
     return Champion(row.version, row.digest, row.began_at) if row else None
 
 
-def standing(model: str, row: RowMapping) -> Standing:
-    return Standing(model, row["version"], row["digest"], State(row["state"]), row["withdrawn"])
+def standing(model: str, row: RowMapping) -> VersionSnapshot:
+    return VersionSnapshot(model, row["version"], row["digest"], State(row["state"]), row["withdrawn"])
 
 
 def newest_evidence(connection: Connection, version_id: int) -> Evidence | None:
@@ -184,14 +184,18 @@ def champion_at(connection: Connection, model_id: int, when: datetime) -> RowMap
     return connection.execute(query).mappings().one_or_none()
 
 
-def reigns_of(connection: Connection, model: RowMapping, version_id: int | None, limit: int) -> tuple[Reign, ...]:
+def reigns_of(
+    connection: Connection, model: RowMapping, version_id: int | None, limit: int
+) -> tuple[ChampionPeriod, ...]:
     """Newest first; of one version, or of all where none is given."""
     r = schema.reigns.c
     query = sa.select(r.began_at, r.ended_at, _V.version).join(schema.model_versions, _V.id == r.version_id)
     query = query.where(r.model_id == model["id"]).order_by(r.began_at.desc()).limit(limit)
     if version_id is not None:
         query = query.where(r.version_id == version_id)
-    return tuple(Reign(model["name"], row.version, row.began_at, row.ended_at) for row in connection.execute(query))
+    return tuple(
+        ChampionPeriod(model["name"], row.version, row.began_at, row.ended_at) for row in connection.execute(query)
+    )
 
 
 def read_events(connection: Connection, chain: str, subject: str | None, limit: int, before: str | None) -> Page[Event]:

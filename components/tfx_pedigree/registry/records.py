@@ -61,7 +61,7 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Reign:
+class ChampionPeriod:
     """A time during which a version was champion; `ended_at` is None for the one that is."""
 
     model: str
@@ -92,12 +92,12 @@ class Grant:
             "principal": self.binding.principal,
             "scope": self.binding.scope,
             "role": str(self.binding.role),
-            "granted_at": moment(self.granted_at),
+            "granted_at": format_timestamp(self.granted_at),
             "granted_by": self.granted_by,
         }
 
 
-def moment(value: datetime) -> str:
+def format_timestamp(value: datetime) -> str:
     """A time as it stands in every JSON that Pedigree writes."""
     return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
@@ -108,7 +108,7 @@ def _json(record: Any) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
-        return moment(value)
+        return format_timestamp(value)
     if isinstance(value, State | Role):
         return str(value)
     if isinstance(value, tuple):

@@ -22,12 +22,12 @@ from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.registry import access, audit, differences, notes, promotion, reading, registration, search
 from tfx_pedigree.registry.audit import Anchor, AuditReport
 from tfx_pedigree.registry.decisions import PromotionRequest
-from tfx_pedigree.registry.differences import Comparison
+from tfx_pedigree.registry.differences import VersionDiff
 from tfx_pedigree.registry.events import REGISTRY_CHAIN, Event
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.location import Location
 from tfx_pedigree.registry.names import Reference, check_actor, check_alias, check_model_name
-from tfx_pedigree.registry.records import Grant, Model, Page, Reign, Version, moment
+from tfx_pedigree.registry.records import ChampionPeriod, Grant, Model, Page, Version, format_timestamp
 from tfx_pedigree.registry.registration import Candidate, Facts
 from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE, Action, Role
 from tfx_pedigree.registry.search import Term
@@ -179,7 +179,7 @@ class Registry:
         with self.reading(reference.model) as connection:
             return reading.newest_evidence(connection, reading.resolve(connection, reference)[1]["id"])
 
-    def compare(self, old: str | Reference, new: str | Reference) -> Comparison:
+    def compare(self, old: str | Reference, new: str | Reference) -> VersionDiff:
         before, after = self.get(old), self.get(new)
         descriptions = self.description(_exact(before)), self.description(_exact(after))
         return differences.compare(before, after, *descriptions)
@@ -191,7 +191,7 @@ class Registry:
             row = reading.champion_at(connection, found["id"], when)
             return reading.to_version(connection, model, row) if row else None
 
-    def reigns(self, model: str, version: str | None = None, *, limit: int = PAGE) -> tuple[Reign, ...]:
+    def reigns(self, model: str, version: str | None = None, *, limit: int = PAGE) -> tuple[ChampionPeriod, ...]:
         """When which version was champion, newest first."""
         with self.reading(model) as connection:
             found = reading.find_model(connection, model)
@@ -331,7 +331,7 @@ class Registry:
 
     def anchor(self) -> Anchor:
         with self.reading(None) as connection:
-            return audit.take_anchor(connection, moment(self._clock()))
+            return audit.take_anchor(connection, format_timestamp(self._clock()))
 
     # Transactions
 

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from tfx_pedigree.db import schema
 from tfx_pedigree.digest import digest_of
-from tfx_pedigree.registry.fold import ModelFacts, RegistryFacts, ReignFacts, VersionFacts
+from tfx_pedigree.registry.replay import ModelFacts, PeriodFacts, RegistryFacts, VersionFacts
 from tfx_pedigree.registry.states import State
 
 _V = schema.model_versions.c
@@ -46,7 +46,7 @@ def model_facts(connection: Connection, name: str) -> ModelFacts:
         facts.aliases[alias] = numbers[version_id]
     reigns = sa.select(_R.version_id, _R.began_at, _R.ended_at).where(_R.model_id == model_id).order_by(_R.began_at)
     facts.reigns = [
-        ReignFacts(numbers[row.version_id], row.began_at, row.ended_at) for row in connection.execute(reigns)
+        PeriodFacts(numbers[row.version_id], row.began_at, row.ended_at) for row in connection.execute(reigns)
     ]
     return facts
 

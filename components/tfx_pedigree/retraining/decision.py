@@ -11,14 +11,14 @@ from datetime import datetime
 from enum import Enum
 
 from tfx_pedigree.retraining.drift import Measured, excesses
-from tfx_pedigree.retraining.ledger import Ledger, Outcome
+from tfx_pedigree.retraining.ledger import AttemptOutcome, Ledger
 from tfx_pedigree.retraining.rules import Rules, in_words
 from tfx_pedigree.retraining.spans import Spans
 
 _SHOWN = 3
 
 
-class Kind(str, Enum):
+class ReasonKind(str, Enum):
     NEW_SPAN = "new-span"
     DRIFT = "drift"
     AGE = "age"
@@ -28,7 +28,7 @@ class Kind(str, Enum):
 
 @dataclass(frozen=True)
 class Reason:
-    kind: Kind
+    kind: ReasonKind
     text: str
 
     def to_json(self) -> dict[str, str]:
@@ -103,7 +103,7 @@ def decide(
     elif drift.reasons and not runs:
         runs = [Planned(newest, ())]
     if runs:
-        given = (Reason(Kind.FORCE, force),) if force is not None else ()
+        given = (Reason(ReasonKind.FORCE, force),) if force is not None else ()
         runs[0] = Planned(runs[0].span, (*given, *runs[0].reasons, *drift.reasons))
         if force is None and (stuck := _stuck(situation, rules, runs[0].span)):
             return Decision(quiet=tuple(quiet), stuck=stuck)
@@ -125,7 +125,9 @@ def _new_spans(situation: Situation, rules: Rules, quiet: list[str]) -> list[Pla
             )
         none = "no version was trained yet" if not ledger.trained else "no run came to a good end yet"
         return [
-            Planned(span, (Reason(Kind.NEW_SPAN, f"{none}{_again(ledger, span)}"),)) for span in whole if span >= first
+            Planned(span, (Reason(ReasonKind.NEW_SPAN, f"{none}{_again(ledger, span)}"),))
+            for span in whole
+            if span >= first
         ]
     new = [span for span in whole if span > done]
     if not new:
@@ -139,7 +141,8 @@ def _new_spans(situation: Situation, rules: Rules, quiet: list[str]) -> list[Pla
         quiet += _passed_over(ledger, whole)
     return [
         Planned(
-            span, (Reason(Kind.NEW_SPAN, f"span {span} is new, {done} was the newest so far{_again(ledger, span)}"),)
+            span,
+            (Reason(ReasonKind.NEW_SPAN, f"span {span} is new, {done} was the newest so far{_again(ledger, span)}"),),
         )
         for span in new
     ]
@@ -149,11 +152,11 @@ def _interrupted(ledger: Ledger, span: int) -> Planned | None:
     """What was begun for a reason and killed is begun again, though that reason may not be seen any more: somebody's
     words, or an age that the version of the killed run seems to have ended."""
     last = ledger.last(span)
-    if last is None or last.outcome is not Outcome.STARTED:
+    if last is None or last.outcome is not AttemptOutcome.STARTED:
         return None
-    kind = next(iter(last.details.get("reasons") or ()), Kind.NEW_SPAN)
+    kind = next(iter(last.details.get("reasons") or ()), ReasonKind.NEW_SPAN)
     return Planned(
-        span, (Reason(Kind(kind), f"the run on span {span} of {last.at:%Y-%m-%d %H:%M} UTC came to no end"),)
+        span, (Reason(ReasonKind(kind), f"the run on span {span} of {last.at:%Y-%m-%d %H:%M} UTC came to no end"),)
     )
 
 
@@ -171,9 +174,9 @@ def _passed_over(ledger: Ledger, whole: tuple[int, ...]) -> list[str]:
 
 def _again(ledger: Ledger, span: int) -> str:
     last = ledger.last(span)
-    if last is None or last.outcome not in (Outcome.STARTED, Outcome.FAILED):
+    if last is None or last.outcome not in (AttemptOutcome.STARTED, AttemptOutcome.FAILED):
         return ""
-    how = "failed" if last.outcome is Outcome.FAILED else "came to no end"
+    how = "failed" if last.outcome is AttemptOutcome.FAILED else "came to no end"
     return f"; its run of {last.at:%Y-%m-%d %H:%M} UTC {how}"
 
 
@@ -194,7 +197,8 @@ def _age(situation: Situation, rules: Rules, quiet: list[str]) -> Reason | None:
         )
         return None
     return Reason(
-        Kind.AGE, f"the champion {champion.version} was trained {in_words(age)} ago, more than the {allowed} allowed"
+        ReasonKind.AGE,
+        f"the champion {champion.version} was trained {in_words(age)} ago, more than the {allowed} allowed",
     )
 
 
@@ -225,7 +229,7 @@ def _drift(situation: Situation, rules: Rules, span: int, measured: Measured | N
         return _Drift(quiet=(f"span {span} has not drifted {of}",), steady=rule)
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     text = "; ".join(map(str, found[:_SHOWN])) + more
-    return _Drift(reasons=(Reason(Kind.DRIFT, f"span {span} drifted {of}: {text}"),))
+    return _Drift(reasons=(Reason(ReasonKind.DRIFT, f"span {span} drifted {of}: {text}"),))
 
 
 def _stuck(situation: Situation, rules: Rules, span: int) -> str | None:

@@ -25,7 +25,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class Measured:
-    """What `tfx_components/measure_drift.py` found. `missing` says why there is nothing to compare."""
+    """What `tfx_runner/measure_drift.py` found. `missing` says why there is nothing to compare."""
 
     champion_span: str | None = None
     span: int | None = None

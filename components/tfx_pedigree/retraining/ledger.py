@@ -24,7 +24,7 @@ SPAN_TAG = "span"
 _PAGE = 1000
 
 
-class Outcome(str, Enum):
+class AttemptOutcome(str, Enum):
     STARTED = "started"
     FINISHED = "finished"
     FAILED = "failed"
@@ -36,7 +36,7 @@ class Outcome(str, Enum):
 class Attempt:
     """An event, as far as the decision needs it. `run` names a run on a service."""
 
-    outcome: Outcome
+    outcome: AttemptOutcome
     span: int | None
     at: datetime
     position: int
@@ -70,7 +70,7 @@ class Ledger:
         """Made once: to ask each span of some years would read all notes as often as there are spans."""
         found: dict[int, list[Attempt]] = {}
         for one in self.attempts:
-            if one.span is not None and one.outcome is not Outcome.NO_REASON:
+            if one.span is not None and one.outcome is not AttemptOutcome.NO_REASON:
                 found.setdefault(one.span, []).append(one)
         return found
 
@@ -83,7 +83,7 @@ class Ledger:
 
     def open_since(self, span: int) -> int | None:
         """The position of the first beginning of a run that came to no end since: it goes on when it is begun again."""
-        begun = list(itertools.takewhile(lambda one: one.outcome is Outcome.STARTED, self.of(span)))
+        begun = list(itertools.takewhile(lambda one: one.outcome is AttemptOutcome.STARTED, self.of(span)))
         return begun[-1].position if begun else None
 
     def is_done(self, span: int) -> bool:
@@ -92,8 +92,8 @@ class Ledger:
         last, trained = self.last(span), self.trained.get(span)
         if last is None:
             return trained is not None
-        if last.outcome in (Outcome.FINISHED, Outcome.STARTED):
-            return last.outcome is Outcome.FINISHED
+        if last.outcome in (AttemptOutcome.FINISHED, AttemptOutcome.STARTED):
+            return last.outcome is AttemptOutcome.FINISHED
         return trained is not None and trained.registered_at > last.at
 
     @functools.cached_property
@@ -109,13 +109,13 @@ class Ledger:
     def last_trained(self) -> datetime | None:
         """When data were last made into a model, whatever became of it."""
         versions = [one.created_at for one in self.trained.values()]
-        runs = [one.at for one in self.attempts if one.outcome is Outcome.FINISHED]
+        runs = [one.at for one in self.attempts if one.outcome is AttemptOutcome.FINISHED]
         return max(versions + runs, default=None)
 
     def tries(self, span: int) -> int:
         """Runs of the span that were begun since one of it ended well. A run that failed was begun as well."""
-        since = itertools.takewhile(lambda one: one.outcome is not Outcome.FINISHED, self.of(span))
-        return sum(one.outcome is Outcome.STARTED for one in since)
+        since = itertools.takewhile(lambda one: one.outcome is not AttemptOutcome.FINISHED, self.of(span))
+        return sum(one.outcome is AttemptOutcome.STARTED for one in since)
 
     def steady_since(self, span: int, champion: str, rule: str) -> datetime | None:
         """When it was found that the span has not drifted from this champion's data, by this rule."""
@@ -127,7 +127,7 @@ class Ledger:
         """A run on a service of which nothing has been heard since."""
         for span in dict.fromkeys(one.span for one in self.attempts if one.span is not None):
             last = self.last(span)
-            if last and last.outcome is Outcome.SUBMITTED and not self.is_done(span):
+            if last and last.outcome is AttemptOutcome.SUBMITTED and not self.is_done(span):
                 return last
         return None
 
@@ -151,7 +151,7 @@ def read(registry: Registry, model: str) -> Ledger:
 def attempt_of(event: Event) -> Attempt:
     details = event.details
     return Attempt(
-        Outcome(details["outcome"]),
+        AttemptOutcome(details["outcome"]),
         details.get("span"),
         event.at,
         event.position,

@@ -16,7 +16,7 @@ from tfx_pedigree.registry import Event, Registry, Version
 from tfx_pedigree.registry.roles import Action
 from tfx_pedigree.retraining import ledger, spans
 from tfx_pedigree.retraining.decision import Champion, Decision, Planned, Situation
-from tfx_pedigree.retraining.ledger import SPAN_TAG, Attempt, Ledger, Outcome, spans_of
+from tfx_pedigree.retraining.ledger import SPAN_TAG, Attempt, AttemptOutcome, Ledger, spans_of
 from tfx_pedigree.retraining.spans import SpanPattern
 
 RETRAIN, BACKFILL = "retrain", "backfill"
@@ -58,7 +58,7 @@ class Session:
     def begin(self, planned: Planned, known: Ledger) -> Begun:
         """Before anything is started. ConflictError if somebody else noted something since `known` was read."""
         details = {
-            "outcome": Outcome.STARTED.value,
+            "outcome": AttemptOutcome.STARTED.value,
             "span": planned.span,
             "reasons": [reason.kind.value for reason in planned.reasons],
             "by": self._by,
@@ -69,25 +69,30 @@ class Session:
     def submitted(self, begun: Begun, run: str, pipeline: str) -> None:
         """The run goes on elsewhere, under the name `run`."""
         names = {"run": run, "pipeline": pipeline}
-        details = {"outcome": Outcome.SUBMITTED.value, "span": begun.planned.span, **names, "by": self._by}
+        details = {"outcome": AttemptOutcome.SUBMITTED.value, "span": begun.planned.span, **names, "by": self._by}
         self._note(begun.planned.text, details)
 
     def end(self, begun: Begun, version: Version | None = None, failure: str | None = None) -> None:
         """How it went; the version that came of it, if one did, has the reason in its own history then."""
-        outcome = Outcome.FAILED if failure else Outcome.FINISHED
+        outcome = AttemptOutcome.FAILED if failure else AttemptOutcome.FINISHED
         details = {"outcome": outcome.value, "span": begun.planned.span, "began": begun.position, "by": self._by}
         self._note(failure or begun.planned.text, details, subject=version.version if version else None)
 
     def settle(self, attempt: Attempt, well: bool, text: str) -> None:
         """What became of a run that was submitted before."""
-        outcome = Outcome.FINISHED if well else Outcome.FAILED
+        outcome = AttemptOutcome.FINISHED if well else AttemptOutcome.FAILED
         details = {"outcome": outcome.value, "span": attempt.span, "run": attempt.run, "by": self._by}
         self._note(text, details)
 
     def nothing(self, decision: Decision, situation: Situation) -> None:
         """Noted once: as long as nothing is new, asking again adds no line."""
         champion = situation.champion.version if situation.champion else None
-        details = {"outcome": Outcome.NO_REASON.value, "span": situation.newest, "champion": champion, "by": self._by}
+        details = {
+            "outcome": AttemptOutcome.NO_REASON.value,
+            "span": situation.newest,
+            "champion": champion,
+            "by": self._by,
+        }
         if decision.steady is not None:
             details["drift"] = decision.steady
         attempts = situation.ledger.attempts

@@ -3,9 +3,9 @@ Out: manifests, and the same files again, verified on the way.
 Never: interprets a model, asks a registry, changes what it has stored, or deletes anything but by `gc`.
 """
 
+from tfx_pedigree.store.garbage_collection import GcReport
 from tfx_pedigree.store.manifest import FileEntry, Manifest
 from tfx_pedigree.store.store import ObjectRef, Store, manifest_of
-from tfx_pedigree.store.sweep import GcReport
 from tfx_pedigree.store.verify import Problem, VerifyReport
 
 __all__ = [

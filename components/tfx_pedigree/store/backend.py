@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-from tfx_pedigree.store.pump import Step
+from tfx_pedigree.store.hashing_copy import Step
 from tfx_pedigree.store.source import SourceFile, SourceTree
 
 MARKER = "pedigree-store.json"

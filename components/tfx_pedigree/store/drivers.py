@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import fsspec
 
 from tfx_pedigree.errors import InvalidInputError, PedigreeError, UnavailableError
-from tfx_pedigree.patience import Patience
+from tfx_pedigree.retry_policy import RetryPolicy
 from tfx_pedigree.store.failures import without_secrets
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class Driver:
         self.url = without_secrets(url).rstrip("/")
         self.fs, self.root = _connect(url, self.url, dict(options))
         self._secrets = sorted(set(_strings(options)), key=len, reverse=True)
-        self._patience = Patience.from_environment()
+        self._patience = RetryPolicy.from_environment()
 
     def attempt(self, work: Callable[[], T]) -> T:
         """Tries a few times, then says in plain words what is wrong. What a store is asked for may be done twice: the

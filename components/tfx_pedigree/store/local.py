@@ -18,8 +18,8 @@ from typing import BinaryIO
 from tfx_pedigree.errors import DamagedError, UnavailableError
 from tfx_pedigree.store.backend import DAMAGED, SMALL_FILE, TEMPORARY, Stored, object_key
 from tfx_pedigree.store.failures import using_store
+from tfx_pedigree.store.hashing_copy import Step, copy_all, hash_all, write_all
 from tfx_pedigree.store.hints import Hints
-from tfx_pedigree.store.pump import Step, copy_all, hash_all, write_all
 from tfx_pedigree.store.source import Opened, SourceFile, SourceTree, changed
 
 LOCK = "lock"

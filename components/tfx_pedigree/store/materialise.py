@@ -17,9 +17,9 @@ from tfx_pedigree.errors import ConflictError, InvalidInputError, PedigreeError
 from tfx_pedigree.progress import Progress
 from tfx_pedigree.store.backend import Backend, object_key
 from tfx_pedigree.store.failures import reason, shown, target_refusal
+from tfx_pedigree.store.hashing_copy import copy_all, hash_all
 from tfx_pedigree.store.manifest import FileEntry, Manifest
 from tfx_pedigree.store.parallel import Meter, spread
-from tfx_pedigree.store.pump import copy_all, hash_all
 from tfx_pedigree.store.reading import check_object, open_object
 from tfx_pedigree.store.source import source_tree
 

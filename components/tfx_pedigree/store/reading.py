@@ -13,8 +13,8 @@ from tfx_pedigree.digest import check_digest, digest_of
 from tfx_pedigree.errors import DamagedError, InvalidInputError, NotFoundError
 from tfx_pedigree.store.backend import Backend, manifest_key, object_key
 from tfx_pedigree.store.failures import store_refusal
+from tfx_pedigree.store.hashing_copy import Reader, hash_all
 from tfx_pedigree.store.manifest import MAX_MANIFEST_BYTES, Manifest
-from tfx_pedigree.store.pump import Reader, hash_all
 
 _IN_MEMORY = 32 << 20
 

@@ -17,9 +17,9 @@ from typing import Any, BinaryIO, TypeVar
 
 from tfx_pedigree.store.backend import DAMAGED, SMALL_FILE, TEMPORARY, Stored, object_key
 from tfx_pedigree.store.drivers import Driver
+from tfx_pedigree.store.hashing_copy import CHUNK, Reader, Step, copy_all, hash_all
 from tfx_pedigree.store.leases import Leases
 from tfx_pedigree.store.local import bounded, check_claim
-from tfx_pedigree.store.pump import CHUNK, Reader, Step, copy_all, hash_all
 from tfx_pedigree.store.source import SourceFile, SourceTree, changed
 
 T = TypeVar("T")

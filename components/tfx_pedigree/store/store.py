@@ -14,14 +14,14 @@ from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.store.backend import Backend, manifest_key, object_key
 from tfx_pedigree.store.failures import shown
+from tfx_pedigree.store.garbage_collection import GcReport, collect_garbage
+from tfx_pedigree.store.hashing_copy import Step, hash_all
 from tfx_pedigree.store.manifest import FileEntry, Manifest, check_sha256
 from tfx_pedigree.store.materialise import materialise
 from tfx_pedigree.store.opening import open_backend
 from tfx_pedigree.store.parallel import Meter, spread
-from tfx_pedigree.store.pump import Step, hash_all
 from tfx_pedigree.store.reading import copy_out, read_manifest, verified_file
 from tfx_pedigree.store.source import SourceFile, SourceTree, changed, source_tree
-from tfx_pedigree.store.sweep import GcReport, collect_garbage
 from tfx_pedigree.store.verify import VerifyReport, verify
 
 

@@ -30,7 +30,7 @@ from tfx_pedigree.tfx_components.lineage_recorder.component import LineageRecord
 from tfx_pedigree.tfx_components.modules import modules_of
 from tfx_pedigree.tfx_components.registry_pusher.component import RegistryPusher
 from tfx_pedigree.tfx_components.registry_pusher.executor import PROMOTE_TO
-from tfx_pedigree.tfx_components.registry_pusher.outcome import Target
+from tfx_pedigree.tfx_components.registry_pusher.outcome import PushTarget
 from tfx_pedigree.tfx_components.version_comparator.component import VersionComparator
 from tfx_pedigree.tfx_components.versioner.component import Versioner
 from tfx_pedigree.tfx_components.versioner.environment import IMAGE_VARIABLE
@@ -75,7 +75,7 @@ class Pedigree:
 
     @property
     def _promotes(self) -> bool:
-        return bool(self.pusher.exec_properties[PROMOTE_TO] != Target.NONE.value)
+        return bool(self.pusher.exec_properties[PROMOTE_TO] != PushTarget.NONE.value)
 
 
 def add_pedigree(
@@ -106,7 +106,7 @@ def add_pedigree(
     pre: str | None = None,
     version: str | None = None,
     comparator_options: Mapping[str, Any] | None = None,
-    promote_to: str = Target.PRODUCTION.value,
+    promote_to: str = PushTarget.PRODUCTION.value,
     serving_base: str | None = None,
     lineage: bool = True,
     lineage_options: Mapping[str, Any] | None = None,

@@ -24,7 +24,7 @@ class Bump(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Difference:
+class DescriptionDifference:
     """One thing that is not as it was, said in a sentence without a full stop."""
 
     bump: Bump

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tfx_pedigree.digest import canonical_json
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.versioning._words import changes, counts, quoted
-from tfx_pedigree.versioning.bump import Bump, Difference
+from tfx_pedigree.versioning.bump import Bump, DescriptionDifference
 from tfx_pedigree.versioning.description import ModelDescription, Scalar, Variable
 from tfx_pedigree.versioning.interface import signature_differences
 
@@ -43,14 +43,16 @@ def compare(old: ModelDescription, new: ModelDescription) -> Change:
     return Change(found[0].bump, tuple(one.sentence for one in found))
 
 
-def _loading(old: ModelDescription, new: ModelDescription) -> list[Difference]:
+def _loading(old: ModelDescription, new: ModelDescription) -> list[DescriptionDifference]:
     if old.tags == new.tags:
         return []
     before, now = (", ".join(map(quoted, one.tags)) or "none" for one in (old, new))
-    return [Difference(Bump.MAJOR, f"the tags by which a server loads the graph changed from {before} to {now}")]
+    return [
+        DescriptionDifference(Bump.MAJOR, f"the tags by which a server loads the graph changed from {before} to {now}")
+    ]
 
 
-def _making(old: ModelDescription, new: ModelDescription) -> list[Difference]:
+def _making(old: ModelDescription, new: ModelDescription) -> list[DescriptionDifference]:
     """What breaks no caller but was made differently."""
     sentences = (
         changes("variables", _variables(old.variables), _variables(new.variables)),
@@ -59,7 +61,7 @@ def _making(old: ModelDescription, new: ModelDescription) -> list[Difference]:
         _digest_change("transform graph", old.transform_digest, new.transform_digest),
         _digest_change("feature schema", old.schema_digest, new.schema_digest),
     )
-    return [Difference(Bump.MINOR, sentence) for sentence in sentences if sentence]
+    return [DescriptionDifference(Bump.MINOR, sentence) for sentence in sentences if sentence]
 
 
 def _variables(table: Mapping[str, Variable]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from tfx_pedigree.digest import canonical_json
 from tfx_pedigree.versioning._words import quoted, said_of
-from tfx_pedigree.versioning.bump import Bump, Difference
+from tfx_pedigree.versioning.bump import Bump, DescriptionDifference
 from tfx_pedigree.versioning.description import Shape, Signature, TensorSpec, shape_text
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class Matching:
     added: tuple[str, ...]
 
 
-def signature_differences(old: Mapping[str, Signature], new: Mapping[str, Signature]) -> list[Difference]:
+def signature_differences(old: Mapping[str, Signature], new: Mapping[str, Signature]) -> list[DescriptionDifference]:
     names = match(old, new, lambda one: canonical_json(one.to_json()))
     found = [
         Finding(MAJOR, "signature", before, "was", f"renamed to {quoted(now)}") for before, now in names.renamed.items()
@@ -51,14 +51,14 @@ def signature_differences(old: Mapping[str, Signature], new: Mapping[str, Signat
     return differences
 
 
-def _one_signature(name: str, old: Signature, new: Signature) -> list[Difference]:
+def _one_signature(name: str, old: Signature, new: Signature) -> list[DescriptionDifference]:
     found = [*_inputs(old, new), *_outputs(old, new)]
     prefix = f"signature {quoted(name)}: "
     said = _said(found, prefix)
-    said += [Difference(MINOR, prefix + sentence) for sentence in _row_format(old, new)]
+    said += [DescriptionDifference(MINOR, prefix + sentence) for sentence in _row_format(old, new)]
     if old.method != new.method:
         before, now = (quoted(one.method) if one.method else "none" for one in (old, new))
-        said.append(Difference(MINOR, f"{prefix}method name changed from {before} to {now}"))
+        said.append(DescriptionDifference(MINOR, f"{prefix}method name changed from {before} to {now}"))
     return said
 
 
@@ -165,11 +165,11 @@ def _by_key(names: list[str], table: Mapping[str, T], key: Callable[[T], Hashabl
     return found
 
 
-def _said(found: list[Finding], prefix: str = "") -> list[Difference]:
+def _said(found: list[Finding], prefix: str = "") -> list[DescriptionDifference]:
     groups: dict[tuple[Bump, str, str, str], list[str]] = {}
     for one in found:
         groups.setdefault((one.bump, one.noun, one.verb, one.rest), []).append(one.name)
     return [
-        Difference(bump, prefix + said_of(noun, names, verb, rest))
+        DescriptionDifference(bump, prefix + said_of(noun, names, verb, rest))
         for (bump, noun, verb, rest), names in groups.items()
     ]

@@ -84,9 +84,9 @@ def configured(stage: Stage, config: str) -> None:
     configs = shutil.copytree(DOCS.parent / "configs", stage.folder / "configs")
     stage.environment["PEDIGREE_CONFIG"] = str(configs / config)
     actors = {
-        "tfx_pedigree.tfx_components.run_pipeline": trained,
-        "tfx_pedigree.tfx_components.measure_drift": not_measured,
-        "tfx_pedigree.tfx_components.compile_pipeline": compiled,
+        "tfx_pedigree.tfx_runner.run_pipeline": trained,
+        "tfx_pedigree.tfx_runner.measure_drift": not_measured,
+        "tfx_pedigree.tfx_runner.compile_pipeline": compiled,
     }
     real, found = subprocess.run, importlib.util.find_spec
 

@@ -21,7 +21,7 @@ from tfx_pedigree.lineage.exports import FORMATS
 from tfx_pedigree.lineage.exports.json_form import from_json
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment
 from tfx_pedigree.lineage.lineage import Lineage
-from tfx_pedigree.lineage.observed import artifact_node
+from tfx_pedigree.lineage.node_factory import artifact_node
 from tfx_pedigree.registry import Registry
 
 COMMANDS = {

@@ -103,7 +103,7 @@ def test_run_hands_on_the_span_and_where_the_registry_is(tmp_path: Path, started
     done = CliRunner(env={"BUCKET": "b"}).invoke(cli, words)
     assert done.exit_code == 0, done.output
     ((command, order),) = started
-    assert command == ["-m", "tfx_pedigree.tfx_components.run_pipeline"]
+    assert command == ["-m", "tfx_pedigree.tfx_runner.run_pipeline"]
     assert order["settings"]["span"] == 3
     assert order["settings"]["pedigree"] == {"registry": str(tmp_path / "registry"), "store": None, "actor": "ada"}
 

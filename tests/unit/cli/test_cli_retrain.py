@@ -15,10 +15,10 @@ import pipeline_child
 import pytest
 from retraining_cli_testing import Project
 
-from tfx_pedigree.cli.pipelines.service import Place
+from tfx_pedigree.cli.pipelines.service import ServicePlace
 from tfx_pedigree.errors import UnavailableError
 from tfx_pedigree.orchestration.ir import load_ir
-from tfx_pedigree.orchestration.services.service import Run, UnansweredError
+from tfx_pedigree.orchestration.services.service import ServiceRun, UnansweredError
 from tfx_pedigree.registry import Registry
 from tfx_pedigree.retraining.lock import BusyError, held
 
@@ -450,32 +450,32 @@ class Service:
 
     def __init__(self) -> None:
         self.started: list[str] = []
-        self.runs: dict[str, Run] = {}
+        self.runs: dict[str, ServiceRun] = {}
         self.before_answering: Callable[[], None] = lambda: None
 
-    def submit(self, template: Any, name: str) -> tuple[Run, bool]:
+    def submit(self, template: Any, name: str) -> tuple[ServiceRun, bool]:
         assert template.parameters == {"how": "plain"}
         fresh = name not in self.runs
         if fresh:
             self.started.append(name)
-            self.runs[name] = Run("id", name, "RUNNING", ended=False, well=False)
+            self.runs[name] = ServiceRun("id", name, "RUNNING", ended=False, well=False)
         self.before_answering()
         return self.runs[name], fresh
 
-    def find_run(self, name: str, pipeline: str) -> Run | None:
+    def find_run(self, name: str, pipeline: str) -> ServiceRun | None:
         assert pipeline == COMPILED.name
         return self.runs.get(name)
 
     def ends(self, name: str, well: bool, *failed: str) -> None:
-        self.runs[name] = Run("id", name, "SUCCEEDED" if well else "FAILED", True, well, failed=failed)
+        self.runs[name] = ServiceRun("id", name, "SUCCEEDED" if well else "FAILED", True, well, failed=failed)
 
 
 @pytest.fixture
 def service(project: Project, monkeypatch: pytest.MonkeyPatch) -> Service:
     """The project's config names a service from here on."""
     made = Service()
-    monkeypatch.setattr(Place, "open", lambda place: made)
-    monkeypatch.setattr(Place, "compiled", lambda place, file, span: COMPILED)
+    monkeypatch.setattr(ServicePlace, "open", lambda place: made)
+    monkeypatch.setattr(ServicePlace, "compiled", lambda place, file, span: COMPILED)
     monkeypatch.setenv("PEDIGREE_PATIENCE", "0")
     with (project.folder / "local.yaml").open("a") as file:
         file.write("target: {kind: kubeflow, image: i, schedule: {parameters: {how: plain}}}\n")

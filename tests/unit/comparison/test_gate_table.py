@@ -10,6 +10,7 @@ from tfma_rule import tfma_blesses
 
 from tfx_pedigree.comparison import (
     Bounds,
+    CheckOutcome,
     Direction,
     GateDecision,
     Guardrail,
@@ -18,7 +19,6 @@ from tfx_pedigree.comparison import (
     MetricValue,
     MissingSlice,
     NotComparable,
-    Outcome,
     Policy,
     Recommendation,
     Regression,
@@ -356,4 +356,4 @@ def test_every_reason_is_one_sentence_and_the_checks_tell_the_rest() -> None:
         "policy asks for."
     )
     outcomes = [check.outcome for check in decision.checks]
-    assert outcomes == [Outcome.HOLDS, Outcome.BROKEN, Outcome.BROKEN]
+    assert outcomes == [CheckOutcome.HOLDS, CheckOutcome.BROKEN, CheckOutcome.BROKEN]

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from test_comparison_document import comparisons, golden, small
 
 from tfx_pedigree.comparison import (
+    CheckOutcome,
     Code,
     Comparison,
     Data,
     MetricRow,
-    Outcome,
     Policy,
     Slice,
     render,
@@ -145,7 +145,7 @@ def test_every_check_is_told_with_its_outcome(comparison: Comparison) -> None:
     words = Page(render(comparison)).words
     for check in comparison.decision.checks:
         assert check.sentence in words
-    signs = {Outcome.HOLDS: "✓ holds", Outcome.BROKEN: "✕ broken", Outcome.UNKNOWN: "? unknown"}
+    signs = {CheckOutcome.HOLDS: "✓ holds", CheckOutcome.BROKEN: "✕ broken", CheckOutcome.UNKNOWN: "? unknown"}
     for outcome, sign in signs.items():
         assert words.count(sign) == sum(check.outcome is outcome for check in comparison.decision.checks)
 

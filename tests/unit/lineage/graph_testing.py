@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from pedigree_testing import candidate, digest
 from tfx_pedigree.db import schema
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Kind, Node
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
-from tfx_pedigree.lineage.observed import (
+from tfx_pedigree.lineage.node_factory import (
     code_node,
     comparison_node,
     data_node,
@@ -112,7 +112,7 @@ def counted(registry: Registry) -> tuple[int, ...]:
 
 
 def thing(number: int) -> Node:
-    return Node(Kind.ARTIFACT, {"store": "test", "type": "Thing", "id": number}, {"id": (str(number),)})
+    return Node(NodeKind.ARTIFACT, {"store": "test", "type": "Thing", "id": number}, {"id": (str(number),)})
 
 
 def random_fragment(seed: int, nodes: int, edges: int, *, cycles: bool = False) -> Fragment:

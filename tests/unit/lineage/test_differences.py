@@ -6,9 +6,9 @@ import pytest
 
 from lineage_testing import MODEL, make_versions, record_story, version_json
 from pedigree_testing import Clock, candidate, digest
-from tfx_pedigree.lineage import words
-from tfx_pedigree.lineage.fragments import Run, fragment_of
+from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.lineage import Lineage
+from tfx_pedigree.lineage.run_graph import PipelineRun, fragment_of
 from tfx_pedigree.registry import Facts, Registry
 from tfx_pedigree.registry.differences import Row
 
@@ -26,9 +26,9 @@ def changed(rows: tuple[Row, ...]) -> dict[str, tuple[object, object]]:
 
 def test_retrained_version_differs_in_its_data_alone(lineage: Lineage) -> None:
     found = lineage.diff(f"{MODEL}@1.0.0", f"{MODEL}@1.0.1")
-    assert list(map(words.label, found.data.removed)) == ["span 1 train"]
-    assert list(map(words.label, found.data.added)) == ["span 2 train"]
-    assert list(map(words.label, found.judged_on.added)) == ["span 3 eval"]
+    assert list(map(wording.label, found.data.removed)) == ["span 1 train"]
+    assert list(map(wording.label, found.data.added)) == ["span 2 train"]
+    assert list(map(wording.label, found.judged_on.added)) == ["span 3 eval"]
     same = (found.code, found.modules, found.parameters, found.training, found.environment, found.packages)
     assert [changed(rows) for rows in same] == [{}] * 6
     assert set(changed(found.making)) == {"transform graph"}
@@ -50,7 +50,7 @@ def test_changed_code_parameters_and_packages_are_named_with_old_and_new(lineage
 def test_version_does_not_differ_from_itself(lineage: Lineage) -> None:
     found = lineage.diff(f"{MODEL}@1.0.1", f"{MODEL}@1.0.1")
     assert not found.differs
-    assert list(map(words.label, found.data.kept)) == ["span 2 train"]
+    assert list(map(wording.label, found.data.kept)) == ["span 2 train"]
 
 
 def test_versions_of_different_models_can_be_compared(lineage: Lineage) -> None:
@@ -93,7 +93,7 @@ def test_version_that_was_made_twice_is_compared_by_the_making_that_is_most_alik
     again = version_json(second, 2)
     again["code"] |= {"commit": "00c0ffee" * 5}
     again["environment"]["packages"] |= {"numpy": "2.0.0", "tensorflow": "2.17.0"}
-    lineage.record(fragment_of(again, run=Run(id="again")), model=MODEL)
+    lineage.record(fragment_of(again, run=PipelineRun(id="again")), model=MODEL)
     found = lineage.diff(f"{MODEL}@1.0.0", f"{MODEL}@1.0.1")
     assert changed(found.code) == {}
     assert changed(found.packages) == {}
@@ -113,7 +113,7 @@ def test_module_file_of_a_name_is_compared_with_the_one_that_is_alike_and_others
         again = version_json(second, 2)
         again["modules"] |= {"flight_model.py": digest(("again", number))}
         again["training"] |= {"seed": number}
-        lineage.record(fragment_of(again, run=Run(id=f"again-{number}")), model=MODEL)
+        lineage.record(fragment_of(again, run=PipelineRun(id=f"again-{number}")), model=MODEL)
     found = lineage.diff(f"{MODEL}@1.0.0", f"{MODEL}@1.0.1")
     assert changed(found.modules) == {}
     made = f"{MODEL} 1.0.1 was made more than once, from 5"

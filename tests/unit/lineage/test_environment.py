@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tfx_pedigree.lineage.observed import environment_node
+from tfx_pedigree.lineage.node_factory import environment_node
 from tfx_pedigree.tfx_components.versioner import environment as capture
 
 CPU = "processor\t: 0\nmodel name\t: Example CPU @ 2.00GHz\n\nprocessor\t: 1\nmodel name\t: Example CPU @ 2.00GHz\n"
@@ -71,6 +71,6 @@ def test_each_gpu_that_the_driver_shows_is_named(tmp_path: Path) -> None:
 def test_looking_around_loads_no_tensorflow() -> None:
     code = (
         "import sys; from tfx_pedigree.tfx_components.versioner.environment import environment; environment(); "
-        "from tfx_pedigree.lineage import fragments; sys.exit('tensorflow' in sys.modules or 'tfx' in sys.modules)"
+        "from tfx_pedigree.lineage import run_graph; sys.exit('tensorflow' in sys.modules or 'tfx' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,11 +7,11 @@ import pytest
 from lineage_testing import MODEL, make_versions, record_story, version_json
 from pedigree_testing import Clock, candidate, digest
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
-from tfx_pedigree.lineage import observed
-from tfx_pedigree.lineage.explain import Explanation, Known, explanation
-from tfx_pedigree.lineage.fragments import Run, fragment_of
+from tfx_pedigree.lineage import node_factory
+from tfx_pedigree.lineage.explain import Explanation, ExplanationInput, explanation
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment
 from tfx_pedigree.lineage.lineage import Lineage
+from tfx_pedigree.lineage.run_graph import PipelineRun, fragment_of
 from tfx_pedigree.registry import Facts, PromotionRequest, Registry
 
 
@@ -107,10 +107,10 @@ def test_tags_of_an_older_release_are_told_where_no_lineage_was_recorded(registr
 def test_what_a_recorder_did_not_see_is_said(registry: Registry) -> None:
     version = registry.add(MODEL, candidate("bare"))
     record = version_json(version, 1, code=None, modules=None, environment=None, data={}, training={}, parameters={})
-    run = Run(id="night-1", incomplete="ML Metadata did not answer")
+    run = PipelineRun(id="night-1", incomplete="ML Metadata did not answer")
     lineage = Lineage(registry)
-    node = observed.version_node(MODEL, version.digest)
-    schema = observed.schema_node(digest("schema"))
+    node = node_factory.version_node(MODEL, version.digest)
+    schema = node_factory.schema_node(digest("schema"))
     lineage.record(fragment_of(record, run=run), model=MODEL)
     lineage.record(Fragment((node, schema), (Edge(node.key, EdgeKind.CONFORMS_TO, schema.key),)), model=MODEL)
     found = lineage.explain(f"{MODEL}@1.0.0")
@@ -137,8 +137,8 @@ def test_what_another_release_or_system_left_in_other_forms_is_told_all_the_same
 
 def test_weak_identity_of_data_is_a_warning(registry: Registry) -> None:
     version = registry.add(MODEL, candidate("weak"))
-    node = observed.version_node(MODEL, version.digest, version="1.0.0")
-    data = observed.data_node(uri="gs://flights/2013", split="train")
+    node = node_factory.version_node(MODEL, version.digest, version="1.0.0")
+    data = node_factory.data_node(uri="gs://flights/2013", split="train")
     Lineage(registry).record(Fragment((node, data), (Edge(node.key, EdgeKind.TRAINED_ON, data.key),)), model=MODEL)
     told = said(Lineage(registry).explain(MODEL), "data")
     assert "only the place is known, not the content" in told
@@ -169,6 +169,6 @@ def test_json_names_the_nodes_that_a_section_rests_on(lineage: Lineage) -> None:
 
 def test_explanation_is_the_same_for_the_same_knowledge(registry: Registry, clock: Clock) -> None:
     make_versions(registry, clock)
-    known = Known(registry.get(f"{MODEL}@1.0.1"))
+    known = ExplanationInput(registry.get(f"{MODEL}@1.0.1"))
     assert explanation(known) == explanation(known)
     assert not explanation(known).recorded

@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 
 from lineage_testing import HOSTILE, drawn, hostile
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.lineage import words
+from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.exports import render
 from tfx_pedigree.lineage.exports.dot import quoted
 from tfx_pedigree.lineage.exports.json_form import from_json, to_json
 from tfx_pedigree.lineage.exports.mermaid import escaped
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Kind, Node, Subgraph
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind, Subgraph
 
 GOLDENS = Path(__file__).parent / "goldens"
 UPDATE = os.environ.get("PEDIGREE_UPDATE_GOLDENS") == "1"
@@ -49,7 +49,7 @@ def graphs(draw: st.DrawFn) -> Subgraph:
     nodes = [
         Node(kind, {"digest": number, "of": name}, {"span": (fact,)} if fact else {})
         for number, (kind, name, fact) in enumerate(
-            draw(st.lists(st.tuples(st.sampled_from(Kind), text, text), min_size=1, max_size=8))
+            draw(st.lists(st.tuples(st.sampled_from(NodeKind), text, text), min_size=1, max_size=8))
         )
     ]
     keys = [node.key for node in nodes]
@@ -206,7 +206,7 @@ def test_hostile_names_stay_text_in_the_page() -> None:
     assert {tag for tag, _ in attacked.elements} <= kinds
     assert len(attacked.scripts) == 2
     labels = [node["label"] for node in attacked.data["nodes"]]
-    assert labels == [words.label(node) for node in hostile().nodes.values()]
+    assert labels == [wording.label(node) for node in hostile().nodes.values()]
     assert any("</script><img" in text for text in attacked.text), "the title is shown as the text that it is"
 
 
@@ -231,6 +231,6 @@ def test_page_holds_every_node_and_edge_with_what_is_known_of_it() -> None:
 
 def test_page_has_a_colour_for_each_kind_in_both_schemes() -> None:
     text = render(drawn(), "html")
-    for kind in Kind:
+    for kind in NodeKind:
         assert text.count(f".k-{kind.value}{{") == 2
     assert "prefers-color-scheme:dark" in text

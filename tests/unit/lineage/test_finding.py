@@ -10,9 +10,9 @@ from graph_testing import MODEL, code, data, making, node_of, storied, thing
 
 from pedigree_testing import candidate, digest
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
-from tfx_pedigree.lineage.graph import Fragment, Kind, Node
+from tfx_pedigree.lineage.graph import Fragment, Node, NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
-from tfx_pedigree.lineage.observed import module_node
+from tfx_pedigree.lineage.node_factory import module_node
 from tfx_pedigree.registry import Registry
 
 
@@ -73,7 +73,7 @@ def test_node_is_found_by_what_was_seen_of_it(lineage: Lineage, text: str, node:
 
 
 def test_runs_are_found_by_the_name_that_the_runner_gave_them(lineage: Lineage) -> None:
-    assert lineage.find("run:run-2").kind is Kind.RUN
+    assert lineage.find("run:run-2").kind is NodeKind.RUN
     assert len(lineage.find_all("run:flights")) == 3, "all of the pipeline"
 
 

@@ -9,8 +9,8 @@ import pytest
 from pedigree_testing import digest
 from tfx_pedigree.comparison import Comparison, Data, GateDecision, Policy, Side
 from tfx_pedigree.comparison import Verdict as GateVerdict
-from tfx_pedigree.lineage.fragments import Deployment, Judged, Run, Seen, fragment_of, merged, without_secrets
-from tfx_pedigree.lineage.graph import EdgeKind, Fragment, Kind, Node
+from tfx_pedigree.lineage.graph import EdgeKind, Fragment, Node, NodeKind
+from tfx_pedigree.lineage.run_graph import Deployment, Judged, PipelineRun, Seen, fragment_of, merged, without_secrets
 from tfx_pedigree.registry import Evidence, Verdict
 
 MODEL = "flight-delay"
@@ -66,11 +66,11 @@ def said(fragment: Fragment) -> set[tuple[str, str, str]]:
     return {(kinds[one.source], one.kind.value, kinds[one.target]) for one in fragment.edges}
 
 
-def of(fragment: Fragment, kind: Kind) -> list[Node]:
+def of(fragment: Fragment, kind: NodeKind) -> list[Node]:
     return [node for node in fragment.nodes if node.kind is kind]
 
 
-def only(fragment: Fragment, kind: Kind) -> Node:
+def only(fragment: Fragment, kind: NodeKind) -> Node:
     (found,) = of(fragment, kind)
     return found
 
@@ -88,7 +88,7 @@ def whole() -> Fragment:
         judged=Judged(evidence()),
         deployment=Deployment("/serving/flight-delay/2", "2", "promoted"),
         seen=Seen(statistics={"train": digest("statistics")}, uris={"train": "/artifacts/1/Split-train"}),
-        run=Run(id="run-7", pipeline="flights"),
+        run=PipelineRun(id="run-7", pipeline="flights"),
     )
 
 
@@ -120,14 +120,14 @@ def test_all_that_a_run_left_behind_is_linked() -> None:
 def test_every_edge_names_the_run_that_linked_it_and_nodes_that_are_there() -> None:
     fragment = whole()
     keys = {node.key for node in fragment.nodes}
-    run = only(fragment, Kind.RUN)
+    run = only(fragment, NodeKind.RUN)
     assert {edge.run for edge in fragment.edges} == {run.key}
     assert all({edge.source, edge.target} <= keys for edge in fragment.edges)
     assert (run.fact("id"), run.fact("pipeline")) == ("run-7", "flights")
 
 
 def test_the_same_making_is_one_run_whatever_its_runner_calls_it() -> None:
-    one, other = (only(fragment_of(record(), run=Run(id=name)), Kind.RUN) for name in ("a", "b"))
+    one, other = (only(fragment_of(record(), run=PipelineRun(id=name)), NodeKind.RUN) for name in ("a", "b"))
     assert one.key == other.key
     assert merged([whole(), whole()]) == whole()
 
@@ -159,10 +159,10 @@ def test_which_splits_were_learned_from(training: dict[str, Any], splits: tuple[
 def test_data_too_large_to_read_are_known_by_the_files_and_else_by_their_place() -> None:
     bare = {"span": "1", "splits": {"train": {"fingerprint": None, "rows": None, "bytes": 2**40}}}
     by_files = fragment_of(record(data={"examples": [{**bare, "input_fingerprint": "num_files:9"}]}))
-    assert only(by_files, Kind.DATA).content == {"input_fingerprint": "num_files:9", "split": "train"}
+    assert only(by_files, NodeKind.DATA).content == {"input_fingerprint": "num_files:9", "split": "train"}
     by_place = fragment_of(record(data={"examples": [bare]}), seen=Seen(uris={"train": "gs://bucket/1"}))
-    assert only(by_place, Kind.DATA).content == {"uri": "gs://bucket/1", "split": "train"}
-    assert of(fragment_of(record(data={"examples": [bare]})), Kind.DATA) == []
+    assert only(by_place, NodeKind.DATA).content == {"uri": "gs://bucket/1", "split": "train"}
+    assert of(fragment_of(record(data={"examples": [bare]})), NodeKind.DATA) == []
 
 
 def test_a_record_of_an_older_release_is_read() -> None:
@@ -171,8 +171,8 @@ def test_a_record_of_an_older_release_is_read() -> None:
     del old["modules"]
     del old["data"]["examples"][0]["input_fingerprint"]
     fragment = fragment_of(old, modules={"model.py": digest("told")}, image="registry.example/trainer@sha256:1")
-    assert only(fragment, Kind.MODULE).fact("name") == "model.py"
-    assert only(fragment, Kind.ENVIRONMENT).content == {
+    assert only(fragment, NodeKind.MODULE).fact("name") == "model.py"
+    assert only(fragment, NodeKind.ENVIRONMENT).content == {
         "python": "3.10.1",
         "packages": {"tfx": "1.16.0"},
         "image": "registry.example/trainer@sha256:1",
@@ -188,14 +188,14 @@ def test_a_champion_compared_with_itself_adds_no_judgement() -> None:
     """As when a run is repeated after its model was promoted."""
     itself = digest("new")
     fragment = fragment_of(record(), comparison=comparison(itself), judged=Judged(evidence(itself)))
-    assert not {Kind.EVALUATION, Kind.COMPARISON, Kind.DECISION} & {node.kind for node in fragment.nodes}
+    assert not {NodeKind.EVALUATION, NodeKind.COMPARISON, NodeKind.DECISION} & {node.kind for node in fragment.nodes}
 
 
 def test_what_decided_before_is_told_though_this_run_compared_the_champion_with_itself() -> None:
     """The evidence knows on which data, and against whom: that is the evaluation of the first run, known again."""
     fragment = fragment_of(record(), comparison=comparison(digest("new")), judged=Judged(evidence(), here=False))
-    assert only(fragment, Kind.EVALUATION).key == only(whole(), Kind.EVALUATION).key
-    assert only(fragment, Kind.DECISION).key == only(whole(), Kind.DECISION).key
+    assert only(fragment, NodeKind.EVALUATION).key == only(whole(), NodeKind.EVALUATION).key
+    assert only(fragment, NodeKind.DECISION).key == only(whole(), NodeKind.DECISION).key
     assert ("decision", "rests_on", "evaluation") in said(fragment)
 
 
@@ -206,7 +206,7 @@ def test_an_evidence_of_an_earlier_comparison_does_not_rest_on_this_one() -> Non
 
 def test_an_evaluation_that_nobody_compared_is_told_of() -> None:
     fragment = fragment_of(record(), evaluated_on=[Data("eval", "1", LATER)], judged=Judged(evidence()))
-    assert only(fragment, Kind.EVALUATION).key == only(whole(), Kind.EVALUATION).key
+    assert only(fragment, NodeKind.EVALUATION).key == only(whole(), NodeKind.EVALUATION).key
     assert ("decision", "rests_on", "evaluation") in said(fragment)
 
 
@@ -214,7 +214,7 @@ def test_a_first_version_is_compared_with_nobody() -> None:
     first = record(champion=None, predecessor=None)
     fragment = fragment_of(first, comparison=comparison(None), judged=Judged(evidence(None)))
     assert not {EdgeKind.COMPARED_WITH, EdgeKind.SUPERSEDES} & {edge.kind for edge in fragment.edges}
-    assert "champion" not in only(fragment, Kind.EVALUATION).content
+    assert "champion" not in only(fragment, NodeKind.EVALUATION).content
 
 
 SECRET = "hunter2-never-to-be-seen"  # noqa: S105
@@ -237,14 +237,16 @@ def with_secret(secret: str) -> Fragment:
             deployment=Deployment(f"https://ada:{secret}@serving.example/models"),
             seen=Seen(uris={"train": f"s3://key:{secret}@bucket/data"}),
             image=f"https://ada:{secret}@registry.example/trainer",
-            run=Run(id="1", incomplete=f"postgresql://ada:{secret}@db/mlmd does not answer"),
+            run=PipelineRun(id="1", incomplete=f"postgresql://ada:{secret}@db/mlmd does not answer"),
         )
     )
 
 
 def test_a_secret_is_in_no_part_of_the_fragment() -> None:
     found = with_secret(SECRET)
-    assert {Kind.DATA, Kind.PARAMETERS, Kind.CODE, Kind.ENVIRONMENT, Kind.DEPLOYMENT} <= {n.kind for n in found.nodes}
+    assert {NodeKind.DATA, NodeKind.PARAMETERS, NodeKind.CODE, NodeKind.ENVIRONMENT, NodeKind.DEPLOYMENT} <= {
+        n.kind for n in found.nodes
+    }
     assert SECRET not in repr(found)
 
 
@@ -259,7 +261,7 @@ def test_the_version_of_a_package_is_no_secret_whatever_the_package_is_called() 
     """Else an upgrade of it would show in no difference."""
     packages = {"azure-keyvault-secrets": "4.7.0", "google-auth-token": "1.0", "tfx": "1.16.0"}
     found = without_secrets(fragment_of(record(environment={"python": "3.10", "packages": packages})))
-    assert only(found, Kind.ENVIRONMENT).content["packages"] == packages
+    assert only(found, NodeKind.ENVIRONMENT).content["packages"] == packages
     told = record(parameters={"packages": {"password": SECRET}})
     assert SECRET not in repr(without_secrets(fragment_of(told)))
 

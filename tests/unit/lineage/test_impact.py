@@ -12,7 +12,7 @@ from tfx_pedigree.errors import NotFoundError
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment
 from tfx_pedigree.lineage.impact import LONGEST_PATH
 from tfx_pedigree.lineage.lineage import Lineage
-from tfx_pedigree.lineage.observed import deployment_node, transform_node, version_node
+from tfx_pedigree.lineage.node_factory import deployment_node, transform_node, version_node
 from tfx_pedigree.registry import PromotionRequest, Registry, State
 
 

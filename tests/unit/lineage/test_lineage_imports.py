@@ -14,7 +14,7 @@ import sys
 before = set(sys.modules)
 from tfx_pedigree.lineage.graph import Fragment
 from tfx_pedigree.lineage.lineage import Lineage
-from tfx_pedigree.lineage.observed import data_node
+from tfx_pedigree.lineage.node_factory import data_node
 from tfx_pedigree.registry import Registry
 Registry.create(sys.argv[1], actor="ada").close()
 with Registry.open(sys.argv[1], actor="ada") as registry:

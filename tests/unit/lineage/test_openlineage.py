@@ -20,9 +20,9 @@ from openlineage.client.generated import (
 )
 from openlineage.client.serde import Serde
 
-from tfx_pedigree.lineage import observed
+from tfx_pedigree.lineage import node_factory
 from tfx_pedigree.lineage.exports import openlineage, render
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Kind, Node, Subgraph
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind, Subgraph
 
 DIGEST = "sha256:" + "{:064x}"
 # By the name that OpenLineage gives a facet.
@@ -39,15 +39,15 @@ _BASES: dict[str, Any] = {"run": base.RunFacet, "job": base.JobFacet, "dataset":
 
 
 def a_run(**facts: str) -> Subgraph:
-    data = observed.data_node(fingerprint=DIGEST.format(1), span="3", split="train", uri="gs://bucket/examples/3")
-    code = observed.code_node(
+    data = node_factory.data_node(fingerprint=DIGEST.format(1), span="3", split="train", uri="gs://bucket/examples/3")
+    code = node_factory.code_node(
         {"commit": "a" * 40, "diff_digest": None, "remote": "https://example.org/flights.git", "branch": "main"}
     )
-    schema = observed.schema_node(DIGEST.format(2), uri="/pipeline/schema")
-    parameters = observed.parameters_node({"learning_rate": 0.002})
-    version = observed.version_node("flight-delay", DIGEST.format(3), version="1.0.0")
-    older = observed.version_node("flight-delay", DIGEST.format(4), version="0.9.0")
-    made = observed.run_node(
+    schema = node_factory.schema_node(DIGEST.format(2), uri="/pipeline/schema")
+    parameters = node_factory.parameters_node({"learning_rate": 0.002})
+    version = node_factory.version_node("flight-delay", DIGEST.format(3), version="1.0.0")
+    older = node_factory.version_node("flight-delay", DIGEST.format(4), version="0.9.0")
+    made = node_factory.run_node(
         model="flight-delay", version=DIGEST.format(3), id="2026-11-20T23:26:42.216334", pipeline="flights"
     )
     run = Node(made.kind, made.content, {**made.facts, **{name: (value,) for name, value in facts.items()}})
@@ -195,17 +195,17 @@ def test_run_that_did_not_end_well_says_so_and_one_that_goes_on_has_no_end(
     ],
 )
 def test_time_is_when_the_run_began_as_far_as_anybody_knows(run: dict[str, str], time: str) -> None:
-    node = Node(Kind.RUN, {"id": run["id"]}, {name: (value,) for name, value in run.items()})
+    node = Node(NodeKind.RUN, {"id": run["id"]}, {name: (value,) for name, value in run.items()})
     assert {event["eventTime"] for event in lines(Subgraph((node.key,), {node.key: node}, ()))} == {time}
 
 
 def test_answer_without_a_run_has_no_events() -> None:
-    node = observed.schema_node(DIGEST.format(2))
+    node = node_factory.schema_node(DIGEST.format(2))
     assert render(Subgraph((node.key,), {node.key: node}, ()), "openlineage") == ""
 
 
 def test_execution_that_belongs_to_no_run_is_a_job_of_its_own() -> None:
-    made = observed.execution_node("Labelling", store="s", id=1)
+    made = node_factory.execution_node("Labelling", store="s", id=1)
     node = Node(made.kind, made.content, {**made.facts, "state": ("failed",)})
     events = list(openlineage.events(Subgraph((node.key,), {node.key: node}, ())))
     assert [(one["job"]["name"], one["eventType"]) for one in events] == [("Labelling", "START"), ("Labelling", "FAIL")]

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from lineage_testing import drawn
 from pedigree_testing import digest
-from tfx_pedigree.lineage import words
+from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.exports.palette import PAINT
 from tfx_pedigree.lineage.exports.picture.folding import fold
 from tfx_pedigree.lineage.exports.picture.layers import columns
 from tfx_pedigree.lineage.exports.picture.scene import OPEN_UNTIL, scene
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Kind, Node, Subgraph
-from tfx_pedigree.lineage.observed import data_node, run_node, version_node
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind, Subgraph
+from tfx_pedigree.lineage.node_factory import data_node, run_node, version_node
 
 LINKS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=40)
 
@@ -61,7 +61,7 @@ def test_places_are_the_same_for_the_same_graph(links: list[tuple[int, int]]) ->
 
 def test_run_is_folded_with_what_it_made_and_what_only_it_used() -> None:
     graph = drawn()
-    labels = {key: words.label(node) for key, node in graph.nodes.items()}
+    labels = {key: wording.label(node) for key, node in graph.nodes.items()}
     homes = {labels[key]: labels[run] for key, run in fold(graph).items()}
     first = {label for label, run in homes.items() if run == "run night-1"}
     assert {"flight-delay 1.0.0", "span 1 train", "run night-1"} <= first
@@ -70,13 +70,13 @@ def test_run_is_folded_with_what_it_made_and_what_only_it_used() -> None:
 
 def test_what_runs_share_stays_outside_of_their_boxes() -> None:
     graph = drawn()
-    code = next(key for key, node in graph.nodes.items() if node.kind is Kind.CODE)
+    code = next(key for key, node in graph.nodes.items() if node.kind is NodeKind.CODE)
     assert code not in fold(graph)
 
 
 def test_node_that_was_asked_about_is_not_hidden_in_the_box_of_who_used_it() -> None:
     graph = drawn()
-    data = next(key for key, node in graph.nodes.items() if words.label(node) == "span 1 train")
+    data = next(key for key, node in graph.nodes.items() if wording.label(node) == "span 1 train")
     asked = Subgraph((data,), graph.nodes, graph.edges)
     assert data in fold(graph)
     assert data not in fold(asked)
@@ -125,8 +125,8 @@ def _luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_label_can_be_read_on_its_colour_in_light_and_dark(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", NodeKind)
+def test_label_can_be_read_on_its_colour_in_light_and_dark(kind: NodeKind) -> None:
     paint = PAINT[kind]
     for ink, ground in ((paint.ink, paint.ground), (paint.dark_ink, paint.dark_ground)):
         dark, light = sorted((_luminance(ink), _luminance(ground)))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tfx_pedigree.db import metadata
 from tfx_pedigree.digest import canonical_json, digest_of
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Kind, Node
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.secrets import HIDDEN, clean_node, clean_text, speaks_of_a_secret
 from tfx_pedigree.registry import Registry
@@ -98,15 +98,15 @@ def test_no_planted_secret_reaches_any_table(
     never: set[str] = set()
     for (text, secret), where, (name, value), number in plants:
         facts = {"note": (f"from {text}",), "api_key": (value,), "uri": (text,)}
-        told = Node(Kind.PARAMETERS, {"n": number, **planted(text, where)}, facts)
-        named = Node(Kind.ENVIRONMENT, {"n": number, "variables": {name: value, "nested": {name: [value]}}})
+        told = Node(NodeKind.PARAMETERS, {"n": number, **planted(text, where)}, facts)
+        named = Node(NodeKind.ENVIRONMENT, {"n": number, "variables": {name: value, "nested": {name: [value]}}})
         nodes += [told, named]
         never |= {secret, value, told.key, named.key}
         never |= {digest_of(canonical_json(dict(node.content))) for node in (told, named)}
     edges = tuple(Edge(a.key, EdgeKind.RAN_IN, b.key) for a, b in itertools.pairwise(nodes) if a.key != b.key)
     recorded = open_lineage.record(Fragment(tuple(nodes), edges))
     with open_lineage.importing(f"mysql://{plants[0][0][0]}") as importer:
-        importer.add(Fragment(tuple(Node(Kind.RUN, node.content, node.facts) for node in nodes)))
+        importer.add(Fragment(tuple(Node(NodeKind.RUN, node.content, node.facts) for node in nodes)))
     assert recorded.hidden >= 5 * len(plants)
     kept = everything(open_lineage.registry)
     assert not [hidden for hidden in never if hidden in kept]
@@ -142,7 +142,7 @@ def test_secrets_in_odd_places_of_a_text_are_hidden(text: str) -> None:
     ],
 )
 def test_value_beside_the_name_that_speaks_of_a_secret_is_hidden(content: Mapping[str, Any]) -> None:
-    once, hidden = clean_node(Node(Kind.PARAMETERS, content))
+    once, hidden = clean_node(Node(NodeKind.PARAMETERS, content))
     assert "hunter2" not in repr(once.content)
     assert hidden == 1
     assert clean_node(once) == (once, 0)
@@ -157,14 +157,14 @@ def test_value_beside_the_name_that_speaks_of_a_secret_is_hidden(content: Mappin
     ],
 )
 def test_names_beside_values_that_say_nothing_hide_nothing(content: Mapping[str, Any]) -> None:
-    node = Node(Kind.PARAMETERS, content)
+    node = Node(NodeKind.PARAMETERS, content)
     assert clean_node(node) == (node, 0)
 
 
 def test_edges_follow_their_nodes_when_a_secret_is_taken_out(registry: Registry) -> None:
     lineage = Lineage(registry)
-    secret = Node(Kind.PARAMETERS, {"parameters": {"password": "hunter2hunter2", "rate": 0.1}})
-    clean = Node(Kind.PARAMETERS, {"parameters": {"password": HIDDEN, "rate": 0.1}})
+    secret = Node(NodeKind.PARAMETERS, {"parameters": {"password": "hunter2hunter2", "rate": 0.1}})
+    clean = Node(NodeKind.PARAMETERS, {"parameters": {"password": HIDDEN, "rate": 0.1}})
     lineage.record(Fragment((data(1), secret), (Edge(data(1).key, EdgeKind.CONFIGURED_BY, secret.key, secret.key),)))
     (edge,) = lineage.get_upstream(data(1)).edges
     assert (edge.target, edge.run) == (clean.key, clean.key)
@@ -199,7 +199,7 @@ def test_edges_follow_their_nodes_when_a_secret_is_taken_out(registry: Registry)
 )
 def test_what_is_no_secret_stays_as_it_is(text: str) -> None:
     assert clean_text(text) == text
-    node = Node(Kind.RUN, {"value": text}, {"note": (text,)})
+    node = Node(NodeKind.RUN, {"value": text}, {"note": (text,)})
     assert clean_node(node) == (node, 0)
 
 
@@ -212,7 +212,7 @@ def test_names_that_only_sound_alike_hide_nothing(name: str) -> None:
 
 def test_numbers_of_tokens_stay_and_numbers_under_other_telling_names_do_not() -> None:
     content = {"token_limit": 512, "password": 1234, "use_password": True, "token": None, "secret": ""}
-    clean, hidden = clean_node(Node(Kind.PARAMETERS, content))
+    clean, hidden = clean_node(Node(NodeKind.PARAMETERS, content))
     assert clean.content == {**content, "password": HIDDEN}
     assert hidden == 1
 
@@ -221,7 +221,7 @@ def test_cleaning_again_changes_nothing() -> None:
     text = "postgresql://u:pw@h/d --token abcdefgh password=x Authorization: Bearer abcdefghijklmnop?sig=abc"
     once = clean_text(text)
     assert clean_text(once) == once
-    node, _ = clean_node(Node(Kind.PARAMETERS, {"password": "x", "url": text}))
+    node, _ = clean_node(Node(NodeKind.PARAMETERS, {"password": "x", "url": text}))
     assert clean_node(node) == (node, 0)
 
 

@@ -12,7 +12,7 @@ from graph_testing import MODEL, counted, data, making, node_of, random_fragment
 from pedigree_testing import candidate, digest
 from tfx_pedigree.db import schema
 from tfx_pedigree.errors import DamagedError, ForbiddenError, InvalidInputError, NotFoundError
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Kind, Node
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.recording import IMPORT_BATCH, Recorded
 from tfx_pedigree.registry import Registry, Role
@@ -53,7 +53,7 @@ def test_who_recorded_what_is_in_the_models_log_and_the_audit_accepts_it(
 
 def test_same_thing_seen_by_two_models_is_one_node_with_the_facts_of_both(lineage: Lineage) -> None:
     lineage.record(Fragment((data(3),)))
-    more = Node(Kind.DATA, data(3).content, {"uri": ("gs://b/3",), "span": ("3", "2026-03")})
+    more = Node(NodeKind.DATA, data(3).content, {"uri": ("gs://b/3",), "span": ("3", "2026-03")})
     assert lineage.record(Fragment((more,))) == Recorded(nodes=0, edges=0, facts=2)
     found = lineage.find(data(3).key)
     assert found.facts["span"] == ("2026-03", "3")
@@ -80,26 +80,26 @@ def test_edge_from_a_node_to_itself_is_refused(lineage: Lineage, registry: Regis
 
 def test_promotions_are_not_recorded(lineage: Lineage) -> None:
     with pytest.raises(InvalidInputError, match="the registry's own log tells of it"):
-        lineage.record(Fragment((Node(Kind.PROMOTION, {"model": MODEL, "event": 1}),)))
+        lineage.record(Fragment((Node(NodeKind.PROMOTION, {"model": MODEL, "event": 1}),)))
 
 
 def test_key_that_a_node_was_given_is_not_believed(lineage: Lineage) -> None:
-    forged = Node(Kind.DATA, {"fingerprint": digest("mine")})
+    forged = Node(NodeKind.DATA, {"fingerprint": digest("mine")})
     forged.__dict__["key"] = data(3).key
     lineage.record(Fragment((data(3),)))
     lineage.record(Fragment((forged,)))
     assert lineage.find(data(3).key).content == data(3).content
-    assert lineage.find(Node(Kind.DATA, forged.content).key).content == forged.content
+    assert lineage.find(Node(NodeKind.DATA, forged.content).key).content == forged.content
 
 
 @pytest.mark.parametrize(
     ("node", "told"),
     [
-        (Node(Kind.RUN, {"id": float("nan")}), "canonical JSON"),
-        (Node(Kind.RUN, {"id": "\ud800"}), "canonical JSON: input contains non-UTF-8"),
-        (Node(Kind.RUN, {"id": "x" * (1 << 20)}), "1048576 are the most"),
-        (Node(Kind.RUN, {"id": 1}, {"Bad Name": ("x",)}), "'Bad Name' cannot name a fact"),
-        (Node(Kind.RUN, {"id": 1}, {"x" * 65: ("x",)}), "up to 64"),
+        (Node(NodeKind.RUN, {"id": float("nan")}), "canonical JSON"),
+        (Node(NodeKind.RUN, {"id": "\ud800"}), "canonical JSON: input contains non-UTF-8"),
+        (Node(NodeKind.RUN, {"id": "x" * (1 << 20)}), "1048576 are the most"),
+        (Node(NodeKind.RUN, {"id": 1}, {"Bad Name": ("x",)}), "'Bad Name' cannot name a fact"),
+        (Node(NodeKind.RUN, {"id": 1}, {"x" * 65: ("x",)}), "up to 64"),
     ],
 )
 def test_node_that_cannot_be_kept_is_refused(lineage: Lineage, registry: Registry, node: Node, told: str) -> None:
@@ -113,11 +113,11 @@ def test_content_nested_without_end_is_refused(lineage: Lineage) -> None:
     for _ in range(5000):
         deep = {"x": deep}
     with pytest.raises(InvalidInputError, match="JSON"):
-        lineage.record(Fragment((Node(Kind.RUN, deep),)))
+        lineage.record(Fragment((Node(NodeKind.RUN, deep),)))
 
 
 def test_long_facts_are_cut_and_odd_characters_are_replaced(lineage: Lineage) -> None:
-    node = Node(Kind.RUN, {"id": 1}, {"reason": ("é" * 600,), "note": ("a\x00b\ud800c", ""), "exact": ("x" * 512,)})
+    node = Node(NodeKind.RUN, {"id": 1}, {"reason": ("é" * 600,), "note": ("a\x00b\ud800c", ""), "exact": ("x" * 512,)})
     lineage.record(Fragment((node,)))
     facts = lineage.find(node.key).facts
     assert facts["reason"] == ("é" * 511 + "…",)
@@ -126,7 +126,7 @@ def test_long_facts_are_cut_and_odd_characters_are_replaced(lineage: Lineage) ->
 
 
 def test_every_digest_of_a_nodes_content_can_be_searched_by(lineage: Lineage) -> None:
-    node = Node(Kind.COMPARISON, {"digest": digest("c"), "commit": "ab" * 20})
+    node = Node(NodeKind.COMPARISON, {"digest": digest("c"), "commit": "ab" * 20})
     lineage.record(Fragment((node,)))
     assert lineage.find(digest("c")) == lineage.find("commit:ababab") == lineage.find(node.key)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pedigree_testing import candidate
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Kind, Subgraph
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, NodeKind, Subgraph
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.registry import Registry
 
@@ -180,7 +180,9 @@ def test_what_a_version_came_from_and_what_came_of_data(lineage: Lineage, regist
     up = lineage.get_upstream(f"{MODEL}@{second.version}")
     assert {node_of(first).key, data(0).key, data(1).key, code(0).key, code(1).key} <= up.nodes.keys()
     assert node_of(third).key not in up.nodes
-    assert {node.kind for node in up.nodes.values()}.isdisjoint({Kind.EVALUATION, Kind.DECISION, Kind.PROMOTION})
+    assert {node.kind for node in up.nodes.values()}.isdisjoint(
+        {NodeKind.EVALUATION, NodeKind.DECISION, NodeKind.PROMOTION}
+    )
     made = {e for e in up.edges if e.source == node_of(second).key}
     run = next(node for node in up.nodes.values() if node.fact("id") == "run-2")
     assert {edge.run for edge in made} == {run.key}
@@ -203,10 +205,10 @@ def test_promotions_stand_in_the_answer_as_the_registry_tells_of_them_now(lineag
     assert "until" in told[0]
     assert "until" not in told[1], "it reigns still"
     decided = [e for e in answer.edges if e.kind is EdgeKind.DECIDED_BY]
-    assert {answer.nodes[e.target].kind for e in decided} == {Kind.DECISION}
+    assert {answer.nodes[e.target].kind for e in decided} == {NodeKind.DECISION}
     assert len(decided) == 2, "a rollback rests on no decision"
     assert len(promotions(answer, node_of(second).key)) == 1
-    assert all(node.kind is not Kind.PROMOTION for node in lineage.get_upstream(f"{MODEL}@1.0.0").nodes.values())
+    assert all(node.kind is not NodeKind.PROMOTION for node in lineage.get_upstream(f"{MODEL}@1.0.0").nodes.values())
     near = lineage.get_downstream(f"{MODEL}@1.0.0", depth=0)
     assert (len(near.nodes), near.complete) == (1, False)
     with registry.reading(None):
@@ -223,7 +225,7 @@ def test_version_without_a_lineage_still_has_an_answer_and_its_promotions(lineag
     registry.add(MODEL, candidate("a"))
     registry.promote(f"{MODEL}@1.0.0")
     answer = lineage.get_lineage(f"{MODEL}@champion")
-    assert [node.kind for node in answer.nodes.values()] == [Kind.VERSION, Kind.PROMOTION]
+    assert [node.kind for node in answer.nodes.values()] == [NodeKind.VERSION, NodeKind.PROMOTION]
     assert answer.nodes[answer.start[0]].fact("version") == "1.0.0"
     with pytest.raises(NotFoundError, match="was never recorded"):
         lineage.get_upstream(data(1))

@@ -9,7 +9,7 @@ import pytest
 from mlmd_testing import Ran, history_of_three
 
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.lineage.graph import Kind
+from tfx_pedigree.lineage.graph import NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.mlmd import Mapper, Reader, connect, import_store, scan, walk_upstream
 from tfx_pedigree.registry import Registry
@@ -98,7 +98,9 @@ class StoreConformance:
         lineage = Lineage(local_registry)
         import_store(reader, lineage)
         down = lineage.get_downstream(next(one for one in lineage.find_all("span:2") if one.fact("split") == "train"))
-        models = {n.fact("id") for n in down.nodes.values() if n.kind is Kind.ARTIFACT and n.fact("type") == "Model"}
+        models = {
+            n.fact("id") for n in down.nodes.values() if n.kind is NodeKind.ARTIFACT and n.fact("type") == "Model"
+        }
         assert models == {str(filled[1].outputs["model"]), str(filled[2].outputs["model"])}
 
     def test_what_a_run_walks_is_what_an_import_finds(self, reader: Reader, filled: tuple[Ran, ...]) -> None:

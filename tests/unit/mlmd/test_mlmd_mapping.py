@@ -12,8 +12,8 @@ import pytest
 from mlmd_testing import DIGEST, PIPELINE, Books, Ran, open_store
 
 from tfx_pedigree.digest import digest_of
-from tfx_pedigree.lineage import fragments, observed, words
-from tfx_pedigree.lineage.graph import EdgeKind, Fragment, Kind, Node, Subgraph
+from tfx_pedigree.lineage import node_factory, run_graph, wording
+from tfx_pedigree.lineage.graph import EdgeKind, Fragment, Node, NodeKind, Subgraph
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.mlmd import Mapper, Remains, Selection, connect, import_store, scan, walk_upstream
 from tfx_pedigree.mlmd.history import moment
@@ -42,14 +42,14 @@ def whole(path: Path, remains: Remains | None = None, selection: Selection | Non
     with connect(path) as reader:
         mapper = Mapper(reader.identity, remains=remains)
         pieces = [mapper.fragment(piece) for piece in scan(reader, selection)]
-    return fragments.merged(pieces)
+    return run_graph.merged(pieces)
 
 
 def sentences(fragment: Fragment, kinds: Iterable[EdgeKind] = EdgeKind) -> set[str]:
     nodes = {node.key: node for node in fragment.nodes}
     wanted = set(kinds)
     return {
-        words.sentence(nodes[edge.source], edge.kind, nodes[edge.target])
+        wording.sentence(nodes[edge.source], edge.kind, nodes[edge.target])
         for edge in fragment.edges
         if edge.kind in wanted
     }
@@ -66,7 +66,7 @@ def _carried(graph: Subgraph) -> set[str]:
     return {f"id {graph.nodes[key].fact('id')}" for key in reached if graph.nodes[key].fact("type") == "Model"}
 
 
-def of_kind(fragment: Fragment, kind: Kind) -> list[Node]:
+def of_kind(fragment: Fragment, kind: NodeKind) -> list[Node]:
     return [node for node in fragment.nodes if node.kind is kind]
 
 
@@ -108,14 +108,14 @@ def test_cached_steps_link_the_run_to_what_it_used_again(books: Books, path: Pat
     graph = first.outputs["transform_graph"]
     assert {f"TransformGraph {graph} was produced by run {one.name}." for one in (first, again)} <= said
     assert f"Model {again.outputs['model']} has its features from TransformGraph {graph}." in said
-    run = next(one for one in of_kind(fragment, Kind.RUN) if one.fact("id") == "again")
+    run = next(one for one in of_kind(fragment, NodeKind.RUN) if one.fact("id") == "again")
     assert run.facts["cached"] == ("CsvExampleGen", "SchemaGen", "StatisticsGen", "Transform")
 
 
 def test_failed_run_is_there_with_what_it_used_and_the_component_that_failed(books: Books, path: Path) -> None:
     books.run(7, name="bad", fails_at="Trainer")
     fragment = whole(path)
-    (run,) = of_kind(fragment, Kind.RUN)
+    (run,) = of_kind(fragment, NodeKind.RUN)
     assert run.facts["failed"] == ("Trainer",)
     assert "run bad used span 7 train." in sentences(fragment)
     assert not [node for node in fragment.nodes if node.fact("type") == "Model"]
@@ -124,7 +124,7 @@ def test_failed_run_is_there_with_what_it_used_and_the_component_that_failed(boo
 def test_models_of_two_runs_on_the_same_data_meet_in_the_same_node(books: Books, path: Path) -> None:
     one, other = books.run(3, name="one"), books.run(3, name="other")
     fragment = whole(path)
-    data = [node for node in of_kind(fragment, Kind.DATA) if node.fact("split") == "train"]
+    data = [node for node in of_kind(fragment, NodeKind.DATA) if node.fact("split") == "train"]
     assert len(data) == 1
     trained = {edge.source for edge in fragment.edges if edge.kind is EdgeKind.TRAINED_ON}
     assert len(trained) == 2, (one, other)
@@ -165,7 +165,7 @@ def test_executions_of_no_run_stand_for_themselves(books: Books, path: Path) -> 
         "Joining notebook.Joining used Labels 1.",
         "Table 2 was produced by Joining notebook.Joining.",
     }
-    assert {node.fact("state") for node in of_kind(fragment, Kind.EXECUTION)} == {"complete"}
+    assert {node.fact("state") for node in of_kind(fragment, NodeKind.EXECUTION)} == {"complete"}
 
 
 # What Pedigree itself recorded
@@ -205,11 +205,11 @@ def test_version_that_pedigree_recorded_is_the_node_that_its_recorder_makes(
     record = record_of(DIGEST.format(1), "1.0.0", "5")
     versioned(books, ran, tmp_path / "version", record)
     fragment = whole(path)
-    recorded = fragments.fragment_of(record, run=fragments.Run(id=ran.name, pipeline=PIPELINE))
+    recorded = run_graph.fragment_of(record, run=run_graph.PipelineRun(id=ran.name, pipeline=PIPELINE))
     assert {node.key for node in recorded.nodes} <= {node.key for node in fragment.nodes}
     assert set(recorded.edges) <= set(fragment.edges)
     assert not [node for node in fragment.nodes if node.fact("type") in ("Model", "Schema", "TransformGraph")]
-    assert len(of_kind(fragment, Kind.RUN)) == 1
+    assert len(of_kind(fragment, NodeKind.RUN)) == 1
 
 
 def test_rows_that_pedigree_knows_are_derived_from_the_files_that_models_before_it_saw(
@@ -219,8 +219,8 @@ def test_rows_that_pedigree_knows_are_derived_from_the_files_that_models_before_
     ran = books.run(1, name="with pedigree")
     versioned(books, ran, tmp_path / "version", record_of(DIGEST.format(1), "1.0.0", "5"))
     fragment = whole(path)
-    by_rows = observed.data_node(fingerprint=DIGEST.format(5))
-    by_files = next(n for n in of_kind(fragment, Kind.DATA) if n.content.get("split") == "train")
+    by_rows = node_factory.data_node(fingerprint=DIGEST.format(5))
+    by_files = next(n for n in of_kind(fragment, NodeKind.DATA) if n.content.get("split") == "train")
     assert (by_rows.key, EdgeKind.DERIVED_FROM, by_files.key) in {(e.source, e.kind, e.target) for e in fragment.edges}
 
 
@@ -228,10 +228,10 @@ def test_version_without_its_files_is_still_the_version(books: Books, path: Path
     ran = books.run(1)
     books.version(ran, DIGEST.format(1), "1.0.0")
     fragment = whole(path)
-    (version,) = of_kind(fragment, Kind.VERSION)
-    assert version.key == observed.version_node(PIPELINE, DIGEST.format(1)).key
+    (version,) = of_kind(fragment, NodeKind.VERSION)
+    assert version.key == node_factory.version_node(PIPELINE, DIGEST.format(1)).key
     assert f"{PIPELINE} 1.0.0 was trained on span 1 train." in sentences(fragment)
-    (deployment,) = of_kind(fragment, Kind.DEPLOYMENT)
+    (deployment,) = of_kind(fragment, NodeKind.DEPLOYMENT)
     assert deployment.content["destination"] == f"{books.root}/pushed/1"
 
 
@@ -243,7 +243,7 @@ def test_record_that_is_no_record_is_as_if_it_were_not_there(
     (tmp_path / "version").mkdir()
     (tmp_path / "version" / "version.json").write_text(text, "utf-8")
     books.version(ran, DIGEST.format(1), "1.0.0", folder=tmp_path / "version")
-    assert len(of_kind(whole(path), Kind.VERSION)) == 1
+    assert len(of_kind(whole(path), NodeKind.VERSION)) == 1
 
 
 def test_predecessor_is_the_version_that_the_store_knows_by_its_number(
@@ -270,11 +270,11 @@ def test_walk_in_a_run_and_an_import_afterwards_tell_of_the_same_nodes(
 
 def test_recorder_can_say_which_node_the_run_that_is_going_on_is(books: Books, path: Path) -> None:
     ran = books.run(1)
-    mine = observed.run_node(model=PIPELINE, version=DIGEST.format(1), id=ran.name)
+    mine = node_factory.run_node(model=PIPELINE, version=DIGEST.format(1), id=ran.name)
     with connect(path) as reader:
         history = walk_upstream(reader, [ran.outputs["model"]])
         fragment = Mapper(reader.identity, runs={ran.name: mine}).fragment(history)
-    assert [node.key for node in of_kind(fragment, Kind.RUN)] == [mine.key]
+    assert [node.key for node in of_kind(fragment, NodeKind.RUN)] == [mine.key]
 
 
 # Digests
@@ -289,13 +289,13 @@ def test_models_that_still_lie_there_meet_the_versions_of_the_registry_when_dige
     (folder / "saved_model.pb").write_bytes(b"a model")
     digest = manifest_of(folder).digest
     known = Remains(digests=True, versions=lambda found: [(PIPELINE, "1.0.0")] if found == digest else [])
-    assert [one.content["digest"] for one in of_kind(whole(path, known), Kind.VERSION)] == [digest]
+    assert [one.content["digest"] for one in of_kind(whole(path, known), NodeKind.VERSION)] == [digest]
     unknown = whole(path, Remains(digests=True))
     model = next(node for node in unknown.nodes if node.fact("type") == "Model")
     assert dict(model.content) == {"digest": digest}
     # Whose name would it have? Two models may be the same bytes.
     both = Remains(digests=True, versions=lambda found: [(PIPELINE, "1.0.0"), ("other", "3.0.0")])
-    assert not of_kind(whole(path, both), Kind.VERSION)
+    assert not of_kind(whole(path, both), NodeKind.VERSION)
 
 
 # Selection, parameters, cycles, secrets
@@ -306,8 +306,8 @@ def test_selection_leaves_out_other_pipelines_and_older_runs(books: Books, path:
     books.run(2, name="theirs", pipeline="other")
     books.step(Ran("stray"), None, "Labelling", {}, {}, {"labels": ("Labels", {})})
     selected = whole(path, selection=Selection(pipeline="other"))
-    assert [node.fact("id") for node in of_kind(selected, Kind.RUN)] == ["theirs"]
-    assert not of_kind(selected, Kind.EXECUTION)
+    assert [node.fact("id") for node in of_kind(selected, NodeKind.RUN)] == ["theirs"]
+    assert not of_kind(selected, NodeKind.EXECUTION)
     with connect(path) as reader:
         newest = max(run.created for piece in scan(reader) for run in piece.runs.values())
         assert list(scan(reader, Selection(since=moment(newest))))
@@ -318,7 +318,7 @@ def test_parameters_too_long_for_the_graph_are_known_by_their_digest(books: Book
     ran = Ran("long")
     text = "x" * 100_000
     books.step(ran, None, "Labelling", {"table": text, "threshold": 1}, {}, {"labels": ("Labels", {})})
-    (node,) = of_kind(whole(path), Kind.PARAMETERS)
+    (node,) = of_kind(whole(path), NodeKind.PARAMETERS)
     assert node.content["parameters"] == {"table": digest_of(json.dumps(text).encode()), "threshold": 1}
 
 
@@ -376,6 +376,6 @@ def test_time_that_no_calendar_has_counts_as_none(books: Books, path: Path) -> N
     books.run(1)
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE Context SET create_time_since_epoch = ?", [10**18])
-    (run,) = of_kind(whole(path), Kind.RUN)
+    (run,) = of_kind(whole(path), NodeKind.RUN)
     assert run.fact("began") is None
     assert run.fact("pipeline") == PIPELINE

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tfx_pedigree.orchestration.ir import CompiledPipeline, Kind, Surroundings, fit
+from tfx_pedigree.orchestration.ir import CompiledPipeline, SpecKind, Surroundings, fit
 from tfx_pedigree.orchestration.ir.compiled import compiled_of
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -20,7 +20,7 @@ def by_tfx(name: str) -> dict[str, Any]:
     return found
 
 
-def fitted(name: str, kind: Kind, **around: Any) -> tuple[CompiledPipeline, tuple[str, ...]]:
+def fitted(name: str, kind: SpecKind, **around: Any) -> tuple[CompiledPipeline, tuple[str, ...]]:
     made = by_tfx(name)
     return fit(made["job"], kind, defaults=made["defaults"], around=Surroundings(**around))
 
@@ -28,7 +28,7 @@ def fitted(name: str, kind: Kind, **around: Any) -> tuple[CompiledPipeline, tupl
 def spoilt(compiled: CompiledPipeline, value: Any, *path: str | int) -> CompiledPipeline:
     """A copy in which `value` stands at the place `path` of the PipelineSpec; None takes away what stands there."""
     document: Any = copy.deepcopy(dict(compiled.document))
-    place = document["pipelineSpec"] if compiled.kind is Kind.VERTEX else document
+    place = document["pipelineSpec"] if compiled.kind is SpecKind.VERTEX else document
     for key in path[:-1]:
         place = place.setdefault(key, {}) if isinstance(place, dict) else place[key]
     if value is None:

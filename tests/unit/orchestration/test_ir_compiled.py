@@ -10,12 +10,12 @@ import pytest
 from ir_testing import by_tfx, fitted, in_task, parameter, spoilt
 
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
-from tfx_pedigree.orchestration.ir import Kind, fit, load_ir, parse_ir
+from tfx_pedigree.orchestration.ir import SpecKind, fit, load_ir, parse_ir
 
 
-@pytest.mark.parametrize("kind", list(Kind), ids=str)
+@pytest.mark.parametrize("kind", list(SpecKind), ids=str)
 @pytest.mark.parametrize("name", ["small", "reading"])
-def test_what_was_written_is_read_again(name: str, kind: Kind, tmp_path: Path) -> None:
+def test_what_was_written_is_read_again(name: str, kind: SpecKind, tmp_path: Path) -> None:
     compiled, _ = fitted(name, kind)
     file = tmp_path / f"pipeline{kind.suffix}"
     file.write_text(compiled.to_text())
@@ -28,9 +28,9 @@ def test_what_was_written_is_read_again(name: str, kind: Kind, tmp_path: Path) -
 
 def test_both_services_get_the_same_pipeline() -> None:
     """But for the way in which spans are found, which the small pipeline has not."""
-    kubeflow, vertex = (fitted("small", kind)[0] for kind in Kind)
+    kubeflow, vertex = (fitted("small", kind)[0] for kind in SpecKind)
     assert kubeflow.digest == vertex.digest
-    assert fitted("reading", Kind.KUBEFLOW)[0].digest != fitted("reading", Kind.VERTEX)[0].digest
+    assert fitted("reading", SpecKind.KUBEFLOW)[0].digest != fitted("reading", SpecKind.VERTEX)[0].digest
 
 
 def asking(value: str) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def asking(value: str) -> dict[str, Any]:
 
 
 def test_digest_is_the_same_for_two_compilations_and_for_a_file_that_nobody_mended() -> None:
-    first, second = (fit(asking(value), Kind.VERTEX)[0] for value in ("f00d", "beef"))
+    first, second = (fit(asking(value), SpecKind.VERTEX)[0] for value in ("f00d", "beef"))
     assert first.to_text() == second.to_text()
     unmended = [parse_ir(json.dumps(asking(value))) for value in ("f00d", "beef")]
     assert unmended[0].digest == unmended[1].digest
@@ -61,18 +61,18 @@ def test_digest_is_the_same_for_two_compilations_and_for_a_file_that_nobody_mend
     ],
 )
 def test_digest_is_another_one_for_whatever_a_run_would_do_differently(path: tuple[str, ...], value: Any) -> None:
-    compiled, _ = fitted("small", Kind.KUBEFLOW)
+    compiled, _ = fitted("small", SpecKind.KUBEFLOW)
     assert spoilt(compiled, value, *path).digest != compiled.digest
 
 
 def test_digest_knows_the_clusters_secrets_and_volumes() -> None:
-    plain, mounted = (fitted("small", Kind.KUBEFLOW, volumes=one)[0] for one in ({}, {"/mnt": "models"}))
+    plain, mounted = (fitted("small", SpecKind.KUBEFLOW, volumes=one)[0] for one in ({}, {"/mnt": "models"}))
     assert plain.digest != mounted.digest
 
 
 def test_tasks_of_a_graph_within_the_graph_are_tasks_too() -> None:
     """An exit handler puts everything else into a graph of its own."""
-    compiled, _ = fitted("small", Kind.VERTEX)
+    compiled, _ = fitted("small", SpecKind.VERTEX)
     document = json.loads(compiled.to_text())
     spec = document["pipelineSpec"]
     spec["components"]["tfx-dag"] = {"dag": spec["root"]["dag"]}

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from ir_testing import by_tfx, fitted, in_container, in_task, parameter, spoilt
 
-from tfx_pedigree.orchestration.ir import CompiledPipeline, Finding, Kind, Level, fit, lint, parse_ir
+from tfx_pedigree.orchestration.ir import CompiledPipeline, Finding, Level, SpecKind, fit, lint, parse_ir
 from tfx_pedigree.orchestration.ir.secret_checks import secret_in
 
 DIGEST = "sha256:" + "0" * 64
 
 
-def small(kind: Kind = Kind.KUBEFLOW) -> CompiledPipeline:
+def small(kind: SpecKind = SpecKind.KUBEFLOW) -> CompiledPipeline:
     return fitted("small", kind)[0]
 
 
@@ -25,9 +25,9 @@ def only(findings: tuple[Finding, ...]) -> Finding:
     return found
 
 
-@pytest.mark.parametrize("kind", list(Kind), ids=str)
+@pytest.mark.parametrize("kind", list(SpecKind), ids=str)
 @pytest.mark.parametrize("name", ["small", "reading"])
-def test_mended_pipeline_has_nothing_to_be_found(name: str, kind: Kind) -> None:
+def test_mended_pipeline_has_nothing_to_be_found(name: str, kind: SpecKind) -> None:
     assert lint(fitted(name, kind)[0]) == ()
 
 
@@ -99,25 +99,25 @@ def test_image_with_a_tag_or_a_digest_is_fine(image: str) -> None:
 
 
 def test_root_on_a_mounted_path_is_for_kubeflow_alone() -> None:
-    for kind in Kind:
+    for kind in SpecKind:
         made = by_tfx("small")
         made["job"]["runtimeConfig"]["gcsOutputDirectory"] = "/mnt/models/small"
         compiled, _ = fit(made["job"], kind)
-        level = Level.ERROR if kind is Kind.VERTEX else Level.WARNING
+        level = Level.ERROR if kind is SpecKind.VERTEX else Level.WARNING
         assert (only(lint(compiled)).rule, only(lint(compiled)).level) == ("root", level)
     for path, mounted in (("/mnt/models", True), ("/mnt/models/small", True), ("/mnt/mod", False), ("/else", False)):
-        compiled, _ = fitted("small", Kind.KUBEFLOW, volumes={path: "claim"})
+        compiled, _ = fitted("small", SpecKind.KUBEFLOW, volumes={path: "claim"})
         finding = only(lint(spoilt(compiled, "/mnt/models/small", "defaultPipelineRoot")))
         assert ("takes only buckets" in finding.problem) is mounted
 
 
 def test_vertex_may_resolve() -> None:
-    spoilt_one = spoilt(small(Kind.VERTEX), {"resolver": {}}, "deploymentSpec", "executors", "Look_executor")
+    spoilt_one = spoilt(small(SpecKind.VERTEX), {"resolver": {}}, "deploymentSpec", "executors", "Look_executor")
     assert lint(spoilt_one) == ()
 
 
 def test_span_is_not_heard_of_with_the_older_schema() -> None:
-    compiled = spoilt(fitted("reading", Kind.VERTEX)[0], "2.0.0", "schemaVersion")
+    compiled = spoilt(fitted("reading", SpecKind.VERTEX)[0], "2.0.0", "schemaVersion")
     assert (only(lint(compiled)).rule, only(lint(compiled)).level) == ("span", Level.WARNING)
 
 
@@ -148,7 +148,7 @@ def test_type_that_could_not_be_imported_where_it_was_compiled_is_found() -> Non
     ],
 )
 def test_registry_that_a_container_may_not_reach_is_a_warning(env: Any, address: str | None, says: str | None) -> None:
-    compiled = spoilt(fitted("small", Kind.VERTEX, env=env)[0], "", *parameter("Use", "asked"))
+    compiled = spoilt(fitted("small", SpecKind.VERTEX, env=env)[0], "", *parameter("Use", "asked"))
     if address is not None:
         compiled = spoilt(compiled, address, *parameter("Use", "registry"))
     found = lint(compiled)
@@ -161,7 +161,7 @@ def test_registry_that_a_container_may_not_reach_is_a_warning(env: Any, address:
 
 def test_registry_that_the_cluster_fills_in_is_one() -> None:
     around = {"PEDIGREE_REGISTRY": "pedigree-db/address"}
-    compiled = fitted("small", Kind.KUBEFLOW, secrets=around)[0]
+    compiled = fitted("small", SpecKind.KUBEFLOW, secrets=around)[0]
     asking = spoilt(compiled, "", *parameter("Use", "asked"))
     assert lint(asking) == ()
     assert only(lint(spoilt(asking, "/home/mia/.pedigree", *parameter("Use", "registry")))).rule == "registry"
@@ -221,7 +221,7 @@ def test_secret_beside_an_imported_artifact_is_found() -> None:
 def test_secret_in_what_a_run_is_given_is_found() -> None:
     default = ("root", "inputDefinitions", "parameters", "rows", "defaultValue")
     assert only(lint(spoilt(small(), "ghp_" + "a1B2" * 9, *default))).task is None
-    job = {**dict(small(Kind.VERTEX).document), "runtimeConfig": {"parameterValues": {"password": "hunter2"}}}
+    job = {**dict(small(SpecKind.VERTEX).document), "runtimeConfig": {"parameterValues": {"password": "hunter2"}}}
     (finding,) = (one for one in lint(parse_ir(json.dumps(job))) if one.rule == "secret")
     assert "`password`" in finding.problem
 

@@ -13,7 +13,7 @@ from kfp import compiler, dsl, kubernetes
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from tfx_pedigree.orchestration.ir import Kind
+from tfx_pedigree.orchestration.ir import SpecKind
 from tfx_pedigree.orchestration.ir.platform import platform_document
 
 SECRETS = {"PGPASSWORD": "db/password", "PGUSER": "db/user", "HUB_TOKEN": "hub/token"}
@@ -74,7 +74,7 @@ def test_document_says_the_same_as_kfps_own(secrets: bool, volumes: bool, tmp_pa
 
 def test_document_is_parsed_strictly_by_kubeflows_messages() -> None:
     """Nothing is unknown to them, and nothing is lost in them."""
-    compiled, _ = fitted("small", Kind.KUBEFLOW, secrets=SECRETS, volumes=VOLUMES)
+    compiled, _ = fitted("small", SpecKind.KUBEFLOW, secrets=SECRETS, volumes=VOLUMES)
     assert compiled.extra is not None
 
     json_format.ParseDict(dict(compiled.extra), pipeline_spec_pb2.PlatformSpec())

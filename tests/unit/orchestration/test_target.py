@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.orchestration.ir import Kind
+from tfx_pedigree.orchestration.ir import SpecKind
 from tfx_pedigree.orchestration.target import load_target
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -32,7 +32,7 @@ target:
   schedule: {cron: 0 3 * * *}
 """
     found = load_target(written(tmp_path, text), {"IMAGE": "small:1"})
-    assert found.kind is Kind.KUBEFLOW
+    assert found.kind is SpecKind.KUBEFLOW
     assert found.images == {"default": "small:1", "Trainer": "gpu:1"}
     assert found.output == tmp_path / "../out/flight.yaml"
     assert found.env == {"PEDIGREE_ACTOR": "ci", "THREADS": "2"}
@@ -79,8 +79,8 @@ def test_target_that_is_wrong_says_where_and_what_would_be_right(tmp_path: Path,
     assert "hunter2" not in str(refused.value)
 
 
-@pytest.mark.parametrize("kind", list(Kind), ids=str)
-def test_reference_configs_can_be_read(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", list(SpecKind), ids=str)
+def test_reference_configs_can_be_read(kind: SpecKind) -> None:
     names = ("PEDIGREE_IMAGE", "PEDIGREE_REGISTRY", "PEDIGREE_PROJECT", "PEDIGREE_HOST", "PEDIGREE_SERVICE_ACCOUNT")
     found = load_target(CONFIGS / f"{kind}.yaml", dict.fromkeys(names, "x"))
     assert found.kind is kind

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from pedigree_testing import digest
 from tfx_pedigree.errors import ConflictError, InvalidInputError, PedigreeError, StaleEvidenceError
 from tfx_pedigree.registry import PromotionRequest, State, Verdict
-from tfx_pedigree.registry.decisions import Champion, GateResult, Standing, decide_promotion
+from tfx_pedigree.registry.decisions import Champion, GateResult, VersionSnapshot, decide_promotion
 from tfx_pedigree.registry.states import TRANSITIONS, leads
 
 SINCE = datetime(2026, 11, 20, 14, 2, tzinfo=timezone.utc)
 OLD, NEW = digest("old"), digest("new")
 
-subjects = st.builds(Standing, st.just("m"), st.just("1.3.0"), st.just(NEW), st.sampled_from(State), st.booleans())
+subjects = st.builds(
+    VersionSnapshot, st.just("m"), st.just("1.3.0"), st.just(NEW), st.sampled_from(State), st.booleans()
+)
 champions = st.none() | st.builds(Champion, st.sampled_from(["1.2.0", "1.2.1"]), st.sampled_from([OLD]), st.just(SINCE))
 gates = st.none() | st.builds(
     GateResult, st.sampled_from(Verdict), st.just("r"), st.sampled_from([None, OLD, digest("x")]), st.just("1.2.0")
@@ -33,7 +35,7 @@ requests = st.builds(
 
 @given(subjects, champions, gates, requests)
 def test_whatever_is_promoted_went_a_way_that_states_allow(
-    subject: Standing, champion: Champion | None, gate: GateResult | None, request: PromotionRequest
+    subject: VersionSnapshot, champion: Champion | None, gate: GateResult | None, request: PromotionRequest
 ) -> None:
     try:
         promoted = decide_promotion(subject, champion, gate, request)
@@ -49,7 +51,7 @@ def test_whatever_is_promoted_went_a_way_that_states_allow(
 
 @given(subjects, champions, gates, requests)
 def test_nothing_reaches_production_past_the_champion_or_the_gate_unseen(
-    subject: Standing, champion: Champion | None, gate: GateResult | None, request: PromotionRequest
+    subject: VersionSnapshot, champion: Champion | None, gate: GateResult | None, request: PromotionRequest
 ) -> None:
     try:
         promoted = decide_promotion(subject, champion, gate, request)
@@ -67,7 +69,7 @@ def test_nothing_reaches_production_past_the_champion_or_the_gate_unseen(
 def test_override_outranks_the_gate_but_never_the_swap(
     champion: Champion | None, gate: GateResult | None, expect: str | None
 ) -> None:
-    subject = Standing("m", "1.3.0", NEW, State.STAGING)
+    subject = VersionSnapshot("m", "1.3.0", NEW, State.STAGING)
     plain, forced = (PromotionRequest(expect=expect, override=o, reason="because") for o in (False, True))
     try:
         decide_promotion(subject, champion, gate, forced)
@@ -77,7 +79,7 @@ def test_override_outranks_the_gate_but_never_the_swap(
 
 
 def test_stale_evidence_is_told_as_a_person_would() -> None:
-    subject = Standing("flight-delay", "1.3.0", NEW, State.DEVELOPMENT)
+    subject = VersionSnapshot("flight-delay", "1.3.0", NEW, State.DEVELOPMENT)
     gate = GateResult(Verdict.PASS, "better", OLD, "1.2.0")
     with pytest.raises(StaleEvidenceError) as refused:
         decide_promotion(subject, Champion("1.2.1", digest("z"), SINCE), gate, PromotionRequest())
@@ -105,4 +107,6 @@ def test_every_state_has_a_way_on_and_only_archived_leads_back() -> None:
 def test_archived_by_hand_and_archived_by_replacement_are_told_apart() -> None:
     for withdrawn, step in ((True, "pedigree restore m@1.3.0"), (False, "pedigree rollback m --to 1.3.0")):
         with pytest.raises(ConflictError, match=step):
-            decide_promotion(Standing("m", "1.3.0", NEW, State.ARCHIVED, withdrawn), None, None, PromotionRequest())
+            decide_promotion(
+                VersionSnapshot("m", "1.3.0", NEW, State.ARCHIVED, withdrawn), None, None, PromotionRequest()
+            )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 from tfx_pedigree.retraining.decision import Champion, Situation
-from tfx_pedigree.retraining.ledger import Attempt, Ledger, Outcome, Trained
+from tfx_pedigree.retraining.ledger import Attempt, AttemptOutcome, Ledger, Trained
 from tfx_pedigree.retraining.spans import Spans
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=timezone.utc)
@@ -20,7 +20,13 @@ def attempts(*told: tuple[str, int], ago: timedelta = timedelta(hours=1)) -> tup
     """Told oldest first, a second after one another; kept newest first."""
     begin = NOW - ago
     made = [
-        Attempt(Outcome(outcome), span, begin + timedelta(seconds=n), n, f"run-{n}" if outcome == "submitted" else None)
+        Attempt(
+            AttemptOutcome(outcome),
+            span,
+            begin + timedelta(seconds=n),
+            n,
+            f"run-{n}" if outcome == "submitted" else None,
+        )
         for n, (outcome, span) in enumerate(told, start=1)
     ]
     return tuple(reversed(made))

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from retraining_testing import DAY, NOW, attempts, situation, trained
 
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.retraining.decision import Decision, Kind, Situation, decide
+from tfx_pedigree.retraining.decision import Decision, ReasonKind, Situation, decide
 from tfx_pedigree.retraining.drift import Excess, Feature, Measured, excesses
-from tfx_pedigree.retraining.ledger import Attempt, Ledger, Outcome
+from tfx_pedigree.retraining.ledger import Attempt, AttemptOutcome, Ledger
 from tfx_pedigree.retraining.rules import Bounds, DriftRule, Rules
 from tfx_pedigree.retraining.spans import Spans
 
@@ -26,7 +26,7 @@ def spans(decision: Decision) -> list[int]:
     return [run.span for run in decision.runs]
 
 
-def kinds(decision: Decision) -> list[Kind]:
+def kinds(decision: Decision) -> list[ReasonKind]:
     return [reason.kind for reason in decision.runs[0].reasons]
 
 
@@ -58,7 +58,7 @@ def test_spans_that_came_after_the_newest_trained_are_run_oldest_first(
 ) -> None:
     decision = decide(situation(*held, ledger=Ledger(trained(*done))), Rules())
     assert spans(decision) == runs
-    assert all(kind is Kind.NEW_SPAN for run in decision.runs for kind in [one.kind for one in run.reasons])
+    assert all(kind is ReasonKind.NEW_SPAN for run in decision.runs for kind in [one.kind for one in run.reasons])
 
 
 def test_first_training_leaves_older_spans_to_a_backfill_and_says_so() -> None:
@@ -103,7 +103,7 @@ def test_run_that_was_killed_is_run_again_where_a_new_span_is_no_reason() -> Non
     (begun,) = attempts(("started", 2))
     known = Ledger(trained(1, 2), (replace(begun, details={"reasons": ["force"]}),))
     decision = decide(situation(1, 2, 3, ledger=known), QUIET)
-    assert (spans(decision), kinds(decision)) == ([2], [Kind.FORCE])
+    assert (spans(decision), kinds(decision)) == ([2], [ReasonKind.FORCE])
     assert decision.runs[0].text == "the run on span 2 of 2026-11-21 11:00 UTC came to no end"
     failed = Ledger(trained(1), attempts(("started", 2), ("failed", 2)))
     assert decide(situation(1, 2, ledger=failed), QUIET).runs == ()
@@ -171,7 +171,7 @@ def test_champion_that_is_too_old_is_a_reason_once_in_that_time(
     decision = decide(situation(3, 5, ledger=known, champion=3, age=age), replace(ALL, drift=None))
     assert spans(decision) == runs
     assert says in (decision.runs[0].text if runs else " ".join(decision.quiet))
-    assert not runs or kinds(decision) == [Kind.AGE]
+    assert not runs or kinds(decision) == [ReasonKind.AGE]
 
 
 def test_age_is_no_reason_without_a_champion_or_without_a_limit() -> None:
@@ -188,7 +188,7 @@ def test_drift_is_asked_for_before_it_is_known_and_decides_alone_where_new_spans
     asked = decide(known, rules)
     assert (asked.runs, asked.measure) == ((), 5)
     drifted = decide(known, rules, measured=moved(0.2))
-    assert (spans(drifted), kinds(drifted), drifted.measure) == ([5], [Kind.DRIFT], None)
+    assert (spans(drifted), kinds(drifted), drifted.measure) == ([5], [ReasonKind.DRIFT], None)
     assert drifted.runs[0].text == (
         "span 5 drifted from the data of the champion 1.0.3: delay: Jensen-Shannon divergence 0.2, more than 0.1"
     )
@@ -202,7 +202,7 @@ def test_span_that_has_not_drifted_is_not_measured_again_by_the_same_rule() -> N
     steady = decide(known, rules, measured=moved(0.05))
     assert steady.steady == DRIFT.digest
     details = {"span": 5, "champion": "1.0.3", "drift": DRIFT.digest}
-    noted = Attempt(Outcome.NO_REASON, 5, NOW, 1, details=details)
+    noted = Attempt(AttemptOutcome.NO_REASON, 5, NOW, 1, details=details)
     later = replace(known, ledger=replace(known.ledger, attempts=(noted,)))
     again = decide(later, rules)
     assert (again.measure, again.runs, again.steady) == (None, (), DRIFT.digest)
@@ -216,7 +216,7 @@ def test_drift_is_told_beside_a_new_span_of_the_run_that_is_next() -> None:
     known = situation(3, 4, 5, ledger=Ledger(trained(3)), champion=3)
     assert decide(known, ALL).measure == 4
     decision = decide(known, ALL, measured=moved(0.2, span=4))
-    assert (spans(decision), kinds(decision)) == ([4, 5], [Kind.NEW_SPAN, Kind.DRIFT])
+    assert (spans(decision), kinds(decision)) == ([4, 5], [ReasonKind.NEW_SPAN, ReasonKind.DRIFT])
     # Measured of another span, it says nothing of this one.
     assert decide(known, ALL, measured=moved(0.2, span=5)).measure == 4
 
@@ -274,10 +274,10 @@ def test_bound_that_could_never_be_exceeded_is_refused(bounds: dict[str, Bounds]
 
 def test_force_runs_the_newest_span_and_records_the_reason() -> None:
     decision = decide(situation(1, 2, ledger=Ledger(trained(1, 2))), Rules(), force="a mistake in the labels")
-    assert (spans(decision), kinds(decision)) == ([2], [Kind.FORCE])
+    assert (spans(decision), kinds(decision)) == ([2], [ReasonKind.FORCE])
     assert decision.runs[0].text == "a mistake in the labels"
     new = decide(situation(1, 2, 3, ledger=Ledger(trained(1))), Rules(), force="now")
-    assert (spans(new), kinds(new)) == ([2, 3], [Kind.FORCE, Kind.NEW_SPAN])
+    assert (spans(new), kinds(new)) == ([2, 3], [ReasonKind.FORCE, ReasonKind.NEW_SPAN])
 
 
 # Laws
@@ -333,7 +333,7 @@ def test_what_was_run_well_is_never_run_again_by_itself(known: Situation, rules:
             break
         span = decision.runs[0].span
         told.append(span)
-        ends = Attempt(Outcome.FINISHED, span, NOW, known.ledger.position + 1)
+        ends = Attempt(AttemptOutcome.FINISHED, span, NOW, known.ledger.position + 1)
         known = replace(known, ledger=replace(known.ledger, attempts=(ends, *known.ledger.attempts)))
         assert len(told) <= len(known.spans.whole)
     assert told == sorted(set(told))

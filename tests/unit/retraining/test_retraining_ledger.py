@@ -13,8 +13,8 @@ from tfx_pedigree.errors import ConflictError, ForbiddenError
 from tfx_pedigree.registry import Facts, Registry
 from tfx_pedigree.registry.roles import Action
 from tfx_pedigree.retraining import ledger
-from tfx_pedigree.retraining.decision import Decision, Kind, Planned, Reason, Situation
-from tfx_pedigree.retraining.ledger import Attempt, Ledger, Outcome
+from tfx_pedigree.retraining.decision import Decision, Planned, Reason, ReasonKind, Situation
+from tfx_pedigree.retraining.ledger import Attempt, AttemptOutcome, Ledger
 from tfx_pedigree.retraining.session import Session
 from tfx_pedigree.retraining.spans import Spans
 
@@ -90,7 +90,7 @@ def test_tag_is_read_as_the_spans_that_it_names(tag: str | None, spans: tuple[in
 
 
 def planned(span: int) -> Planned:
-    return Planned(span, (Reason(Kind.NEW_SPAN, f"span {span} is new"),))
+    return Planned(span, (Reason(ReasonKind.NEW_SPAN, f"span {span} is new"),))
 
 
 def test_registry_alone_tells_what_was_trained_and_tried(registry: Registry, clock: Clock) -> None:
@@ -103,7 +103,10 @@ def test_registry_alone_tells_what_was_trained_and_tried(registry: Registry, clo
     session.end(begun, failure="the disk was full")
     known = ledger.read(registry, MODEL)
     assert {span: one.version for span, one in known.trained.items()} == {3: "1.0.3", 4: "1.0.1", 5: "1.0.1"}
-    assert [(one.outcome, one.span) for one in known.attempts] == [(Outcome.FAILED, 6), (Outcome.STARTED, 6)]
+    assert [(one.outcome, one.span) for one in known.attempts] == [
+        (AttemptOutcome.FAILED, 6),
+        (AttemptOutcome.STARTED, 6),
+    ]
     assert (known.newest_done, known.tries(6)) == (5, 1)
 
 

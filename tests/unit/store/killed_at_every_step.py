@@ -17,7 +17,7 @@ from typing import Any
 
 from store_testing import tree_of, write_files
 
-from tfx_pedigree.store import Store, local, manifest_of, pump
+from tfx_pedigree.store import Store, hashing_copy, local, manifest_of
 
 OPERATIONS = ("open", "write", "fsync", "fchmod", "replace", "rename", "link", "unlink", "mkdir", "utime", "close")
 
@@ -130,7 +130,7 @@ def every_step_of_a_gc(work: Path, source: Path) -> int:
 def main(work: Path) -> None:
     os.fsync = lambda fd: None  # kill -9 takes nothing from the kernel, and disks are slow
     local.SMALL_FILE = 1000  # so that a small model takes the way of large files, too
-    pump.CHUNK = 4096
+    hashing_copy.CHUNK = 4096
     source = write_files(
         work / "source", {"graph": b"graph", "twin": b"graph", "deep/weights": bytes(range(250)) * 200}
     )

@@ -17,7 +17,7 @@ from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.digest import is_digest
 
 if TYPE_CHECKING:
-    from tfx_pedigree.lineage.differences import DataChange, Difference
+    from tfx_pedigree.lineage.differences import DataChange, LineageDiff
     from tfx_pedigree.registry.differences import Row
 
 _COMMIT = re.compile(r"^([0-9a-f]{12})[0-9a-f]{28}$")
@@ -63,7 +63,7 @@ def diff(app: App, ctx: click.Context, *, v1: str, v2: str | None, everything: b
         ctx.exit(exits.FOUND_PROBLEMS)
 
 
-def _print(found: Difference, everything: bool) -> None:
+def _print(found: LineageDiff, everything: bool) -> None:
     old, new = found.old, found.new
     left, right = (old.version, new.version) if old.model == new.model else (old.name, new.name)
     output.say(f"{old.name} ({old.state}) → {new.name} ({new.state})")
@@ -93,7 +93,7 @@ def _print(found: Difference, everything: bool) -> None:
 def _data(heading: str, change: DataChange, everything: bool) -> None:
     from rich.text import Text
 
-    from tfx_pedigree.lineage import words
+    from tfx_pedigree.lineage import wording
 
     if not (change.differs or change.kept):
         return
@@ -103,7 +103,7 @@ def _data(heading: str, change: DataChange, everything: bool) -> None:
         parts.append((" ", "dim", change.kept))
     for mark, style, nodes in parts:
         for node in nodes:
-            output.show(Text(f"{mark}  {output.visible(words.data(node))}", style=style))
+            output.show(Text(f"{mark}  {output.visible(wording.data(node))}", style=style))
     hidden = 0 if everything or not change.differs else len(change.kept)
     if hidden:
         output.say(f"{hidden} the same; --all shows them", indent=2)

@@ -14,7 +14,7 @@ from tfx_pedigree.cli.lazy import PedigreeCommand
 
 if TYPE_CHECKING:
     from tfx_pedigree.lineage.impact import Affected, Impact
-    from tfx_pedigree.registry import Reign
+    from tfx_pedigree.registry import ChampionPeriod
 
 
 @click.command(cls=PedigreeCommand)
@@ -44,10 +44,10 @@ def impact(app: App, ctx: click.Context, node: str, exit_code: bool) -> None:
 def _print(found: Impact) -> None:
     from rich.text import Text
 
-    from tfx_pedigree.lineage import words
+    from tfx_pedigree.lineage import wording
 
     for node in found.start:
-        name = words.data(node) if node.kind.value == "data" else words.label(node)
+        name = wording.data(node) if node.kind.value == "data" else wording.label(node)
         output.show(Text(output.visible(name), style="bold"))
     output.say(_summary(found))
     if found.versions:
@@ -60,10 +60,10 @@ def _print(found: Impact) -> None:
     if found.deployments:
         output.show("", Text("Deployed", style="bold"))
         for node in found.deployments:
-            output.say(words.label(node), indent=2)
+            output.say(wording.label(node), indent=2)
     if found.in_production:
         worst = found.in_production[0]
-        output.next_step("explain", words.handle(worst.node))
+        output.next_step("explain", wording.handle(worst.node))
 
 
 def _summary(found: Impact) -> str:
@@ -83,13 +83,13 @@ def _be(many: int, one: str, more: str) -> str:
 
 
 def _row(one: Affected) -> Iterator[str]:
-    from tfx_pedigree.lineage import words
+    from tfx_pedigree.lineage import wording
 
-    yield words.label(one.node)
+    yield wording.label(one.node)
     yield one.how
     yield str(one.standing.state) if one.standing else "not in this registry"
     yield _reigns(one.standing.reigns) if one.standing else ""
 
 
-def _reigns(reigns: Sequence[Reign]) -> str:
+def _reigns(reigns: Sequence[ChampionPeriod]) -> str:
     return "\n".join(f"{output.when(one.began_at)} to {output.when(one.ended_at) or 'now'}" for one in reigns)

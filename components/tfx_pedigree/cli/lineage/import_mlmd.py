@@ -43,7 +43,7 @@ def import_mlmd(
         raise UnavailableError("ML Metadata is not installed here. Run: pip install 'tfx-pedigree[lineage]'")
     from tfx_pedigree.lineage.lineage import Lineage
     from tfx_pedigree.mlmd import Remains, Selection, connect, import_store
-    from tfx_pedigree.mlmd.known import versions_in
+    from tfx_pedigree.mlmd.version_lookup import versions_in
     from tfx_pedigree.registry.search import parse_time
 
     selection = Selection(pipeline, parse_time(since) if since else None)

@@ -76,16 +76,16 @@ def _show(graph: Subgraph, node: Node, way: str, depth: int | None, asked: str) 
     from rich.text import Text
 
     from tfx_pedigree.cli.lineage.tree import Tree
-    from tfx_pedigree.lineage import words
+    from tfx_pedigree.lineage import wording
 
     tree = Tree(graph)
-    output.show(Text(output.visible(words.label(node)), style="bold"), Text(node.key, style="dim"))
+    output.show(Text(output.visible(wording.label(node)), style="bold"), Text(node.key, style="dim"))
     if way in (UP, BOTH):
         output.show("", *tree.up(node.key))
     if way in (DOWN, BOTH):
         output.show("", *tree.down(node.key))
     for cycle in graph.cycles:
-        names = " ← ".join(words.label(graph.nodes[key]) for key in cycle if key in graph.nodes)
+        names = " ← ".join(wording.label(graph.nodes[key]) for key in cycle if key in graph.nodes)
         output.note(f"This leads in a circle, which only data from elsewhere can do: {names}")
     if tree.left_out:
         output.note(f"{output.count(tree.left_out, 'more line')}. Give --depth, or a form: --format html --output FILE")

@@ -51,13 +51,13 @@ def _nodes(lineage: Lineage, ends: tuple[Node, Node], way: tuple[Edge, ...] | No
 
 
 def _print(ends: tuple[Node, Node], way: tuple[Edge, ...] | None, nodes: dict[str, Node]) -> None:
-    from tfx_pedigree.lineage import words
+    from tfx_pedigree.lineage import wording
 
-    first, second = map(words.label, ends)
+    first, second = map(wording.label, ends)
     if way is None:
         output.say(f"No way leads from {first} to {second}: neither came of the other.")
-        output.next_step("lineage", words.handle(ends[0]))
+        output.next_step("lineage", wording.handle(ends[0]))
     elif not way:
         output.say(f"{first} and {second} are the same node.")
     for edge in way or ():
-        output.say(words.sentence(nodes[edge.source], edge.kind, nodes[edge.target]))
+        output.say(wording.sentence(nodes[edge.source], edge.kind, nodes[edge.target]))

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tfx_pedigree.cli import output
-from tfx_pedigree.lineage import words
-from tfx_pedigree.lineage.around import Adjacency
+from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.graph import Edge, Subgraph
+from tfx_pedigree.lineage.neighbours import Adjacency
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -44,14 +44,14 @@ class Tree:
 
     def up(self, key: str) -> list[RenderableType]:
         def said(edge: Edge) -> tuple[str, str, str]:
-            return f"{words.VERBS[edge.kind]} ", words.label(self._around.nodes[edge.target]), ""
+            return f"{wording.VERBS[edge.kind]} ", wording.label(self._around.nodes[edge.target]), ""
 
         nothing = "Nothing was recorded that it came from."
         return self._lines(key, _Way("Came from", nothing, self._around.up, lambda edge: edge.target, said))
 
     def down(self, key: str) -> list[RenderableType]:
         def said(edge: Edge) -> tuple[str, str, str]:
-            return "", words.label(self._around.nodes[edge.source]), f" {words.VERBS[edge.kind]} it"
+            return "", wording.label(self._around.nodes[edge.source]), f" {wording.VERBS[edge.kind]} it"
 
         nothing = "Nothing came of it so far."
         return self._lines(key, _Way("What came of it", nothing, self._around.down, lambda edge: edge.source, said))

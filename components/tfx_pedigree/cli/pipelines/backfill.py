@@ -88,7 +88,7 @@ class _Plan:
 
 
 def _plan(session: Session, job: Job, borders: tuple[int, int], again: bool, reason: str | None) -> _Plan:
-    from tfx_pedigree.retraining.decision import Kind, Planned, Reason
+    from tfx_pedigree.retraining.decision import Planned, Reason, ReasonKind
 
     first, last = borders
     situation = session.look(job.pattern, after=first - 1)
@@ -101,7 +101,7 @@ def _plan(session: Session, job: Job, borders: tuple[int, int], again: bool, rea
         )
     skipped = [] if again else [span for span in within if situation.ledger.is_done(span)]
     text = f"backfill of the spans {first} to {last}" + (f": {reason}" if reason else "")
-    reasons = (Reason(Kind.BACKFILL, text),)
+    reasons = (Reason(ReasonKind.BACKFILL, text),)
     runs = [Planned(span, reasons) for span in within if span not in skipped]
     return _Plan(runs, skipped, _missing(borders, within, situation.spans), situation)
 

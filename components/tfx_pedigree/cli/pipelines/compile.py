@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tfx_pedigree.orchestration.target import TargetConfig
     from tfx_pedigree.pipeline_config import PipelineConfig
 
-_COMPILER = "tfx_pedigree.tfx_components.compile_pipeline"
+_COMPILER = "tfx_pedigree.tfx_runner.compile_pipeline"
 
 
 @click.command("compile", cls=PedigreeCommand)

@@ -34,11 +34,11 @@ def service_of(file: Path) -> str | None:
 
 def submit(app: App, span: int, name: str) -> Sent:
     """Compiles the pipeline for this span and starts it. A name that the service knows already starts nothing."""
-    from tfx_pedigree.cli.pipelines.service import Place
+    from tfx_pedigree.cli.pipelines.service import ServicePlace
     from tfx_pedigree.orchestration.services.service import Template, UnansweredError
     from tfx_pedigree.orchestration.services.settings import run_parameters, schedule_parameters
 
-    place = Place.of(app, "retrain")
+    place = ServicePlace.of(app, "retrain")
     # What a scheduled run is given, one that was asked for is given as well.
     given = schedule_parameters(place.file, place.target.schedule)
     compiled = place.compiled(None, span)
@@ -49,10 +49,10 @@ def submit(app: App, span: int, name: str) -> Sent:
 
 def ended(app: App, run: str, pipeline: str) -> Ended | None:
     """None for a run that goes on. One that somebody deleted has ended, and not well."""
-    from tfx_pedigree.cli.pipelines.service import Place
+    from tfx_pedigree.cli.pipelines.service import ServicePlace
     from tfx_pedigree.orchestration.services.service import UnansweredError
 
-    place = Place.of(app, "retrain")
+    place = ServicePlace.of(app, "retrain")
     service = place.open()
     found = place.patience.calls(lambda: service.find_run(run, pipeline), UnansweredError)
     if found is None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tfx_pedigree.retraining.drift import Measured
     from tfx_pedigree.retraining.session import Session
 
-_MEASURE = "tfx_pedigree.tfx_components.measure_drift"
+_MEASURE = "tfx_pedigree.tfx_runner.measure_drift"
 
 
 @click.command("retrain", cls=PedigreeCommand)

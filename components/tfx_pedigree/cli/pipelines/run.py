@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tfx_pedigree.registry import Event, Registry, Version
 
 FAILED = 1
-_RUNNER = "tfx_pedigree.tfx_components.run_pipeline"
+_RUNNER = "tfx_pedigree.tfx_runner.run_pipeline"
 
 
 @click.command("run", cls=PedigreeCommand)

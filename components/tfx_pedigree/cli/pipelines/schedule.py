@@ -11,11 +11,11 @@ import click
 from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, common_options, pass_app
 from tfx_pedigree.cli.lazy import PedigreeGroup
-from tfx_pedigree.cli.pipelines.service import Place
+from tfx_pedigree.cli.pipelines.service import ServicePlace
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
-    from tfx_pedigree.orchestration.services.plan import Next, Schedule, Step, Wanted
+    from tfx_pedigree.orchestration.services.plan import Next, Schedule, ScheduleStep, Wanted
     from tfx_pedigree.orchestration.services.service import Service, Template
 
 
@@ -53,13 +53,13 @@ def _apply(app: App, file: str | None, dry_run: bool) -> None:
     from tfx_pedigree.orchestration.services.plan import plan
     from tfx_pedigree.orchestration.services.service import Change, Towards, look, utc_now
 
-    place = Place.of(app, "schedule")
+    place = ServicePlace.of(app, "schedule")
     template, wanted_of = _wanted(place, file)
     service = place.open()
     wanted = wanted_of(service)
     before = look(service, wanted.name, place.patience)
     if dry_run:
-        steps: Sequence[Step] = plan(wanted, before, service.traits, utc_now())
+        steps: Sequence[ScheduleStep] = plan(wanted, before, service.traits, utc_now())
     else:
         towards = Towards(wanted, service.traits)
         change = Change(service, wanted.name, towards, place.patience, template, _teller(app), wanted)
@@ -74,7 +74,7 @@ def _apply(app: App, file: str | None, dry_run: bool) -> None:
         applied.tell()
 
 
-def _wanted(place: Place, file: str | None) -> tuple[Template, Callable[[Service], Wanted]]:
+def _wanted(place: ServicePlace, file: str | None) -> tuple[Template, Callable[[Service], Wanted]]:
     """What the config says, checked as far as that is possible before the service is asked."""
     from tfx_pedigree.orchestration.services.service import Template
     from tfx_pedigree.orchestration.services.settings import run_parameters, schedule_settings
@@ -88,10 +88,10 @@ def _wanted(place: Place, file: str | None) -> tuple[Template, Callable[[Service
     return template, lambda service: service.wanted(settings.name, settings.cron, settings.timezone, template)
 
 
-def _teller(app: App) -> Callable[[Step], None]:
+def _teller(app: App) -> Callable[[ScheduleStep], None]:
     from tfx_pedigree.orchestration.services.service import in_words
 
-    def tell(step: Step) -> None:
+    def tell(step: ScheduleStep) -> None:
         if not app.json:
             output.note(f"Done: {in_words(step)}.")
 
@@ -106,7 +106,7 @@ class _Applied:
     wanted: Wanted
     before: Sequence[Schedule]
     now: Sequence[Schedule]
-    steps: Sequence[Step]
+    steps: Sequence[ScheduleStep]
     dry_run: bool
 
     @property
@@ -168,7 +168,7 @@ def list_(app: App) -> None:
     """List the schedules that Pedigree made there."""
     from tfx_pedigree.orchestration.services.service import look
 
-    place = Place.of(app, "schedule list")
+    place = ServicePlace.of(app, "schedule list")
     service = place.open()
     found = sorted(look(service, None, place.patience), key=lambda one: (one.name, one.created))
     if app.json:
@@ -233,7 +233,7 @@ def delete(app: App, name: str | None, stop_runs: bool) -> None:
 def _move(app: App, name: str | None, word: str, following: Callable[[Service], Next]) -> tuple[Schedule, ...]:
     from tfx_pedigree.orchestration.services.service import Change, look
 
-    place = Place.of(app, f"schedule {word}")
+    place = ServicePlace.of(app, f"schedule {word}")
     service = place.open()
     name = _named(place, service, name)
     steps = Change(service, name, following(service), place.patience, told=_teller(app)).carry_out()
@@ -248,7 +248,7 @@ def _move(app: App, name: str | None, word: str, following: Callable[[Service], 
     return ()
 
 
-def _named(place: Place, service: Service, name: str | None) -> str:
+def _named(place: ServicePlace, service: Service, name: str | None) -> str:
     from tfx_pedigree.orchestration.services.service import look
 
     names = sorted({one.name for one in look(service, None, place.patience)})

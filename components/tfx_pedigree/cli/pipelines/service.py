@@ -15,29 +15,29 @@ if TYPE_CHECKING:
     from tfx_pedigree.orchestration.ir import CompiledPipeline
     from tfx_pedigree.orchestration.services.service import Service
     from tfx_pedigree.orchestration.target import TargetConfig
-    from tfx_pedigree.patience import Patience
+    from tfx_pedigree.retry_policy import RetryPolicy
 
 
 @dataclass(frozen=True)
-class Place:
+class ServicePlace:
     """Where the config says that pipelines run."""
 
     app: App
     file: Path
     target: TargetConfig
-    patience: Patience
+    patience: RetryPolicy
 
     @classmethod
-    def of(cls, app: App, command: str) -> Place:
+    def of(cls, app: App, command: str) -> ServicePlace:
         from tfx_pedigree.orchestration.target import load_target
-        from tfx_pedigree.patience import Patience
+        from tfx_pedigree.retry_policy import RetryPolicy
 
         if app.settings.file is None:
             raise InvalidInputError(
                 f"No config names a service. Give one: pedigree --config configs/kubeflow.yaml pipeline {command}"
             )
         file = app.settings.file
-        return cls(app, file, load_target(file), Patience.from_environment())
+        return cls(app, file, load_target(file), RetryPolicy.from_environment())
 
     def open(self) -> Service:
         from tfx_pedigree.orchestration.services.opening import open_service

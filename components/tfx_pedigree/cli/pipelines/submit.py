@@ -13,12 +13,12 @@ import click
 from tfx_pedigree.cli import exits, output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
-from tfx_pedigree.cli.pipelines.service import Place
+from tfx_pedigree.cli.pipelines.service import ServicePlace
 from tfx_pedigree.errors import InvalidInputError, NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
     from tfx_pedigree.orchestration.ir import CompiledPipeline
-    from tfx_pedigree.orchestration.services.service import Run, Service, Template
+    from tfx_pedigree.orchestration.services.service import Service, ServiceRun, Template
 
 T = TypeVar("T")
 # Of a pipeline's name in a run's: with all that follows it, Vertex takes 128.
@@ -65,7 +65,7 @@ def submit(
     from tfx_pedigree.orchestration.services.service import Template
     from tfx_pedigree.orchestration.services.settings import run_parameters
 
-    place = Place.of(app, "submit")
+    place = ServicePlace.of(app, "submit")
     pipeline = place.compiled(compiled, span)
     template = Template(pipeline, run_parameters(pipeline, _pairs(given)))
     name = run_name or _new_name(pipeline, span)
@@ -86,7 +86,7 @@ def submit(
         ctx.exit(exits.FOUND_PROBLEMS)
 
 
-def _asked(place: Place, name: str, ours: bool, work: Callable[[], T]) -> T:
+def _asked(place: ServicePlace, name: str, ours: bool, work: Callable[[], T]) -> T:
     """With patience. Under a name that is `ours` and not the user's, the same command would start another run."""
     from tfx_pedigree.orchestration.services.service import UnansweredError
 
@@ -101,7 +101,7 @@ def _asked(place: Place, name: str, ours: bool, work: Callable[[], T]) -> T:
         ) from error
 
 
-def _tell_submitted(service: Service, pipeline: CompiledPipeline, run: Run, fresh: bool) -> None:
+def _tell_submitted(service: Service, pipeline: CompiledPipeline, run: ServiceRun, fresh: bool) -> None:
     if fresh:
         output.say(f"The run {run.name} is started at {service.where}, from {output.short(pipeline.digest)}.")
     else:
@@ -110,7 +110,7 @@ def _tell_submitted(service: Service, pipeline: CompiledPipeline, run: Run, fres
         output.note(f"To look at it: {run.url}")
 
 
-def _tell_ended(run: Run) -> None:
+def _tell_ended(run: ServiceRun) -> None:
     output.say(f"The run {run.name} {'succeeded' if run.well else f'ended as {run.state.lower()}'}.")
     for one in run.failed:
         output.say(one, indent=2)
@@ -133,7 +133,7 @@ def _new_name(pipeline: CompiledPipeline, span: int | None) -> str:
     return "-".join([pipeline.name[:_LONGEST], *which, digits, time.strftime("%Y%m%d%H%M%S", time.gmtime())])
 
 
-def _foretell(app: App, place: Place, service: Service, template: Template, name: str) -> None:
+def _foretell(app: App, place: ServicePlace, service: Service, template: Template, name: str) -> None:
     from tfx_pedigree.orchestration.services.service import UnansweredError
 
     pipeline = template.compiled
@@ -156,14 +156,14 @@ class _Following:
     """A run is asked for every so many seconds, and for so many hours at the most."""
 
     app: App
-    place: Place
+    place: ServicePlace
     service: Service
     pipeline: CompiledPipeline
     every: float
     hours: float | None
     ours: bool
 
-    def to_the_end(self, run: Run) -> Run:
+    def to_the_end(self, run: ServiceRun) -> ServiceRun:
         end = math.inf if self.hours is None else time.monotonic() + 3600 * self.hours
         while not run.ended:
             if time.monotonic() >= end:
@@ -175,13 +175,13 @@ class _Following:
             run = now
         return run
 
-    def _asked(self, name: str) -> Run:
+    def _asked(self, name: str) -> ServiceRun:
         found = _asked(self.place, name, self.ours, lambda: self.service.find_run(name, self.pipeline.name))
         if found is None:
             raise NotFoundError(f"The run {name} is no longer at {self.service.where}: somebody deleted it.")
         return found
 
-    def _too_long(self, run: Run) -> UnavailableError:
+    def _too_long(self, run: ServiceRun) -> UnavailableError:
         again = output.command("pipeline", "submit", "--run-name", run.name, "--wait")
         return UnavailableError(
             f"The run {run.name} is still {run.state.lower()} after {self.hours:g} hours. It goes on by itself. "

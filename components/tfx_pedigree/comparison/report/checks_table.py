@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from tfx_pedigree.comparison.checks import Check
 from tfx_pedigree.comparison.document import Comparison
 from tfx_pedigree.comparison.report.html import Markup, el
-from tfx_pedigree.comparison.verdict import Outcome
+from tfx_pedigree.comparison.verdict import CheckOutcome
 
-_ORDER = (Outcome.BROKEN, Outcome.UNKNOWN, Outcome.HOLDS, Outcome.SKIPPED)
+_ORDER = (CheckOutcome.BROKEN, CheckOutcome.UNKNOWN, CheckOutcome.HOLDS, CheckOutcome.SKIPPED)
 _SHOWN = {
-    Outcome.HOLDS: ("✓ holds", "good"),
-    Outcome.BROKEN: ("✕ broken", "bad"),
-    Outcome.UNKNOWN: ("? unknown", "unsure"),
-    Outcome.SKIPPED: ("– skipped", "muted"),
+    CheckOutcome.HOLDS: ("✓ holds", "good"),
+    CheckOutcome.BROKEN: ("✕ broken", "bad"),
+    CheckOutcome.UNKNOWN: ("? unknown", "unsure"),
+    CheckOutcome.SKIPPED: ("– skipped", "muted"),
 }
 _MANY = 10
 
@@ -39,7 +39,7 @@ def checks_section(comparison: Comparison) -> Markup | None:
 
 def _count(checks: Sequence[Check]) -> str:
     counts = ((sum(check.outcome is one for check in checks), one) for one in _ORDER)
-    said = ", ".join(f"{count} {'hold' if one is Outcome.HOLDS else one.value}" for count, one in counts if count)
+    said = ", ".join(f"{count} {'hold' if one is CheckOutcome.HOLDS else one.value}" for count, one in counts if count)
     return f"All must hold. Of {len(checks)}: {said}."
 
 

@@ -8,7 +8,7 @@ from tfx_pedigree.comparison.document import Comparison, Side
 from tfx_pedigree.comparison.latency import LatencySummary
 from tfx_pedigree.comparison.report.html import Markup, el
 from tfx_pedigree.comparison.report.plots import bar_row
-from tfx_pedigree.comparison.words import number, percent
+from tfx_pedigree.comparison.wording import number, percent
 
 _LABELS = ("Model", "p50", "p95", "Slowest", "Plot")
 

@@ -13,7 +13,7 @@ from tfx_pedigree.comparison.report.latency_plot import latency_section
 from tfx_pedigree.comparison.report.metrics_plot import metrics_section, slices_section
 from tfx_pedigree.comparison.report.style import STYLE
 from tfx_pedigree.comparison.verdict import Recommendation, Verdict
-from tfx_pedigree.comparison.words import bytes_text, graded, grouped, number, percent, signed
+from tfx_pedigree.comparison.wording import bytes_text, graded, grouped, number, percent, signed
 
 _HEADLINES = {
     Verdict.PASS: "PASS: the new version may be promoted",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tfx_pedigree.comparison.numbers import Interval
 from tfx_pedigree.comparison.report.html import Markup, el
-from tfx_pedigree.comparison.words import number
+from tfx_pedigree.comparison.wording import number
 
 _MIDDLE = 12
 _MARGIN = 3.0

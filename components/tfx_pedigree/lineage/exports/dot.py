@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tfx_pedigree.lineage import words
+from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.exports.palette import PAINT
 from tfx_pedigree.lineage.graph import Node, Subgraph
 
@@ -36,7 +36,7 @@ def _attributes(node: Node, *, bold: bool) -> str:
     shape = f'shape={paint.shape}, style="filled"' if paint.shape != "box" else "shape=box"
     width = ", penwidth=3" if bold else ""
     return (
-        f"label={quoted(words.label(node))}, tooltip={quoted(node.key)}, {shape}, "
+        f"label={quoted(wording.label(node))}, tooltip={quoted(node.key)}, {shape}, "
         f'color="{paint.ink}", fontcolor="{paint.ink}", fillcolor="{paint.ground}"{width}'
     )
 

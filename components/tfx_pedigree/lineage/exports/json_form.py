@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.lineage import words
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Kind, Node, Subgraph
+from tfx_pedigree.lineage import wording
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind, Subgraph
 
 if TYPE_CHECKING:
     from tfx_pedigree.lineage.impact import Affected, Impact
@@ -38,7 +38,7 @@ def node_json(node: Node) -> dict[str, Any]:
     return {
         "key": node.key,
         "kind": node.kind.value,
-        "label": words.label(node),
+        "label": wording.label(node),
         "content": dict(node.content),
         "facts": {name: list(values) for name, values in node.facts.items()},
     }
@@ -93,7 +93,7 @@ def from_json(data: Any) -> Subgraph:
 
 def _node(item: Mapping[str, Any]) -> Node:
     facts = {str(name): tuple(map(str, values)) for name, values in item["facts"].items()}
-    node = Node(Kind(item["kind"]), dict(item["content"]), facts)
+    node = Node(NodeKind(item["kind"]), dict(item["content"]), facts)
     if node.key != item["key"]:
         raise ValueError(f"the node {item['key']} holds another content than its key says")
     return node

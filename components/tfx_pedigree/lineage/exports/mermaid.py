@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tfx_pedigree.lineage import words
+from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.exports.palette import PAINT
-from tfx_pedigree.lineage.graph import Kind, Subgraph
+from tfx_pedigree.lineage.graph import NodeKind, Subgraph
 
 # Brackets of Mermaid: what they draw is a rounded box, a cylinder, a stadium.
 _ROUND, _CYLINDER, _STADIUM = ("(", ")"), ("[(", ")]"), ("([", "])")
-_SHAPES = {Kind.DATA: _CYLINDER, Kind.VERSION: _STADIUM}
+_SHAPES = {NodeKind.DATA: _CYLINDER, NodeKind.VERSION: _STADIUM}
 # All else in a label is written as a character reference: Mermaid reads quotes, brackets, HTML and Markdown in it.
 _PLAIN = frozenset(" .,:-–…/=+@")
 
@@ -26,7 +26,7 @@ def _lines(graph: Subgraph) -> Iterator[str]:
     names = {key: f"n{number}" for number, key in enumerate(graph.nodes, 1)}
     for key, node in graph.nodes.items():
         opening, closing = _SHAPES.get(node.kind, _ROUND)
-        yield f'  {names[key]}{opening}"{escaped(words.label(node))}"{closing}:::{node.kind.value}'
+        yield f'  {names[key]}{opening}"{escaped(wording.label(node))}"{closing}:::{node.kind.value}'
     for edge in graph.edges:
         if edge.source in names and edge.target in names:
             said = edge.kind.value.replace("_", " ")

@@ -14,8 +14,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from tfx_pedigree import __version__
-from tfx_pedigree.lineage import words
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Kind, Node, Subgraph
+from tfx_pedigree.lineage import wording
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind, Subgraph
 
 NAMESPACE = "pedigree"
 PRODUCER = f"urn:tfx-pedigree:{__version__}"
@@ -39,8 +39,16 @@ _UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 _MADE_OF = (EdgeKind.TRAINED_ON, EdgeKind.CONFORMS_TO, EdgeKind.TRANSFORMED_BY, EdgeKind.DERIVED_FROM)
 # What is read and written; the rest says how, and stands in facets.
 _DATASETS = frozenset(
-    (Kind.DATA, Kind.SCHEMA, Kind.TRANSFORM, Kind.VERSION, Kind.EVALUATION, Kind.COMPARISON, Kind.DEPLOYMENT)
-) | {Kind.ARTIFACT}
+    (
+        NodeKind.DATA,
+        NodeKind.SCHEMA,
+        NodeKind.TRANSFORM,
+        NodeKind.VERSION,
+        NodeKind.EVALUATION,
+        NodeKind.COMPARISON,
+        NodeKind.DEPLOYMENT,
+    )
+) | {NodeKind.ARTIFACT}
 _REMOTE = ("http://", "https://", "ssh://", "git://")
 
 
@@ -52,7 +60,7 @@ def render(graph: Subgraph) -> str:
 def events(graph: Subgraph) -> Iterator[dict[str, Any]]:
     """In the order of the runs' times. A run that still goes on has no end yet."""
     edges = _Edges(graph.edges)
-    runs = [node for node in graph.nodes.values() if node.kind in (Kind.RUN, Kind.EXECUTION)]
+    runs = [node for node in graph.nodes.values() if node.kind in (NodeKind.RUN, NodeKind.EXECUTION)]
     for run in sorted(runs, key=lambda node: (_time(node), node.key)):
         about = _about(graph, run, edges)
         yield {"eventType": "START", **about}
@@ -82,7 +90,7 @@ def run_id(run: Node) -> str:
 
 def dataset_name(node: Node) -> str:
     """A version is a dataset of its own: that it follows another one is no reading of it."""
-    if node.kind is Kind.VERSION:
+    if node.kind is NodeKind.VERSION:
         return f"{node.content.get('model')}@{node.content.get('digest')}"
     return node.key
 
@@ -103,7 +111,7 @@ def _about(graph: Subgraph, run: Node, edges: _Edges) -> dict[str, Any]:
 
 
 def _job(run: Node) -> str:
-    if run.kind is Kind.EXECUTION:
+    if run.kind is NodeKind.EXECUTION:
         return str(run.content.get("type"))
     return run.fact("pipeline") or run.fact("model") or str(run.content.get("model") or "run")
 
@@ -118,10 +126,10 @@ def _datasets(graph: Subgraph, keys: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def _dataset_facets(node: Node) -> dict[str, Any]:
-    number = node.fact("version") if node.kind is Kind.VERSION else None
+    number = node.fact("version") if node.kind is NodeKind.VERSION else None
     version = number or node.content.get("fingerprint") or node.content.get("digest")
     found: dict[str, Any] = {
-        "documentation": _facet("documentation", description=words.label(node)),
+        "documentation": _facet("documentation", description=wording.label(node)),
         "pedigree_node": _own("NodeDatasetFacet", node),
     }
     if version:
@@ -171,7 +179,7 @@ def _run_facets(graph: Subgraph, run: Node, made: Iterable[str], edges: _Edges) 
 def _code(graph: Subgraph, run: Node, made: Iterable[str], edges: _Edges) -> Node | None:
     keys = (key for one in (*made, run.key) for key in edges.targets(one, [EdgeKind.BUILT_BY]))
     nodes = (graph.nodes[key] for key in keys if key in graph.nodes)
-    return next((node for node in nodes if node.kind is Kind.CODE), None)
+    return next((node for node in nodes if node.kind is NodeKind.CODE), None)
 
 
 def _facet(facet: str, /, **values: Any) -> dict[str, Any]:

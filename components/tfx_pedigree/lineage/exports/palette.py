@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tfx_pedigree.lineage.graph import Kind
+from tfx_pedigree.lineage.graph import NodeKind
 
 
 @dataclass(frozen=True)
@@ -32,20 +32,20 @@ _JUDGED = Paint("#7a4b00", "#fcf0d4", "#f3cb74", "#3a2b0c")
 _SERVED = Paint("#9b1c4d", "#fce4ee", "#ff9fc4", "#451629")
 
 PAINT = {
-    Kind.VERSION: _MODEL,
-    Kind.DATA: _DATA,
-    Kind.SCHEMA: _MADE,
-    Kind.TRANSFORM: _MADE,
-    Kind.CODE: _CODE,
-    Kind.MODULE: _CODE,
-    Kind.ENVIRONMENT: _PLACE,
-    Kind.PARAMETERS: _CHOICE,
-    Kind.RUN: _PLACE,
-    Kind.EVALUATION: _JUDGED,
-    Kind.COMPARISON: _JUDGED,
-    Kind.DECISION: _JUDGED,
-    Kind.DEPLOYMENT: _SERVED,
-    Kind.PROMOTION: _SERVED,
-    Kind.ARTIFACT: _PLACE,
-    Kind.EXECUTION: _PLACE,
+    NodeKind.VERSION: _MODEL,
+    NodeKind.DATA: _DATA,
+    NodeKind.SCHEMA: _MADE,
+    NodeKind.TRANSFORM: _MADE,
+    NodeKind.CODE: _CODE,
+    NodeKind.MODULE: _CODE,
+    NodeKind.ENVIRONMENT: _PLACE,
+    NodeKind.PARAMETERS: _CHOICE,
+    NodeKind.RUN: _PLACE,
+    NodeKind.EVALUATION: _JUDGED,
+    NodeKind.COMPARISON: _JUDGED,
+    NodeKind.DECISION: _JUDGED,
+    NodeKind.DEPLOYMENT: _SERVED,
+    NodeKind.PROMOTION: _SERVED,
+    NodeKind.ARTIFACT: _PLACE,
+    NodeKind.EXECUTION: _PLACE,
 }

@@ -17,8 +17,8 @@ imports kfp or TFX, changes what it was given, or looks at a service.
 
 from tfx_pedigree.orchestration.ir.compiled import (
     CompiledPipeline,
-    Kind,
     Parameter,
+    SpecKind,
     Task,
     load_ir,
     parse_ir,
@@ -30,9 +30,9 @@ from tfx_pedigree.orchestration.ir.lint import lint
 __all__ = [
     "CompiledPipeline",
     "Finding",
-    "Kind",
     "Level",
     "Parameter",
+    "SpecKind",
     "Surroundings",
     "Task",
     "fit",

@@ -16,7 +16,7 @@ from tfx_pedigree.orchestration.ir.digest import spec_digest
 Json = Mapping[str, Any]
 
 
-class Kind(str, Enum):
+class SpecKind(str, Enum):
     """Open-source Kubeflow Pipelines takes a PipelineSpec, Vertex AI a PipelineJob around it."""
 
     KUBEFLOW = "kubeflow"
@@ -27,7 +27,7 @@ class Kind(str, Enum):
 
     @property
     def suffix(self) -> str:
-        return ".yaml" if self is Kind.KUBEFLOW else ".json"
+        return ".yaml" if self is SpecKind.KUBEFLOW else ".json"
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,13 @@ class CompiledPipeline:
     The law: `parse_ir(compiled.to_text()) == compiled`.
     """
 
-    kind: Kind
+    kind: SpecKind
     document: Json = field(repr=False)
     extra: Json | None = field(default=None, repr=False)
 
     @property
     def spec(self) -> Json:
-        return self.document if self.kind is Kind.KUBEFLOW else _mapping(self.document, "pipelineSpec")
+        return self.document if self.kind is SpecKind.KUBEFLOW else _mapping(self.document, "pipelineSpec")
 
     @property
     def name(self) -> str:
@@ -124,7 +124,7 @@ class CompiledPipeline:
         return spec_digest(self.spec if self.extra is None else {**self.spec, "platforms": self.extra})
 
     def to_text(self) -> str:
-        if self.kind is Kind.VERTEX:
+        if self.kind is SpecKind.VERTEX:
             return json.dumps(self.document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         import yaml  # noqa: PLC0415  only who writes for Kubeflow
 
@@ -155,12 +155,12 @@ def parse_ir(text: str, source: str = "The text") -> CompiledPipeline:
     if len(documents) > 2 or not isinstance(extra, Mapping | None):
         raise _refusal(source, "more follows after it than one platform document")
     if "pipelineSpec" in first:
-        return compiled_of(Kind.VERTEX, first, source=source)
-    return compiled_of(Kind.KUBEFLOW, first, extra, source=source)
+        return compiled_of(SpecKind.VERTEX, first, source=source)
+    return compiled_of(SpecKind.KUBEFLOW, first, extra, source=source)
 
 
 def compiled_of(
-    kind: Kind, document: Json, extra: Json | None = None, source: str = "The pipeline"
+    kind: SpecKind, document: Json, extra: Json | None = None, source: str = "The pipeline"
 ) -> CompiledPipeline:
     """Checks that every task has its component and executor, so that who reads on need not."""
     compiled = CompiledPipeline(kind, document, extra)

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tfx_pedigree.orchestration.ir.compiled import CompiledPipeline, Json, Kind, compiled_of
+from tfx_pedigree.orchestration.ir.compiled import CompiledPipeline, Json, SpecKind, compiled_of
 from tfx_pedigree.orchestration.ir.digest import ASKED, steady
 from tfx_pedigree.orchestration.ir.drafts import SpecDraft, TaskDraft
 from tfx_pedigree.orchestration.ir.mend import mend_compiler
@@ -24,7 +24,7 @@ from tfx_pedigree.orchestration.ir.platform import platform_document
 
 TFX_COMMAND = ["python", "-m", "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"]
 # Runs TFX's driver and then its executor, as Vertex does it with two containers.
-HOOKED_COMMAND = ["python", "-m", "tfx_pedigree.tfx_components.run_with_driver"]
+HOOKED_COMMAND = ["python", "-m", "tfx_pedigree.tfx_runner.run_with_driver"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Surroundings:
 
 
 def fit(
-    job: Json, kind: Kind, *, defaults: Mapping[str, Any] | None = None, around: Surroundings | None = None
+    job: Json, kind: SpecKind, *, defaults: Mapping[str, Any] | None = None, around: Surroundings | None = None
 ) -> tuple[CompiledPipeline, tuple[str, ...]]:
     """What the service `kind` takes, of the PipelineJob that TFX's compiler made; and what was mended, in sentences."""
     around = around or Surroundings()
@@ -48,11 +48,11 @@ def fit(
     for task in draft.tasks():
         _fit_asking(task)
         _fit_environment(task, around.env)
-        if kind is Kind.KUBEFLOW:
+        if kind is SpecKind.KUBEFLOW:
             _fit_hook(draft, task)
     spec = steady(draft.spec)
     source, notes = "What TFX compiled", tuple(draft.notes)
-    if kind is Kind.VERTEX:
+    if kind is SpecKind.VERTEX:
         return compiled_of(kind, {**job, "pipelineSpec": spec}, source=source), notes
     extra = platform_document(spec, around.secrets, around.volumes)
     return compiled_of(kind, spec, extra, source=source), notes

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tfx_pedigree.orchestration.ir.compiled import CompiledPipeline, Kind, Task
+from tfx_pedigree.orchestration.ir.compiled import CompiledPipeline, SpecKind, Task
 from tfx_pedigree.orchestration.ir.findings import Finding, error, warning
 from tfx_pedigree.orchestration.ir.fit import HOOKED_COMMAND
 
@@ -85,7 +85,7 @@ def check_parameters(compiled: CompiledPipeline) -> Iterator[Finding]:
 
 
 def check_resolvers(compiled: CompiledPipeline) -> Iterator[Finding]:
-    if compiled.kind is not Kind.KUBEFLOW:
+    if compiled.kind is not SpecKind.KUBEFLOW:
         return
     for task in compiled.tasks.values():
         if "resolver" in task.executor:
@@ -99,7 +99,7 @@ def check_resolvers(compiled: CompiledPipeline) -> Iterator[Finding]:
 
 def check_schema(compiled: CompiledPipeline) -> Iterator[Finding]:
     version = str(compiled.spec.get("schemaVersion", ""))
-    if compiled.kind is Kind.KUBEFLOW and not version.startswith(_KUBEFLOW_SCHEMA):
+    if compiled.kind is SpecKind.KUBEFLOW and not version.startswith(_KUBEFLOW_SCHEMA):
         yield error(
             "schema",
             None,
@@ -115,7 +115,7 @@ def check_hooks(compiled: CompiledPipeline) -> Iterator[Finding]:
         pattern = _PATTERN_OF_SPANS.search(str(task.constant("input_config") or ""))
         if not hooked or not pattern or task.container.get("command") == HOOKED_COMMAND:
             continue
-        if compiled.kind is Kind.KUBEFLOW:
+        if compiled.kind is SpecKind.KUBEFLOW:
             yield error(
                 "span",
                 task.key,

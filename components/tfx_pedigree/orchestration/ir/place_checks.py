@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from tfx_pedigree.orchestration.ir.compiled import CompiledPipeline, Kind
+from tfx_pedigree.orchestration.ir.compiled import CompiledPipeline, SpecKind
 from tfx_pedigree.orchestration.ir.digest import ASKED
 from tfx_pedigree.orchestration.ir.findings import Finding, error, warning
 from tfx_pedigree.orchestration.ir.fit import HOOKED_COMMAND, TFX_COMMAND
@@ -33,7 +33,7 @@ _IMPORTABLE = re.compile(r"[a-z][a-z0-9_]*\.[A-Z]\w*")
 
 
 def check_root(compiled: CompiledPipeline) -> Iterator[Finding]:
-    root, vertex = compiled.root or "", compiled.kind is Kind.VERTEX
+    root, vertex = compiled.root or "", compiled.kind is SpecKind.VERTEX
     if root.startswith("gs://"):
         return
     if root.startswith("/") and not vertex:

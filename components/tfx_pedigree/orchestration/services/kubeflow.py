@@ -19,8 +19,8 @@ from tfx_pedigree.errors import ConflictError, NotFoundError
 from tfx_pedigree.orchestration.ir import CompiledPipeline
 from tfx_pedigree.orchestration.services import kubeflow_client as client_of
 from tfx_pedigree.orchestration.services.cron import with_seconds
-from tfx_pedigree.orchestration.services.plan import Action, Schedule, Step, Traits, Wanted
-from tfx_pedigree.orchestration.services.service import Run, Template, fields_digest, version_name
+from tfx_pedigree.orchestration.services.plan import Action, Schedule, ScheduleStep, Traits, Wanted
+from tfx_pedigree.orchestration.services.service import ServiceRun, Template, fields_digest, version_name
 
 MARK = "pedigree: "
 PAGE = 100
@@ -104,7 +104,7 @@ class Kubeflow:
 
     # Runs
 
-    def submit(self, template: Template, run: str) -> tuple[Run, bool]:
+    def submit(self, template: Template, run: str) -> tuple[ServiceRun, bool]:
         compiled = template.compiled
         experiment = self._experiment(self._experiment_name(compiled))
         found = self._run_named(experiment, run)
@@ -122,11 +122,11 @@ class Kubeflow:
         )
         return self._run(made), True
 
-    def find_run(self, name: str, pipeline: str) -> Run | None:
+    def find_run(self, name: str, pipeline: str) -> ServiceRun | None:
         experiment = self._existing_experiment(self._settings.get("experiment") or pipeline)
         return None if experiment is None else self._run_named(experiment, name)
 
-    def _run_named(self, experiment: str, name: str) -> Run | None:
+    def _run_named(self, experiment: str, name: str) -> ServiceRun | None:
         found = self._call(
             "list_runs",
             experiment_id=experiment,
@@ -138,11 +138,11 @@ class Kubeflow:
         # What a list leaves out, such as the tasks, the run itself tells.
         return None if first is None else self._run(self._call("get_run", first.run_id))
 
-    def _run(self, one: Any) -> Run:
+    def _run(self, one: Any) -> ServiceRun:
         details = getattr(one.run_details, "task_details", None) or () if one.run_details else ()
         failed = tuple(_failure(task) for task in details if task.state == "FAILED")
         ui = client_of.ui_of(self._host)
-        return Run(
+        return ServiceRun(
             str(one.run_id),
             str(one.display_name),
             str(one.state or "PENDING"),
@@ -200,7 +200,7 @@ class Kubeflow:
                     runs[run.recurring_run_id].append(run)
         return runs
 
-    def apply(self, step: Step, name: str, template: Template | None) -> None:
+    def apply(self, step: ScheduleStep, name: str, template: Template | None) -> None:
         if step.action is Action.CREATE:
             self._create(step, name, template)
             return
@@ -211,7 +211,7 @@ class Kubeflow:
         }
         self._call(methods[step.action], step.id)
 
-    def _create(self, step: Step, name: str, template: Template | None) -> None:
+    def _create(self, step: ScheduleStep, name: str, template: Template | None) -> None:
         fields = dict(step.fields or {})
         if template is not None and template.compiled.digest == fields["pipeline"]:
             pipeline, version = self._uploaded(template.compiled)

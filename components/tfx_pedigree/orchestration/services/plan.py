@@ -88,7 +88,7 @@ class Action(str, Enum):
 
 
 @dataclass(frozen=True)
-class Step:
+class ScheduleStep:
     """`id` is the schedule that it is done to, or None for one that is created. `fields` are those of the new one, or
     those that change. A created one runs what comes `after` that moment, or after its creation."""
 
@@ -101,7 +101,7 @@ class Step:
     until: datetime | None = None
 
 
-Next = Callable[[Sequence[Schedule]], Step | None]
+Next = Callable[[Sequence[Schedule]], ScheduleStep | None]
 
 
 def differences(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, tuple[str, str]]:
@@ -111,13 +111,13 @@ def differences(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, tup
     return {name: pair for name, pair in found.items() if pair[0] != pair[1]}
 
 
-def plan(wanted: Wanted, existing: Sequence[Schedule], traits: Traits, now: datetime) -> tuple[Step, ...]:
+def plan(wanted: Wanted, existing: Sequence[Schedule], traits: Traits, now: datetime) -> tuple[ScheduleStep, ...]:
     return unrolled(lambda found: next_step(wanted, found, traits, now), existing, wanted.name, now)
 
 
-def unrolled(following: Next, existing: Sequence[Schedule], name: str, now: datetime) -> tuple[Step, ...]:
+def unrolled(following: Next, existing: Sequence[Schedule], name: str, now: datetime) -> tuple[ScheduleStep, ...]:
     """All steps up to the end, as they will be if nobody else does anything meanwhile."""
-    steps: list[Step] = []
+    steps: list[ScheduleStep] = []
     found = tuple(existing)
     while (step := following(found)) is not None:
         steps.append(step)
@@ -127,7 +127,7 @@ def unrolled(following: Next, existing: Sequence[Schedule], name: str, now: date
 
 def next_step(
     wanted: Wanted, existing: Sequence[Schedule], traits: Traits, now: datetime, stopped: bool = False
-) -> Step | None:
+) -> ScheduleStep | None:
     """The first step of what is still to do; None when all is as it should be, or will be when a run has ended.
 
     `stopped` says that this change itself has disabled what was meant to run: if somebody else changes the rest at that
@@ -140,15 +140,15 @@ def next_step(
     others = [one for one in existing if one is not kept]
     change = differences(kept.fields, wanted.fields)
     if change:
-        return Step(Action.UPDATE, kept.id, {name: new for name, (_, new) in change.items()})
+        return ScheduleStep(Action.UPDATE, kept.id, {name: new for name, (_, new) in change.items()})
     if runs:
         for one in others:
             if one.enabled:
-                return Step(Action.DISABLE, one.id)
+                return ScheduleStep(Action.DISABLE, one.id)
         if not kept.enabled:
-            return Step(Action.ENABLE, kept.id)
+            return ScheduleStep(Action.ENABLE, kept.id)
     elif (enabled := next((one for one in existing if one.enabled), None)) is not None:
-        return Step(Action.DISABLE, enabled.id)
+        return ScheduleStep(Action.DISABLE, enabled.id)
     return _clean(kept, others, traits)
 
 
@@ -161,35 +161,35 @@ def overtaken(wanted: Wanted, known: Collection[str], existing: Sequence[Schedul
     return bool(others) and (not own or max(map(_age, others)) > max(map(_age, own)))
 
 
-def next_pause(existing: Sequence[Schedule], traits: Traits) -> Step | None:
+def next_pause(existing: Sequence[Schedule], traits: Traits) -> ScheduleStep | None:
     """Towards no enabled schedule, such that `should_run` says no from then on."""
     for one in existing:
         if one.enabled:
-            return Step(Action.DISABLE, one.id)
+            return ScheduleStep(Action.DISABLE, one.id)
     if not should_run(existing, traits):
         return None
     oldest, latest = min(existing, key=_age), max(existing, key=_age)
     if traits.creates_paused:
         # What is left of a replacement cannot be deleted yet, and would be taken for one that broke off.
-        return Step(Action.CREATE, fields=latest.fields, paused=True, to_pause=True)
-    return Step(Action.DELETE if len(existing) > 1 else Action.RESTORE, oldest.id)
+        return ScheduleStep(Action.CREATE, fields=latest.fields, paused=True, to_pause=True)
+    return ScheduleStep(Action.DELETE if len(existing) > 1 else Action.RESTORE, oldest.id)
 
 
-def next_resume(existing: Sequence[Schedule]) -> Step | None:
+def next_resume(existing: Sequence[Schedule]) -> ScheduleStep | None:
     if not existing:
         return None
     latest = max(existing, key=_age)
     if not any(one.enabled for one in existing):
-        return Step(Action.ENABLE, latest.id)
-    return Step(Action.RESTORE, latest.id) if latest.retired and len(existing) == 1 else None
+        return ScheduleStep(Action.ENABLE, latest.id)
+    return ScheduleStep(Action.RESTORE, latest.id) if latest.retired and len(existing) == 1 else None
 
 
-def next_delete(existing: Sequence[Schedule], traits: Traits, stop_runs: bool = False) -> Step | None:
+def next_delete(existing: Sequence[Schedule], traits: Traits, stop_runs: bool = False) -> ScheduleStep | None:
     """Everything is disabled before anything is deleted; what has a run in progress stays, unless it may be stopped."""
     for one in existing:
         if one.enabled:
-            return Step(Action.DISABLE, one.id)
-    return next((Step(Action.DELETE, one.id) for one in existing if stop_runs or _deletable(one, traits)), None)
+            return ScheduleStep(Action.DISABLE, one.id)
+    return next((ScheduleStep(Action.DELETE, one.id) for one in existing if stop_runs or _deletable(one, traits)), None)
 
 
 def should_run(existing: Sequence[Schedule], traits: Traits) -> bool:
@@ -201,7 +201,7 @@ def should_run(existing: Sequence[Schedule], traits: Traits) -> bool:
     return not max(existing, key=_age).to_pause
 
 
-def after(existing: Sequence[Schedule], step: Step, name: str, now: datetime) -> tuple[Schedule, ...]:
+def after(existing: Sequence[Schedule], step: ScheduleStep, name: str, now: datetime) -> tuple[Schedule, ...]:
     """What a service has when the step is done."""
     if step.action is Action.CREATE:
         # The service's clock may go before ours; what is created now is the youngest all the same.
@@ -213,7 +213,7 @@ def after(existing: Sequence[Schedule], step: Step, name: str, now: datetime) ->
     )
 
 
-def _changed(one: Schedule, step: Step) -> Schedule | None:
+def _changed(one: Schedule, step: ScheduleStep) -> Schedule | None:
     if step.action is Action.DELETE:
         return None
     if step.action is Action.UPDATE:
@@ -245,33 +245,33 @@ def _stale(one: Schedule, existing: Sequence[Schedule], traits: Traits) -> bool:
     )
 
 
-def _make(wanted: Wanted, existing: Sequence[Schedule], traits: Traits, runs: bool, now: datetime) -> Step:
+def _make(wanted: Wanted, existing: Sequence[Schedule], traits: Traits, runs: bool, now: datetime) -> ScheduleStep:
     if not existing:
-        return Step(Action.CREATE, fields=wanted.fields)
+        return ScheduleStep(Action.CREATE, fields=wanted.fields)
     if traits.creates_paused:
         others_rest = not any(one.enabled for one in existing)
         follows = max(one.reached for one in existing) if runs and others_rest else None
-        return Step(Action.CREATE, fields=wanted.fields, paused=True, to_pause=not runs, after=follows)
+        return ScheduleStep(Action.CREATE, fields=wanted.fields, paused=True, to_pause=not runs, after=follows)
     if not runs:
-        return Step(Action.CREATE, fields=wanted.fields, to_pause=True)
+        return ScheduleStep(Action.CREATE, fields=wanted.fields, to_pause=True)
     for one in existing:
         if one.enabled:
             return _stop(one, now)
-    return Step(Action.CREATE, fields=wanted.fields)
+    return ScheduleStep(Action.CREATE, fields=wanted.fields)
 
 
-def _stop(one: Schedule, now: datetime) -> Step:
+def _stop(one: Schedule, now: datetime) -> ScheduleStep:
     if one.next_run is not None and now - PAST < one.next_run < now + MARGIN:
-        return Step(Action.WAIT, one.id, until=one.next_run + PAST)
-    return Step(Action.DISABLE, one.id) if one.retired else Step(Action.RETIRE, one.id)
+        return ScheduleStep(Action.WAIT, one.id, until=one.next_run + PAST)
+    return ScheduleStep(Action.DISABLE, one.id) if one.retired else ScheduleStep(Action.RETIRE, one.id)
 
 
-def _clean(kept: Schedule, others: Sequence[Schedule], traits: Traits) -> Step | None:
+def _clean(kept: Schedule, others: Sequence[Schedule], traits: Traits) -> ScheduleStep | None:
     # The one that is furthest behind goes first: what others have run tells that it must not be enabled again.
     last = min(others, key=lambda one: (one.reached, *_age(one)), default=None)
     if last is not None and _deletable(last, traits):
-        return Step(Action.DELETE, last.id)
-    return Step(Action.RESTORE, kept.id) if kept.retired else None
+        return ScheduleStep(Action.DELETE, last.id)
+    return ScheduleStep(Action.RESTORE, kept.id) if kept.retired else None
 
 
 def _deletable(one: Schedule, traits: Traits) -> bool:

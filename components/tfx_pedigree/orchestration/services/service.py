@@ -21,14 +21,14 @@ from tfx_pedigree.orchestration.services.plan import (
     Action,
     Next,
     Schedule,
-    Step,
+    ScheduleStep,
     Traits,
     Wanted,
     next_step,
     overtaken,
     should_run,
 )
-from tfx_pedigree.patience import Patience
+from tfx_pedigree.retry_policy import RetryPolicy
 
 # A replacement takes four steps; more than this means that somebody else is at it too.
 MOST_STEPS = 40
@@ -39,7 +39,7 @@ class UnansweredError(UnavailableError):
 
 
 @dataclass(frozen=True)
-class Run:
+class ServiceRun:
     """`state` is the service's own word. `failed` are the tasks that failed, each with what the service says of it."""
 
     id: str
@@ -75,11 +75,11 @@ class Service(Protocol):
     where: str
     traits: Traits
 
-    def submit(self, template: Template, run: str) -> tuple[Run, bool]:
+    def submit(self, template: Template, run: str) -> tuple[ServiceRun, bool]:
         """Starts the run; False beside it if a run of that name was there already, which is then the answer."""
         ...
 
-    def find_run(self, name: str, pipeline: str) -> Run | None: ...
+    def find_run(self, name: str, pipeline: str) -> ServiceRun | None: ...
 
     def has_version(self, compiled: CompiledPipeline) -> bool:
         """Whether the service keeps this version of the pipeline already."""
@@ -91,7 +91,7 @@ class Service(Protocol):
         """Those that Pedigree made, under one name or all."""
         ...
 
-    def apply(self, step: Step, name: str, template: Template | None) -> None:
+    def apply(self, step: ScheduleStep, name: str, template: Template | None) -> None:
         """Without a template, a schedule can only be made of what the service has."""
         ...
 
@@ -109,7 +109,7 @@ def utc_now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def look(service: Service, name: str | None, patience: Patience) -> tuple[Schedule, ...]:
+def look(service: Service, name: str | None, patience: RetryPolicy) -> tuple[Schedule, ...]:
     return patience.calls(lambda: service.schedules(name), UnansweredError)
 
 
@@ -122,7 +122,7 @@ class Towards:
     now: Callable[[], datetime] = utc_now
     _stopped: bool = False
 
-    def __call__(self, found: Sequence[Schedule]) -> Step | None:
+    def __call__(self, found: Sequence[Schedule]) -> ScheduleStep | None:
         step = next_step(self.wanted, found, self.traits, self.now(), self._stopped)
         if step is not None and step.action is Action.DISABLE and should_run(found, self.traits):
             self._stopped = True
@@ -137,16 +137,16 @@ class Change:
     service: Service
     name: str
     following: Next
-    patience: Patience
+    patience: RetryPolicy
     template: Template | None = None
-    told: Callable[[Step], None] = lambda step: None
+    told: Callable[[ScheduleStep], None] = lambda step: None
     wanted: Wanted | None = None
 
-    def carry_out(self) -> tuple[Step, ...]:
-        done: list[Step] = []
+    def carry_out(self) -> tuple[ScheduleStep, ...]:
+        done: list[ScheduleStep] = []
         waits = self.patience.waits()
         known: frozenset[str] | None = None
-        refused: Step | None = None
+        refused: ScheduleStep | None = None
         while True:
             found = look(self.service, self.name, self.patience)
             known = frozenset(one.id for one in found) if known is None else known
@@ -180,7 +180,7 @@ class Change:
                 waits = self.patience.waits()
             done.append(step)
 
-    def _apply(self, step: Step) -> None:
+    def _apply(self, step: ScheduleStep) -> None:
         if step.action is Action.WAIT and step.until is not None:
             time.sleep(max(0.0, (step.until - utc_now()).total_seconds()))
             return
@@ -195,8 +195,8 @@ class Change:
             retired = [one for one in found if one.retired and not one.enabled]
             if retired and not any(one.enabled for one in found):
                 latest = max(retired, key=lambda one: one.created)
-                self.service.apply(Step(Action.ENABLE, latest.id), self.name, None)
-                self.service.apply(Step(Action.RESTORE, latest.id), self.name, None)
+                self.service.apply(ScheduleStep(Action.ENABLE, latest.id), self.name, None)
+                self.service.apply(ScheduleStep(Action.RESTORE, latest.id), self.name, None)
         except PedigreeError:
             return  # the first trouble is the one to tell; the next call finds the mark and goes on
 
@@ -207,7 +207,7 @@ class Change:
         )
 
 
-def in_words(step: Step) -> str:
+def in_words(step: ScheduleStep) -> str:
     """A step as it is told to a person."""
     known = step.id not in (None, NEW)
     which = f"the schedule {str(step.id).rpartition('/')[2]}" if known else "the new schedule"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.orchestration.ir import CompiledPipeline, Kind
+from tfx_pedigree.orchestration.ir import CompiledPipeline, SpecKind
 from tfx_pedigree.orchestration.ir.secret_checks import secret_in
 from tfx_pedigree.orchestration.services.cron import checked_cron
 
@@ -52,7 +52,7 @@ def schedule_name(file: Path, section: Mapping[str, Any], pipeline: str) -> str:
     return name
 
 
-def schedule_settings(file: Path, kind: Kind, section: Mapping[str, Any], pipeline: str) -> ScheduleSettings:
+def schedule_settings(file: Path, kind: SpecKind, section: Mapping[str, Any], pipeline: str) -> ScheduleSettings:
     for key in section:
         if key not in KEYS:
             near = difflib.get_close_matches(str(key), KEYS, n=1)
@@ -75,8 +75,8 @@ def schedule_parameters(file: Path, section: Mapping[str, Any]) -> dict[str, Any
     return dict(parameters)
 
 
-def _timezone(file: Path, kind: Kind, timezone: str) -> str:
-    if kind is Kind.KUBEFLOW and timezone != UTC:
+def _timezone(file: Path, kind: SpecKind, timezone: str) -> str:
+    if kind is SpecKind.KUBEFLOW and timezone != UTC:
         raise InvalidInputError(
             f"{file}: `target.schedule.timezone` is {timezone}, but Kubeflow has one timezone for all schedules, UTC "
             "unless its controller's CRON_SCHEDULE_TIMEZONE says otherwise. Leave the setting out, and give the cron "

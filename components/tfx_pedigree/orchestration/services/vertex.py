@@ -18,8 +18,8 @@ from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
 from tfx_pedigree.orchestration.ir import CompiledPipeline
 from tfx_pedigree.orchestration.services import vertex_client as client_of
 from tfx_pedigree.orchestration.services.cron import with_timezone
-from tfx_pedigree.orchestration.services.plan import Action, Schedule, Step, Traits, Wanted
-from tfx_pedigree.orchestration.services.service import Run, Template, fields_digest, version_name
+from tfx_pedigree.orchestration.services.plan import Action, Schedule, ScheduleStep, Traits, Wanted
+from tfx_pedigree.orchestration.services.service import ServiceRun, Template, fields_digest, version_name
 
 LABEL = "pedigree-pipeline"
 SCHEDULE_LABEL = "pedigree-schedule"
@@ -59,7 +59,7 @@ class Vertex:
         self._job(Template(compiled), {})
         return True
 
-    def submit(self, template: Template, run: str) -> tuple[Run, bool]:
+    def submit(self, template: Template, run: str) -> tuple[ServiceRun, bool]:
         _check_job_id(run)
         job = self._job(template, {})
         try:
@@ -74,7 +74,7 @@ class Vertex:
             return found, False
         return self._run(made), True
 
-    def find_run(self, name: str, pipeline: str) -> Run | None:
+    def find_run(self, name: str, pipeline: str) -> ServiceRun | None:
         _check_job_id(name)
         try:
             with client_of.speaking(self.where):
@@ -115,7 +115,7 @@ class Vertex:
             raise InvalidInputError(f"The pipeline {compiled.name} is no job of Vertex AI: {error}.") from error
         return job
 
-    def _run(self, job: Any) -> Run:
+    def _run(self, job: Any) -> ServiceRun:
         name = str(job.name).rpartition("/")[2]
         state = job.state.name.removeprefix("PIPELINE_STATE_")
         failed = tuple(
@@ -124,7 +124,7 @@ class Vertex:
             if task.state.name == "FAILED"
         )
         general = () if failed or not job.error.message else (" ".join(job.error.message.split()),)
-        return Run(
+        return ServiceRun(
             str(job.name),
             name,
             state,
@@ -161,7 +161,7 @@ class Vertex:
         ours = [(one, match) for one in found if (match := _DISPLAY.fullmatch(one.display_name))]
         return tuple(_schedule(one, match) for one, match in ours if name in (None, match["name"]))
 
-    def apply(self, step: Step, name: str, template: Template | None) -> None:
+    def apply(self, step: ScheduleStep, name: str, template: Template | None) -> None:
         schedules, more = self._clients.schedules, {"timeout": client_of.TIMEOUT}
         with client_of.speaking(self.where):
             if step.action is Action.CREATE:
@@ -178,7 +178,7 @@ class Vertex:
             else:
                 schedules.delete_schedule(name=step.id, **more).result(timeout=client_of.TIMEOUT)
 
-    def _made(self, step: Step, name: str, template: Template | None) -> Any:
+    def _made(self, step: ScheduleStep, name: str, template: Template | None) -> Any:
         from google.cloud.aiplatform_v1.types import CreatePipelineJobRequest, Schedule  # noqa: PLC0415
 
         fields = dict(step.fields or {})
@@ -193,7 +193,7 @@ class Vertex:
             create_pipeline_job_request=CreatePipelineJobRequest(parent=self._parent, pipeline_job=job),
         )
 
-    def _update(self, step: Step) -> None:
+    def _update(self, step: ScheduleStep) -> None:
         from google.cloud.aiplatform_v1.types import Schedule  # noqa: PLC0415
 
         changed = Schedule(name=step.id)
@@ -202,7 +202,7 @@ class Vertex:
         mask = {"paths": [_NAMES[field] for field in step.fields or {}]}
         self._clients.schedules.update_schedule(schedule=changed, update_mask=mask, timeout=client_of.TIMEOUT)
 
-    def _rename(self, step: Step) -> None:
+    def _rename(self, step: ScheduleStep) -> None:
         found = self._clients.schedules.get_schedule(name=step.id, timeout=client_of.TIMEOUT)
         match = _DISPLAY.fullmatch(found.display_name)
         if match is None:

@@ -9,8 +9,8 @@ from tfx.types import channel, standard_artifacts, system_executions
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
 from tfx_pedigree.tfx_components import parameters
-from tfx_pedigree.tfx_components.asking import AskingComponent
 from tfx_pedigree.tfx_components.champion_provider import executor
+from tfx_pedigree.tfx_components.uncached import UncachedComponent
 
 
 class ChampionProviderSpec(ComponentSpec):  # type: ignore[misc]
@@ -20,7 +20,7 @@ class ChampionProviderSpec(ComponentSpec):  # type: ignore[misc]
     TYPE_ANNOTATION = system_executions.Process
 
 
-class ChampionProvider(AskingComponent):
+class ChampionProvider(UncachedComponent):
     """Gives the model that is in production now; give its output `model` to Evaluator as `baseline_model`.
 
     Where there is none, the artifact says so (custom property `absent` = 1) and holds no files: the Evaluator of

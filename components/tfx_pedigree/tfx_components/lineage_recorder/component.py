@@ -11,9 +11,9 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from tfx_pedigree.tfx_components import parameters
 from tfx_pedigree.tfx_components.artifacts import LineageRecord, ModelVersion, VersionComparison
-from tfx_pedigree.tfx_components.asking import AskingComponent
 from tfx_pedigree.tfx_components.lineage_recorder import executor, gathering
 from tfx_pedigree.tfx_components.lineage_recorder.policy import OnFailure, on_failure_of
+from tfx_pedigree.tfx_components.uncached import UncachedComponent
 from tfx_pedigree.tfx_components.versioner.executor import IMAGE, MODULES
 
 
@@ -39,7 +39,7 @@ class LineageRecorderSpec(ComponentSpec):  # type: ignore[misc]
     TYPE_ANNOTATION = system_executions.Process
 
 
-class LineageRecorder(AskingComponent):
+class LineageRecorder(UncachedComponent):
     """Records the run behind a version: data, code, environment, parameters, evaluation, decision and deployment.
 
     What the Versioner wrote counts; `modules` (file name to digest) and `image` fill in what it was not told. With

@@ -13,7 +13,7 @@ from tfx_pedigree.lineage.graph import Fragment
 from tfx_pedigree.lineage.secrets import clean_text
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.tfx_components.lineage_recorder import gathering, recording
-from tfx_pedigree.tfx_components.lineage_recorder.books import look_up
+from tfx_pedigree.tfx_components.lineage_recorder.mlmd_lookup import look_up
 from tfx_pedigree.tfx_components.lineage_recorder.policy import OnFailure, on_failure_of
 from tfx_pedigree.tfx_components.lineage_recorder.recording import Gathered
 

@@ -11,7 +11,7 @@ from tfx.types import artifact_utils
 from tfx_pedigree.comparison import Comparison, Data
 from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.lineage.fragments import Deployment, Run, Seen
+from tfx_pedigree.lineage.run_graph import Deployment, PipelineRun, Seen
 from tfx_pedigree.registry import Evidence
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.tfx_components.lineage_recorder.recording import Gathered
@@ -34,7 +34,7 @@ EVAL_SPLIT = "eval_split"
 Artifacts = Mapping[str, list[Any]]
 
 
-def gather(inputs: Artifacts, properties: Mapping[str, Any], run: Run) -> Gathered:
+def gather(inputs: Artifacts, properties: Mapping[str, Any], run: PipelineRun) -> Gathered:
     record = pushing.record_of(artifacts.single(inputs, VERSION_KEY), dict(properties))
     if not record.get("data"):  # a Versioner that was not told what the model was made from
         record["data"] = data_of(dict(inputs))
@@ -52,13 +52,13 @@ def gather(inputs: Artifacts, properties: Mapping[str, Any], run: Run) -> Gather
     )
 
 
-def run_of(properties: Mapping[str, Any], context: Any | None) -> Run:
+def run_of(properties: Mapping[str, Any], context: Any | None) -> PipelineRun:
     """Kubeflow and Vertex put the run's id into a parameter; the local runner tells the executor."""
     run = parameters.text(properties, parameters.RUN)
     if run and run != parameters.RUN_ID:
-        return Run(id=run)
+        return PipelineRun(id=run)
     info = context.pipeline_info if context is not None else None
-    return Run(
+    return PipelineRun(
         id=(context.pipeline_run_id or None) if context is not None else None,
         pipeline=(info.id or None) if info is not None else None,
     )

@@ -9,19 +9,19 @@ from typing import Any
 from tfx_pedigree.comparison import Comparison, Data
 from tfx_pedigree.errors import NotFoundError, PedigreeError, UnavailableError
 from tfx_pedigree.lineage.exports.json_form import to_json
-from tfx_pedigree.lineage.fragments import (
+from tfx_pedigree.lineage.graph import Fragment, Node, NodeKind, Subgraph
+from tfx_pedigree.lineage.lineage import Lineage
+from tfx_pedigree.lineage.node_factory import decision_node, version_node
+from tfx_pedigree.lineage.recording import Recorded
+from tfx_pedigree.lineage.run_graph import (
     Deployment,
     Judged,
-    Run,
+    PipelineRun,
     Seen,
     fragment_of,
     merged,
     without_secrets,
 )
-from tfx_pedigree.lineage.graph import Fragment, Kind, Node, Subgraph
-from tfx_pedigree.lineage.lineage import Lineage
-from tfx_pedigree.lineage.observed import decision_node, version_node
-from tfx_pedigree.lineage.recording import Recorded
 from tfx_pedigree.registry import Evidence, Reference, Registry
 from tfx_pedigree.tfx_components.registry_pusher.judgement import is_made_of
 from tfx_pedigree.tfx_components.registry_pusher.outcome import known
@@ -35,7 +35,7 @@ class Gathered:
     record: Mapping[str, Any]
     seen: Seen = field(default_factory=Seen)
     seen_evaluated: Seen = field(default_factory=Seen)
-    run: Run = field(default_factory=Run)
+    run: PipelineRun = field(default_factory=PipelineRun)
     modules: Mapping[str, str] = field(default_factory=dict)
     image: str = ""
     comparison: Comparison | None = None
@@ -53,7 +53,7 @@ class Gathered:
 
     @property
     def run_node(self) -> Node:
-        return next(node for node in self.fragment(None).nodes if node.kind is Kind.RUN)
+        return next(node for node in self.fragment(None).nodes if node.kind is NodeKind.RUN)
 
     def fragment(self, judged: Judged | None, predecessor: str | None = None) -> Fragment:
         return fragment_of(
@@ -104,7 +104,7 @@ def explained(error: PedigreeError, gathered: Gathered) -> PedigreeError:
     )
 
 
-def _first_told(lineage: Lineage, gathered: Gathered) -> Run:
+def _first_told(lineage: Lineage, gathered: Gathered) -> PipelineRun:
     """The runner's name for the run that made the version. One that only repeats it made nothing."""
     before = _recorded_before(lineage, gathered.run_node)
     return replace(gathered.run, id=None) if before is not None and before.fact("id") else gathered.run

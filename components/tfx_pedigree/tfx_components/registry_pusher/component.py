@@ -11,9 +11,9 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.tfx_components import parameters
 from tfx_pedigree.tfx_components.artifacts import ModelVersion, VersionComparison
-from tfx_pedigree.tfx_components.asking import AskingComponent
 from tfx_pedigree.tfx_components.registry_pusher import executor
-from tfx_pedigree.tfx_components.registry_pusher.outcome import Target
+from tfx_pedigree.tfx_components.registry_pusher.outcome import PushTarget
+from tfx_pedigree.tfx_components.uncached import UncachedComponent
 
 
 class RegistryPusherSpec(ComponentSpec):  # type: ignore[misc]
@@ -36,7 +36,7 @@ class RegistryPusherSpec(ComponentSpec):  # type: ignore[misc]
     TYPE_ANNOTATION = system_executions.Deploy
 
 
-class RegistryPusher(AskingComponent):
+class RegistryPusher(UncachedComponent):
     """Registers the version with what judged it, and promotes it as far as `promote_to` says (none, staging or
     production) if the verdict is PASS and every given blessing is there.
 
@@ -58,14 +58,14 @@ class RegistryPusher(AskingComponent):
         comparison: channel.BaseChannel | None = None,
         model_blessing: channel.BaseChannel | None = None,
         infra_blessing: channel.BaseChannel | None = None,
-        promote_to: Any = Target.PRODUCTION.value,
+        promote_to: Any = PushTarget.PRODUCTION.value,
         serving_base: str | None = None,
         registry: str | None = None,
         store: str | None = None,
         actor: str | None = None,
     ) -> None:
         judged = comparison or model_blessing or infra_blessing
-        if isinstance(promote_to, str) and executor.target_of(promote_to) is not Target.NONE and not judged:
+        if isinstance(promote_to, str) and executor.target_of(promote_to) is not PushTarget.NONE and not judged:
             raise InvalidInputError(
                 f"A RegistryPusher that promotes to {promote_to} needs something that judged the model: a comparison, "
                 "a model_blessing or an infra_blessing. Connect one of them, or give promote_to='none'."

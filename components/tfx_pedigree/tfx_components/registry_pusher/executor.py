@@ -16,7 +16,7 @@ from tfx_pedigree.registry.intake import check_bytes
 from tfx_pedigree.registry.names import check_model_name
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.tfx_components.registry_pusher import judgement
-from tfx_pedigree.tfx_components.registry_pusher.outcome import Result, Target, settle
+from tfx_pedigree.tfx_components.registry_pusher.outcome import PushTarget, Result, register_and_promote
 from tfx_pedigree.tfx_components.version_comparator.writing import bless
 from tfx_pedigree.tfx_components.versioner import record
 
@@ -49,11 +49,11 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         output = artifacts.single(output_dict, PUSHED_MODEL_KEY)
         found = record_of(artifacts.single(input_dict, VERSION_KEY), exec_properties)
         evidence, comparison = _judged(input_dict, found)
-        target = target_of(parameters.text(exec_properties, PROMOTE_TO, Target.PRODUCTION.value))
+        target = target_of(parameters.text(exec_properties, PROMOTE_TO, PushTarget.PRODUCTION.value))
         model = artifacts.optional_single(input_dict, MODEL_KEY)
         reference = Reference(found["model"], found["digest"])
         with parameters.open_registry(exec_properties) as registry:
-            result = settle(
+            result = register_and_promote(
                 registry,
                 reference,
                 judgement.facts_of(found, comparison),
@@ -67,11 +67,11 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         bless(artifacts.single(output_dict, BLESSING_KEY), result.serves)
 
 
-def target_of(word: str) -> Target:
+def target_of(word: str) -> PushTarget:
     try:
-        return Target(word.lower())
+        return PushTarget(word.lower())
     except ValueError:
-        words = ", ".join(one.value for one in Target)
+        words = ", ".join(one.value for one in PushTarget)
         raise InvalidInputError(f"promote_to is {word!r}, but it must be one of {words}.") from None
 
 

@@ -18,7 +18,7 @@ from tfx_pedigree.tfx_components.registry_pusher.judgement import says_nothing_n
 NOT_PROMOTED = "not_promoted"
 
 
-class Target(str, Enum):
+class PushTarget(str, Enum):
     """How far a PASS leads by itself."""
 
     NONE = "none"
@@ -26,7 +26,7 @@ class Target(str, Enum):
     PRODUCTION = "production"
 
 
-class Outcome(str, Enum):
+class PushOutcome(str, Enum):
     """What came of it. Only PROMOTED and THERE_ALREADY are laid out for serving."""
 
     PROMOTED = "promoted"
@@ -38,22 +38,22 @@ class Outcome(str, Enum):
 
 @dataclass(frozen=True)
 class Result:
-    outcome: Outcome
+    outcome: PushOutcome
     version: Version
     reason: str
 
     @property
     def serves(self) -> bool:
-        return self.outcome in (Outcome.PROMOTED, Outcome.THERE_ALREADY)
+        return self.outcome in (PushOutcome.PROMOTED, PushOutcome.THERE_ALREADY)
 
 
-def settle(
+def register_and_promote(
     registry: Registry,
     reference: Reference,
     facts: Facts,
     evidence: Evidence | None,
     *,
-    target: Target,
+    target: PushTarget,
     check: Callable[[Version], None],
 ) -> Result:
     """`check` reads the version's bytes before it is promoted, and raises if they are damaged."""
@@ -61,15 +61,15 @@ def settle(
     try:
         version = _register(registry, reference, version, facts, evidence)
     except ConflictError as refusal:  # reserved, then archived by somebody: theirs to restore
-        return Result(Outcome.REFUSED, version, str(refusal))
-    if target is Target.NONE:
-        return Result(Outcome.REGISTERED, version, "The pipeline promotes nothing (promote_to is none).")
+        return Result(PushOutcome.REFUSED, version, str(refusal))
+    if target is PushTarget.NONE:
+        return Result(PushOutcome.REGISTERED, version, "The pipeline promotes nothing (promote_to is none).")
     if version.state is State.PRODUCTION or version.state.value == target.value:
-        return Result(Outcome.THERE_ALREADY, version, f"{version.name} is in {version.state} already.")
+        return Result(PushOutcome.THERE_ALREADY, version, f"{version.name} is in {version.state} already.")
     if evidence is None:
-        return Result(Outcome.REFUSED, version, "Nobody judged the model: no comparison and no blessing was given.")
+        return Result(PushOutcome.REFUSED, version, "Nobody judged the model: no comparison and no blessing was given.")
     if evidence.verdict is not Verdict.PASS:
-        return Result(Outcome.REFUSED, version, f"{evidence.verdict.value}: {evidence.reason}")
+        return Result(PushOutcome.REFUSED, version, f"{evidence.verdict.value}: {evidence.reason}")
     return _promote(registry, reference, version, target, check)
 
 
@@ -97,17 +97,17 @@ def _register(
 
 
 def _promote(
-    registry: Registry, reference: Reference, version: Version, target: Target, check: Callable[[Version], None]
+    registry: Registry, reference: Reference, version: Version, target: PushTarget, check: Callable[[Version], None]
 ) -> Result:
     check(version)
     try:
         promoted = registry.promote(reference, PromotionRequest(State(target.value)))
     except StaleEvidenceError as lost:
-        return Result(Outcome.STALE, _note(registry, reference, str(lost)), str(lost))
+        return Result(PushOutcome.STALE, _note(registry, reference, str(lost)), str(lost))
     except ConflictError as refusal:
-        return Result(Outcome.REFUSED, _note(registry, reference, str(refusal)), str(refusal))
+        return Result(PushOutcome.REFUSED, _note(registry, reference, str(refusal)), str(refusal))
     version = _note(registry, reference, "", promoted)
-    return Result(Outcome.PROMOTED, version, f"{version.name} is in {version.state} now.")
+    return Result(PushOutcome.PROMOTED, version, f"{version.name} is in {version.state} now.")
 
 
 def _note(registry: Registry, reference: Reference, reason: str, version: Version | None = None) -> Version:

@@ -19,11 +19,11 @@ from tfx_pedigree.tfx_components.version_comparator.judging import Found, judge
 from tfx_pedigree.tfx_components.version_comparator.latency_measure import LatencySettings
 from tfx_pedigree.tfx_components.version_comparator.paired_sums import PairedSums
 from tfx_pedigree.tfx_components.version_comparator.predictions import Plan, compare_predictions, read_sums
-from tfx_pedigree.tfx_components.version_comparator.running import Behaviour, Settings, run_models
-from tfx_pedigree.tfx_components.version_comparator.serving import Target
+from tfx_pedigree.tfx_components.version_comparator.running import Behaviour, ComparisonSettings, run_models
+from tfx_pedigree.tfx_components.version_comparator.serving import ServingSignature
 from tfx_pedigree.tfx_components.version_comparator.sides import Contestants, contestants
+from tfx_pedigree.tfx_components.version_comparator.tfma_blessing import read_word
 from tfx_pedigree.tfx_components.version_comparator.tfma_results import Told, read_evaluation, read_told
-from tfx_pedigree.tfx_components.version_comparator.tfma_word import read_word
 from tfx_pedigree.tfx_components.version_comparator.writing import bless, write
 
 MODEL_KEY = "model"
@@ -115,12 +115,12 @@ def why_not(evaluation: Any, champion: Any, sides: Contestants, told: Told) -> s
     )
 
 
-def settings_of(properties: dict[str, Any], told: Told) -> Settings:
+def settings_of(properties: dict[str, Any], told: Told) -> ComparisonSettings:
     """What TFMA was told holds here as well, where a parameter does not say otherwise."""
     defaults = LatencySettings()
-    return Settings(
+    return ComparisonSettings(
         label_key=parameters.text(properties, LABEL_KEY, told.label_key),
-        target=Target(
+        target=ServingSignature(
             parameters.text(properties, SIGNATURE_NAME, told.signature),
             parameters.text(properties, PREDICTION_KEY, told.prediction_key),
         ),
@@ -128,12 +128,18 @@ def settings_of(properties: dict[str, Any], told: Told) -> Settings:
             parameters.whole(properties, LATENCY_ROUNDS, defaults.rounds),
             parameters.whole(properties, LATENCY_BATCH_SIZE, defaults.batch_size),
         ),
-        threshold=float(parameters.text(properties, FLIP_THRESHOLD, str(Settings.threshold))),
+        threshold=float(parameters.text(properties, FLIP_THRESHOLD, str(ComparisonSettings.threshold))),
     )
 
 
 def run(
-    model: Any, champion: Any | None, examples: Examples, settings: Settings, compute: Any, *, comparable: bool
+    model: Any,
+    champion: Any | None,
+    examples: Examples,
+    settings: ComparisonSettings,
+    compute: Any,
+    *,
+    comparable: bool,
 ) -> Behaviour:
     """A champion that cannot be compared is loaded all the same: damage is worth more than a word about it."""
     rival = files.serving_folder(champion) if champion is not None else None

@@ -17,7 +17,7 @@ from tfx.dsl.io import fileio
 
 from tfx_pedigree.tfx_components.version_comparator.examples import batches, labels
 from tfx_pedigree.tfx_components.version_comparator.paired_sums import PairedSums
-from tfx_pedigree.tfx_components.version_comparator.serving import ServedModel, Target, first_line
+from tfx_pedigree.tfx_components.version_comparator.serving import ServedModel, ServingSignature, first_line
 
 BATCH_SIZE = 4096
 
@@ -28,11 +28,11 @@ class PairOf:
 
     challenger: str
     champion: str
-    target: Target
+    target: ServingSignature
     handle: shared.Shared
 
     @classmethod
-    def at(cls, challenger: str, champion: str, target: Target) -> PairOf:
+    def at(cls, challenger: str, champion: str, target: ServingSignature) -> PairOf:
         return cls(challenger, champion, target, shared.Shared())
 
     def load(self) -> Pair:

@@ -17,16 +17,16 @@ from tfx_pedigree.tfx_components.version_comparator.examples import Examples
 from tfx_pedigree.tfx_components.version_comparator.latency_measure import Latency, LatencySettings, measure_latency
 from tfx_pedigree.tfx_components.version_comparator.paired_sums import PairedSums
 from tfx_pedigree.tfx_components.version_comparator.predictions import BATCH_SIZE, Pair, PairOf, Plan
-from tfx_pedigree.tfx_components.version_comparator.serving import ServedModel, Target, first_line
+from tfx_pedigree.tfx_components.version_comparator.serving import ServedModel, ServingSignature, first_line
 
 # Runs a plan over files on the pipeline's Beam runner and brings back what it found.
 Compute = Callable[[tuple[str, ...], Plan], PairedSums]
 
 
 @dataclass(frozen=True)
-class Settings:
+class ComparisonSettings:
     label_key: str = ""
-    target: Target = field(default_factory=Target)
+    target: ServingSignature = field(default_factory=ServingSignature)
     latency: LatencySettings = field(default_factory=LatencySettings)
     threshold: float = 0.5
     batch_size: int = BATCH_SIZE
@@ -46,7 +46,7 @@ def run_models(
     challenger: str,
     champion: str | None,
     examples: Examples,
-    settings: Settings,
+    settings: ComparisonSettings,
     compute: Compute,
     *,
     comparable: bool = True,
@@ -85,7 +85,7 @@ def run_models(
     return replace(found, notes=_given(notes))
 
 
-def _usable(folder: str, target: Target, whose: str) -> tuple[ServedModel | None, str]:
+def _usable(folder: str, target: ServingSignature, whose: str) -> tuple[ServedModel | None, str]:
     try:
         return ServedModel(folder, target), ""
     except InvalidInputError as error:
@@ -110,7 +110,7 @@ def _latency(new: ServedModel | None, old: ServedModel | None, batch: Any, setti
 
 
 def _sums(
-    of: PairOf, pair: Pair, examples: Examples, settings: Settings, compute: Compute
+    of: PairOf, pair: Pair, examples: Examples, settings: ComparisonSettings, compute: Compute
 ) -> tuple[PairedSums | None, str]:
     if not settings.label_key:
         return None, "no label key is given: predictions were not compared"

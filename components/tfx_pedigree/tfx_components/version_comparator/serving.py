@@ -37,7 +37,7 @@ _WHERE = ("Traceback", "File ", "Detected at", "<", "[[", "{{")
 
 
 @dataclass(frozen=True)
-class Target:
+class ServingSignature:
     """What to call and what to take of the answer; empty means the usual one."""
 
     signature: str = ""
@@ -47,7 +47,7 @@ class Target:
 class ServedModel:
     """A loaded model. Calling it from several threads at once is safe."""
 
-    def __init__(self, folder: str, target: Target) -> None:
+    def __init__(self, folder: str, target: ServingSignature) -> None:
         """DamagedError if the files cannot be loaded, InvalidInputError if the signature is not there or of no use."""
         try:
             loaded = tf.saved_model.load(folder)

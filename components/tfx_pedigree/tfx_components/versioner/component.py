@@ -14,7 +14,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec
 from tfx_pedigree.lineage.secrets import clean_values
 from tfx_pedigree.tfx_components import parameters
 from tfx_pedigree.tfx_components.artifacts import ModelVersion
-from tfx_pedigree.tfx_components.asking import AskingComponent
+from tfx_pedigree.tfx_components.uncached import UncachedComponent
 from tfx_pedigree.tfx_components.versioner import executor
 from tfx_pedigree.versioning import Request
 
@@ -35,7 +35,7 @@ class VersionerSpec(ComponentSpec):  # type: ignore[misc]
     TYPE_ANNOTATION = system_executions.Process
 
 
-class Versioner(AskingComponent):
+class Versioner(UncachedComponent):
     """Stores the model to serve, and reserves the number that follows from what changed.
 
     `hyperparameters` are part of what decides the number (a change is at least MINOR); `training` is only recorded.

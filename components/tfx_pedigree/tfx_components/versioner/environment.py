@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_pedigree import __version__
-from tfx_pedigree.lineage.observed import packages_digest
+from tfx_pedigree.lineage.node_factory import packages_digest
 
 # Set by whoever builds or starts the image: nothing inside a container tells which image it is.
 IMAGE_VARIABLE = "PEDIGREE_CONTAINER_IMAGE"

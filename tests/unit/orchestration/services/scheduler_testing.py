@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 
-from tfx_pedigree.orchestration.services.plan import Action, Schedule, Step, Traits
+from tfx_pedigree.orchestration.services.plan import Action, Schedule, ScheduleStep, Traits
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 EVERY = timedelta(minutes=10)
@@ -35,7 +35,7 @@ class Scheduler:
             return tuple(self.schedules.values())
         return tuple(replace(one, next_run=self._next() if one.enabled else None) for one in self.schedules.values())
 
-    def apply(self, step: Step) -> None:
+    def apply(self, step: ScheduleStep) -> None:
         self.now += timedelta(seconds=1)
         if step.action is Action.CREATE:
             self._create(step)
@@ -57,7 +57,7 @@ class Scheduler:
     def finish_runs(self) -> None:
         self.schedules = {key: replace(one, busy=False) for key, one in self.schedules.items()}
 
-    def _create(self, step: Step) -> None:
+    def _create(self, step: ScheduleStep) -> None:
         assert self.traits.creates_paused or not step.paused, "this service creates no paused schedule"
         self.made += 1
         new = Schedule(
@@ -72,7 +72,7 @@ class Scheduler:
         self.schedules[new.id] = new
         self._catch_up(new.id)
 
-    def _change(self, step: Step) -> None:
+    def _change(self, step: ScheduleStep) -> None:
         one = self.schedules[step.id or ""]
         if step.action is Action.DELETE:
             if one.busy and self.traits.deleting_stops_runs:

@@ -16,7 +16,7 @@ from tfx_pedigree.errors import ConflictError
 from tfx_pedigree.orchestration.services.plan import (
     Action,
     Schedule,
-    Step,
+    ScheduleStep,
     Traits,
     Wanted,
     differences,
@@ -28,7 +28,7 @@ from tfx_pedigree.orchestration.services.plan import (
     plan,
 )
 from tfx_pedigree.orchestration.services.service import Change, Service, Towards
-from tfx_pedigree.patience import Patience
+from tfx_pedigree.retry_policy import RetryPolicy
 
 DAILY = Wanted("nightly", {"pipeline": "a", "cron": "0 3 * * *"})
 CHANGED = Wanted("nightly", {"pipeline": "b", "cron": "0 3 * * *"})
@@ -37,9 +37,9 @@ WANTED = (DAILY, CHANGED, LATER)
 BOTH = pytest.mark.parametrize("traits", [KUBEFLOW, VERTEX], ids=["kubeflow", "vertex"])
 
 
-def converge(scheduler: Scheduler, wanted: Wanted, most: int = 50) -> list[Step]:
+def converge(scheduler: Scheduler, wanted: Wanted, most: int = 50) -> list[ScheduleStep]:
     """Up to `most` steps: fewer than needed is a process that dies."""
-    steps: list[Step] = []
+    steps: list[ScheduleStep] = []
     while len(steps) < most:
         step = next_step(wanted, scheduler.look(), scheduler.traits, scheduler.now)
         if step is None:
@@ -319,7 +319,7 @@ class Applier:
     scheduler: Scheduler
     wanted: Wanted
     known: set[str] | None = None
-    step: Step | None = None
+    step: ScheduleStep | None = None
     ended: bool = False
     gave_way: bool = False
 
@@ -369,7 +369,7 @@ class Contended:
     """A service at which somebody else is at work as well: `meanwhile` happens after the first change."""
 
     scheduler: Scheduler
-    meanwhile: Callable[[Step], None]
+    meanwhile: Callable[[ScheduleStep], None]
     where: str = "here"
 
     @property
@@ -379,23 +379,23 @@ class Contended:
     def schedules(self, name: str | None = None) -> tuple[Schedule, ...]:
         return self.scheduler.look()
 
-    def apply(self, step: Step, name: str, template: None) -> None:
+    def apply(self, step: ScheduleStep, name: str, template: None) -> None:
         self.scheduler.apply(step)
         self.meanwhile(step)
 
-    def change(self, wanted: Wanted) -> Sequence[Step]:
+    def change(self, wanted: Wanted) -> Sequence[ScheduleStep]:
         towards = Towards(wanted, self.traits, lambda: self.scheduler.now)
         service = cast("Service", self)
-        return Change(service, wanted.name, towards, Patience(0), wanted=wanted).carry_out()
+        return Change(service, wanted.name, towards, RetryPolicy(0), wanted=wanted).carry_out()
 
 
 @BOTH
 def test_who_came_first_gives_way_to_who_came_later_and_something_runs(traits: Traits) -> None:
     scheduler = started(traits)
 
-    def somebody_else(step: Step) -> None:
+    def somebody_else(step: ScheduleStep) -> None:
         if step.action is Action.CREATE:
-            scheduler.apply(Step(Action.CREATE, fields=LATER.fields, paused=traits.creates_paused))
+            scheduler.apply(ScheduleStep(Action.CREATE, fields=LATER.fields, paused=traits.creates_paused))
 
     with pytest.raises(ConflictError, match="somebody else"):
         Contended(scheduler, somebody_else).change(CHANGED)
@@ -410,9 +410,9 @@ def test_step_that_somebody_else_was_quicker_to_take_is_no_trouble_and_one_that_
     traits: Traits,
 ) -> None:
     scheduler = started(traits)
-    refused: list[Step] = []
+    refused: list[ScheduleStep] = []
 
-    def refuse(step: Step) -> None:
+    def refuse(step: ScheduleStep) -> None:
         if step.action is Action.DISABLE and not refused:
             refused.append(step)
             raise ConflictError("the schedule is paused already")
@@ -421,9 +421,9 @@ def test_step_that_somebody_else_was_quicker_to_take_is_no_trouble_and_one_that_
     assert len(refused) == 1
     assert [(one.fields, one.enabled) for one in scheduler.look()] == [(CHANGED.fields, True)]
 
-    def undo(step: Step) -> None:
+    def undo(step: ScheduleStep) -> None:
         if step.action is Action.DISABLE and step.id is not None:
-            scheduler.apply(Step(Action.ENABLE, step.id))
+            scheduler.apply(ScheduleStep(Action.ENABLE, step.id))
             raise ConflictError("no schedule may be paused today")
 
     with pytest.raises(ConflictError, match="today"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Kind, Subgraph
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, NodeKind, Subgraph
 
 # What came of a making later, and is told of it: judgements, promotions and deployments go where their version is.
 _ABOUT = (
@@ -19,7 +19,15 @@ _ABOUT = (
     EdgeKind.DEPLOYS,
 )
 _MADE_ONCE = frozenset(
-    {Kind.VERSION, Kind.TRANSFORM, Kind.EVALUATION, Kind.COMPARISON, Kind.DECISION, Kind.DEPLOYMENT, Kind.PROMOTION}
+    {
+        NodeKind.VERSION,
+        NodeKind.TRANSFORM,
+        NodeKind.EVALUATION,
+        NodeKind.COMPARISON,
+        NodeKind.DECISION,
+        NodeKind.DEPLOYMENT,
+        NodeKind.PROMOTION,
+    }
 )
 _SMALLEST = 2
 
@@ -44,10 +52,10 @@ def _made(graph: Subgraph) -> dict[str, str]:
         run = edge.target if edge.kind is EdgeKind.PRODUCED_BY else edge.run
         if run is not None:
             linking[edge.source].add(run)
-    homes = {key: key for key, node in graph.nodes.items() if node.kind in (Kind.RUN, Kind.EXECUTION)}
+    homes = {key: key for key, node in graph.nodes.items() if node.kind in (NodeKind.RUN, NodeKind.EXECUTION)}
     for key, runs in linking.items():
         node = graph.nodes.get(key)
-        if len(runs) == 1 and node is not None and node.kind in (*_MADE_ONCE, Kind.ARTIFACT):
+        if len(runs) == 1 and node is not None and node.kind in (*_MADE_ONCE, NodeKind.ARTIFACT):
             homes.setdefault(key, next(iter(runs)))
     return homes
 

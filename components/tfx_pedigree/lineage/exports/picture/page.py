@@ -12,10 +12,10 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from tfx_pedigree.lineage import words
+from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.exports.palette import PAINT
 from tfx_pedigree.lineage.exports.picture.scene import scene
-from tfx_pedigree.lineage.graph import Kind, Subgraph
+from tfx_pedigree.lineage.graph import NodeKind, Subgraph
 
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
@@ -63,9 +63,9 @@ Enter opens one."></svg>
 
 def page(graph: Subgraph) -> str:
     script, style = _beside("picture.js"), _beside("picture.css")
-    title = words.several(words.label(graph.nodes[key]) for key in graph.start if key in graph.nodes) or "nothing"
-    kinds = [kind for kind in Kind if any(node.kind is kind for node in graph.nodes.values())]
-    many = f"{words.counted(len(graph.nodes), 'node')}, {words.counted(len(graph.edges), 'edge')}."
+    title = wording.several(wording.label(graph.nodes[key]) for key in graph.start if key in graph.nodes) or "nothing"
+    kinds = [kind for kind in NodeKind if any(node.kind is kind for node in graph.nodes.values())]
+    many = f"{wording.counted(len(graph.nodes), 'node')}, {wording.counted(len(graph.edges), 'edge')}."
     return _PAGE.format(
         policy=_policy(script),
         title=escape(title),

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tfx_pedigree.lineage import words
+from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.exports.picture.folding import fold
 from tfx_pedigree.lineage.exports.picture.layers import columns
-from tfx_pedigree.lineage.graph import EdgeKind, Kind, Node, Subgraph
+from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind, Subgraph
 
 # From here on a picture opens with its makings folded.
 OPEN_UNTIL = 60
@@ -22,7 +22,7 @@ def scene(graph: Subgraph) -> dict[str, Any]:
     keys = list(graph.nodes)
     number = {key: index for index, key in enumerate(keys)}
     known = (edge for edge in graph.edges if edge.source in number and edge.target in number)
-    edges = sorted(known, key=lambda edge: (_RANK[edge.kind], words.order(graph.nodes[edge.target]), edge.source))
+    edges = sorted(known, key=lambda edge: (_RANK[edge.kind], wording.order(graph.nodes[edge.target]), edge.source))
     homes = fold(graph)
     boxes = list(dict.fromkeys(homes[key] for key in keys if key in homes))
     box = {run: f"g{index}" for index, run in enumerate(boxes)}
@@ -37,7 +37,7 @@ def scene(graph: Subgraph) -> dict[str, Any]:
         "edges": [[number[edge.source], edge.kind.value, number[edge.target]] for edge in edges],
         "boxes": [_box(graph, run, inside[index], keys, links) for index, run in enumerate(boxes)],
         "columns": columns(list(dict.fromkeys(outer)), outside),
-        "verbs": {kind.value: words.VERBS[kind] for kind in EdgeKind},
+        "verbs": {kind.value: wording.VERBS[kind] for kind in EdgeKind},
         "folded": len(keys) > OPEN_UNTIL,
         "complete": graph.complete,
     }
@@ -47,7 +47,7 @@ def _node(node: Node, home: str | None, box: Mapping[str, str], start: bool) -> 
     return {
         "key": node.key,
         "kind": node.kind.value,
-        "label": words.label(node),
+        "label": wording.label(node),
         "box": box[home] if home is not None else None,
         "start": start,
         "content": [[_text(str(name)), _text(value)] for name, value in sorted(node.content.items())],
@@ -65,11 +65,11 @@ def _box(
 ) -> dict[str, Any]:
     known = set(members)
     made = [graph.nodes[keys[one]] for one in members]
-    versions = [words.label(node) for node in made if node.kind is Kind.VERSION]
+    versions = [wording.label(node) for node in made if node.kind is NodeKind.VERSION]
     by = graph.nodes.get(run)
-    said = words.label(by) if by is not None else "one run"
+    said = wording.label(by) if by is not None else "one run"
     return {
-        "label": words.several(versions) if versions else said,
+        "label": wording.several(versions) if versions else said,
         "run": said,
         "members": members,
         "columns": columns(members, [link for link in links if known.issuperset(link)]),

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
-from tfx_pedigree.lineage import words
+from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.differences import Side
-from tfx_pedigree.lineage.explain import Known
-from tfx_pedigree.lineage.graph import EdgeKind, Kind, Node, Subgraph
+from tfx_pedigree.lineage.explain import ExplanationInput
+from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind, Subgraph
 from tfx_pedigree.registry import Event, Reference, Registry, Version
 
 if TYPE_CHECKING:
@@ -28,21 +28,21 @@ def version_of(lineage: Lineage, named: Node | str) -> Version:
     if isinstance(named, str) and ":" not in named.partition("@")[0]:
         return lineage.registry.get(named)
     node = lineage.find(named) if isinstance(named, str) else named
-    if node.kind is not Kind.VERSION:
+    if node.kind is not NodeKind.VERSION:
         raise InvalidInputError(
-            f"{words.label(node)} is no version of a model. See which versions have to do with it with "
-            f"`pedigree impact {words.handle(node)}`."
+            f"{wording.label(node)} is no version of a model. See which versions have to do with it with "
+            f"`pedigree impact {wording.handle(node)}`."
         )
     return lineage.registry.get(Reference(str(node.content["model"]), str(node.content["digest"])))
 
 
-def known(lineage: Lineage, named: Node | str) -> Known:
+def known(lineage: Lineage, named: Node | str) -> ExplanationInput:
     version = version_of(lineage, named)
     registry, exact = lineage.registry, Reference(version.model, version.version)
     evidence = registry.evidence(exact)
     side = side_of(lineage, version)
     events = _events(registry, version)
-    return Known(
+    return ExplanationInput(
         version,
         side.key,
         side.around,

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfx_pedigree.errors import PedigreeError
-from tfx_pedigree.tfx_components.local_run import quiet
-from tfx_pedigree.tfx_components.run_pipeline import FAILED, function, tell
+from tfx_pedigree.tfx_runner.local_run import quiet
+from tfx_pedigree.tfx_runner.run_pipeline import FAILED, function, tell
 
 if TYPE_CHECKING:
     from ml_metadata import MetadataStore

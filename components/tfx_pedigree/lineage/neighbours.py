@@ -6,7 +6,7 @@ from collections import defaultdict
 from functools import cached_property
 
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, Subgraph
-from tfx_pedigree.lineage.words import order
+from tfx_pedigree.lineage.wording import order
 
 _NOTHING = Subgraph((), {}, ())
 
@@ -39,7 +39,7 @@ class Adjacency:
         return tuple(self.nodes[edge.source] for edge in self.down(key) if edge.kind is kind)
 
 
-class Around:
+class Neighbours:
     """The neighbours of one node."""
 
     def __init__(self, graph: Adjacency, key: str) -> None:
@@ -47,7 +47,7 @@ class Around:
         self.key = key
 
     @classmethod
-    def of(cls, graph: Subgraph | None, key: str) -> Around:
+    def of(cls, graph: Subgraph | None, key: str) -> Neighbours:
         return cls(Adjacency(graph or _NOTHING), key)
 
     def targets(self, kind: EdgeKind) -> tuple[Node, ...]:

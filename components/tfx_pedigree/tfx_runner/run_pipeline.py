@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_pedigree.errors import InvalidInputError, NotFoundError, PedigreeError
-from tfx_pedigree.tfx_components.local_run import run_local
+from tfx_pedigree.tfx_runner.local_run import run_local
 
 FAILED = 1
 

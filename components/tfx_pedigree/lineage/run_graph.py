@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from tfx_pedigree.comparison import Comparison, Data
-from tfx_pedigree.lineage import observed
+from tfx_pedigree.lineage import node_factory
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node
 from tfx_pedigree.lineage.secrets import clean_node, clean_text, clean_values
 from tfx_pedigree.registry import Evidence
@@ -40,7 +40,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Run:
+class PipelineRun:
     """What the runner says of itself. `incomplete` says why something could not be read; `complete` that all was."""
 
     id: str | None = None
@@ -69,7 +69,7 @@ def fragment_of(
     image: str | None = None,
     seen: Seen | None = None,
     seen_evaluated: Seen | None = None,
-    run: Run | None = None,
+    run: PipelineRun | None = None,
 ) -> Fragment:
     """`record` is version.json, also one of an older release, which knows less.
 
@@ -78,8 +78,8 @@ def fragment_of(
     that it was evaluated on. `modules` (name to digest) and `image` count where the record has none.
     """
     record = {**record, **_clean_parts(record)}
-    version = observed.version_node(record["model"], record["digest"], version=record.get("version"))
-    making = _Making(record, version, modules or {}, clean_text(image or ""), _clean(seen), run or Run())
+    version = node_factory.version_node(record["model"], record["digest"], version=record.get("version"))
+    making = _Making(record, version, modules or {}, clean_text(image or ""), _clean(seen), run or PipelineRun())
     links = making.links()
     if predecessor is not None and predecessor != record["digest"]:
         links.append(_superseded(record, version, predecessor))
@@ -103,7 +103,7 @@ def without_secrets(fragment: Fragment) -> Fragment:
         Edge(named(one.source), one.kind, named(one.target), named(one.run) if one.run else None)
         for one in fragment.edges
     )
-    return observed.joined(clean.values(), edges)
+    return node_factory.joined(clean.values(), edges)
 
 
 def _clean(seen: Seen | None) -> Seen:
@@ -119,7 +119,7 @@ def _clean_parts(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def merged(fragments: Iterable[Fragment]) -> Fragment:
     every = tuple(fragments)
-    return observed.joined(
+    return node_factory.joined(
         (node for one in every for node in one.nodes),
         (edge for one in every for edge in one.edges),
     )
@@ -144,7 +144,7 @@ class _Making:
     modules: Mapping[str, str]
     image: str
     seen: Seen
-    run: Run
+    run: PipelineRun
 
     @cached_property
     def data(self) -> tuple[Node, ...]:
@@ -153,7 +153,7 @@ class _Making:
     @cached_property
     def run_node(self) -> Node:
         code, parameters = self._code(), self._parameters()
-        return observed.run_node(
+        return node_factory.run_node(
             model=self.record["model"],
             version=self.record["digest"],
             data=[node.key for node in self.data],
@@ -167,7 +167,7 @@ class _Making:
 
     def links(self) -> list[Link]:
         schema, transform = self._digest_of("schema"), self._digest_of("transform")
-        modules = [observed.module_node(name, digest) for name, digest in self._modules().items()]
+        modules = [node_factory.module_node(name, digest) for name, digest in self._modules().items()]
         made: list[tuple[EdgeKind, Node | None]] = [
             (EdgeKind.PRODUCED_BY, self.run_node),
             *((EdgeKind.TRAINED_ON, node) for node in self.data),
@@ -185,26 +185,26 @@ class _Making:
 
     def _code(self) -> Node | None:
         state = self.record.get("code")
-        return observed.code_node(state) if state and state.get("commit") else None
+        return node_factory.code_node(state) if state and state.get("commit") else None
 
     def _modules(self) -> Mapping[str, str]:
         return self.record.get("modules") or self.modules
 
     def _parameters(self) -> Node | None:
         parameters, training = self.record.get("parameters") or {}, self.record.get("training") or {}
-        return observed.parameters_node(parameters, training) if parameters or training else None
+        return node_factory.parameters_node(parameters, training) if parameters or training else None
 
     def _environment(self) -> Node | None:
         found = dict(self.record.get("environment") or {})
         if not found.get("image") and self.image:
             found["image"] = self.image
-        return observed.environment_node(found) if found else None
+        return node_factory.environment_node(found) if found else None
 
     def _digest_of(self, name: str) -> Node | None:
         found = (self.record.get("data") or {}).get(name) or {}
         if not found.get("digest"):
             return None
-        make = observed.schema_node if name == "schema" else observed.transform_node
+        make = node_factory.schema_node if name == "schema" else node_factory.transform_node
         return make(found["digest"], structure=found.get("structure"))
 
 
@@ -219,7 +219,7 @@ def _data(record: Mapping[str, Any], seen: Seen) -> Iterator[Node]:
                 "uri": seen.uris.get(name),
             }
             if any(known.values()):
-                yield observed.data_node(
+                yield node_factory.data_node(
                     **known,
                     split=name,
                     span=examples.get("span"),
@@ -230,7 +230,7 @@ def _data(record: Mapping[str, Any], seen: Seen) -> Iterator[Node]:
 
 
 def _superseded(record: Mapping[str, Any], version: Node, predecessor: str) -> Link:
-    older = observed.version_node(record["model"], predecessor, version=record.get("predecessor"))
+    older = node_factory.version_node(record["model"], predecessor, version=record.get("predecessor"))
     return version, EdgeKind.SUPERSEDES, older
 
 
@@ -247,13 +247,15 @@ def _judgement(
     basis: Node | None = None
     if comparison is not None:
         rival = comparison.champion
-        champion = observed.version_node(record["model"], rival.digest, version=rival.version) if rival else None
+        champion = node_factory.version_node(record["model"], rival.digest, version=rival.version) if rival else None
         if champion is None or champion.key != version.key:
             evaluation = _evaluation(links, version, champion, data)
             basis = _compared(links, version, champion, evaluation, comparison)
     elif data:
         named = record.get("champion") or {}
-        champion = observed.version_node(record["model"], named["digest"], version=named["version"]) if named else None
+        champion = (
+            node_factory.version_node(record["model"], named["digest"], version=named["version"]) if named else None
+        )
         if champion is None or champion.key != version.key:
             basis = _evaluation(links, version, champion, data)
     if judged is not None and judged.evidence.champion != record["digest"]:
@@ -262,7 +264,7 @@ def _judgement(
 
 
 def _evaluation(links: list[Link], version: Node, champion: Node | None, data: list[Node]) -> Node:
-    evaluation = observed.evaluation_node(
+    evaluation = node_factory.evaluation_node(
         of=version.content["digest"],
         data=[node.key for node in data],
         champion=champion.content["digest"] if champion else None,
@@ -278,7 +280,7 @@ def _compared(
     links: list[Link], version: Node, champion: Node | None, evaluation: Node, comparison: Comparison
 ) -> Node:
     said = comparison.decision
-    node = observed.comparison_node(
+    node = node_factory.comparison_node(
         comparison.digest,
         verdict=said.verdict.value,
         recommendation=said.recommendation.value if said.recommendation else None,
@@ -293,11 +295,11 @@ def _decided(links: list[Link], version: Node, judged: Judged, basis: Node | Non
     """An evidence of an earlier run rests on an evaluation that only it tells of."""
     evidence, model = judged.evidence, version.content["model"]
     if not judged.here or basis is None:
-        champion = observed.version_node(model, evidence.champion) if evidence.champion else None
+        champion = node_factory.version_node(model, evidence.champion) if evidence.champion else None
         data = evidence.evaluation_data
-        seen = [observed.data_node(fingerprint=data)] if data else []
+        seen = [node_factory.data_node(fingerprint=data)] if data else []
         basis = _evaluation(links, version, champion, seen) if seen or champion else None
-    decision = observed.decision_node(
+    decision = node_factory.decision_node(
         model, evidence.digest, verdict=evidence.verdict.value, reason=clean_text(evidence.reason)
     )
     links.append((decision, EdgeKind.DECIDES_ON, version))
@@ -312,7 +314,7 @@ def _evaluated(comparison: Comparison | None, evaluated_on: Iterable[Data], seen
         if data.fingerprint:
             spans = [one.strip() for one in (data.span or "").split(",") if one.strip()]
             found.append(
-                observed.data_node(
+                node_factory.data_node(
                     fingerprint=data.fingerprint,
                     split=data.split,
                     span=spans,
@@ -325,7 +327,7 @@ def _evaluated(comparison: Comparison | None, evaluated_on: Iterable[Data], seen
 
 
 def _deployed(record: Mapping[str, Any], version: Node, deployment: Deployment) -> Link:
-    node = observed.deployment_node(
+    node = node_factory.deployment_node(
         record["model"],
         record["digest"],
         clean_text(deployment.destination),
@@ -337,7 +339,7 @@ def _deployed(record: Mapping[str, Any], version: Node, deployment: Deployment) 
 
 
 def _linked(links: list[Link], run: Node) -> Fragment:
-    return observed.joined(
+    return node_factory.joined(
         (node for source, _, target in links for node in (source, target)),
         (Edge(source.key, kind, target.key, run.key) for source, kind, target in links),
     )

@@ -26,13 +26,13 @@ _LONGEST_WAIT = 15.0
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """`seconds` are all waits together; what the tries themselves take comes on top. Zero means one try."""
 
     seconds: float = DEFAULT_SECONDS
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Patience:
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> RetryPolicy:
         text = (os.environ if environ is None else environ).get(VARIABLE)
         if not text:
             return cls()

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tfx_pedigree.errors import PedigreeError
-from tfx_pedigree.lineage.fragments import Run
 from tfx_pedigree.lineage.graph import Fragment, Node
+from tfx_pedigree.lineage.run_graph import PipelineRun
 from tfx_pedigree.lineage.secrets import clean_text
 
 # Where a password may stand, which it may not in a parameter.
@@ -25,7 +25,7 @@ class Books:
     pipeline: str | None = None
     asked: bool = True
 
-    def marked(self, run: Run) -> Run:
+    def marked(self, run: PipelineRun) -> PipelineRun:
         """The run with the word whether all was read, and with its pipeline's name, if only the store has it."""
         run = replace(run, pipeline=run.pipeline or self.pipeline)
         if self.problem is not None:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from tfx_pedigree.comparison.words import plain, some
+from tfx_pedigree.comparison.wording import plain, some
 from tfx_pedigree.digest import PREFIX
-from tfx_pedigree.lineage.graph import EdgeKind, Kind, Node
+from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind
 
 _HEX = 8
 _HANDLE = 12
@@ -21,7 +21,7 @@ _PARTS = 3
 # What says most about an environment, where it is there.
 _TELLING = ("tfx", "tensorflow")
 
-_KINDS = {kind: rank for rank, kind in enumerate(Kind)}
+_KINDS = {kind: rank for rank, kind in enumerate(NodeKind)}
 _DIGITS = re.compile(r"(\d+)")
 
 # `flight-delay 1.1.0` + verb + `span 3 train`.
@@ -67,7 +67,7 @@ def data(node: Node) -> str:
 def handle(node: Node) -> str:
     """What one may give to a command to mean this node: enough of its key to be the only one, in all likelihood."""
     model, number = node.content.get("model"), node.fact("version")
-    if node.kind is Kind.VERSION and model and number:
+    if node.kind is NodeKind.VERSION and model and number:
         return f"{plain(str(model))}@{plain(number)}"
     return node.key[: len(node.kind.value) + 1 + _HANDLE]
 
@@ -243,21 +243,21 @@ def _key(node: Node) -> str:
     return f"{node.key.partition(':')[2][:_HEX]}…"
 
 
-_LABELS: dict[Kind, Callable[[Node], str]] = {
-    Kind.DATA: _data,
-    Kind.SCHEMA: _named("schema"),
-    Kind.TRANSFORM: _named("transform graph"),
-    Kind.CODE: _code,
-    Kind.MODULE: _named("module"),
-    Kind.ENVIRONMENT: _environment,
-    Kind.PARAMETERS: _parameters,
-    Kind.RUN: _run,
-    Kind.VERSION: _version,
-    Kind.EVALUATION: _named("evaluation"),
-    Kind.COMPARISON: _judged("comparison"),
-    Kind.DECISION: _judged("decision"),
-    Kind.DEPLOYMENT: _deployment,
-    Kind.PROMOTION: _promotion,
-    Kind.ARTIFACT: _foreign,
-    Kind.EXECUTION: _foreign,
+_LABELS: dict[NodeKind, Callable[[Node], str]] = {
+    NodeKind.DATA: _data,
+    NodeKind.SCHEMA: _named("schema"),
+    NodeKind.TRANSFORM: _named("transform graph"),
+    NodeKind.CODE: _code,
+    NodeKind.MODULE: _named("module"),
+    NodeKind.ENVIRONMENT: _environment,
+    NodeKind.PARAMETERS: _parameters,
+    NodeKind.RUN: _run,
+    NodeKind.VERSION: _version,
+    NodeKind.EVALUATION: _named("evaluation"),
+    NodeKind.COMPARISON: _judged("comparison"),
+    NodeKind.DECISION: _judged("decision"),
+    NodeKind.DEPLOYMENT: _deployment,
+    NodeKind.PROMOTION: _promotion,
+    NodeKind.ARTIFACT: _foreign,
+    NodeKind.EXECUTION: _foreign,
 }

@@ -11,7 +11,7 @@ from typing import Any
 
 from tfx_pedigree.digest import digest_of, plain_json
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.lineage.graph import Edge, Fragment, Kind, Node
+from tfx_pedigree.lineage.graph import Edge, Fragment, Node, NodeKind
 
 # As long as the graph's index takes them.
 LONGEST_FACT = 512
@@ -52,7 +52,7 @@ def data_node(
     else:
         raise _nameless("data", "a fingerprint, an input_fingerprint or a uri")
     return _node(
-        Kind.DATA,
+        NodeKind.DATA,
         content,
         fingerprint=fingerprint,
         span=spans,
@@ -72,20 +72,20 @@ def code_node(state: Mapping[str, Any]) -> Node:
     content = {"commit": state["commit"], "diff_digest": diff}
     dirty = None if state.get("dirty") is None else ("yes" if state["dirty"] else "no")
     facts = {"commit": state["commit"], "diff_digest": diff, "dirty": dirty}
-    return _whole(Kind.CODE, content, facts, remote=state.get("remote"), branch=state.get("branch"))
+    return _whole(NodeKind.CODE, content, facts, remote=state.get("remote"), branch=state.get("branch"))
 
 
 def module_node(name: str | None, digest: str) -> Node:
     """A file of code that a component was given, whatever repository it is in."""
-    return _node(Kind.MODULE, {"digest": digest}, digest=digest, name=name)
+    return _node(NodeKind.MODULE, {"digest": digest}, digest=digest, name=name)
 
 
 def schema_node(digest: str, *, structure: str | None = None, uri: str | None = None) -> Node:
-    return _node(Kind.SCHEMA, {"digest": digest}, digest=digest, structure=structure, uri=uri)
+    return _node(NodeKind.SCHEMA, {"digest": digest}, digest=digest, structure=structure, uri=uri)
 
 
 def transform_node(digest: str, *, structure: str | None = None, uri: str | None = None) -> Node:
-    return _node(Kind.TRANSFORM, {"digest": digest}, digest=digest, structure=structure, uri=uri)
+    return _node(NodeKind.TRANSFORM, {"digest": digest}, digest=digest, structure=structure, uri=uri)
 
 
 def environment_node(environment: Mapping[str, Any]) -> Node:
@@ -102,7 +102,7 @@ def environment_node(environment: Mapping[str, Any]) -> Node:
         "variables": environment.get("variables") or None,
     }
     return _node(
-        Kind.ENVIRONMENT,
+        NodeKind.ENVIRONMENT,
         content,
         python=environment.get("python"),
         packages_digest=digest,
@@ -121,11 +121,11 @@ def packages_digest(packages: Mapping[str, str | None]) -> str:
 def parameters_node(parameters: Mapping[str, Any], training: Mapping[str, Any] | None = None) -> Node:
     """Hyperparameters, and what else the training was told. Seeds can be searched for."""
     content = {"parameters": dict(parameters), "training": dict(training or {})}
-    return _node(Kind.PARAMETERS, content, seed=sorted(_seeds(content)))
+    return _node(NodeKind.PARAMETERS, content, seed=sorted(_seeds(content)))
 
 
 def version_node(model: str, digest: str, *, version: str | None = None) -> Node:
-    return _node(Kind.VERSION, {"model": model, "digest": digest}, model=model, digest=digest, version=version)
+    return _node(NodeKind.VERSION, {"model": model, "digest": digest}, model=model, digest=digest, version=version)
 
 
 def evaluation_node(
@@ -141,19 +141,19 @@ def evaluation_node(
     if of is None and digest is None:
         raise _nameless("evaluation", "what it is of, or a digest of its files")
     if of is None:
-        return _node(Kind.EVALUATION, {"digest": digest}, digest=digest)
+        return _node(NodeKind.EVALUATION, {"digest": digest}, digest=digest)
     content = {"of": of, "data": sorted(set(data)), "champion": champion}
-    return _node(Kind.EVALUATION, content, of=of, champion=champion, digest=digest)
+    return _node(NodeKind.EVALUATION, content, of=of, champion=champion, digest=digest)
 
 
 def comparison_node(digest: str, *, verdict: str | None = None, recommendation: str | None = None) -> Node:
-    return _node(Kind.COMPARISON, {"digest": digest}, digest=digest, verdict=verdict, recommendation=recommendation)
+    return _node(NodeKind.COMPARISON, {"digest": digest}, digest=digest, verdict=verdict, recommendation=recommendation)
 
 
 def decision_node(model: str, evidence: str, *, verdict: str | None = None, reason: str | None = None) -> Node:
     """`evidence` is the digest under which the registry keeps it."""
     content = {"model": model, "evidence": evidence}
-    return _node(Kind.DECISION, content, model=model, evidence=evidence, verdict=verdict, reason=reason)
+    return _node(NodeKind.DECISION, content, model=model, evidence=evidence, verdict=verdict, reason=reason)
 
 
 def deployment_node(
@@ -167,7 +167,7 @@ def deployment_node(
 ) -> Node:
     """Who finds the version there already has deployed nothing, and says nothing of how it came there."""
     return _node(
-        Kind.DEPLOYMENT,
+        NodeKind.DEPLOYMENT,
         {"model": model, "digest": digest, "destination": destination},
         model=model,
         destination=destination,
@@ -204,7 +204,7 @@ def run_node(
     else:
         raise _nameless("run", "the version that it made, or its runner's id")
     return _node(
-        Kind.RUN,
+        NodeKind.RUN,
         content,
         id=id,
         pipeline=pipeline,
@@ -230,7 +230,7 @@ def artifact_node(
 ) -> Node:
     """What another system keeps and no other kind fits: known by its content, else by its number in that system."""
     content = {"digest": digest} if digest else {"store": store, "type": type_name, "id": id}
-    return _node(Kind.ARTIFACT, content, type=type_name, digest=digest, id=id, uri=uri, name=name)
+    return _node(NodeKind.ARTIFACT, content, type=type_name, digest=digest, id=id, uri=uri, name=name)
 
 
 def execution_node(
@@ -242,7 +242,7 @@ def execution_node(
     pipeline: str | None = None,
 ) -> Node:
     content = {"store": store, "type": type_name, "id": id}
-    return _node(Kind.EXECUTION, content, type=type_name, id=id, name=name, pipeline=pipeline)
+    return _node(NodeKind.EXECUTION, content, type=type_name, id=id, name=name, pipeline=pipeline)
 
 
 def joined(nodes: Iterable[Node], edges: Iterable[Edge] = ()) -> Fragment:
@@ -265,11 +265,11 @@ def _nameless(what: str, needed: str) -> InvalidInputError:
     return InvalidInputError(f"Nothing says which {what} this is: give {needed}.")
 
 
-def _node(kind: Kind, content: Mapping[str, Any], **facts: Any) -> Node:
+def _node(kind: NodeKind, content: Mapping[str, Any], **facts: Any) -> Node:
     return _whole(kind, {key: value for key, value in content.items() if value is not None}, facts)
 
 
-def _whole(kind: Kind, content: Mapping[str, Any], facts: Mapping[str, Any], **more: Any) -> Node:
+def _whole(kind: NodeKind, content: Mapping[str, Any], facts: Mapping[str, Any], **more: Any) -> Node:
     seen = {name: _texts(value) for name, value in sorted({**facts, **more}.items())}
     return Node(kind, plain_json(content), {name: texts for name, texts in seen.items() if texts})
 

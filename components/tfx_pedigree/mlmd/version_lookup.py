@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from tfx_pedigree.db import schema
-from tfx_pedigree.mlmd.remains import Finder
+from tfx_pedigree.mlmd.artifact_files import Finder
 from tfx_pedigree.registry import Registry
 
 

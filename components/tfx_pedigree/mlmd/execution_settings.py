@@ -9,7 +9,7 @@ from typing import Any
 
 from tfx_pedigree.digest import canonical_json, digest_of, plain_json
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.lineage import observed
+from tfx_pedigree.lineage import node_factory
 from tfx_pedigree.lineage.graph import Node
 from tfx_pedigree.mlmd import vocabulary
 from tfx_pedigree.mlmd.history import Execution
@@ -31,7 +31,7 @@ _LONGEST = 64 << 10
 _WHEEL = re.compile(r"(?P<name>[\w.]+)@.*?-0\.0\+(?P<digest>[0-9a-f]{40,64})-")
 
 
-class Settings:
+class ExecutionSettings:
     """The parameters of executions as nodes. Most runs are told the same: each is made once."""
 
     def __init__(self) -> None:
@@ -49,10 +49,10 @@ def code_of(execution: Execution) -> list[Node]:
     """The user's modules, and the commit that Pedigree's Versioner was given."""
     found = []
     if match := _WHEEL.match(str(execution.properties.get("module_path") or "")):
-        found.append(observed.module_node(match["name"], f"tfx-user-code:{match['digest']}"))
+        found.append(node_factory.module_node(match["name"], f"tfx-user-code:{match['digest']}"))
     state = _decoded(execution.properties.get("git"))
     if isinstance(state, Mapping) and isinstance(state.get("commit"), str):
-        found.append(observed.code_node(state))
+        found.append(node_factory.code_node(state))
     return found
 
 
@@ -76,7 +76,7 @@ def _settings(execution: Execution) -> Node | None:
     if vocabulary.is_trainer(execution.component):
         own = told.pop(_CUSTOM_CONFIG, {})
         parameters, training = (own, told) if isinstance(own, Mapping) else ({_CUSTOM_CONFIG: own}, told)
-    return with_facts(observed.parameters_node(parameters, training), component=execution.component)
+    return with_facts(node_factory.parameters_node(parameters, training), component=execution.component)
 
 
 def _decoded(value: Any) -> Any:

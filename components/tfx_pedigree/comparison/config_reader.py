@@ -23,7 +23,7 @@ _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 @dataclass(frozen=True)
-class Place:
+class ConfigNode:
     """`value` is a dictionary of places, a list of places or a scalar; `raw` is the scalar as it was typed."""
 
     value: Any
@@ -58,12 +58,12 @@ class Place:
     def is_null(self) -> bool:
         return self.value is None
 
-    def table(self) -> dict[str, Place]:
+    def table(self) -> dict[str, ConfigNode]:
         if not isinstance(self.value, dict):
             raise self.must_be("a table")
         return dict(self.value)
 
-    def items(self) -> list[Place]:
+    def items(self) -> list[ConfigNode]:
         if not isinstance(self.value, list):
             raise self.must_be("a list")
         return list(self.value)
@@ -113,7 +113,7 @@ class Place:
             raise self.wrong(f"is {self._shown()}, but must be {' or '.join(words)}.{hint}")
         return kind(self.value)
 
-    def each(self, read: Callable[[Place], T]) -> tuple[T, ...]:
+    def each(self, read: Callable[[ConfigNode], T]) -> tuple[T, ...]:
         return tuple(read(item) for item in self.items())
 
     def _float(self) -> float | None:
@@ -140,28 +140,28 @@ class Place:
         return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
-class Fields(dict[str, Place]):
+class Fields(dict[str, ConfigNode]):
     """The fields of a table that are not empty. One that is needed and is not among them is refused when it is read."""
 
-    def __init__(self, owner: Place, found: dict[str, Place]) -> None:
+    def __init__(self, owner: ConfigNode, found: dict[str, ConfigNode]) -> None:
         super().__init__(found)
         self._owner = owner
 
-    def __missing__(self, key: str) -> Place:
+    def __missing__(self, key: str) -> ConfigNode:
         raise self._owner.wrong(f"lacks `{key}`.")
 
 
-def optional(found: Mapping[str, Place], key: str, read: Callable[[Place], T]) -> T | None:
+def optional(found: Mapping[str, ConfigNode], key: str, read: Callable[[ConfigNode], T]) -> T | None:
     place = found.get(key)
     return None if place is None or place.is_null else read(place)
 
 
-def from_data(data: Any, source: str) -> Place:
+def from_data(data: Any, source: str) -> ConfigNode:
     """Over what `json.loads` gives."""
     return _of_data(data, "", source, 0)
 
 
-def from_yaml(text: str, source: str) -> Place:
+def from_yaml(text: str, source: str) -> ConfigNode:
     """Over a YAML document, which a JSON document is as well."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -171,11 +171,11 @@ def from_yaml(text: str, source: str) -> Place:
     except yaml.YAMLError as error:
         raise InvalidInputError(f"{source}: this is no YAML: {error}.") from error
     if node is None:
-        return Place({}, "", source, 1)
+        return ConfigNode({}, "", source, 1)
     return _of_node(node, "", source, 0)
 
 
-def _of_data(data: Any, path: str, source: str, depth: int) -> Place:
+def _of_data(data: Any, path: str, source: str, depth: int) -> ConfigNode:
     if depth > _DEEPEST:
         raise InvalidInputError(f"{source}: `{path}` lies too deep.")
     if isinstance(data, Mapping):
@@ -183,42 +183,42 @@ def _of_data(data: Any, path: str, source: str, depth: int) -> Place:
             if not isinstance(key, str):
                 raise InvalidInputError(f"{source}: the key {key!r} of `{path}` is no text.")
         inner = {key: _of_data(value, _join(path, key), source, depth + 1) for key, value in data.items()}
-        return Place(inner, path, source)
+        return ConfigNode(inner, path, source)
     if isinstance(data, list | tuple):
         items = [_of_data(one, f"{path}[{index}]", source, depth + 1) for index, one in enumerate(data)]
-        return Place(items, path, source)
-    return Place(data, path, source, raw=data if isinstance(data, str) else None)
+        return ConfigNode(items, path, source)
+    return ConfigNode(data, path, source, raw=data if isinstance(data, str) else None)
 
 
-def _of_node(node: yaml.Node, path: str, source: str, depth: int) -> Place:
+def _of_node(node: yaml.Node, path: str, source: str, depth: int) -> ConfigNode:
     line = node.start_mark.line + 1
-    here = Place(None, path, source, line)
+    here = ConfigNode(None, path, source, line)
     if depth > _DEEPEST:
         raise here.wrong("lies too deep.")
     if isinstance(node, yaml.MappingNode):
-        return Place(_of_mapping(node, here, depth), path, source, line)
+        return ConfigNode(_of_mapping(node, here, depth), path, source, line)
     if isinstance(node, yaml.SequenceNode):
         items = [_of_node(one, f"{path}[{index}]", source, depth + 1) for index, one in enumerate(node.value)]
-        return Place(items, path, source, line)
+        return ConfigNode(items, path, source, line)
     try:
         value = yaml.constructor.SafeConstructor().construct_object(node)
     except (yaml.YAMLError, ValueError) as error:
         raise here.wrong("holds a value of a kind that is not read here.") from error
-    return Place(value, path, source, line, node.value)
+    return ConfigNode(value, path, source, line, node.value)
 
 
-def _of_mapping(node: yaml.MappingNode, here: Place, depth: int) -> dict[str, Place]:
-    inner: dict[str, Place] = {}
+def _of_mapping(node: yaml.MappingNode, here: ConfigNode, depth: int) -> dict[str, ConfigNode]:
+    inner: dict[str, ConfigNode] = {}
     for key_node, value_node in node.value:
         key = key_node.value
-        place = Place(None, _join(here.path, str(key)), here.source, key_node.start_mark.line + 1)
+        place = ConfigNode(None, _join(here.path, str(key)), here.source, key_node.start_mark.line + 1)
         if not isinstance(key_node, yaml.ScalarNode):
             raise here.wrong("has a key that is no text.")
         if key in inner:
             raise place.wrong("stands there twice.")
         found = _of_node(value_node, place.path, here.source, depth + 1)
         # An error is looked for where its key stands, also if the value begins on the next line.
-        inner[key] = Place(found.value, found.path, found.source, place.line, found.raw)
+        inner[key] = ConfigNode(found.value, found.path, found.source, place.line, found.raw)
     return inner
 
 

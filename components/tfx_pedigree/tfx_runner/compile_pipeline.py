@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from tfx_pedigree.errors import InvalidInputError, PedigreeError
-from tfx_pedigree.tfx_components import run_pipeline
-from tfx_pedigree.tfx_components.local_run import quiet
 from tfx_pedigree.tfx_components.versioner.environment import IMAGE_VARIABLE
+from tfx_pedigree.tfx_runner import run_pipeline
+from tfx_pedigree.tfx_runner.local_run import quiet
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 

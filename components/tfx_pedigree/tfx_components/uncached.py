@@ -10,7 +10,7 @@ from tfx.dsl.components.base import base_component
 from tfx_pedigree.tfx_components import parameters
 
 
-class AskingComponent(base_component.BaseComponent):  # type: ignore[misc]
+class UncachedComponent(base_component.BaseComponent):  # type: ignore[misc]
     """TFX switches caching for whole pipelines only, so what changes is a part of the key.
 
     `asked` is new each time that a pipeline is compiled, which the local runner does for each run. A pipeline that is

@@ -15,11 +15,11 @@ from sqlalchemy.engine import Connection
 from tfx_pedigree.db import schema
 from tfx_pedigree.digest import parse_json
 from tfx_pedigree.lineage import storage
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Kind, Node, Subgraph
-from tfx_pedigree.lineage.observed import decision_node
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind, Subgraph
+from tfx_pedigree.lineage.node_factory import decision_node
 from tfx_pedigree.lineage.walking import Way
-from tfx_pedigree.registry import Reign, State
-from tfx_pedigree.registry.records import moment
+from tfx_pedigree.registry import ChampionPeriod, State
+from tfx_pedigree.registry.records import format_timestamp
 
 _V = schema.model_versions.c
 _M = schema.models.c
@@ -28,7 +28,7 @@ _EV = schema.events.c
 
 
 @dataclass(frozen=True)
-class Standing:
+class VersionStatus:
     """A version of the registry, as far as lineage asks; `reigns` newest first, all of them."""
 
     model: str
@@ -36,7 +36,7 @@ class Standing:
     sequence: int
     digest: str
     state: State
-    reigns: tuple[Reign, ...]
+    reigns: tuple[ChampionPeriod, ...]
 
     @property
     def in_production(self) -> bool:
@@ -50,14 +50,14 @@ class _Promotion:
     decision: str | None
 
 
-def of_versions(connection: Connection, nodes: Iterable[Node]) -> dict[str, Standing]:
+def of_versions(connection: Connection, nodes: Iterable[Node]) -> dict[str, VersionStatus]:
     """By the nodes' keys; what is no version, or none of this registry, is left out. A query for hundreds, not for
     each."""
     wanted: dict[str, dict[str, str]] = {}
     for node in nodes:
-        if node.kind is Kind.VERSION:
+        if node.kind is NodeKind.VERSION:
             wanted.setdefault(str(node.content.get("model")), {})[str(node.content.get("digest"))] = node.key
-    found: dict[str, Standing] = {}
+    found: dict[str, VersionStatus] = {}
     for model, keys in wanted.items():
         for batch in storage.batches(sorted(keys)):
             query = sa.select(_V.id, _V.version, _V.sequence, _V.digest, _V.state)
@@ -66,16 +66,16 @@ def of_versions(connection: Connection, nodes: Iterable[Node]) -> dict[str, Stan
             reigns = _reigns(connection, model, {row.id: row.version for row in rows})
             for row in rows:
                 state, times = State(row.state), tuple(reigns.get(row.id, ()))
-                found[keys[row.digest]] = Standing(model, row.version, row.sequence, row.digest, state, times)
+                found[keys[row.digest]] = VersionStatus(model, row.version, row.sequence, row.digest, state, times)
     return found
 
 
-def _reigns(connection: Connection, model: str, versions: Mapping[int, str]) -> dict[int, list[Reign]]:
-    found: dict[int, list[Reign]] = {}
+def _reigns(connection: Connection, model: str, versions: Mapping[int, str]) -> dict[int, list[ChampionPeriod]]:
+    found: dict[int, list[ChampionPeriod]] = {}
     if versions:
         query = sa.select(_R.version_id, _R.began_at, _R.ended_at).where(_R.version_id.in_(versions))
         for row in connection.execute(query.order_by(_R.began_at.desc())):
-            reign = Reign(model, versions[row.version_id], row.began_at, row.ended_at)
+            reign = ChampionPeriod(model, versions[row.version_id], row.began_at, row.ended_at)
             found.setdefault(row.version_id, []).append(reign)
     return found
 
@@ -103,7 +103,7 @@ def with_promotions(connection: Connection, graph: Subgraph, depth: int | None, 
     return replace(graph, nodes=ordered, depth=depths, edges=tuple(sorted(edges)), complete=complete)
 
 
-def _promotions(connection: Connection, promoted: Mapping[str, Standing]) -> Iterable[_Promotion]:
+def _promotions(connection: Connection, promoted: Mapping[str, VersionStatus]) -> Iterable[_Promotion]:
     models: dict[str, dict[str, str]] = {}
     for key, standing in promoted.items():
         models.setdefault(standing.model, {})[standing.version] = key
@@ -119,18 +119,18 @@ def _promotions(connection: Connection, promoted: Mapping[str, Standing]) -> Ite
                 yield _promotion(row, promoted[keys[row.subject]], keys[row.subject])
 
 
-def _promotion(row: sa.Row[Any], standing: Standing, version: str) -> _Promotion:
+def _promotion(row: sa.Row[Any], standing: VersionStatus, version: str) -> _Promotion:
     ended = next((reign.ended_at for reign in standing.reigns if reign.began_at == row.at), None)
     evidence = parse_json(row.details).get("evidence")
     facts: dict[str, str | None] = {
         "action": row.action,
-        "at": moment(row.at),
-        "until": moment(ended) if ended else None,
+        "at": format_timestamp(row.at),
+        "until": format_timestamp(ended) if ended else None,
         "by": row.actor,
         "reason": row.reason,
     }
     node = Node(
-        Kind.PROMOTION,
+        NodeKind.PROMOTION,
         {"model": standing.model, "event": row.position},
         {name: (value,) for name, value in facts.items() if value},
     )

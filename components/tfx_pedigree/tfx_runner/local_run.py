@@ -30,7 +30,7 @@ _RUNNING, _FINISHED, _REUSED = "Component %s is running.", "Component %s is fini
 
 
 @dataclass(frozen=True)
-class Step:
+class ComponentProgress:
     """A component, or what comes before the first one. `reused`: TFX took the outputs of an earlier run."""
 
     name: str
@@ -46,7 +46,7 @@ class Follower(logging.Handler):
 
     def __init__(self, terminal: TextIO) -> None:
         super().__init__(logging.INFO)
-        self.steps: list[Step] = []
+        self.steps: list[ComponentProgress] = []
         self._terminal = terminal
         self._current, self._since, self._reused = "", 0.0, False
 
@@ -58,7 +58,7 @@ class Follower(logging.Handler):
             self._write(f"  {name} …")
 
     def end(self) -> None:
-        self.steps.append(Step(self._current, time.monotonic() - self._since, self._reused))
+        self.steps.append(ComponentProgress(self._current, time.monotonic() - self._since, self._reused))
         self._write(f"{self._over()}{self.steps[-1]}\n")
         self._current = ""
 
@@ -84,7 +84,9 @@ class Follower(logging.Handler):
         self._terminal.flush()
 
 
-def run_local(make_pipeline: Callable[[], Pipeline], log: Path, terminal: TextIO | None = None) -> list[Step]:
+def run_local(
+    make_pipeline: Callable[[], Pipeline], log: Path, terminal: TextIO | None = None
+) -> list[ComponentProgress]:
     """Makes the pipeline and runs it, and gives the time of each step. An error of a component passes through.
 
     Import no TFX before: `make_pipeline` is called where its noise goes into the log.

@@ -31,7 +31,7 @@ class VersionFacts:
 
 
 @dataclass
-class ReignFacts:
+class PeriodFacts:
     version: str
     began_at: datetime
     ended_at: datetime | None = None
@@ -41,7 +41,7 @@ class ReignFacts:
 class ModelFacts:
     versions: dict[str, VersionFacts] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
-    reigns: list[ReignFacts] = field(default_factory=list)
+    reigns: list[PeriodFacts] = field(default_factory=list)
 
 
 @dataclass
@@ -50,7 +50,7 @@ class RegistryFacts:
     roles: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
-class ModelFold:
+class ModelReplay:
     """`facts` after all events fed so far. An event that cannot follow from them is a problem, and is left out."""
 
     def __init__(self, model: str) -> None:
@@ -131,7 +131,7 @@ class ModelFold:
         facts.withdrawn = event.action == "archive"
         if after is State.PRODUCTION:
             self._end_reign(event.at)
-            self.facts.reigns.append(ReignFacts(_subject(event), event.at))
+            self.facts.reigns.append(PeriodFacts(_subject(event), event.at))
         elif before is State.PRODUCTION and event.action == "archive":
             self._end_reign(event.at)
 
@@ -146,7 +146,7 @@ class ModelFold:
         return self.facts.versions[_subject(event)]
 
 
-class RegistryFold:
+class RegistryReplay:
     """The chain of the registry itself: which models there are and who may do what."""
 
     def __init__(self) -> None:

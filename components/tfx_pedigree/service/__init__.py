@@ -1,0 +1,5 @@
+"""Use cases: everything that a front end may ask for and that combines or decides, one function or small class each.
+
+In come a registry, a store where bytes are needed, and plain values; out go typed outcomes that were
+true in the transaction that made them. It never knows Click, HTTP or TFX, and never prints.
+"""
