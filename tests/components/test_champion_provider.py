@@ -10,7 +10,7 @@ from tfx.utils import path_utils
 
 from tfx_pedigree.errors import DamagedError, PedigreeError, UnavailableError
 from tfx_pedigree.registry import Registry
-from tfx_pedigree.registry.intake import candidate_of
+from tfx_pedigree.service.intake import candidate_of
 from tfx_pedigree.tfx_components import artifacts
 
 

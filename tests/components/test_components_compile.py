@@ -27,7 +27,7 @@ from tfx_pedigree.comparison import ModelInputs, Policy
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.registry import Registry
-from tfx_pedigree.registry.intake import candidate_of
+from tfx_pedigree.service.intake import candidate_of
 from tfx_pedigree.tfx_components import artifacts
 from tfx_pedigree.tfx_components.artifacts import LineageRecord, ModelVersion, VersionComparison
 from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider

@@ -55,8 +55,8 @@ def register(
     version: nothing is added but what was not known of it.
     """
     from tfx_pedigree.registry import Action, Facts
-    from tfx_pedigree.registry.intake import candidate_of
     from tfx_pedigree.registry.names import check_model_name
+    from tfx_pedigree.service.intake import candidate_of
     from tfx_pedigree.versioning import Request
 
     # Whatever is wrong with the command itself is said before gigabytes are read.

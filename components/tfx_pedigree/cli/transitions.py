@@ -14,7 +14,7 @@ from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.progress import bar
 
 if TYPE_CHECKING:
-    from tfx_pedigree.registry import PromotionRequest, Reference, Registry, Version
+    from tfx_pedigree.registry import Reference, Registry, Version
 
 _EXPECT = click.option(
     "--expect", metavar="VERSION|none", help="Refuse unless this is the champion now (none: there is none)."
@@ -38,14 +38,14 @@ def promote(
     refused if another version became champion since it was evaluated, or since the one that --expect names.
     """
     from tfx_pedigree.registry import PromotionRequest, State
+    from tfx_pedigree.service import promotion as use_cases
 
     request = PromotionRequest(State(target), expect, override, reason)
     with app.open() as registry:
         before = registry.get(ref)
         exact = _exact(before)
-        if before.state is not request.target and not no_verify:
-            _check_bytes(registry, before, request)
-        version = registry.promote(exact, request)
+        with bar(f"Checking {before.name}") as progress:
+            version = use_cases.promote(registry, exact, request, verify=not no_verify, progress=progress)
         changed = before.state is not version.state
         replaced = _replaced(registry, exact) if changed else None
     role = "champion" if request.target is State.PRODUCTION else "in staging"
@@ -60,16 +60,6 @@ def promote(
     )
     if changed and not app.json:
         _what_next(version, replaced)
-
-
-def _check_bytes(registry: Registry, version: Version, request: PromotionRequest) -> None:
-    """Who may not promote is told so before gigabytes are read."""
-    from tfx_pedigree.registry.intake import check_bytes
-    from tfx_pedigree.registry.promotion import action_of
-
-    registry.require(action_of(request), version.model)
-    with bar(f"Checking {version.name}") as progress:
-        check_bytes(registry.store, version, progress)
 
 
 def _replaced(registry: Registry, exact: Reference) -> str | None:

@@ -62,12 +62,3 @@ def pedigree(registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def reader(told: Path) -> Pedigree:
     """For commands that only look: no copy is needed."""
     return Pedigree(told / "registry")
-
-
-@pytest.fixture
-def new_model(tmp_path: Path) -> Path:
-    """A folder with files that are no SavedModel."""
-    folder = tmp_path / "new_model"
-    folder.mkdir()
-    (folder / "weights.bin").write_bytes(b"weights")
-    return folder

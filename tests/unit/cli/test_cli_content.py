@@ -91,7 +91,7 @@ def test_gc_deletes_only_on_demand_and_only_what_no_version_needs(
 
 def test_gc_keeps_a_version_that_is_only_reserved(pedigree: Pedigree, registry: Path, new_model: Path) -> None:
     from tfx_pedigree.registry import Registry
-    from tfx_pedigree.registry.intake import candidate_of
+    from tfx_pedigree.service.intake import candidate_of
 
     with Registry.open(registry, actor="mia") as opened:
         reserved = opened.reserve("other", candidate_of(opened.store, new_model))

@@ -14,7 +14,7 @@ from flapping_testing import FlappingProxy
 from tfx_pedigree.db import Database
 from tfx_pedigree.errors import UnavailableError
 from tfx_pedigree.registry import Registry
-from tfx_pedigree.registry.intake import candidate_of
+from tfx_pedigree.service.intake import candidate_of
 
 MODELS = Path(__file__).parents[2] / "goldens" / "saved_models"
 

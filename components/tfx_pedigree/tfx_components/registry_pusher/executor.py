@@ -12,8 +12,8 @@ from tfx.dsl.components.base import base_executor
 from tfx_pedigree.comparison import Comparison
 from tfx_pedigree.errors import DamagedError, InvalidInputError
 from tfx_pedigree.registry import Evidence, Reference, Registry, Version
-from tfx_pedigree.registry.intake import check_bytes
 from tfx_pedigree.registry.names import check_model_name
+from tfx_pedigree.service.intake import check_bytes
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.tfx_components.registry_pusher import judgement
 from tfx_pedigree.tfx_components.registry_pusher.outcome import PushTarget, Result, register_and_promote

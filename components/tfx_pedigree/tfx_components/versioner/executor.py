@@ -13,8 +13,8 @@ from tfx_pedigree.digest import is_digest
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.lineage.secrets import clean_values
 from tfx_pedigree.registry import Candidate, Reference, Registry, Version
-from tfx_pedigree.registry.intake import candidate_of
 from tfx_pedigree.registry.names import check_model_name
+from tfx_pedigree.service.intake import candidate_of
 from tfx_pedigree.store import manifest_of
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.tfx_components.champion_provider.executor import find_champion

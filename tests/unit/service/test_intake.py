@@ -11,7 +11,7 @@ from cli_testing import MODELS
 
 from tfx_pedigree.errors import DamagedError, InvalidInputError, NotFoundError
 from tfx_pedigree.registry import Registry
-from tfx_pedigree.registry.intake import candidate_of, check_bytes
+from tfx_pedigree.service.intake import candidate_of, check_bytes
 from tfx_pedigree.store import Store
 from tfx_pedigree.versioning.saved_model import describe
 
@@ -80,9 +80,9 @@ def test_broken_model_and_missing_folder_are_refused(store: Store, tmp_path: Pat
         candidate_of(store, tmp_path / "nowhere")
 
 
-def test_lost_manifest_is_damage_with_a_way_out(registry: Path, store: Store) -> None:
-    with Registry.open(registry, actor="mia") as opened:
-        version = opened.get("flight-delay@1.0.0")
+def test_lost_manifest_is_damage_with_a_way_out(store: Store, new_model: Path, tmp_path: Path) -> None:
+    with Registry.create(tmp_path / "registry", actor="mia") as opened:
+        version = opened.add("flight-delay", candidate_of(opened.store, new_model))
         check_bytes(opened.store, version)
     with pytest.raises(DamagedError, match=r"its manifest is missing.*pedigree register flight-delay FOLDER"):
         check_bytes(store, version)

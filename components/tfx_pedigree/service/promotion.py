@@ -1,0 +1,53 @@
+"""Bringing a version to staging or production: its bytes are read before, outside of any transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from tfx_pedigree.errors import DamagedError
+from tfx_pedigree.progress import Progress, silent
+from tfx_pedigree.registry import PromotionRequest, Reference, Registry, Version
+from tfx_pedigree.registry.promotion import action_of
+from tfx_pedigree.service.intake import check_bytes
+from tfx_pedigree.store import Store
+
+
+def check_before_promotion(
+    registry: Registry, version: Version, request: PromotionRequest, progress: Progress = silent
+) -> None:
+    """Reads the bytes of a version that is to move. Who may not promote is told so before gigabytes are read."""
+    if version.state is request.target:
+        return
+    registry.require(action_of(request), version.model)
+    check_bytes(registry.store, version, progress)
+
+
+def check_or_heal(store: Store, version: Version, files: Callable[[], AbstractContextManager[Path]] | None) -> bool:
+    """Whether the store's bytes were damaged and are whole again, from `files`: a folder that holds the same model."""
+    try:
+        check_bytes(store, version)
+        return False
+    except DamagedError:
+        if files is None:
+            raise
+    with files() as folder:
+        store.put(folder, heal=True)
+    check_bytes(store, version)
+    return True
+
+
+def promote(
+    registry: Registry,
+    reference: str | Reference,
+    request: PromotionRequest,
+    *,
+    verify: bool = True,
+    progress: Progress = silent,
+) -> Version:
+    """What `reference` means is looked up once: the version whose bytes were read is the one that moves."""
+    version = registry.get(reference)
+    if verify:
+        check_before_promotion(registry, version, request, progress)
+    return registry.promote(Reference(version.model, version.version), request)
