@@ -72,7 +72,7 @@ def _print(comparison: VersionDiff, everything: bool) -> None:
     left, right = (old.version, new.version) if same_model else (old.name, new.name)
     output.say(f"{old.name} ({old.state}) → {new.name} ({new.state})")
     show_reasons(comparison.bump, comparison.reasons)
-    show_metrics(comparison.metrics, left, right)
+    show_metrics(comparison.metrics, comparison.metrics_note, left, right)
     show_rows("Parameters", comparison.parameters, left, right, everything)
     show_rows("Interface", comparison.interface, left, right, everything)
 
@@ -82,7 +82,7 @@ def show_reasons(bump: str | None, reasons: Sequence[str]) -> None:
     output.show(output.sheet(zip(labels, reasons), indent=2))  # noqa: B905  one of them never ends
 
 
-def show_metrics(rows: Sequence[Row], left: str, right: str) -> None:
+def show_metrics(rows: Sequence[Row], measured: str, left: str, right: str) -> None:
     """All of them: that a number stayed as it was is news as well."""
     if not rows:
         return
@@ -92,6 +92,8 @@ def show_metrics(rows: Sequence[Row], left: str, right: str) -> None:
         values = [row.name, _value(row.old), _value(row.new), _change(row)]
         table.add_row(mark, *output.cells(values[:-1]), values[-1], style=style)
     output.show("", table)
+    if measured:
+        output.say(measured, indent=2)
 
 
 def show_rows(heading: str, rows: Sequence[Row], left: str, right: str, everything: bool) -> None:

@@ -15,7 +15,7 @@ from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind, Subgraph
 from tfx_pedigree.lineage.neighbours import Neighbours
 from tfx_pedigree.registry import Reference, Version, VersionDiff
-from tfx_pedigree.registry.differences import Row
+from tfx_pedigree.registry.differences import MetricRow, Row
 
 if TYPE_CHECKING:
     from tfx_pedigree.lineage.lineage import Lineage
@@ -63,7 +63,8 @@ class LineageDiff:
     environment: tuple[Row, ...]
     packages: tuple[Row, ...]
     interface: tuple[Row, ...]
-    metrics: tuple[Row, ...]
+    metrics: tuple[MetricRow, ...]
+    metrics_note: str
     bump: str | None
     reasons: tuple[str, ...]
     unknown: tuple[str, ...]
@@ -81,6 +82,7 @@ class LineageDiff:
             "data": self.data.to_json(),
             "judged_on": self.judged_on.to_json(),
             **{name: [row.to_json() for row in getattr(self, name)] for name in _ROWS},
+            "metrics_note": self.metrics_note,
             "bump": self.bump,
             "reasons": list(self.reasons),
             "unknown": list(self.unknown),
@@ -130,6 +132,7 @@ def difference(compared: VersionDiff, before: Side, after: Side) -> LineageDiff:
         packages=_tables("packages", *environments),
         interface=compared.interface,
         metrics=compared.metrics,
+        metrics_note=compared.metrics_note,
         bump=compared.bump,
         reasons=compared.reasons,
         unknown=tuple(_unknown(compared, old, new)),

@@ -28,8 +28,9 @@ _SHOWN_PACKAGES = ("tfx", "tensorflow", "keras", "tensorflow-model-analysis", "a
 @dataclass(frozen=True)
 class ExplanationInput:
     """All that an explanation is made from. `around` is the part of the graph next to the version's node `key`; None
-    where nothing was recorded. `baseline` is the version that the evidence compares with. `causes` are the events
-    that ended a reign, by the position of the event that tells of the end. Events are the version's own, oldest first.
+    where nothing was recorded. `baseline` is the version that the evidence compares with, `baseline_evidence` that
+    version's own. `causes` are the events that ended a reign, by the position of the event that tells of the end.
+    Events are the version's own, oldest first.
     """
 
     version: Version
@@ -37,6 +38,7 @@ class ExplanationInput:
     around: Subgraph | None = None
     evidence: Evidence | None = None
     baseline: Version | None = None
+    baseline_evidence: Evidence | None = None
     reigns: Sequence[ChampionPeriod] = ()
     events: Sequence[Event] = ()
     causes: Mapping[int, Event] = field(default_factory=dict)

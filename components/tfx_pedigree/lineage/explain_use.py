@@ -10,6 +10,7 @@ from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.graph import EdgeKind
 from tfx_pedigree.lineage.neighbours import Neighbours
 from tfx_pedigree.registry import Event, Evidence, Version
+from tfx_pedigree.registry.differences import compare_metrics
 
 if TYPE_CHECKING:
     from tfx_pedigree.lineage.explain import ExplanationInput
@@ -29,7 +30,7 @@ def judgement(known: ExplanationInput, around: Neighbours) -> Iterator[str]:
         )
     else:
         yield from _verdict(evidence, known.baseline)
-    yield from _metrics(version, known.baseline)
+    yield from _metrics(known)
 
 
 def _verdict(evidence: Evidence, baseline: Version | None) -> Iterator[str]:
@@ -43,15 +44,22 @@ def _verdict(evidence: Evidence, baseline: Version | None) -> Iterator[str]:
         yield f"The policy that decided has the digest {wording.short(evidence.policy)}."
 
 
-def _metrics(version: Version, baseline: Version | None) -> Iterator[str]:
-    if version.metrics:
-        before = baseline.metrics if baseline else {}
-        said = [
-            f"{plain(name)} {wording.value(value)}"
-            + (f" ({baseline.version}: {wording.value(before[name])})" if baseline and name in before else "")
-            for name, value in sorted(version.metrics.items())
-        ]
+def _metrics(known: ExplanationInput) -> Iterator[str]:
+    version, baseline = known.version, known.baseline
+    if baseline is None:
+        compared = compare_metrics(version, version, None, None)
+    else:
+        compared = compare_metrics(baseline, version, known.baseline_evidence, known.evidence)
+    said = [
+        f"{plain(row.name)} {wording.value(row.new)}"
+        + (f" ({baseline.version}: {wording.value(row.old)})" if baseline and row.old is not None else "")
+        for row in compared.rows
+        if row.new is not None
+    ]
+    if said:
         yield f"Its metrics are {wording.several(said, 12)}."
+        if compared.note:
+            yield compared.note
 
 
 def use(known: ExplanationInput, around: Neighbours) -> Iterator[str]:

@@ -42,12 +42,14 @@ def known(lineage: Lineage, named: Node | str) -> ExplanationInput:
     evidence = registry.evidence(exact)
     side = side_of(lineage, version)
     events = _events(registry, version)
+    baseline = _by_digest(registry, version.model, evidence.champion) if evidence and evidence.champion else None
     return ExplanationInput(
         version,
         side.key,
         side.around,
         evidence,
-        baseline=_by_digest(registry, version.model, evidence.champion) if evidence and evidence.champion else None,
+        baseline=baseline,
+        baseline_evidence=registry.evidence(Reference(baseline.model, baseline.version)) if baseline else None,
         reigns=registry.reigns(version.model, version.version, limit=_PAGE),
         events=events,
         causes=_causes(registry, events),

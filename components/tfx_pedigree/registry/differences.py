@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.records import Version
 from tfx_pedigree.versioning import ModelDescription
 from tfx_pedigree.versioning import compare as compare_descriptions
@@ -35,10 +36,31 @@ class Row:
 
 
 @dataclass(frozen=True)
+class MetricRow(Row):
+    """`paired`: both numbers were measured on the same rows, and are those that the gate compared."""
+
+    paired: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return {**super().to_json(), "paired": self.paired}
+
+
+@dataclass(frozen=True)
+class ComparedMetrics:
+    """`note` says on what the numbers that stand side by side were measured; empty where none do."""
+
+    rows: tuple[MetricRow, ...]
+    note: str
+
+
+@dataclass(frozen=True)
 class VersionDiff:
+    """`metrics_note` says whether the metrics were measured on the same data."""
+
     old: Version
     new: Version
-    metrics: tuple[Row, ...]
+    metrics: tuple[MetricRow, ...]
+    metrics_note: str
     parameters: tuple[Row, ...]
     interface: tuple[Row, ...]
     bump: str | None
@@ -49,6 +71,7 @@ class VersionDiff:
             "old": self.old.to_json(),
             "new": self.new.to_json(),
             "metrics": [row.to_json() for row in self.metrics],
+            "metrics_note": self.metrics_note,
             "parameters": [row.to_json() for row in self.parameters],
             "interface": [row.to_json() for row in self.interface],
             "bump": self.bump,
@@ -56,16 +79,68 @@ class VersionDiff:
         }
 
 
-def compare(old: Version, new: Version, before: ModelDescription, after: ModelDescription) -> VersionDiff:
+def compare(
+    old: Version,
+    new: Version,
+    before: ModelDescription,
+    after: ModelDescription,
+    evidence: tuple[Evidence | None, Evidence | None] = (None, None),
+) -> VersionDiff:
+    """`evidence` is the newest of each, the old version's first."""
     bump, reasons = _change(before, after, same=old.digest == new.digest)
+    metrics = compare_metrics(old, new, *evidence)
     return VersionDiff(
         old,
         new,
-        metrics=_rows(old.metrics, new.metrics),
+        metrics=metrics.rows,
+        metrics_note=metrics.note,
         parameters=_rows(old.parameters, new.parameters),
         interface=_rows(_interface(before), _interface(after)),
         bump=bump,
         reasons=reasons,
+    )
+
+
+def compare_metrics(old: Version, new: Version, before: Evidence | None, after: Evidence | None) -> ComparedMetrics:
+    """The numbers of the evidence that compares these two, which were measured on the same rows. Where there is none,
+    and for metrics that it does not know, those of each version's own registration: they may come from other data."""
+    paired, source = _paired(old, new, before, after)
+    rows = [
+        MetricRow(name, *paired[name], paired=True)
+        if name in paired
+        else MetricRow(name, old.metrics.get(name), new.metrics.get(name))
+        for name in sorted({*paired, *old.metrics, *new.metrics})
+    ]
+    beside = [row.name for row in rows if row.change is not None and not row.paired and old.digest != new.digest]
+    notes = [f"Both were measured on the same rows (evidence {_short(source.digest)})."] if source else []
+    if beside:
+        named = f"The others ({', '.join(beside)})" if source else "The metrics"
+        notes.append(f"{named} {_measured_on(old, new, before, after)}")
+    return ComparedMetrics(tuple(rows), " ".join(notes))
+
+
+def _paired(
+    old: Version, new: Version, before: Evidence | None, after: Evidence | None
+) -> tuple[dict[str, tuple[Any, Any]], Evidence | None]:
+    """By metric the old and the new version's number, from an evidence that judges one of them against the other."""
+    for found, rival, sides in ((after, old, ("champion", "challenger")), (before, new, ("challenger", "champion"))):
+        if found is not None and found.champion == rival.digest != found.challenger:
+            left, right = (_table(found.metrics.get(side)) for side in sides)
+            if numbers := {name: (left[name], right[name]) for name in left if name in right}:
+                return numbers, found
+    return {}, None
+
+
+def _measured_on(old: Version, new: Version, before: Evidence | None, after: Evidence | None) -> str:
+    left, right = (found.evaluation_data if found else None for found in (before, after))
+    if left is None or right is None:
+        return "may come from different data: no evidence says on what both were measured."
+    if left == right:
+        return "were measured on the same data."
+    first, second = (old.version, new.version) if old.model == new.model else (old.name, new.name)
+    return (
+        f"were measured on different data, those of {first} on {_short(left)} and those of {second} on "
+        f"{_short(right)}: what differs is not the models alone."
     )
 
 
@@ -90,6 +165,15 @@ def _interface(description: ModelDescription) -> dict[str, str]:
 
 def _rows(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Row, ...]:
     return tuple(Row(name, old.get(name), new.get(name)) for name in sorted({*old, *new}))
+
+
+def _table(given: Any) -> Mapping[str, Any]:
+    """Evidence may come from elsewhere: what should be a table and is none counts as empty."""
+    return given if isinstance(given, Mapping) else {}
+
+
+def _short(digest: str) -> str:
+    return digest[:19]
 
 
 def _is_number(value: Any) -> bool:

@@ -181,8 +181,10 @@ class Registry:
 
     def compare(self, old: str | Reference, new: str | Reference) -> VersionDiff:
         before, after = self.get(old), self.get(new)
-        descriptions = self.description(_exact(before)), self.description(_exact(after))
-        return differences.compare(before, after, *descriptions)
+        exact = _exact(before), _exact(after)
+        descriptions = self.description(exact[0]), self.description(exact[1])
+        evidence = self.evidence(exact[0]), self.evidence(exact[1])
+        return differences.compare(before, after, *descriptions, evidence)
 
     def at(self, model: str, when: datetime) -> Version | None:
         """The version that was in production at that moment, as it stands now; None if there was none."""

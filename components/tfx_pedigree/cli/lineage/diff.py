@@ -82,7 +82,7 @@ def _print(found: LineageDiff, everything: bool) -> None:
                 output.say(f"… and {changed - _MOST} more that differ; --all shows them", indent=2)
         elif rows:
             same.append(f"{heading.lower()} ({len(rows)})")
-    show_metrics(found.metrics, left, right)
+    show_metrics(found.metrics, found.metrics_note, left, right)
     if same:
         output.show("")
         output.say(f"The same: {output.listed(same)}. --all shows them.")
