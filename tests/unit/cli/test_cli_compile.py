@@ -65,7 +65,7 @@ def test_pipeline_is_written_where_the_config_says(compile_: Callable[..., Said]
     compiled = load_ir(tmp_path / "out" / "small.yaml")
     assert said.out.startswith("Compiled small for kubeflow: 6 tasks, sha256:")
     assert compiled.digest[:17] in said.out
-    assert "Mended. Use: the parameter `number` comes from Make, not from Make_task." in said.err
+    assert "Corrected. Use: the parameter `number` comes from Make, not from Make_task." in said.err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["small.yaml"], "no draft is left"
 
 
@@ -95,7 +95,7 @@ def test_with_errors_nothing_is_written_unless_it_is_forced(compile_: Callable[.
     file = tmp_path / "out" / "small.yaml"
     bad = {"env": "DB_PASSWORD: hunter2"}
     said = compile_(code=1, **bad)
-    assert "error: Make: its environment's DB_PASSWORD holds what is called a password" in said.out
+    assert "error: Look, Make, Take, TakeAgain and Use: the environment's DB_PASSWORD holds what is called a" in said.out
     assert "It was not written." in said.out
     assert "--force" in said.err
     assert "hunter2" not in said.out + said.err
@@ -103,6 +103,17 @@ def test_with_errors_nothing_is_written_unless_it_is_forced(compile_: Callable[.
     assert compile_("--json", code=1, **bad).json["file"] is None
     assert str(file) in compile_("--force", code=1, **bad).out
     assert file.exists()
+
+
+def test_what_is_wrong_in_several_tasks_alike_is_said_once_with_their_names(
+    compile_: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("test_cli_compile.CONFIG", CONFIG.replace("small:1", "small:latest"))
+    said = compile_(code=1).out
+    assert said.count("is whatever was pushed last under that name") == 1
+    assert "error: Look, Make, Take, TakeAgain and Use: the image" in said.replace("\n", " ")
+    findings = compile_("--json", code=1).json["findings"]
+    assert [one["task"] for one in findings] == ["Look", "Make", "Take", "TakeAgain", "Use"]
 
 
 def test_what_the_compiler_refuses_is_one_line(compile_: Callable[..., Said], tmp_path: Path) -> None:

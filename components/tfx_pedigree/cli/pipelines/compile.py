@@ -168,12 +168,14 @@ def _json(compiled: CompiledPipeline, path: Path | None, mended: tuple[str, ...]
 
 
 def _tell(compiled: CompiledPipeline, path: Path | None, mended: tuple[str, ...], found: tuple[Finding, ...]) -> None:
+    from tfx_pedigree.orchestration.ir import sentences
+
     where = f"It is in {path}." if path else "It was not written."
     tasks = output.count(len(compiled.tasks), "task")
     output.say(f"Compiled {compiled.name} for {compiled.kind}: {tasks}, {output.short(compiled.digest)}. {where}")
-    for finding in found:
-        output.say(f"{finding.level}: {finding}", indent=2)
+    for sentence in sentences(found):
+        output.say(sentence, indent=2)
     for note in mended:
-        output.note(f"Mended. {note}")
+        output.note(f"Corrected. {note}")
     if path is None:
-        output.note("Mend what is called an error, or write it all the same with --force.")
+        output.note("Correct the errors, or write the file in spite of them with --force.")

@@ -23,7 +23,7 @@ from tfx_pedigree.orchestration.ir.compiled import (
     load_ir,
     parse_ir,
 )
-from tfx_pedigree.orchestration.ir.findings import Finding, Level
+from tfx_pedigree.orchestration.ir.findings import Finding, Level, sentences
 from tfx_pedigree.orchestration.ir.fit import Surroundings, fit
 from tfx_pedigree.orchestration.ir.lint import lint
 
@@ -39,4 +39,5 @@ __all__ = [
     "lint",
     "load_ir",
     "parse_ir",
+    "sentences",
 ]

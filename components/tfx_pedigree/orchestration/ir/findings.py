@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
+
+from tfx_pedigree.json_form import JsonForm
+from tfx_pedigree.text import listed
+
+_NAMED = 4
 
 
 class Level(str, Enum):
@@ -18,7 +23,7 @@ class Level(str, Enum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(JsonForm):
     """`task` is None where it is about the pipeline as a whole. `problem` and `remedy` are whole sentences."""
 
     level: Level
@@ -30,14 +35,13 @@ class Finding:
     def __str__(self) -> str:
         return f"{self.task or 'The pipeline'}: {self.problem} {self.remedy}"
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "level": self.level.value,
-            "rule": self.rule,
-            "task": self.task,
-            "problem": self.problem,
-            "remedy": self.remedy,
-        }
+
+def sentences(findings: Iterable[Finding]) -> list[str]:
+    """The findings for a person: what is wrong in several tasks alike is said once, with their names."""
+    tasks: dict[Finding, list[str]] = {}
+    for one in findings:
+        tasks.setdefault(replace(one, task=None), []).append(one.task or "The pipeline")
+    return [f"{one.level}: {listed(names, _NAMED)}: {one.problem} {one.remedy}" for one, names in tasks.items()]
 
 
 def error(rule: str, task: str | None, problem: str, remedy: str) -> Finding:

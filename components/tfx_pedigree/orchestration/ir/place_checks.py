@@ -90,7 +90,7 @@ def check_images(compiled: CompiledPipeline) -> Iterator[Finding]:
         yield error(
             "image",
             task.key,
-            f"its image {image} {state}: two runs could run different code.",
+            f"the image {image} {state}: two runs could run different code.",
             "Name it as registry/name:tag@sha256:… in `target.image`.",
         )
 
@@ -108,7 +108,7 @@ def check_types(compiled: CompiledPipeline, unimportable: Collection[str]) -> It
                 yield error(
                     "type",
                     task.key,
-                    f"its artifact type {title} cannot be imported by that name, which is what a container does.",
+                    f"the artifact type {title} cannot be imported by that name, which is what a container does.",
                     "Set TYPE_NAME to '<package>.<Class>', and make the class an attribute of that package.",
                 )
 
@@ -145,6 +145,6 @@ def check_registry(compiled: CompiledPipeline) -> Iterator[Finding]:
             yield warning(
                 "registry",
                 task.key,
-                f"its registry {address} is a file, and each container has files of its own.",
+                f"the registry {address} is a file, and each container has files of its own.",
                 "Use PostgreSQL where containers meet, or mount that path in each of them.",
             )

@@ -69,7 +69,7 @@ def _shown(task: Task) -> Iterator[tuple[str, str, Any]]:
     for name in sorted(task.parameters):
         yield f"its parameter `{name}`", name, task.constant(name)
     for one in task.container.get("env", ()):
-        yield f"its environment's {one.get('name')}", str(one.get("name")), one.get("value")
+        yield f"the environment's {one.get('name')}", str(one.get("name")), one.get("value")
     if "importer" in task.executor:
         yield "what it imports", "", task.executor["importer"]
     hook = task.container.get("lifecycle", {}).get("preCacheCheck", {})
