@@ -9,26 +9,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tfx_pedigree.lineage import wording
-from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind, Subgraph
+from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind
 from tfx_pedigree.lineage.neighbours import Neighbours
-from tfx_pedigree.registry import Reference, Version, VersionDiff
+from tfx_pedigree.lineage.version_context import Side
+from tfx_pedigree.registry import Version, VersionDiff
 from tfx_pedigree.registry.differences import MetricRow, Row
 
-if TYPE_CHECKING:
-    from tfx_pedigree.lineage.lineage import Lineage
-
 _ENVIRONMENT = ("python", "image", "cpu", "accelerators")
-
-
-@dataclass(frozen=True)
-class Side:
-    """A version, its node's key, and the part of the graph next to it."""
-
-    key: str = ""
-    around: Subgraph | None = None
 
 
 @dataclass(frozen=True)
@@ -100,15 +90,6 @@ _ROWS = (
     "interface",
     "metrics",
 )
-
-
-def diff(lineage: Lineage, old: Node | str, new: Node | str) -> LineageDiff:
-    """Gathers both sides, and compares them."""
-    from tfx_pedigree.lineage.version_context import side_of, version_of  # noqa: PLC0415  it makes a `Side`
-
-    before, after = version_of(lineage, old), version_of(lineage, new)
-    exact = (Reference(version.model, version.version) for version in (before, after))
-    return difference(lineage.registry.compare(*exact), side_of(lineage, before), side_of(lineage, after))
 
 
 def difference(compared: VersionDiff, before: Side, after: Side) -> LineageDiff:

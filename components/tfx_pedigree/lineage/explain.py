@@ -1,4 +1,4 @@
-"""How a version was made, judged and used, as a page of plain sentences. Pure, but for `explain`, which gathers first.
+"""How a version was made, judged and used, as a page of plain sentences. Pure.
 
 What was not recorded is said as plainly as what was. A version that was registered by hand, without any recorder, is
 explained from what the registry itself keeps of it.
@@ -7,41 +7,20 @@ explained from what the registry itself keeps of it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from tfx_pedigree.comparison.wording import plain
 from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.explain_use import judgement, use
-from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind, Subgraph
+from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind
 from tfx_pedigree.lineage.neighbours import Neighbours
 from tfx_pedigree.lineage.node_factory import WEAK, is_incomplete
-from tfx_pedigree.registry import ChampionPeriod, Event, Evidence, Version
-
-if TYPE_CHECKING:
-    from tfx_pedigree.lineage.lineage import Lineage
+from tfx_pedigree.lineage.version_context import ExplanationInput
+from tfx_pedigree.registry import Version
 
 _MOST_PARAMETERS = 24
 _SHOWN_PACKAGES = ("tfx", "tensorflow", "keras", "tensorflow-model-analysis", "apache-beam", "tfx-pedigree")
-
-
-@dataclass(frozen=True)
-class ExplanationInput:
-    """All that an explanation is made from. `around` is the part of the graph next to the version's node `key`; None
-    where nothing was recorded. `baseline` is the version that the evidence compares with, `baseline_evidence` that
-    version's own. `causes` are the events that ended a reign, by the position of the event that tells of the end.
-    Events are the version's own, oldest first.
-    """
-
-    version: Version
-    key: str = ""
-    around: Subgraph | None = None
-    evidence: Evidence | None = None
-    baseline: Version | None = None
-    baseline_evidence: Evidence | None = None
-    reigns: Sequence[ChampionPeriod] = ()
-    events: Sequence[Event] = ()
-    causes: Mapping[int, Event] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,13 +55,6 @@ class Explanation:
             "recorded": self.recorded,
             "sections": [section.to_json() for section in self.sections],
         }
-
-
-def explain(lineage: Lineage, version: Node | str) -> Explanation:
-    """Gathers what is known, and says it."""
-    from tfx_pedigree.lineage.version_context import known  # noqa: PLC0415  it makes a `Known`
-
-    return explanation(known(lineage, version))
 
 
 def explanation(known: ExplanationInput) -> Explanation:

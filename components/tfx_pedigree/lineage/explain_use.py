@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from tfx_pedigree.comparison.wording import plain
 from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.graph import EdgeKind
 from tfx_pedigree.lineage.neighbours import Neighbours
+from tfx_pedigree.lineage.version_context import ExplanationInput
 from tfx_pedigree.registry import Event, Evidence, Version
 from tfx_pedigree.registry.differences import compare_metrics
-
-if TYPE_CHECKING:
-    from tfx_pedigree.lineage.explain import ExplanationInput
 
 _MOVES = {"promote": "promoted it to", "rollback": "brought it back to", "restore": "restored it to"}
 

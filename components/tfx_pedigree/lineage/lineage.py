@@ -8,11 +8,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import Connection
 
-from tfx_pedigree.lineage import finding, impact, recording, storage, verifying, version_status, walking
+from tfx_pedigree.lineage import (
+    finding,
+    impact,
+    recording,
+    storage,
+    verifying,
+    version_context,
+    version_status,
+    walking,
+)
+from tfx_pedigree.lineage.differences import LineageDiff, difference
+from tfx_pedigree.lineage.explain import Explanation, explanation
 from tfx_pedigree.lineage.graph import Edge, Fragment, Node, Subgraph
 from tfx_pedigree.lineage.impact import Impact
 from tfx_pedigree.lineage.recording import Importer, Recorded
@@ -20,11 +30,7 @@ from tfx_pedigree.lineage.verifying import GraphReport
 from tfx_pedigree.lineage.version_status import VersionStatus
 from tfx_pedigree.lineage.walking import Way
 from tfx_pedigree.progress import Progress, silent
-from tfx_pedigree.registry import Registry
-
-if TYPE_CHECKING:
-    from tfx_pedigree.lineage.differences import LineageDiff
-    from tfx_pedigree.lineage.explain import Explanation
+from tfx_pedigree.registry import Reference, Registry, Version
 
 
 class Lineage:
@@ -112,15 +118,18 @@ class Lineage:
 
     def explain(self, version: Node | str) -> Explanation:
         """How a version was made, as a page of plain sentences."""
-        from tfx_pedigree.lineage.explain import explain  # noqa: PLC0415  it asks this object
-
-        return explain(self, version)
+        found = self._registered(version)
+        with self._reading() as connection:
+            side = version_context.side_of(connection, found)
+        return explanation(version_context.explanation_input(self.registry, found, side))
 
     def diff(self, old: Node | str, new: Node | str) -> LineageDiff:
         """What changed between two versions in data, code, parameters, environment and interface."""
-        from tfx_pedigree.lineage.differences import diff  # noqa: PLC0415  it asks this object
-
-        return diff(self, old, new)
+        before, after = self._registered(old), self._registered(new)
+        exact = (Reference(version.model, version.version) for version in (before, after))
+        with self._reading() as connection:
+            sides = [version_context.side_of(connection, version) for version in (before, after)]
+        return difference(self.registry.compare(*exact), *sides)
 
     # Checking
 
@@ -129,6 +138,11 @@ class Lineage:
         there, and there are as many rows as the audit log tells of. What it cannot see stands in docs/lineage.md."""
         with self.registry.reading(None) as connection:
             return verifying.verify(connection, progress)
+
+    def _registered(self, named: Node | str) -> Version:
+        if isinstance(named, str) and ":" not in named.partition("@")[0]:
+            return self.registry.get(named)
+        return version_context.registered(self.registry, self.find(named) if isinstance(named, str) else named)
 
     def _walk(self, node: Node | str, depth: int | None, way: Way) -> Subgraph:
         with self._reading() as connection:

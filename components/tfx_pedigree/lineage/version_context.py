@@ -1,21 +1,20 @@
-"""Reads what an explanation and a difference are made from: a version, its part of the graph, and its own history.
+"""What explanations and differences are made from: a version, its part of the graph, and its own history.
 
-In a registry's and a graph's own words, so that nothing here knows a table.
+In a registry's and a graph's own words, so that who compares or explains knows no table.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.engine import Connection
 
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
-from tfx_pedigree.lineage import wording
-from tfx_pedigree.lineage.differences import Side
-from tfx_pedigree.lineage.explain import ExplanationInput
+from tfx_pedigree.lineage import finding, version_status, walking, wording
 from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind, Subgraph
-from tfx_pedigree.registry import Event, Reference, Registry, Version
-
-if TYPE_CHECKING:
-    from tfx_pedigree.lineage.lineage import Lineage
+from tfx_pedigree.lineage.walking import Way
+from tfx_pedigree.registry import ChampionPeriod, Event, Evidence, Reference, Registry, Version
 
 _PAGE = 200
 # A version, what went into it, and what went into that.
@@ -23,24 +22,46 @@ _DEPTH = 2
 _JUDGES = (EdgeKind.EVALUATES, EdgeKind.DECIDES_ON)
 
 
-def version_of(lineage: Lineage, named: Node | str) -> Version:
-    """The registry's version that a text or a node means. What else is in the graph is no version, and is refused."""
-    if isinstance(named, str) and ":" not in named.partition("@")[0]:
-        return lineage.registry.get(named)
-    node = lineage.find(named) if isinstance(named, str) else named
+@dataclass(frozen=True)
+class Side:
+    """A version, its node's key, and the part of the graph next to it."""
+
+    key: str = ""
+    around: Subgraph | None = None
+
+
+@dataclass(frozen=True)
+class ExplanationInput:
+    """All that an explanation is made from. `around` is the part of the graph next to the version's node `key`; None
+    where nothing was recorded. `baseline` is the version that the evidence compares with, `baseline_evidence` that
+    version's own. `causes` are the events that ended a reign, by the position of the event that tells of the end.
+    Events are the version's own, oldest first.
+    """
+
+    version: Version
+    key: str = ""
+    around: Subgraph | None = None
+    evidence: Evidence | None = None
+    baseline: Version | None = None
+    baseline_evidence: Evidence | None = None
+    reigns: Sequence[ChampionPeriod] = ()
+    events: Sequence[Event] = ()
+    causes: Mapping[int, Event] = field(default_factory=dict)
+
+
+def registered(registry: Registry, node: Node) -> Version:
+    """The registry's version that a node stands for. What else is in the graph is no version, and is refused."""
     if node.kind is not NodeKind.VERSION:
         raise InvalidInputError(
             f"{wording.label(node)} is no version of a model. See which versions have to do with it with "
             f"`pedigree impact {wording.handle(node)}`."
         )
-    return lineage.registry.get(Reference(str(node.content["model"]), str(node.content["digest"])))
+    return registry.get(Reference(str(node.content["model"]), str(node.content["digest"])))
 
 
-def known(lineage: Lineage, named: Node | str) -> ExplanationInput:
-    version = version_of(lineage, named)
-    registry, exact = lineage.registry, Reference(version.model, version.version)
+def explanation_input(registry: Registry, version: Version, side: Side) -> ExplanationInput:
+    exact = Reference(version.model, version.version)
     evidence = registry.evidence(exact)
-    side = side_of(lineage, version)
     events = _events(registry, version)
     baseline = _by_digest(registry, version.model, evidence.champion) if evidence and evidence.champion else None
     return ExplanationInput(
@@ -56,16 +77,13 @@ def known(lineage: Lineage, named: Node | str) -> ExplanationInput:
     )
 
 
-def side_of(lineage: Lineage, version: Version) -> Side:
+def side_of(connection: Connection, version: Version) -> Side:
     """What the version came from, two steps far; what came of it, one step far; and what its judges looked at."""
-    node = lineage.find(f"{version.model}@{version.digest}")
-    below = lineage.get_downstream(node, 1)
+    node = finding.find_one(connection, f"{version.model}@{version.digest}")
+    below = version_status.with_promotions(connection, walking.walk(connection, node, 1, Way.DOWN), 1, Way.DOWN)
     judges = [edge.source for edge in below.edges if edge.target == node.key and edge.kind in _JUDGES]
-    parts = [
-        lineage.get_upstream(node, _DEPTH),
-        below,
-        *(lineage.get_upstream(key, 1) for key in dict.fromkeys(judges)),
-    ]
+    parts = [walking.walk(connection, node, _DEPTH, Way.UP), below]
+    parts += [walking.walk(connection, below.nodes[key], 1, Way.UP) for key in dict.fromkeys(judges)]
     return Side(node.key, _joined(node.key, parts))
 
 

@@ -8,10 +8,11 @@ from lineage_testing import MODEL, make_versions, record_story, version_json
 from pedigree_testing import Clock, candidate, digest
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.lineage import node_factory
-from tfx_pedigree.lineage.explain import Explanation, ExplanationInput, explanation
+from tfx_pedigree.lineage.explain import Explanation, explanation
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.run_graph import PipelineRun, fragment_of
+from tfx_pedigree.lineage.version_context import ExplanationInput
 from tfx_pedigree.registry import Facts, PromotionRequest, Registry
 
 
