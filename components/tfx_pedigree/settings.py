@@ -1,7 +1,7 @@
 """Where the registry and its store are, and who acts: an option, else the environment, else a file, else a default.
 
-`load` touches a file only if one is named or `pedigree.toml` lies in the working directory or above it. A registry's
-address may hold a password: `repr` and `to_json` never show it.
+`load` reads a file only if one is named, or if `pedigree.toml` is in the working directory or above it. The default
+registry is looked for in the same folders. An address may hold a password: `repr` and `to_json` never show it.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def load(
         if value is not None:
             values[key], sources[key] = _resolved(key, value, folder), f"--{key}"
     return Settings(
-        registry=values.get("registry") or str(folder / DEFAULT_REGISTRY),
+        registry=values.get("registry") or str(_default_registry(folder)),
         store=values.get("store"),
         actor=values.get("actor") or _user_name(),
         sources={"registry": DEFAULT, "store": "the registry", "actor": DEFAULT, **sources},
@@ -138,6 +138,12 @@ def _config_file(config: str | Path | None, environ: Mapping[str, str], folder: 
             raise NotFoundError(f"There is no configuration file {path}, which {source} names.")
         return path
     return next((path / FILE_NAME for path in (folder, *folder.parents) if (path / FILE_NAME).is_file()), None)
+
+
+def _default_registry(folder: Path) -> Path:
+    """The nearest `.pedigree` here or above; where there is none, the one that `pedigree init` would make here."""
+    places = [path / DEFAULT_REGISTRY for path in (folder, *folder.parents)]
+    return next((place for place in places if place.is_dir()), places[0])
 
 
 def _from_file(file: Path) -> dict[str, _Entry]:

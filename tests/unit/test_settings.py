@@ -16,6 +16,15 @@ def loaded(folder: Path, environ: dict[str, str] | None = None, **options: str) 
     return load(folder=folder, environ=environ or {}, **options)  # type: ignore[arg-type]
 
 
+def test_default_registry_is_found_from_folders_below_it(tmp_path: Path) -> None:
+    below = tmp_path / "project" / "notebooks"
+    below.mkdir(parents=True)
+    (tmp_path / ".pedigree").mkdir()
+    assert loaded(below).registry == str(tmp_path / ".pedigree")
+    (tmp_path / "project" / ".pedigree").mkdir()
+    assert loaded(below).registry == str(tmp_path / "project" / ".pedigree")
+
+
 def test_default_is_a_folder_here_and_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("getpass.getuser", lambda: "mia")
     found = loaded(tmp_path)

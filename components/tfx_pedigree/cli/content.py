@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +13,10 @@ from tfx_pedigree.cli.complete import references
 from tfx_pedigree.cli.inputs import duration
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.progress import bar, waiting
-from tfx_pedigree.cli.walk import all_versions, versions_of
 
 if TYPE_CHECKING:
-    from tfx_pedigree.registry import Registry
-    from tfx_pedigree.store import GcReport, Problem, Store, VerifyReport
+    from tfx_pedigree.service.content import ContentReport
+    from tfx_pedigree.store import GcReport
 
 
 @click.command(cls=PedigreeCommand)
@@ -59,79 +56,29 @@ def verify(app: App, ctx: click.Context, ref: str | None) -> None:
     Of one version (MODEL@VERSION), of all versions of a model, or of the whole store. Damaged files are set aside, so
     that registering the same model again heals them. Exit code 1 says that something is wrong.
     """
-    with app.open() as registry:
-        names = _names(registry, ref)
-        with bar("Verifying") as progress:
-            report = registry.store.verify(None if ref is None else names, progress=progress)
-        lost = _lost(registry.store, names, report) if ref is None else []
-    problems = [_problem(problem, names) for problem in report.problems] + lost
-    ok = not problems
+    from tfx_pedigree.service.content import verify_content
+
+    with app.open() as registry, bar("Verifying") as progress:
+        report = verify_content(registry, ref, progress)
     if app.json:
-        whole = {"ok": ok, "versions": report.versions, "objects": report.objects, "size": report.size}
-        output.emit({**whole, "problems": problems})
+        output.emit(report.to_json())
     else:
-        _print(report, problems)
-    if not ok:
+        _print(report)
+    if not report.ok:
         ctx.exit(exits.FOUND_PROBLEMS)
 
 
-def _names(registry: Registry, ref: str | None) -> dict[str, str]:
-    """Digest → name. The same bytes under two models are one digest."""
-    if ref is None:
-        versions = list(all_versions(registry))
-    elif "@" in ref:
-        versions = [registry.get(ref)]
-    else:
-        versions = list(versions_of(registry, ref))
-    names: dict[str, str] = {}
-    for version in versions:
-        names[version.digest] = f"{names[version.digest]} = {version.name}" if version.digest in names else version.name
-    return names
-
-
-def _lost(store: Store, names: Mapping[str, str], report: VerifyReport) -> list[dict[str, Any]]:
-    """Versions of the registry of which the store knows nothing at all: a walk through the store does not meet them."""
-    told = {digest for problem in report.problems for digest in problem.versions}
-    return [
-        {
-            "kind": "manifest",
-            "name": digest,
-            "state": "missing",
-            "versions": [digest],
-            "names": [name],
-            "paths": [],
-            "set_aside": False,
-        }
-        for digest, name in names.items()
-        if digest not in told and not store.has(digest)
-    ]
-
-
-def _problem(problem: Problem, names: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "kind": problem.kind,
-        "name": problem.name,
-        "state": problem.state,
-        "versions": list(problem.versions),
-        "names": [names[digest] for digest in problem.versions if digest in names],
-        "paths": list(problem.paths),
-        "set_aside": problem.set_aside,
-    }
-
-
-def _print(report: VerifyReport, problems: list[dict[str, Any]]) -> None:
+def _print(report: ContentReport) -> None:
     what = f"{output.count(report.versions, 'version')}, {output.count(report.objects, 'object')}"
-    if not problems:
+    if report.ok:
         output.say(f"{what}, {output.size(report.size)}: all bytes are as they were stored.")
         return
-    for problem in problems:
-        owners = output.listed(problem["names"]) or "no registered version"
-        thing = output.listed(problem["paths"]) or (
-            "its manifest" if problem["kind"] == "manifest" else problem["name"]
-        )
-        aside = " (set aside)" if problem["set_aside"] else ""
-        output.say(f"{owners}: {thing} is {problem['state']}{aside}")
-    output.say(f"{output.count(len(problems), 'problem')} in {what}.")
+    for problem in report.problems:
+        owners = output.listed(problem.names) or "no registered version"
+        thing = output.listed(problem.paths) or ("its manifest" if problem.kind == "manifest" else problem.name)
+        aside = " (set aside)" if problem.set_aside else ""
+        output.say(f"{owners}: {thing} is {problem.state}{aside}")
+    output.say(f"{output.count(len(report.problems), 'problem')} in {what}.")
     output.note("Register the same model again to heal it, or bring the store back from a backup.")
 
 
@@ -151,17 +98,14 @@ def gc(app: App, delete: bool, grace: str, force: bool) -> None:
     that several registries share must not be collected from one of them. A short --grace can hit a model that is
     being registered right now.
     """
-    from tfx_pedigree.registry import Action
+    from tfx_pedigree.json_form import to_json
+    from tfx_pedigree.service.content import collect_garbage
 
     spare = duration(grace)
-    with app.open() as registry:
-        if delete:
-            registry.require(Action.COLLECT_GARBAGE)
-        keep = {version.digest for version in all_versions(registry)}
-        with waiting("Looking for what no version needs"):
-            report = registry.store.gc(keep, dry_run=not delete, grace=spare, force=force)
+    with app.open() as registry, waiting("Looking for what no version needs"):
+        report = collect_garbage(registry, delete=delete, grace=spare, force=force)
     if app.json:
-        output.emit({**dataclasses.asdict(report), "versions": list(report.versions)})
+        output.emit(to_json(report))
     else:
         _print_gc(report, grace)
 

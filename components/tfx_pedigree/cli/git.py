@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,12 +12,13 @@ from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.complete import references
 from tfx_pedigree.cli.lazy import PedigreeGroup
+from tfx_pedigree.cli.progress import bar
+from tfx_pedigree.text import listed
 
 if TYPE_CHECKING:
-    from tfx_pedigree.registry import Event, Registry, Version
+    from tfx_pedigree.service.git_tags import GitTagging
 
-_STAGES = ("staging", "production")
-_MOVES = ("promote", "rollback")
+_NAMED = 5
 
 
 @click.group(cls=PedigreeGroup)
@@ -27,49 +28,35 @@ def git() -> None:
 
 @git.command("tag")
 @click.argument("ref", shell_complete=references)
+@click.option("--all", "everything", is_flag=True, help="Tag all versions of the model REF.")
 @click.option("--repo", type=click.Path(path_type=Path), default=Path(), help="The repository, if not the one here.")
 @pass_app
-def tag(app: App, ref: str, repo: Path) -> None:
-    """Tag a version, and the stage in which it is, in GTO's convention.
+def tag(app: App, ref: str, everything: bool, repo: Path) -> None:
+    """Tag a version, and the stages of its model, in GTO's convention.
 
     The tags are on a branch `pedigree` of their own; your files and branches are not touched, and nothing is pushed.
-    Doing it again adds nothing.
+    A version that is no longer in staging or production leaves that stage in git, too. Repeating the command adds
+    nothing.
     """
-    from tfx_pedigree.versioning.git_names import Stamp, VersionPointer
-    from tfx_pedigree.versioning.git_tags import GitTags
+    from tfx_pedigree.service.git_tags import tag_all_versions, tag_version
 
     with app.open() as registry:
-        version = registry.get(ref)
-        move = _move(registry, version)
-    tags = GitTags(repo)
-    before = {known.name for known in tags.tags(version.model)}
-    pointer = VersionPointer(
-        version.model, version.version, version.sequence, version.digest, version.timestamp_tag, version.reasons
-    )
-    names = [tags.register(pointer, Stamp(version.created_by, version.created_at))]
-    if move is not None:
-        stamp = Stamp(move.actor, move.at, move.reason or "", move.hash)
-        names.append(tags.assign(version.model, version.version, version.state.value, stamp))
-    new = [name for name in names if name not in before]
+        if everything:
+            with bar("Tagging", unit="versions") as progress:
+                done = tag_all_versions(registry, ref, repo, progress)
+        else:
+            done = tag_version(registry, ref, repo)
     if app.json:
-        output.emit({"changed": bool(new), "tags": names, "version": version.to_json()})
-    elif new:
-        output.say(f"{version.name} has the git {'tag' if len(new) == 1 else 'tags'} {output.listed(new)} now.")
-        output.note(f"Nothing was pushed. To push it: {shlex.join(('git', 'push', 'origin', 'pedigree', *new))}")
+        told: dict[str, Any] = {"version": done.versions[0].to_json()} if not everything else {"model": ref}
+        output.emit({"changed": bool(done.new), "tags": list(done.tags), **told})
     else:
-        output.say(f"{version.name} has the git tags {output.listed(names)} already; nothing changed.")
+        _say(done, f"All {len(done.versions)} versions of {ref}" if everything else done.versions[0].name)
 
 
-def _move(registry: Registry, version: Version) -> Event | None:
-    """The event that brought the version to the stage in which it is."""
-    if version.state.value not in _STAGES:
-        return None
-    after = None
-    while True:
-        page = registry.history(version.model, version.version, limit=100, after=after)
-        for event in page.items:
-            if event.action in _MOVES and event.to_state == version.state.value:
-                return event
-        if page.next is None:
-            return None
-        after = page.next
+def _say(done: GitTagging, subject: str) -> None:
+    verb = "has" if len(done.versions) == 1 else "have"
+    if not done.new:
+        output.say(f"{subject} {verb} the git tags {listed(done.tags, _NAMED)} already; nothing changed.")
+        return
+    output.say(f"{subject} {verb} the new git {'tag' if len(done.new) == 1 else 'tags'} {listed(done.new, _NAMED)}.")
+    output.note(f"Nothing was pushed. To push it: {shlex.join(('git', 'push', 'origin', 'pedigree', *done.new))}")

@@ -15,6 +15,7 @@ from tfx_pedigree.lineage import finding, version_status, walking, wording
 from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind, Subgraph
 from tfx_pedigree.lineage.walking import Way
 from tfx_pedigree.registry import ChampionPeriod, Event, Evidence, Reference, Registry, Version
+from tfx_pedigree.registry.pages import LARGEST_PAGE, every
 
 _PAGE = 200
 # A version, what went into it, and what went into that.
@@ -94,14 +95,8 @@ def _joined(start: str, parts: list[Subgraph]) -> Subgraph:
 
 
 def _events(registry: Registry, version: Version) -> tuple[Event, ...]:
-    found: list[Event] = []
-    after = None
-    while True:
-        page = registry.history(version.model, version.version, limit=_PAGE, after=after)
-        found += page.items
-        if page.next is None:
-            return tuple(reversed(found))
-        after = page.next
+    asked = every(lambda after: registry.history(version.model, version.version, limit=LARGEST_PAGE, after=after))
+    return tuple(asked)[::-1]
 
 
 def _causes(registry: Registry, events: tuple[Event, ...]) -> dict[int, Event]:

@@ -17,11 +17,11 @@ from typing import Any
 
 from tfx_pedigree.errors import NotFoundError
 from tfx_pedigree.registry import Event, Registry, Version
+from tfx_pedigree.registry.pages import LARGEST_PAGE, every
 from tfx_pedigree.registry.roles import Action
 
 # The tag under which the RegistryPusher keeps what ExampleGen counted; several are joined by commas.
 SPAN_TAG = "span"
-_PAGE = 1000
 
 
 class AttemptOutcome(str, Enum):
@@ -137,14 +137,7 @@ def read(registry: Registry, model: str) -> Ledger:
         tagged = registry.newest_by_tag(model, SPAN_TAG)
     except NotFoundError:  # its first run makes it
         return Ledger()
-    events: list[Event] = []
-    cursor: str | None = None
-    while True:
-        page = registry.notes(model, Action.RETRAIN, limit=_PAGE, after=cursor)
-        events += page.items
-        cursor = page.next
-        if cursor is None:
-            break
+    events = every(lambda after: registry.notes(model, Action.RETRAIN, limit=LARGEST_PAGE, after=after))
     return Ledger(_trained(tagged), tuple(map(attempt_of, events)))
 
 

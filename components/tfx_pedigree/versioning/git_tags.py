@@ -152,9 +152,32 @@ class GitTags:
                 found.append(Tag(parts[0], parts[1], int(parts[2] or 0), event))
         return sorted(found, key=lambda tag: (tag.when, tag.counter))
 
+    def versions(self, model: str) -> tuple[str, ...]:
+        """The versions of a model that have a tag, in the order in which they got it."""
+        return tuple(number for number, _ in self._registered(self.tags(model)))
+
+    def assigned(self, model: str, stage: str) -> tuple[str, ...]:
+        """The versions that are in a stage, the one that GTO shows last."""
+        tags = self.tags(model)
+        last: dict[str, Tag] = {}
+        for tag in tags:
+            if tag.is_of_stage(stage):
+                last.pop(tag.commit, None)
+                last[tag.commit] = tag
+        numbers = {commit: number for number, commit in self._registered(tags)}
+        return tuple(numbers[tag.commit] for tag in last.values() if not tag.ends and tag.commit in numbers)
+
     def pointer(self, model: str, version: str) -> VersionPointer:
         """The pointer file of a version, read from the commit that its tag is on."""
         return self._pointer_at(self._version_commit(model, version), model, version)
+
+    @staticmethod
+    def _registered(tags: list[Tag]) -> Iterator[tuple[str, str]]:
+        """Each version's number, and the commit that its tag is on."""
+        for tag in tags:
+            _, at, number = tag.name.partition("@v")
+            if at and not number.endswith("!"):
+                yield number, tag.commit
 
     def _move(self, model: str, version: str, stage: str, stamp: Stamp, *, ended: bool) -> str:
         stage_tag(model, stage, 1)

@@ -218,16 +218,3 @@ def test_common_options_may_stand_before_and_after_the_command(registry: Path, t
     assert nowhere("--registry", registry, "--json", "models").json["items"]
     assert nowhere("models", "--json", "--registry", registry).json["items"]
     assert nowhere("--registry", "elsewhere", "models", "--json", "--registry", registry).json["items"]
-
-
-def test_git_tags_tell_version_and_stage(pedigree: Pedigree, tmp_path: Path) -> None:
-    import subprocess
-
-    subprocess.run(["git", "init", "-q", tmp_path / "repo"], check=True)
-    said = pedigree("git", "tag", "flight-delay@champion", "--repo", tmp_path / "repo", "--json").json
-    assert said["tags"] == ["flight-delay@v1.0.1", "flight-delay#production#1"]
-    assert (
-        pedigree("git", "tag", "flight-delay@champion", "--repo", tmp_path / "repo", "--json").json["changed"] is False
-    )
-    listed = subprocess.run(["git", "tag"], cwd=tmp_path / "repo", capture_output=True, text=True, check=True).stdout
-    assert set(listed.split()) == set(said["tags"])
