@@ -16,9 +16,14 @@ from hypothesis import strategies as st
 from tensorflow.core.example import example_pb2
 from tfx.types import standard_artifacts
 
+from tfx_pedigree.comparison import Data, Policy
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
 from tfx_pedigree.registry import Registry, State
 from tfx_pedigree.store import manifest_of
+from tfx_pedigree.tfx_components.version_comparator.judging import Found, judge
+from tfx_pedigree.tfx_components.version_comparator.running import Behaviour
+from tfx_pedigree.tfx_components.version_comparator.sides import contestants
+from tfx_pedigree.tfx_components.version_comparator.tfma_results import Evaluated
 from tfx_pedigree.tfx_components.versioner import fingerprint
 from tfx_pedigree.versioning.git_state import GitState
 
@@ -95,12 +100,23 @@ def test_the_same_bytes_keep_the_hyperparameters_under_which_they_were_reserved(
     assert record(again) == record(first)
 
 
-def test_another_label_is_a_major_change_though_no_signature_shows_it(place: Place) -> None:
-    place.version(place.trained("keras"), {"label_key": "late"})
-    found = record(place.version(place.trained("keras_retrained"), {"label_key": "cancelled"}))
-    assert (found["version"], found["bump"]) == ("2.0.0", "major")
-    assert any("label_key" in reason for reason in found["reasons"])
-    again = record(place.version(place.trained("keras_retrained"), {"label_key": "cancelled"}))
+def test_another_label_is_a_major_change_and_registry_diff_comparison_and_evidence_give_the_same_reason(
+    place: Place, local_registry: Registry
+) -> None:
+    place.push(place.version(place.trained("keras"), {"label_key": "late"}), {"promote_to": "none"})
+    local_registry.promote(f"{NAME}@1.0.0")
+    champion, trained = place.champion(), place.trained("keras_retrained")
+    version = place.version(trained, {"label_key": "cancelled"}, champion=champion)
+    reasons = ["what it predicts changed from `late` to `cancelled`"]
+    found = record(version)
+    assert (found["version"], found["bump"], found["reasons"]) == ("2.0.0", "major", reasons)
+    told = local_registry.compare(f"{NAME}@1.0.0", f"{NAME}@2.0.0")
+    assert (told.bump, list(told.reasons)) == ("major", reasons)
+    measured = Found(contestants(version, champion), Evaluated({}), Behaviour(), Data("eval"))
+    comparison, evidence = judge(Policy("auc"), measured)
+    assert (comparison.bump, list(comparison.changes)) == ("MAJOR", reasons)
+    assert evidence.details["bump"] == "MAJOR"
+    again = record(place.version(trained, {"label_key": "cancelled"}))
     assert again["version"] == "2.0.0"
 
 

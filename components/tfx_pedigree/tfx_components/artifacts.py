@@ -27,8 +27,6 @@ SEQUENCE = "sequence"
 BUMP = "bump"
 # Of the champion's Model: 1 if there is no champion.
 ABSENT = "absent"
-# What the champion predicts, where its version recorded it.
-LABEL_KEY = "label_key"
 # Of a ModelEvaluation: 1 and why, if a champion was there but could not be evaluated on these data.
 BASELINE_INCOMPATIBLE = "baseline_incompatible"
 BASELINE_INCOMPATIBLE_REASON = "baseline_incompatible_reason"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from tfx_pedigree.digest import canonical_json
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.versioning._words import changes, counts, quoted
 from tfx_pedigree.versioning.bump import Bump, DescriptionDifference
-from tfx_pedigree.versioning.description import ModelDescription, Scalar, Variable
+from tfx_pedigree.versioning.description import LABEL_KEY, ModelDescription, Scalar, Variable
 from tfx_pedigree.versioning.interface import signature_differences
 
 ONLY_WEIGHTS = (
@@ -36,11 +36,26 @@ def compare(old: ModelDescription, new: ModelDescription) -> Change:
             f"The {'old' if old.is_opaque else 'new'} model holds no SavedModel whose interface could be "
             "compared. Say --bump major, minor or patch, or give a description with --description."
         )
-    found = [*_loading(old, new), *signature_differences(old.signatures, new.signatures), *_making(old, new)]
+    found = [*_predicted(old, new), *_loading(old, new)]
+    found += [*signature_differences(old.signatures, new.signatures), *_making(old, new)]
     if not found:
         return Change(Bump.PATCH, (ONLY_WEIGHTS,))
     found.sort(key=lambda one: one.bump, reverse=True)
     return Change(found[0].bump, tuple(one.sentence for one in found))
+
+
+def label_of(parameters: Mapping[str, Scalar]) -> str | None:
+    """What a model predicts, where it was recorded."""
+    label = parameters.get(LABEL_KEY)
+    return label if isinstance(label, str) and label else None
+
+
+def _predicted(old: ModelDescription, new: ModelDescription) -> list[DescriptionDifference]:
+    """A model that predicts something else breaks its callers, though no signature shows it."""
+    before, now = label_of(old.parameters), label_of(new.parameters)
+    if before is None or now is None or before == now:
+        return []
+    return [DescriptionDifference(Bump.MAJOR, f"what it predicts changed from {quoted(before)} to {quoted(now)}")]
 
 
 def _loading(old: ModelDescription, new: ModelDescription) -> list[DescriptionDifference]:
@@ -53,11 +68,12 @@ def _loading(old: ModelDescription, new: ModelDescription) -> list[DescriptionDi
 
 
 def _making(old: ModelDescription, new: ModelDescription) -> list[DescriptionDifference]:
-    """What breaks no caller but was made differently."""
+    """What breaks no caller but was made differently. Another label is said above."""
+    labels = {LABEL_KEY} if _predicted(old, new) else set()
     sentences = (
         changes("variables", _variables(old.variables), _variables(new.variables)),
         counts("operations", old.operations, new.operations),
-        changes("hyperparameters", _values(old.parameters), _values(new.parameters)),
+        changes("hyperparameters", *(_values(one.parameters, but=labels) for one in (old, new))),
         _digest_change("transform graph", old.transform_digest, new.transform_digest),
         _digest_change("feature schema", old.schema_digest, new.schema_digest),
     )
@@ -68,9 +84,9 @@ def _variables(table: Mapping[str, Variable]) -> dict[str, str]:
     return {name: str(one) for name, one in table.items()}
 
 
-def _values(table: Mapping[str, Scalar]) -> dict[str, str]:
+def _values(table: Mapping[str, Scalar], but: Set[str]) -> dict[str, str]:
     """As JSON, in which 1 and 1.0 are the same number, but 1, "1" and true are not."""
-    return {name: canonical_json(value).decode() for name, value in table.items()}
+    return {name: canonical_json(value).decode() for name, value in table.items() if name not in but}
 
 
 def _digest_change(noun: str, old: str | None, new: str | None) -> str:

@@ -20,6 +20,8 @@ FORMAT = "pedigree.model-description/1"
 
 SAVED_MODEL = "saved_model"
 OPAQUE = "opaque"
+# The parameter that says what the model predicts.
+LABEL_KEY = "label_key"
 TENSOR_KINDS = ("dense", "sparse", "ragged", "composite")
 
 Scalar = str | int | float | bool | None

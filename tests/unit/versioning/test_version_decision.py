@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +34,17 @@ def test_bump_is_derived_from_the_content() -> None:
     assert decide("1.2.0", OLD, BROKEN, Request()) == Decision("2.0.0", Bump.MAJOR, (BREAK,))
     assert decide("1.2.0", OLD, OLD, Request()).version == "1.2.1"
     assert decide("1.2.0", OLD, OLD, Request(pre="rc")).version == "1.2.1-rc.1"
+
+
+def test_another_label_is_a_major_change_and_its_reason_says_so() -> None:
+    late, cancelled = ({"label_key": label, "units": 8} for label in ("late", "cancelled"))
+    reason = "what it predicts changed from `late` to `cancelled`"
+    old, new = replace(OLD, parameters=late), replace(OLD, parameters=cancelled)
+    assert decide("1.2.0", old, new, Request()) == Decision("2.0.0", Bump.MAJOR, (reason,))
+    assert decide("1.2.0", old, new, Request(pre="rc")).version == "2.0.0-rc.1"
+    others = replace(new, parameters={**cancelled, "units": 9})
+    assert compare(old, others).reasons == (reason, "hyperparameters: changed `units` from 8 to 9")
+    assert compare(OLD, new).bump is Bump.MINOR  # what it predicted before is not known
 
 
 def test_users_bump_wins_and_the_content_is_kept_as_a_reason() -> None:

@@ -11,6 +11,8 @@ from tfx_pedigree.errors import DamagedError, NotFoundError
 from tfx_pedigree.registry import Reference, Registry, Version
 from tfx_pedigree.registry.names import CHAMPION, check_model_name
 from tfx_pedigree.tfx_components import artifacts, files, parameters
+from tfx_pedigree.versioning.compare import label_of
+from tfx_pedigree.versioning.description import LABEL_KEY
 
 MODEL_KEY = "model"
 
@@ -51,12 +53,11 @@ def lay_out_champion(registry: Registry, champion: Version, uri: str) -> None:
 def properties_of(model: str, champion: Version | None) -> dict[str, str | int | None]:
     if champion is None:
         return {artifacts.MODEL: model, artifacts.ABSENT: 1}
-    label = champion.parameters.get(artifacts.LABEL_KEY)
     return {
         artifacts.MODEL: model,
         artifacts.ABSENT: 0,
         artifacts.VERSION: champion.version,
         artifacts.DIGEST: champion.digest,
         artifacts.SEQUENCE: champion.sequence,
-        artifacts.LABEL_KEY: label if isinstance(label, str) else None,
+        LABEL_KEY: label_of(champion.parameters),
     }

@@ -16,6 +16,7 @@ from tfx.utils import proto_utils
 from tfx_pedigree.tfx_components import artifacts, files
 from tfx_pedigree.tfx_components.evaluator.comparable import why_not_comparable
 from tfx_pedigree.versioning import ModelDescription, describe_files
+from tfx_pedigree.versioning.description import LABEL_KEY
 
 # What a model that is fed with the wrong data ends in. Beam's local runner makes all of it a RuntimeError.
 _OF_A_MODEL = (RuntimeError, ValueError, TypeError, KeyError, tf.errors.OpError)
@@ -70,7 +71,7 @@ def _from_interfaces(champion: Any, challenger: Any, exec_properties: dict[str, 
         _describe(champion),
         _describe(challenger),
         signature=spec.signature_name or None,
-        champion_label=champion.get_string_custom_property(artifacts.LABEL_KEY) or None,
+        champion_label=champion.get_string_custom_property(LABEL_KEY) or None,
         label=spec.label_key or None,
     )
 

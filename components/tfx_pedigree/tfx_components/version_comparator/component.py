@@ -16,16 +16,14 @@ from tfx_pedigree.tfx_components import parameters
 from tfx_pedigree.tfx_components.artifacts import ModelVersion, VersionComparison
 from tfx_pedigree.tfx_components.version_comparator import executor
 from tfx_pedigree.tfx_components.version_comparator.latency_measure import LatencySettings
+from tfx_pedigree.versioning.description import LABEL_KEY
 
 
 class VersionComparatorSpec(ComponentSpec):  # type: ignore[misc]
     PARAMETERS = {  # noqa: RUF012
         executor.POLICY: ExecutionParameter(type=str),
         executor.EVAL_SPLIT: ExecutionParameter(type=str),
-        **{
-            key: parameters.optional_text()
-            for key in (executor.LABEL_KEY, executor.SIGNATURE_NAME, executor.PREDICTION_KEY)
-        },
+        **{key: parameters.optional_text() for key in (LABEL_KEY, executor.SIGNATURE_NAME, executor.PREDICTION_KEY)},
         executor.FLIP_THRESHOLD: ExecutionParameter(type=float),
         executor.LATENCY_ROUNDS: ExecutionParameter(type=int),
         executor.LATENCY_BATCH_SIZE: ExecutionParameter(type=int),

@@ -25,6 +25,7 @@ from tfx_pedigree.tfx_components.version_comparator.sides import Contestants, co
 from tfx_pedigree.tfx_components.version_comparator.tfma_blessing import read_word
 from tfx_pedigree.tfx_components.version_comparator.tfma_results import Told, read_evaluation, read_told
 from tfx_pedigree.tfx_components.version_comparator.writing import bless, write
+from tfx_pedigree.versioning.description import LABEL_KEY
 
 MODEL_KEY = "model"
 VERSION_KEY = "version"
@@ -37,7 +38,6 @@ BLESSING_KEY = "blessing"
 
 POLICY = "policy"
 EVAL_SPLIT = "eval_split"
-LABEL_KEY = artifacts.LABEL_KEY
 SIGNATURE_NAME = "signature_name"
 PREDICTION_KEY = "prediction_key"
 FLIP_THRESHOLD = "flip_threshold"
@@ -110,7 +110,7 @@ def why_not(evaluation: Any, champion: Any, sides: Contestants, told: Told) -> s
         sides.champion_description,
         sides.challenger_description,
         signature=told.signature or None,
-        champion_label=champion.get_string_custom_property(artifacts.LABEL_KEY) or None,
+        champion_label=champion.get_string_custom_property(LABEL_KEY) or None,
         label=told.label_key or None,
     )
 

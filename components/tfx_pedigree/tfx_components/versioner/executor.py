@@ -10,7 +10,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from tfx_pedigree.digest import is_digest
-from tfx_pedigree.errors import InvalidInputError, NotFoundError
+from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage.secrets import clean_values
 from tfx_pedigree.registry import Candidate, Reference, Registry, Version
 from tfx_pedigree.registry.names import check_model_name
@@ -20,8 +20,8 @@ from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.tfx_components.champion_provider.executor import find_champion
 from tfx_pedigree.tfx_components.versioner import fingerprint, record
 from tfx_pedigree.tfx_components.versioner.environment import environment
-from tfx_pedigree.versioning import Bump, Request
-from tfx_pedigree.versioning.description import Scalar
+from tfx_pedigree.versioning import Request
+from tfx_pedigree.versioning.description import LABEL_KEY, Scalar
 from tfx_pedigree.versioning.git_state import GitState
 
 MODEL_KEY = "model"
@@ -34,7 +34,6 @@ VERSION_KEY = "version"
 HYPERPARAMETERS = "hyperparameters"
 TRAINING = "training"
 GIT = "git"
-LABEL_KEY = artifacts.LABEL_KEY
 MODULES = "modules"
 IMAGE = "image"
 VARIABLES = "variables"
@@ -65,7 +64,7 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         data = data_of(input_dict)
         with parameters.open_registry(exec_properties) as registry:
             candidate = _stored(registry, artifacts.single(input_dict, MODEL_KEY), hyperparameters, data)
-            version = reserve(registry, name, candidate, _request(exec_properties))
+            version = registry.reserve(name, candidate, _request(exec_properties))
             # The same bytes may have been described before, with other hyperparameters: the registry's word counts.
             description = registry.description(Reference(name, version.digest))
             making = record.Making(
@@ -79,24 +78,6 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
             )
         files.write_json(output.uri, artifacts.MODEL_VERSION_FILE, record.document(version, description, making))
         artifacts.set_properties(output, **_properties(version))
-
-
-def reserve(registry: Registry, model: str, candidate: Candidate, request: Request) -> Version:
-    """A model that predicts something else breaks its callers, though no signature shows it."""
-    if request.bump is None and request.version is None:
-        before = _label_of_newest(registry, model)
-        label = candidate.description.parameters.get(LABEL_KEY)
-        if before is not None and label is not None and before != label:
-            request = dataclasses.replace(request, bump=Bump.MAJOR)
-    return registry.reserve(model, candidate, request)
-
-
-def _label_of_newest(registry: Registry, model: str) -> Scalar:
-    try:
-        newest = registry.versions(model, limit=1).items
-    except NotFoundError:  # its first version
-        return None
-    return newest[0].parameters.get(LABEL_KEY) if newest else None
 
 
 def data_of(inputs: Artifacts) -> dict[str, Any]:
