@@ -7,8 +7,8 @@ somebody who owns the database rewrote a whole chain.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -16,18 +16,22 @@ from sqlalchemy.engine import Connection
 from tfx_pedigree.db import schema
 from tfx_pedigree.digest import canonical_json, digest_of, is_digest
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.progress import Progress
-from tfx_pedigree.registry.events import REGISTRY_CHAIN, ChainCheck, Event, Head
+from tfx_pedigree.registry.events import BEGINNING, REGISTRY_CHAIN, ChainCheck, Event, Head
 from tfx_pedigree.registry.reading import all_chains
 from tfx_pedigree.registry.replay import ModelReplay, RegistryReplay
 from tfx_pedigree.registry.rows import damaged_rows, model_facts, registry_facts
+from tfx_pedigree.text import plain
 
 ANCHOR_FORMAT = "pedigree.anchor/1"
 _BATCH = 1000
 
 
 @dataclass(frozen=True)
-class AuditReport:
+class AuditReport(JsonForm):
+    JSON: ClassVar[Layout] = Layout(also=("ok",))
+
     chains: int
     events: int
     problems: tuple[str, ...]
@@ -36,40 +40,31 @@ class AuditReport:
     def ok(self) -> bool:
         return not self.problems
 
-    def to_json(self) -> dict[str, Any]:
-        return {"ok": self.ok, "chains": self.chains, "events": self.events, "problems": list(self.problems)}
-
 
 @dataclass(frozen=True)
-class Anchor:
+class Anchor(JsonForm):
     """The ends of all chains at one moment."""
+
+    JSON: ClassVar[Layout] = Layout(format=ANCHOR_FORMAT)
 
     registry: str
     at: str
-    heads: Mapping[str, Head] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        heads = {name: {"length": head.length, "hash": head.hash} for name, head in sorted(self.heads.items())}
-        return {"format": ANCHOR_FORMAT, "registry": self.registry, "at": self.at, "heads": heads}
+    heads: Mapping[str, Head]
 
     @property
     def digest(self) -> str:
         return digest_of(canonical_json(self.to_json()))
 
     @classmethod
-    def from_json(cls, data: Any) -> Anchor:
-        problem = InvalidInputError(
-            f"This is not an anchor: it must be what `pedigree audit anchor` printed ({ANCHOR_FORMAT})."
-        )
-        if not isinstance(data, Mapping) or data.get("format") != ANCHOR_FORMAT:
-            raise problem
+    def from_json(cls, data: object, what: str = "the anchor") -> Anchor:
         try:
-            heads = {str(name): Head(int(h["length"]), str(h["hash"])) for name, h in data["heads"].items()}
-            anchor = cls(str(data["registry"]), str(data["at"]), heads)
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise problem from None
-        if not all(is_digest(head.hash) for head in heads.values()):
-            raise problem
+            anchor = super().from_json(data, what)
+        except InvalidInputError as error:
+            raise InvalidInputError(
+                f"This is not an anchor as `pedigree audit anchor` printed it ({ANCHOR_FORMAT}). {error}"
+            ) from None
+        if bad := [name for name, head in anchor.heads.items() if not is_digest(head.hash)]:
+            raise InvalidInputError(f"This is not an anchor: the end of {plain(bad[0], 80)} is not a digest.")
         return anchor
 
 
@@ -81,19 +76,21 @@ def take_anchor(connection: Connection, at: str) -> Anchor:
 
 def verify(connection: Connection, anchor: Anchor | None, progress: Progress) -> AuditReport:
     """Reads every event once, in order. What it finds is told with the model and the place."""
-    chains = list(all_chains(connection))
-    total, done, problems = sum(row["length"] for row in chains), 0, []
+    ends = {row["name"]: Head(row["length"], row["head"]) for row in all_chains(connection)}
+    total, done, problems = sum(head.length for head in ends.values()), 0, []
     if anchor is not None:
         problems += _check_registry(connection, anchor)
-    for row in chains:
-        name = row["name"]
+    # The registry's own chain is always due: with it would go what says who may do what.
+    for name in sorted({REGISTRY_CHAIN, *ends}):
+        if name not in ends:
+            problems.append(f"{name}: the registry's own audit log is gone.")
         known = anchor.heads.get(name) if anchor else None
-        for event, found in _verify_chain(connection, name, Head(row["length"], row["head"]), known):
+        for event, found in _verify_chain(connection, name, ends.get(name, Head(0, BEGINNING)), known):
             problems += found
             done += event
             progress(min(done, total), total, name)
-    problems += _orphans(connection, {row["name"] for row in chains}, anchor)
-    return AuditReport(len(chains), done, tuple(problems))
+    problems += _orphans(connection, set(ends), anchor)
+    return AuditReport(len(ends), done, tuple(problems))
 
 
 def verify_model(connection: Connection, model: str) -> list[str]:

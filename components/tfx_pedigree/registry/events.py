@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from tfx_pedigree.digest import PREFIX, canonical_json, digest_of, parse_json
+from tfx_pedigree.json_form import Bounds
 from tfx_pedigree.registry.records import format_timestamp
 
 REGISTRY_CHAIN = "*"
 BEGINNING = PREFIX + "0" * 64
+# What a position's column holds.
+MOST_EVENTS = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class Event:
 class Head:
     """The end of a chain as it was noted when the last event was written, or in an anchor kept elsewhere."""
 
-    length: int
+    length: Annotated[int, Bounds(0, MOST_EVENTS)]
     hash: str
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from tfx_pedigree.db import schema
 from tfx_pedigree.errors import ConflictError
 from tfx_pedigree.registry.events import Event
+from tfx_pedigree.registry.reading import read_position
 from tfx_pedigree.registry.records import Page
 from tfx_pedigree.registry.roles import Action
 from tfx_pedigree.registry.transaction import Write
@@ -26,7 +27,7 @@ def newest(connection: Connection, model: str, action: Action, limit: int, befor
     """Newest first."""
     query = sa.select(_E).where(_E.c.chain == model, _E.c.action == action.value).order_by(_E.c.position.desc())
     if before is not None:
-        query = query.where(_E.c.position < int(before))
+        query = query.where(_E.c.position < read_position(before))
     rows = connection.execute(query.limit(limit + 1)).mappings().all()
     items = tuple(Event.from_row(dict(row)) for row in rows[:limit])
     return Page(items, str(items[-1].position) if len(rows) > limit else None)

@@ -21,10 +21,12 @@ from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.names import CHAMPION, LATEST, Reference
 from tfx_pedigree.registry.records import ChampionPeriod, Model, Page, Version
 from tfx_pedigree.registry.states import State
+from tfx_pedigree.text import plain
 
 _V = schema.model_versions.c
 # The fields of a Version that stand in its row as they are.
 _SAME = frozenset(field.name for field in dataclasses.fields(Version)) - {"model", "state", "reasons", "aliases"}
+_MOST_DIGITS = 15
 _TIMESTAMP_TAG = re.compile(r"v\d{14}_[0-9a-f]{8}")
 _SEQUENCE = re.compile(r"[0-9]{1,9}")
 _DIGEST_PREFIX = re.compile(r"sha256:[0-9a-f]{6,64}")
@@ -205,15 +207,16 @@ def read_events(connection: Connection, chain: str, subject: str | None, limit: 
     if subject is not None:
         query = query.where(e.c.subject == subject)
     if before is not None:
-        query = query.where(e.c.position < _position(before))
+        query = query.where(e.c.position < read_position(before))
     rows = connection.execute(query).mappings().all()
     items = tuple(Event.from_row(dict(row)) for row in rows[:limit])
     return Page(items, str(items[-1].position) if len(rows) > limit else None)
 
 
-def _position(cursor: str) -> int:
-    if not cursor.isdecimal():
-        raise InvalidInputError(f"{cursor!r} is not the `next` of a page. Pass it on as it was given.")
+def read_position(cursor: str) -> int:
+    """Of the `next` of a page: nothing is counted with more digits."""
+    if not cursor.isdecimal() or len(cursor) > _MOST_DIGITS:
+        raise InvalidInputError(f"{plain(cursor, 60)!r} is not the `next` of a page. Pass it on as it was given.")
     return int(cursor)
 
 

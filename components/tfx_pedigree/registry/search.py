@@ -23,6 +23,7 @@ from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import reading
 from tfx_pedigree.registry.records import Page, Version
 from tfx_pedigree.registry.states import State
+from tfx_pedigree.text import plain
 
 _V = schema.model_versions.c
 _M = schema.version_metrics.c
@@ -73,9 +74,9 @@ def parse_time(text: str) -> datetime:
     """ISO 8601; without a zone it is UTC, without a time midnight."""
     try:
         value = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
+        return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
+    except (ValueError, OverflowError):  # an offset can lead out of the calendar
         raise InvalidInputError(f"{text!r} is not a time. Write 2026-11-20 or 2026-11-20T14:30:00 (UTC).") from None
-    return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
 
 
 def search(
@@ -111,7 +112,7 @@ def newest_by_tag(connection: Connection, model: RowMapping, key: str) -> dict[s
 
 def _newest_first(model: RowMapping, after: str | None) -> sa.Select[Any]:
     query = sa.select(schema.model_versions).where(_V.model_id == model["id"]).order_by(_V.sequence.desc())
-    return query.where(_V.sequence < _read_sequence(after)) if after else query
+    return query.where(_V.sequence < reading.read_position(after)) if after else query
 
 
 def _by_tag(model: RowMapping, term: Term, after: str | None) -> sa.Select[Any]:
@@ -122,7 +123,7 @@ def _by_tag(model: RowMapping, term: Term, after: str | None) -> sa.Select[Any]:
         .where(_T.model_id == model["id"], _T.key == term.name, _T.value == term.value)
         .order_by(_T.sequence.desc())
     )
-    return query.where(_T.sequence < _read_sequence(after)) if after else query
+    return query.where(_T.sequence < reading.read_position(after)) if after else query
 
 
 def _by_metric(model: RowMapping, term: Term, after: str | None) -> sa.Select[Any]:
@@ -213,19 +214,11 @@ def _metric_cursor(row: RowMapping) -> str:
     return f"{row['metric_value']!r}:{row['sequence']}"
 
 
-def _read_sequence(cursor: str) -> int:
-    if not cursor.isdecimal():
-        raise _bad_cursor(cursor)
-    return int(cursor)
-
-
 def _read_metric(cursor: str) -> tuple[float, int]:
     value, _, sequence = cursor.partition(":")
     try:
-        return float(value), int(sequence)
+        return float(value), reading.read_position(sequence)
     except ValueError:
-        raise _bad_cursor(cursor) from None
-
-
-def _bad_cursor(cursor: str) -> InvalidInputError:
-    return InvalidInputError(f"{cursor!r} is not the `next` of a page of this search. Pass it on as it was given.")
+        raise InvalidInputError(
+            f"{plain(cursor, 60)!r} is not the `next` of a page of this search. Pass it on as it was given."
+        ) from None

@@ -83,6 +83,10 @@ TAMPERING = {
         "INSERT INTO role_bindings (principal, scope, role, granted_at, granted_by) "
         "SELECT 'mallory', '*', 'admin', granted_at, 'ada' FROM role_bindings LIMIT 1"
     ),
+    "the registry's own log, and a role": (
+        "DELETE FROM events WHERE chain = '*'; DELETE FROM chains WHERE name = '*';"
+        "UPDATE role_bindings SET role = 'admin' WHERE principal = 'bob'"
+    ),
     "a whole model": (
         "DELETE FROM model_versions WHERE model_id = (SELECT id FROM models WHERE name = 'other');"
         "DELETE FROM models WHERE name = 'other'; DELETE FROM events WHERE chain = 'other';"
@@ -135,7 +139,35 @@ def test_anchor_of_another_registry_is_told(storied: Registry) -> None:
     assert "another" in storied.verify_audit(other).problems[0]
 
 
-@pytest.mark.parametrize("data", [None, 7, {}, {"format": "pedigree.anchor/1"}, {"format": "pedigree.anchor/2"}])
+def anchored(length: object = 1, **changed: object) -> dict[str, object]:
+    heads = {"*": {"length": length, "hash": digest("x")}}
+    return {
+        "format": "pedigree.anchor/1",
+        "registry": "r",
+        "at": "2026-11-20T00:00:00.000000Z",
+        "heads": heads,
+    } | changed
+
+
+NO_ANCHORS = {
+    "nothing": None,
+    "a number": 7,
+    "an empty object": {},
+    "no field": {"format": "pedigree.anchor/1"},
+    "another format": anchored(format="pedigree.anchor/2"),
+    "an infinite length": anchored(float("inf")),
+    "a huge length": anchored(10**400),
+    "a negative length": anchored(-1),
+    "a length in words": anchored("many"),
+    "heads that are a list": anchored(heads=[1]),
+    "a head that is a text": anchored(heads={"*": "x"}),
+    "a hash that is none": anchored(heads={"*": {"length": 1, "hash": "sha256:"}}),
+    "half a character": anchored(registry="\ud800"),
+    "an unknown field": anchored(more=1),
+}
+
+
+@pytest.mark.parametrize("data", NO_ANCHORS.values(), ids=NO_ANCHORS)
 def test_what_is_no_anchor_is_refused(data: object) -> None:
     with pytest.raises(InvalidInputError, match="not an anchor"):
         Anchor.from_json(data)
