@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
-from tfx_pedigree.errors import ConflictError, NotFoundError, UnavailableError
-
-if TYPE_CHECKING:
-    from tfx_pedigree.registry import Registry
 
 
 @click.command(cls=PedigreeCommand)
@@ -20,42 +14,19 @@ if TYPE_CHECKING:
 def init(app: App) -> None:
     """Create a registry and its store.
 
-    Who creates it becomes its admin; everybody may read it. On a registry of an older release this brings its
-    database up to date. On one that is there already it changes nothing.
+    Whoever creates it becomes its admin; everybody may read it. The database of an older release is brought up to
+    date. A registry that exists already is not changed.
     """
-    registry, created = _opened_or_created(app)
-    with registry:
-        place = {"registry": registry.url, "store": registry.store.url, "actor": app.settings.actor}
+    from tfx_pedigree.service.initialise import initialise
+
+    done = initialise(app.settings.registry, **app.opening)
     if app.json:
-        output.emit({"changed": created, **place})
-        return
-    if not created:
-        output.say(f"The registry {place['registry']} is there and up to date; nothing changed.")
-        return
-    output.say(f"The registry {place['registry']} is ready; its store is {place['store']}.")
-    output.next_step("register", "MODEL", "FOLDER")
-
-
-def _opened_or_created(app: App) -> tuple[Registry, bool]:
-    from tfx_pedigree.registry import Registry
-
-    address = app.settings.registry
-    try:
-        return Registry.open(address, **app.opening), False
-    except (NotFoundError, ConflictError):  # an older schema is led to ours; with a newer one `create` refuses as well
-        return _created(app, address), True
-
-
-def _created(app: App, address: str) -> Registry:
-    from tfx_pedigree.registry import Registry
-
-    try:
-        return Registry.create(address, **app.opening)
-    except OSError as error:
-        raise UnavailableError(
-            f"The registry {app.settings.shown('registry')} cannot be created: {error.strerror}. "
-            "Nothing was changed. Choose another place with --registry, or correct its permissions."
-        ) from error
+        output.emit(done.to_json())
+    elif not done.changed:
+        output.say(f"The registry {done.registry} is there and up to date; nothing changed.")
+    else:
+        output.say(f"The registry {done.registry} is ready; its store is {done.store}.")
+        output.next_step("register", "MODEL", "FOLDER")
 
 
 @click.command(cls=PedigreeCommand)

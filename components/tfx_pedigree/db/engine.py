@@ -7,6 +7,7 @@ failing half way; on PostgreSQL the callers lock the model's row. A reading tran
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -84,15 +85,20 @@ class Database:
     def check(self) -> None:
         """Refuses a database that holds no registry, or one that this release cannot read."""
         if not self.exists():
-            raise NotFoundError(f"There is no registry at {self.url}. Create it with `pedigree init`.")
+            raise NotFoundError(f"There is no registry at {self.url}. Create it with {self._init_command()}.")
         with self.reading() as connection:
             found = _revision(connection) or ""
         self._refuse_newer(found)
         if found < HEAD:
             raise ConflictError(
                 f"The registry {self.url} has schema {found}, this release needs {HEAD}. "
-                "Run `pedigree init` on it to bring it up to date; its content stays."
+                f"Bring it up to date with {self._init_command()}; its content stays."
             )
+
+    def _init_command(self) -> str:
+        """With the address, unless that has a password, which is not shown."""
+        address = self._target.render_as_string(hide_password=False)
+        return f"`pedigree init --registry {shlex.quote(address)}`" if address == self.url else "`pedigree init`"
 
     def _refuse_newer(self, found: str | None) -> None:
         if (found or "") > HEAD:

@@ -102,7 +102,7 @@ def _unrecorded(known: ExplanationInput) -> Iterator[str]:
         f"No lineage was recorded of {version.name}: which data, code and environment it came from stands nowhere in "
         "the graph. What follows is what the registry itself keeps. For the versions to come, add LineageRecorder to "
         "the pipeline (docs/components.md); what an ML Metadata store knows of earlier ones is brought in by "
-        "`pedigree lineage import-mlmd`."
+        "`pedigree lineage import-mlmd SOURCE`."
     )
     tags = version.tags
     if tags.get("span") or tags.get("data"):

@@ -84,8 +84,8 @@ def _check_promotable(subject: VersionSnapshot, target: State) -> None:
     name = subject.name
     if subject.state is State.RESERVED:
         raise ConflictError(
-            f"{name} cannot be promoted: it is only reserved. Register it first with `pedigree register`, "
-            "or let its run finish."
+            f"{name} cannot be promoted: it is only reserved. Register it first with "
+            f"`pedigree register {subject.model} FOLDER`, or let its run finish."
         )
     if subject.state is State.ARCHIVED and subject.withdrawn:
         raise ConflictError(
@@ -95,12 +95,12 @@ def _check_promotable(subject: VersionSnapshot, target: State) -> None:
     if subject.state is State.ARCHIVED:
         raise ConflictError(
             f"{name} cannot be promoted: it was champion once and was replaced. Bring it back with "
-            f"`pedigree rollback {subject.model} --to {subject.version}`."
+            f"`pedigree rollback {subject.model} --to {subject.version} --reason WHY`."
         )
     if subject.state is State.PRODUCTION and target is State.STAGING:
         raise ConflictError(
             f"{name} is in production and cannot go back to staging. Roll back with "
-            f"`pedigree rollback {subject.model}`, or archive it."
+            f"`pedigree rollback {subject.model} --reason WHY`, or archive it."
         )
 
 
@@ -129,7 +129,8 @@ def _check_gate(subject: VersionSnapshot, gate: GateResult | None, request: Prom
         return
     raise ConflictError(
         f"{subject.name} cannot be promoted: the gate's verdict is {gate.verdict.value} ({gate.reason}). "
-        "Train a better version, or override the gate with --override and a --reason."
+        "Train a better version, or override the gate with "
+        f"`pedigree promote {subject.model}@{subject.version} --override --reason WHY`."
     )
 
 
@@ -150,10 +151,12 @@ def decide_rollback(
             f"Look at what changed with `pedigree history {model}`, then roll back with --expect {now}."
         )
     if target is None:
-        state = f"{now} is its first champion" if champion else "it never had a champion before"
         raise ConflictError(
-            f"{model} cannot be rolled back: {state}. "
-            f"To take it out of production, archive it: `pedigree archive {model}@champion`."
+            f"{model} cannot be rolled back: {now} is its first champion. To take it out of production, archive it: "
+            f"`pedigree archive {model}@champion --reason WHY`."
+            if champion
+            else f"{model} cannot be rolled back: it never had a champion. Choose a version with "
+            f"`pedigree versions {model}`, and promote it."
         )
     if target.state is State.PRODUCTION:
         if named:

@@ -283,7 +283,7 @@ class Registry:
     def remove_alias(self, model: str, alias: str) -> None:
         with self._write(model, Action.SET_ALIAS) as (write, found):
             if not promotion.remove_alias(write, found, alias):
-                raise NotFoundError(f"{model} has no alias {alias!r}. See `pedigree show {model}@VERSION`.")
+                raise NotFoundError(f"{model} has no alias {alias!r}. See `pedigree alias list {model}`.")
 
     # Notes
 

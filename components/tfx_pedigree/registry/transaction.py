@@ -6,6 +6,7 @@ lock: whoever holds it is alone with that model until the commit, on both databa
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -137,6 +138,6 @@ def check_role(connection: Connection, actor: str, model: str | None, action: Ac
     target = f" --model {model}" if model else ""
     raise ForbiddenError(
         f"{actor} may not {str(action).replace('-', ' ')} {where}: {actor} {has} there, and this needs {needed}. "
-        f"An admin can grant it: `pedigree roles grant {actor} {needed}{target}`.",
+        f"An admin can grant it: `pedigree roles grant {shlex.quote(actor)} {needed}{target}`.",
         operation=str(action),
     )

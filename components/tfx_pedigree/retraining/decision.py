@@ -120,9 +120,8 @@ def _new_spans(situation: Situation, rules: Rules, quiet: list[str]) -> list[Pla
         first = min(tried, default=whole[-1])
         older = sum(span < first for span in whole)
         if older:
-            quiet.append(
-                f"{older} older {'span is' if older == 1 else 'spans are'} left to `pedigree pipeline backfill`"
-            )
+            command = f"`pedigree pipeline backfill --from {whole[0]} --to {whole[older - 1]}`"
+            quiet.append(f"{older} older {'span is' if older == 1 else 'spans are'} left to {command}")
         none = "no version was trained yet" if not ledger.trained else "no run came to a good end yet"
         return [
             Planned(span, (Reason(ReasonKind.NEW_SPAN, f"{none}{_again(ledger, span)}"),))

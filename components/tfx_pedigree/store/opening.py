@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,10 @@ def _check_marker(backend: Backend, create: bool, names: Callable[[], list[str]]
             "Give the folder of a store, or an empty one to create a store in."
         )
     if not create:
-        raise NotFoundError(f"There is no store at {where}. Check the path, or create one there with `pedigree init`.")
+        raise NotFoundError(
+            f"There is no store at {where}. Check the path, or create one there with "
+            f"`pedigree init --store {shlex.quote(where)}`."
+        )
     backend.write(MARKER, canonical_json({"format": FORMAT, "version": FORMAT_VERSION}))
 
 

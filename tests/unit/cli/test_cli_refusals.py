@@ -123,7 +123,7 @@ def test_metrics_file_that_holds_none(pedigree: Pedigree, tmp_path: Path, conten
 def test_no_registry_says_where_it_was_sought_and_why_there(tmp_path: Path) -> None:
     said = Pedigree(tmp_path / "nowhere")("models", code=3)
     assert str(tmp_path / "nowhere") in said.err
-    assert "`pedigree init`" in said.err
+    assert f"`pedigree init --registry sqlite:///{tmp_path / 'nowhere' / 'registry.db'}`" in said.err
     assert "comes from PEDIGREE_REGISTRY" in said.err
 
 

@@ -64,7 +64,7 @@ def test_spans_that_came_after_the_newest_trained_are_run_oldest_first(
 def test_first_training_leaves_older_spans_to_a_backfill_and_says_so() -> None:
     decision = decide(situation(1, 2, 3), Rules())
     assert decision.runs[0].text == "no version was trained yet"
-    assert decision.quiet == ("2 older spans are left to `pedigree pipeline backfill`",)
+    assert decision.quiet == ("2 older spans are left to `pedigree pipeline backfill --from 1 --to 2`",)
 
 
 def test_first_training_that_failed_is_not_skipped_when_a_newer_span_comes() -> None:

@@ -46,7 +46,8 @@ def lay_out_champion(registry: Registry, champion: Version, uri: str) -> None:
         raise DamagedError(
             f"{champion.name} is the champion, but its bytes cannot be used: {error} Nothing was changed, and nothing "
             "can be compared with it until they are whole. Store the same model again with "
-            f"`pedigree register {champion.model} FOLDER`, or roll back with `pedigree rollback {champion.model}`."
+            f"`pedigree register {champion.model} FOLDER`, or roll back with "
+            f"`pedigree rollback {champion.model} --reason WHY`."
         ) from error
 
 
