@@ -12,10 +12,9 @@ from tfx_pedigree.cli import exits, output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.complete import references
 from tfx_pedigree.cli.lazy import PedigreeCommand
-from tfx_pedigree.errors import ConflictError
 
 if TYPE_CHECKING:
-    from tfx_pedigree.registry import Reference, Registry, VersionDiff
+    from tfx_pedigree.registry import VersionDiff
     from tfx_pedigree.registry.differences import Row
 
 
@@ -33,37 +32,16 @@ def compare(app: App, ctx: click.Context, *, ref: str, other: str | None, everyt
 
     Numbers, parameters and interface, as the registry has them; `pedigree diff` adds data, code and environment.
     """
+    from tfx_pedigree.service.comparing import compare_versions
+
     with app.open() as registry:
-        old, new = pair(registry, ref, other)
-        comparison = registry.compare(old, new)
+        comparison = compare_versions(registry, ref, other)
     if app.json:
         output.emit(comparison.to_json())
     else:
         _print(comparison, everything)
-    if exit_code and _differs(comparison):
+    if exit_code and comparison.differs:
         ctx.exit(exits.FOUND_PROBLEMS)
-
-
-def pair(registry: Registry, ref: str, other: str | None) -> tuple[Reference, Reference]:
-    from tfx_pedigree.registry import Reference
-    from tfx_pedigree.registry.names import CHAMPION
-
-    first = Reference.parse(ref)
-    if other is not None:
-        return first, Reference.parse(other)
-    champion, version = registry.get(Reference(first.model, CHAMPION)), registry.get(first)
-    if champion.version == version.version:
-        raise ConflictError(
-            f"{version.name} is the champion itself. Name the version to compare it with: "
-            f"`pedigree compare {first.model}@{version.version} {first.model}@VERSION`."
-        )
-    return Reference(first.model, champion.version), Reference(first.model, version.version)
-
-
-def _differs(comparison: VersionDiff) -> bool:
-    return comparison.old.digest != comparison.new.digest or any(
-        row.differs for row in (*comparison.metrics, *comparison.parameters, *comparison.interface)
-    )
 
 
 def _print(comparison: VersionDiff, everything: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,32 +12,14 @@ from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.complete import references
 from tfx_pedigree.cli.lazy import PedigreeCommand
-from tfx_pedigree.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from tfx_pedigree.registry import ChampionPeriod, Evidence, Registry, Version
+    from tfx_pedigree.registry import ChampionPeriod, Evidence, Version
+    from tfx_pedigree.service.version_sheet import VersionSheet
     from tfx_pedigree.versioning import ModelDescription
 
 _MOST = 20
 Lines = Iterable[tuple[str, Any]]
-
-
-@dataclass(frozen=True)
-class Sheet:
-    version: Version
-    evidence: Evidence | None
-    reigns: Sequence[ChampionPeriod]
-    description: ModelDescription
-    baseline: str | None = None
-    """The number of the version that the evidence compares with, if it is registered."""
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            **self.version.to_json(),
-            "evidence": self.evidence.to_json() if self.evidence else None,
-            "reigns": [reign.to_json() for reign in self.reigns],
-            "description": self.description.to_json(),
-        }
 
 
 @click.command(cls=PedigreeCommand)
@@ -49,32 +30,17 @@ def show(app: App, ref: str) -> None:
 
     REF is MODEL@VERSION; a model alone means its newest version.
     """
-    from tfx_pedigree.registry import Reference
+    from tfx_pedigree.service.version_sheet import version_sheet
 
     with app.open() as registry:
-        version = registry.get(ref)
-        exact = Reference(version.model, version.version)
-        reigns = registry.reigns(version.model, version.version)
-        evidence = registry.evidence(exact)
-        sheet = Sheet(version, evidence, reigns, registry.description(exact), _baseline(registry, version, evidence))
+        sheet = version_sheet(registry, ref)
     if app.json:
         output.emit(sheet.to_json())
     else:
         _print(sheet)
 
 
-def _baseline(registry: Registry, version: Version, evidence: Evidence | None) -> str | None:
-    from tfx_pedigree.registry import Reference
-
-    if evidence is None or evidence.champion is None:
-        return None
-    try:
-        return registry.get(Reference(version.model, evidence.champion)).version
-    except NotFoundError:
-        return None
-
-
-def _print(sheet: Sheet) -> None:
+def _print(sheet: VersionSheet) -> None:
     from rich.text import Text
 
     version = sheet.version

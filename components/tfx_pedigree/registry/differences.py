@@ -66,6 +66,11 @@ class VersionDiff:
     bump: str | None
     reasons: tuple[str, ...]
 
+    @property
+    def differs(self) -> bool:
+        rows = (*self.metrics, *self.parameters, *self.interface)
+        return self.old.digest != self.new.digest or any(row.differs for row in rows)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "old": self.old.to_json(),

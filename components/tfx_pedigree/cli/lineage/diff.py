@@ -11,7 +11,7 @@ import click
 
 from tfx_pedigree.cli import exits, output
 from tfx_pedigree.cli.app import App, pass_app
-from tfx_pedigree.cli.compare import pair, show_metrics, show_reasons, show_rows
+from tfx_pedigree.cli.compare import show_metrics, show_reasons, show_rows
 from tfx_pedigree.cli.complete import references
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.digest import is_digest
@@ -51,6 +51,7 @@ def diff(app: App, ctx: click.Context, *, v1: str, v2: str | None, everything: b
     adds where they come from.
     """
     from tfx_pedigree.lineage.lineage import Lineage
+    from tfx_pedigree.service.comparing import pair
 
     with app.open() as registry:
         old, new = pair(registry, v1, v2)

@@ -1,0 +1,26 @@
+"""Which two versions are compared where only one is named, and the comparison."""
+
+from __future__ import annotations
+
+from tfx_pedigree.errors import ConflictError
+from tfx_pedigree.registry import Reference, Registry, VersionDiff
+from tfx_pedigree.registry.names import CHAMPION
+
+
+def compare_versions(registry: Registry, reference: str, other: str | None = None) -> VersionDiff:
+    """The first is the old one. One alone is compared with its model's champion."""
+    return registry.compare(*pair(registry, reference, other))
+
+
+def pair(registry: Registry, reference: str, other: str | None) -> tuple[Reference, Reference]:
+    """The old and the new one. The champion that one alone is compared with is named by its number: it may change."""
+    first = Reference.parse(reference)
+    if other is not None:
+        return first, Reference.parse(other)
+    champion, version = registry.get(Reference(first.model, CHAMPION)), registry.get(first)
+    if champion.version == version.version:
+        raise ConflictError(
+            f"{version.name} is the champion itself. Name the version to compare it with: "
+            f"`pedigree compare {first.model}@{version.version} {first.model}@VERSION`."
+        )
+    return Reference(first.model, champion.version), Reference(first.model, version.version)
