@@ -1,8 +1,10 @@
 # Two commands: `make demo` and `make test`. Each sets up what it needs in .venv-<line>; `make` alone lists the rest.
+# Without TFX: `make tour` and `make unit-light`, in .venv-light.
 #
 #   STACK=1.16 | 1.21    the TFX line (default: the newest that runs here)
 #   PYTHON=/path         the interpreter to make the venv with (default: the best one found)
 #   ARGS='...'           further arguments for pytest, or for a benchmark
+#   WORKERS=2            processes for the tests (default: one for each core; with ARGS: 0, all in one)
 #   INSTALLER=pip        install without uv
 #   TARGET=unit          what test-latest runs (default: test)
 #   IMAGES='...'         what image-check builds (default: tfx-1.16 tfx-1.21 light)
@@ -10,13 +12,15 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo tour test lint unit format bench lock test-latest mlmd-check image-check clean
+.PHONY: help setup setup-light demo tour test lint unit unit-light format bench lock test-latest mlmd-check image-check clean
 # The targets follow one another; the tools use the cores themselves.
 .NOTPARALLEL:
 
 PYTHON ?=
 ARGS ?=
 INSTALLER ?= auto
+# A test that is asked for by name starts at once, and can be stepped through (--pdb).
+WORKERS ?= $(if $(ARGS),0,auto)
 DEMO ?= demo/pipeline_demo.py
 DEBIAN13 ?= build/debian13
 TARGET ?= test
@@ -41,11 +45,14 @@ help:
 setup:  ## make .venv-<line> complete (done by the other targets where needed)
 	@scripts/any-python scripts/setup_venv.py --stack '$(ASKED)' --python '$(PYTHON)' --installer '$(INSTALLER)'
 
+setup-light:
+	@scripts/any-python scripts/setup_venv.py --stack light --python '$(PYTHON)' --installer '$(INSTALLER)'
+
 demo: setup  ## three months of real flights through the real pipeline; ARGS=--all takes all flights
 	@$(VENV)/bin/python $(DEMO) $(ARGS)
 
-tour: setup  ## the registry alone, on small ready models, in half a minute
-	@$(VENV)/bin/python demo/registry_demo.py
+tour: setup-light  ## the registry alone, on small ready models, in half a minute; needs no TFX
+	@.venv-light/bin/python demo/registry_demo.py
 
 test: lint unit  ## everything a change must pass: lint, types, layers, tests
 
@@ -57,7 +64,10 @@ lint: setup  ## ruff, mypy and the import contracts
 	$(VENV)/bin/lint-imports
 
 unit: setup  ## pytest only: make unit ARGS='-k promote -x'
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest -n $(WORKERS) $(ARGS)
+
+unit-light: setup-light  ## the tests that need no TFX, in two minutes: make unit-light ARGS='-k promote'
+	.venv-light/bin/python -m pytest --light $(if $(ARGS),,-m 'not slow') -n $(WORKERS) $(ARGS)
 
 format: setup  ## let ruff format and mend the code
 	$(VENV)/bin/ruff format $(IGNORED)
@@ -67,7 +77,7 @@ bench: setup  ## list the benchmarks; run one: make bench BENCH=name ARGS='...'
 	@$(if $(BENCH),$(VENV)/bin/python benchmarks/$(BENCH).py $(ARGS),ls benchmarks/*.py | sed 's|^benchmarks/\(.*\)\.py$$|make bench BENCH=\1|')
 
 test-latest:  ## the same tests on the TFX 1.21 line in a Debian 13 folder (root; any Linux)
-	@DEBIAN13='$(DEBIAN13)' TARGET='$(TARGET)' ARGS='$(ARGS)' scripts/test-latest
+	@DEBIAN13='$(DEBIAN13)' TARGET='$(TARGET)' ARGS='$(ARGS)' WORKERS='$(WORKERS)' scripts/test-latest
 
 mlmd-check: setup  ## ML Metadata on MariaDB: its tests against a server of Debian's packages
 	@scripts/mlmd-check $(VENV)/bin/python

@@ -23,19 +23,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Line:
-    """One of the two TFX versions that the project is locked, tested and linted against."""
+    """One of the two TFX versions that the project is locked, tested and linted against, or what needs no TFX."""
 
     name: str
     oldest_python: Version
     newest_python: Version
     glibc: Version
+    # Fetched where no Python fits: one that the uv of the lock knows, with its hash.
+    fetched_python: str
+
+    @property
+    def title(self) -> str:
+        return "light part" if self.name == "light" else f"TFX {self.name} line"
+
+    @property
+    def lock(self) -> str:
+        return "light.txt" if self.name == "light" else f"tfx-{self.name}.txt"
 
 
 # Newest first: the first one that fits is taken. 2.28 is what the wheels beside TFX (orjson, pygit2, ...) ask for.
 LINES = (
-    Line("1.21", (3, 10), (3, 13), (2, 39)),
-    Line("1.16", (3, 10), (3, 10), (2, 28)),
+    Line("1.21", (3, 10), (3, 13), (2, 39), "3.13.18"),
+    Line("1.16", (3, 10), (3, 10), (2, 28), "3.10.22"),
 )
+# Only where it is asked for: the tests and the tour that need no TFX.
+LIGHT = Line("light", (3, 10), (3, 13), (2, 28), "3.13.18")
+FETCHED = Path(__file__).resolve().parent.parent / "build/python"
 
 
 @dataclass(frozen=True)
@@ -58,13 +71,20 @@ class Host:
 
 @dataclass(frozen=True)
 class Choice:
-    line: str
+    line: Line
     interpreter: Interpreter
     reason: str
 
 
 class NoLineFitsError(Exception):
-    """The message says what is missing and what to install."""
+    """The message says what is missing and what to install. `line` is one that lacks nothing but a Python, `package`
+    what Debian calls the missing part of the Python that is there.
+    """
+
+    def __init__(self, message: str, line: Line | None = None, package: str = "") -> None:
+        super().__init__(message)
+        self.line = line
+        self.package = package
 
 
 def dotted(version: Version) -> str:
@@ -82,6 +102,10 @@ def pick(line: Line, host: Host) -> Interpreter | None:
     return max(fitting, key=lambda one: (one.has_venv, one.has_headers, one.version[:2]), default=None)
 
 
+def venv_package(python: Interpreter) -> str:
+    return f"python{dotted(python.version[:2])}-venv"
+
+
 def obstacle(line: Line, host: Host) -> str | None:
     """Why the line cannot be set up here; None if it can."""
     if host.glibc is None or host.glibc < line.glibc:
@@ -97,8 +121,8 @@ def obstacle(line: Line, host: Host) -> str | None:
             "one with PYTHON=/path/to/python"
         )
     if not python.has_venv:
-        package = f"python{dotted(python.version[:2])}-venv"
-        return f"found Python {dotted(python.version)} at {python.path}, which lacks the venv module: install {package}"
+        found = f"Python {dotted(python.version)} at {python.path}"
+        return f"found {found}, which lacks the venv module: install {venv_package(python)}"
     return None
 
 
@@ -109,25 +133,28 @@ def choose(host: Host, stack: str = "") -> Choice:
             f"TFX's compiled parts exist for x86-64 Linux only and this is {host.system} {host.machine}: "
             "use a machine or container with x86-64 Linux."
         )
-    if stack and stack not in [line.name for line in LINES]:
+    wanted = [line for line in (*LINES, LIGHT) if stack == line.name] if stack else list(LINES)
+    if not wanted:
         raise NoLineFitsError(f"STACK={stack} is none of the TFX lines: say STACK=1.16 or STACK=1.21, or leave it out.")
-    wanted = [line for line in LINES if stack in ("", line.name)]
     obstacles = [(line, obstacle(line, host)) for line in wanted]
     for line, problem in obstacles:
         python = pick(line, host)
         if problem is None and python is not None:
-            reason = (
-                f"TFX {line.name} line: {_because(line, host, stack)}; Python {dotted(python.version)} at {python.path}"
-            )
-            return Choice(line.name, python, reason)
-    messages = [f"The TFX {line.name} line {problem}." for line, problem in obstacles]
+            title = line.title[0].upper() + line.title[1:]
+            reason = f"{title}: {_because(line, host, stack)}; Python {dotted(python.version)} at {python.path}"
+            return Choice(line, python, reason)
+    messages = [f"The {line.title} {problem}." for line, problem in obstacles]
     if stack == LINES[0].name and host.glibc is not None and host.glibc < LINES[0].glibc:
         messages.append("Take STACK=1.16 here; `make test-latest` runs the tests on this line in a Debian 13 folder.")
-    raise NoLineFitsError("\n".join(messages))
+    able = next((line for line in wanted if host.glibc is not None and host.glibc >= line.glibc), None)
+    python = pick(able, host) if able else None
+    raise NoLineFitsError("\n".join(messages), able, venv_package(python) if python else "")
 
 
 def _because(line: Line, host: Host, stack: str) -> str:
     newest = LINES[0]
+    if line is LIGHT:
+        return "no TFX needed"
     if stack:
         return f"STACK={stack} says so"
     here = f"glibc {dotted(host.glibc or ())} here"
@@ -138,16 +165,19 @@ def _because(line: Line, host: Host, stack: str) -> str:
     return f"the {newest.name} line {obstacle(newest, host)}"
 
 
-def build_tools_missing(python: Interpreter, compiler: str | None) -> str | None:
-    """pyfarmhash, which TFDV needs, is published without wheels: what is missing to compile it, if anything."""
-    missing = []
+def build_tools_missing(python: Interpreter, compiler: str | None) -> dict[str, str]:
+    """pyfarmhash, which TFDV needs, is published without wheels: what is missing to compile it, by Debian's package."""
+    missing = {}
     if compiler is None:
-        missing.append("a C++ compiler (Debian and Ubuntu: g++)")
+        missing["g++"] = "a C++ compiler"
     if not python.has_headers:
-        missing.append(f"the headers of {python.path} (Debian and Ubuntu: python{dotted(python.version[:2])}-dev)")
-    if not missing:
-        return None
-    return f"pyfarmhash, which TFX needs, has no wheel and is compiled here; install {' and '.join(missing)}."
+        missing[f"python{dotted(python.version[:2])}-dev"] = f"the headers of {python.path}"
+    return missing
+
+
+def build_tools_advice(missing: dict[str, str]) -> str:
+    named = " and ".join(f"{what} (Debian and Ubuntu: {package})" for package, what in missing.items())
+    return f"pyfarmhash, which TFX needs, has no wheel and is compiled here; install {named}."
 
 
 PROBE = """
@@ -184,7 +214,8 @@ def candidates() -> list[str]:
     uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or Path.home() / ".local/share/uv/python")
     for minor in minors:
         found += sorted(map(str, pyenv.glob(f"3.{minor}.*/bin/python3.{minor}")), reverse=True)
-        found += sorted(map(str, uv.glob(f"cpython-3.{minor}.*/bin/python3.{minor}")), reverse=True)
+        for folder in (uv, FETCHED):
+            found += sorted(map(str, folder.glob(f"cpython-3.{minor}.*/bin/python3.{minor}")), reverse=True)
     return found
 
 
@@ -226,7 +257,7 @@ def main() -> int:
         return 1
     if options.why:
         sys.stderr.write(f"{choice.reason}\n")
-    sys.stdout.write(f"{choice.line}\n")
+    sys.stdout.write(f"{choice.line.name}\n")
     return 0
 
 

@@ -3,7 +3,8 @@
 The answer depends on the .in files, pyproject.toml and the date alone: uv sees no package newer than the date. What a
 lock holds already is kept as long as it fits; --upgrade starts over. A lock names no index, host or path.
 
-The images' locks (requirements/image-*.txt) follow: the part of a line that a container needs, in the same versions.
+The images' locks (requirements/image-*.txt) and that of the light tests (light.txt) follow: the part of a line that a
+container or those tests need, in the same versions.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from setup_venv import subset
+from installers import subset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +59,8 @@ IMAGES = {
     # Not Vertex: its client alone is larger than all the rest.
     "image-light": Image("1.21", ("postgres", "s3", "gcs", "kubeflow")),
 }
+# What `make unit-light` installs: light.in says the tools.
+LIGHT = Image("1.21", ("postgres", "s3", "git"))
 IMAGE_HEADER = """\
 # What {what} installs: a part of tfx-{line}.txt.
 # Made by `make lock` from pyproject.toml and that lock; scripts/lock.py says which extras.
@@ -119,13 +122,13 @@ def compile_line(uv: str, line: str, date: str, upgrade: bool) -> str:
     return HEADER.format(line=line, date=date) + body
 
 
-def compile_image(uv: str, name: str, image: Image) -> str:
-    """Nothing is decided here: the line's lock has the versions, and uv says which of them an image needs."""
+def compile_part(uv: str, image: Image, what: str, source: str = "besides.in") -> str:
+    """Nothing is decided here: the line's lock has the versions, and uv says which of them are needed."""
     with workplace(image.line) as work:
         (work / "line.txt").write_bytes((REQUIREMENTS / f"tfx-{image.line}.txt").read_bytes())
         (work / "besides.in").write_text("".join(f"{one}\n" for one in image.besides), "utf-8")
-        body = resolve(uv, work, image.line, image.extras, "besides.in", "--constraints", "line.txt")
-    return IMAGE_HEADER.format(what=f"the image {name.removeprefix('image-')}", line=image.line) + body
+        body = resolve(uv, work, image.line, image.extras, source, "--constraints", "line.txt")
+    return IMAGE_HEADER.format(what=what, line=image.line) + body
 
 
 def write(name: str, text: str) -> None:
@@ -148,7 +151,9 @@ def main() -> None:
         write(f"tfx-{line}", compile_line(str(uv), line, options.date, options.upgrade))
     for name, image in IMAGES.items():
         if image.line in options.lines:
-            write(name, compile_image(str(uv), name, image))
+            write(name, compile_part(str(uv), image, f"the image {name.removeprefix('image-')}"))
+    if LIGHT.line in options.lines:
+        write("light", compile_part(str(uv), LIGHT, "`make unit-light`", "light.in"))
     tools = subset((REQUIREMENTS / "tfx-1.21.txt").read_text("utf-8"), IMAGE_TOOLS)
     write("image-tools", IMAGE_HEADER.format(what="every image, before all else,", line="1.21") + tools)
 

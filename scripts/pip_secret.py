@@ -7,12 +7,11 @@ mean nothing in there and are left out, but for the certificate, which comes alo
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from setup_venv import pip_settings
+from installers import listed_settings
 
 INSIDE = "/run/secrets/ca.crt"
 NETWORK = ("index-url", "extra-index-url", "proxy", "timeout", "default-timeout", "trusted-host")
@@ -30,10 +29,7 @@ def configuration(settings: Mapping[str, str]) -> str:
 
 
 def main(folder: Path) -> None:
-    listed = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], check=True, capture_output=True, text=True
-    ).stdout
-    settings = pip_settings(listed)
+    settings = listed_settings(sys.executable)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "pip.conf").write_text(configuration(settings), "utf-8")
     if settings.get("cert"):

@@ -12,7 +12,6 @@ import fcntl
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -21,24 +20,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import choose_stack
+import installers
+import remedies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
-# Installed first, from the same lock: sdists are then built with this setuptools, not with one fetched unchecked.
-INSTALLERS = ("pip", "setuptools", "uv")
 
 
 def say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
-
-
-def subset(lock: str, names: tuple[str, ...]) -> str:
-    """The entries of the lock for these packages, hashes included."""
-    entries = re.split(r"\n(?=\S)", lock)
-    return "".join(f"{entry.rstrip()}\n" for entry in entries if entry.split("==")[0] in names)
 
 
 def digest(*parts: bytes) -> str:
@@ -64,29 +57,15 @@ def what_is_left(venv: Path, wanted: dict[str, str], python: str) -> str:
     return "nothing" if stamp.get("project") == wanted["project"] else "project"
 
 
-def pip_settings(listed: str) -> dict[str, str]:
-    """What `pip config list` says, by name without section; as in pip, the environment has the last word."""
-    rows = re.findall(r"^(global|install|:env:)\.([a-z-]+)='(.*)'$", listed, re.MULTILINE)
-    rows.sort(key=lambda row: ("global", "install", ":env:").index(row[0]))
-    return {name: value for _, name, value in rows}
-
-
-def uv_environment(settings: dict[str, str]) -> dict[str, str]:
-    """uv reads no pip configuration: the index and the certificate are handed on, unless uv has its own."""
-    names = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE"}
-    found = {variable: settings[name] for name, variable in names.items() if settings.get(name)}
-    return {**found, **os.environ, "VIRTUAL_ENV": ""}
-
-
 def install_packages(venv: Path, lock: Path, installer: str) -> None:
     python = venv / "bin/python"
     # Errors only: one warning for each package and index would bury them.
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "-qq", "--require-hashes"]
     first = venv / "installers.txt"
-    for names in (INSTALLERS, INSTALLERS[:2]):
+    for names in (installers.NAMES, installers.NAMES[:2]):
         if "uv" in names and installer == "pip":
             continue
-        first.write_text(subset(lock.read_text("utf-8"), names), "utf-8")
+        first.write_text(installers.subset(lock.read_text("utf-8"), names), "utf-8")
         done = subprocess.run([*pip, "--no-deps", "-r", str(first)], check=False)
         if done.returncode == 0:
             break
@@ -95,11 +74,10 @@ def install_packages(venv: Path, lock: Path, installer: str) -> None:
     uv = venv / "bin/uv"
     if installer != "pip" and uv.exists():
         command = [str(uv), "pip", "install", "--quiet", "--python", str(python), "--require-hashes"]
-        command += ["--no-build-isolation", "--compile-bytecode", "-r", str(lock)]
-        listed = subprocess.run(
-            [str(python), "-m", "pip", "config", "list"], check=True, capture_output=True, text=True
-        )
-        done = subprocess.run(command, check=False, env=uv_environment(pip_settings(listed.stdout)))
+        command += ["--no-build-isolation", "-r", str(lock)]
+        if venv.name != ".venv-light":  # where most of what TFX brings is loaded; little of the light part is
+            command.append("--compile-bytecode")
+        done = subprocess.run(command, check=False, env=installers.uv_environment(str(python)))
         if done.returncode == 0:
             return
         say("uv could not install the lock here (its message is above): pip does it, which takes longer.")
@@ -133,9 +111,32 @@ def alone(line: str) -> Iterator[None]:
         yield
 
 
+def provide_build_tools(interpreter: choose_stack.Interpreter) -> None:
+    def missing() -> dict[str, str]:
+        asked = choose_stack.ask(interpreter.path) or interpreter
+        return choose_stack.build_tools_missing(asked, shutil.which("c++") or shutil.which("g++"))
+
+    lacking = missing()
+    if lacking and not (remedies.install_packages(list(lacking), say) and not missing()):
+        raise SystemExit(choose_stack.build_tools_advice(lacking))
+
+
+def chosen(stack: str, python: str) -> choose_stack.Choice:
+    """What fits; where no Python does, after an attempt to get one. Raises NoLineFitsError with advice for a person."""
+    try:
+        return choose_stack.choose(choose_stack.probe(python), stack)
+    except choose_stack.NoLineFitsError as error:
+        if python or error.line is None:
+            raise
+        mended = error.package and remedies.install_packages([error.package], say)
+        if not mended and not remedies.fetch_python(error.line, say):
+            raise
+    return choose_stack.choose(choose_stack.probe(), stack)
+
+
 def set_up(choice: choose_stack.Choice, python: str, installer: str) -> None:
-    venv = ROOT / f".venv-{choice.line}"
-    lock = ROOT / "requirements" / f"tfx-{choice.line}.txt"
+    venv = ROOT / f".venv-{choice.line.name}"
+    lock = ROOT / "requirements" / choice.line.lock
     wanted = wanted_stamp(venv, lock.read_bytes(), (ROOT / "pyproject.toml").read_bytes())
     asked = choice.interpreter.path if python else ""
     left = what_is_left(venv, wanted, asked)
@@ -147,10 +148,9 @@ def set_up(choice: choose_stack.Choice, python: str, installer: str) -> None:
     if left == "project":
         base = json.loads(stamp.read_text("utf-8"))["python"]
     else:
-        lacking = choose_stack.build_tools_missing(choice.interpreter, shutil.which("c++") or shutil.which("g++"))
-        if lacking:
-            raise SystemExit(lacking)
-        say(f"Setting up {venv.name} from requirements/{lock.name}: some minutes the first time, nothing the next.")
+        if choice.line is not choose_stack.LIGHT:
+            provide_build_tools(choice.interpreter)
+        say(f"Setting up {venv.name} from requirements/{lock.name}: minutes the first time, nothing the next.")
         stamp.unlink(missing_ok=True)
         subprocess.run([base, "-m", "venv", "--clear", str(venv)], check=True)
         install_packages(venv, lock, installer)
@@ -163,17 +163,17 @@ def set_up(choice: choose_stack.Choice, python: str, installer: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stack", default="", help="the TFX line: 1.16 or 1.21; default: what fits")
+    parser.add_argument("--stack", default="", help="the TFX line, 1.16 or 1.21, or light; default: the line that fits")
     parser.add_argument("--python", default="", help="make the venv with this interpreter; default: what fits")
     parser.add_argument("--installer", choices=("auto", "pip"), default="auto", help="auto: uv, and pip if uv fails")
     options = parser.parse_args()
     try:
-        choice = choose_stack.choose(choose_stack.probe(options.python), options.stack)
+        choice = chosen(options.stack, options.python)
     except choose_stack.NoLineFitsError as error:
         say(str(error))
         return 1
     say(choice.reason)
-    with alone(choice.line):
+    with alone(choice.line.name):
         set_up(choice, options.python, options.installer)
     return 0
 

@@ -8,12 +8,13 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+import light_testing as light
 import memory_testing as memory
 from pedigree_testing import Clock
 from tfx_pedigree.db import Database, metadata
@@ -23,13 +24,51 @@ from tfx_pedigree.registry import Registry
 _names = itertools.count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--light", action="store_true", help="only tests that need neither TFX nor clients of services")
+
+
 def pytest_configure() -> None:
     memory.lay_files_there()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if config.getoption("light") and light.left_out(collection_path) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if item.config.getoption("light"):
+        light.advise(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if collector.config.getoption("light"):
+        light.advise(report)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.getoption("light"):
+        light.summary(terminalreporter, config.option.markexpr)
 
 
 def pytest_sessionfinish(exitstatus: int) -> None:
     if exitstatus == pytest.ExitCode.OK:
         memory.leave_nothing()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    from workers_testing import ByRoom
+
+    return ByRoom(config, log)
 
 
 def pytest_collection_finish() -> None:

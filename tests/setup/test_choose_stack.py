@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from choose_stack import Host, Interpreter, NoLineFitsError, build_tools_missing, choose, probe
+from choose_stack import Host, Interpreter, NoLineFitsError, build_tools_advice, build_tools_missing, choose, probe
 
 BOOKWORM, TRIXIE, CENTOS7 = (2, 36), (2, 41), (2, 17)
 
@@ -36,7 +36,7 @@ def machine(glibc: tuple[int, int], *minors: int) -> Host:
 )
 def test_choice(host: Host, stack: str, line: str, minor: int, because: str) -> None:
     choice = choose(host, stack)
-    assert (choice.line, choice.interpreter.version[1]) == (line, minor)
+    assert (choice.line.name, choice.interpreter.version[1]) == (line, minor)
     assert choice.reason.startswith(f"TFX {line} line: {because}")
     assert choice.reason.endswith(f"Python 3.{minor}.4 at /opt/python3.{minor}")
 
@@ -73,10 +73,11 @@ def test_of_two_pythons_of_one_version_the_complete_one_is_taken() -> None:
 
 
 def test_what_pyfarmhash_needs_is_named_with_its_package() -> None:
-    assert build_tools_missing(python(12), "/usr/bin/c++") is None
-    message = build_tools_missing(python(12, headers=False), None) or ""
-    assert "g++" in message
-    assert "python3.12-dev" in message
+    assert build_tools_missing(python(12), "/usr/bin/c++") == {}
+    missing = build_tools_missing(python(12, headers=False), None)
+    assert list(missing) == ["g++", "python3.12-dev"]
+    message = build_tools_advice(missing)
+    assert "install a C++ compiler (Debian and Ubuntu: g++) and the headers of /opt/python3.12" in message
 
 
 def test_probing_finds_the_python_that_runs_this_test() -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import installers
 import lock
 import pytest
 import setup_venv
@@ -59,7 +60,7 @@ def test_uv_goes_to_the_index_that_pip_is_told_of() -> None:
     listed = (
         ":env:.index-url='https://two.example/simple'\nglobal.cert='/ca.pem'\nglobal.index-url='https://one.example'\n"
     )
-    settings = setup_venv.pip_settings(listed)
+    settings = installers.pip_settings(listed)
     assert settings == {"index-url": "https://two.example/simple", "cert": "/ca.pem"}
 
 
@@ -70,12 +71,12 @@ def test_a_lock_has_hashes_and_names_no_place(path: Path) -> None:
     assert entries
     assert [entry for entry in entries if not entry.endswith("\\")] == []
     assert lock.foreign(text) == []
-    assert setup_venv.subset(text, setup_venv.INSTALLERS).count("==") == len(setup_venv.INSTALLERS)
+    assert installers.subset(text, installers.NAMES).count("==") == len(installers.NAMES)
 
 
 def test_both_lines_lint_with_the_same_tools() -> None:
     assert len(LOCKS) == 2
-    first, second = (setup_venv.subset(path.read_text("utf-8"), ("mypy", "ruff", "pytest")) for path in LOCKS)
+    first, second = (installers.subset(path.read_text("utf-8"), ("mypy", "ruff", "pytest")) for path in LOCKS)
     assert first == second
 
 

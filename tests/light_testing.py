@@ -1,0 +1,45 @@
+"""`pytest --light`, which `make unit-light` says: the tests that need neither TFX nor the clients of services.
+
+They must pass in an environment that has none of these packages; one that imports such a package is told so.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+# What is left out, and what it is that these tests need.
+LEFT_OUT = {
+    "components": "TFX",
+    "pipelines": "TFX",
+    "unit/mlmd": "ML Metadata",
+    "unit/orchestration/services": "the clients of Kubeflow and Vertex",
+    "unit/orchestration/test_platform.py": "the client of Kubeflow",
+}
+ABSENT = (
+    *("absl", "apache_beam", "google.cloud", "grpc", "keras", "kfp", "ml_metadata", "tensorflow", "tfx", "tfx_bsl"),
+    *("tensorflow_data_validation", "tensorflow_metadata", "tensorflow_model_analysis", "tensorflow_transform"),
+)
+ADVICE = """\
+This test, or what it calls, imports {}, which light tests and the light part of the library do without.
+A test that needs it belongs to tests/components or tests/pipelines."""
+
+
+def left_out(path: Path) -> bool:
+    return any(path.is_relative_to(TESTS / name) for name in LEFT_OUT)
+
+
+def advise(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Says it where a test failed because it imports what the light environment does not have."""
+    missing = re.search(r"No module named '([\w.]+)'", report.longreprtext) if report.failed else None
+    if missing and any(f"{missing[1]}.".startswith(f"{one}.") for one in ABSENT):
+        report.sections.append(("A light test must not need this", ADVICE.format(missing[1])))
+
+
+def summary(terminal: pytest.TerminalReporter, expression: str) -> None:
+    parts = [f"tests/{name} (needs {what})" for name, what in LEFT_OUT.items()]
+    parts += ["the tests marked slow"] if "not slow" in expression else []
+    terminal.write_line(f"Left out: {', '.join(parts)}. `make unit` runs all.")
