@@ -51,7 +51,7 @@ def remove(app: App, model: str, name: str) -> None:
     if app.json:
         output.emit({"changed": True, "model": model, "alias": name})
     else:
-        output.say(f"{model} has no alias {name} any more.")
+        output.done(f"{model} has no alias {name} any more.")
 
 
 @alias.command("list")

@@ -26,6 +26,7 @@ class App:
     actor: str | None = None
     config: str | None = None
     json: bool = False
+    quiet: bool = False
     clock: Callable[[], datetime] | None = None
 
     @functools.cached_property
@@ -57,6 +58,12 @@ class App:
 pass_app = click.make_pass_decorator(App, ensure=True)
 
 
+def is_quiet() -> bool:
+    context = click.get_current_context(silent=True)
+    app = context.find_object(App) if context else None
+    return app is not None and app.quiet
+
+
 def common_options(*, hidden: bool = False) -> list[click.Parameter]:
     """Accepted before and after a command's name; the one after it wins."""
 
@@ -70,6 +77,7 @@ def common_options(*, hidden: bool = False) -> list[click.Parameter]:
         option("--actor", "Who acts; stands in the audit log.", "NAME"),
         option("--config", "Configuration file (YAML or TOML).", "FILE"),
         option("--json", "Print JSON, also for errors.", hide=False),
+        option("--quiet", "Say nothing of what was done, of progress and of what comes next."),
     ]
 
 

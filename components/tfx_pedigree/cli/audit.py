@@ -63,7 +63,7 @@ def _tell(report: AuditReport, graph: GraphReport, problems: Sequence[str]) -> N
     rows = [output.count(many, noun) for many, noun in ((graph.nodes, "node"), (graph.edges, "edge"))]
     lineage = f", {' and '.join(rows)} of lineage" if graph.nodes or graph.edges else ""
     if not problems:
-        output.say(f"{events} in {output.count(report.chains, 'log')}{lineage}: all is as it was.")
+        output.done(f"{events} in {output.count(report.chains, 'log')}{lineage}: all is as it was.")
         return
     for problem in problems:
         output.say(problem)
@@ -85,14 +85,14 @@ def anchor(app: App, file: Path | None, repository: Path | None) -> None:
     if repository is not None:
         _keep_in_git(app, taken, repository)
         return
-    if file is None:
+    if file is None or file == inputs.STANDARD:
         output.emit(taken.to_json())
         return
     inputs.write_new(file, json.dumps(taken.to_json(), indent=2) + "\n")
     if app.json:
         output.emit({"file": str(file), "digest": taken.digest})
     else:
-        output.say(f"The anchor of {output.count(len(taken.heads), 'log')} is in {file}.")
+        output.done(f"The anchor of {output.count(len(taken.heads), 'log')} is in {file}.")
         output.next_step("audit", "verify", "--anchor", str(file))
 
 
@@ -105,6 +105,6 @@ def _keep_in_git(app: App, taken: Anchor, repository: Path) -> None:
     if app.json:
         output.emit({"changed": new, "tag": name, "digest": taken.digest})
         return
-    output.say(f"The anchor of {logs} is the git tag {name}.")
+    output.done(f"The anchor of {logs} is the git tag {name}.")
     output.note(f"Nothing was pushed. To check against it: git cat-file blob {name} > anchor.json")
     output.next_step("audit", "verify", "--anchor", "anchor.json")

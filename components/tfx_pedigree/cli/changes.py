@@ -16,7 +16,7 @@ def answer(app: App, version: Version, *, changed: bool, done: str, already: str
     if app.json:
         output.emit({"changed": changed, "version": version.to_json(), **more})
     else:
-        output.say(done if changed else f"{already}; nothing changed.")
+        output.done(done if changed else f"{already}; nothing changed.")
 
 
 def reference(version: Version) -> str:

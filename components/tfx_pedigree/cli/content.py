@@ -43,7 +43,7 @@ def pull(app: App, ref: str, target: Path, link: Any) -> None:
     if app.json:
         output.emit({"path": str(folder), "version": version.to_json()})
     else:
-        output.say(f"{version.name} is in {folder}.")
+        output.done(f"{version.name} is in {folder}.")
 
 
 @click.command(cls=PedigreeCommand)
@@ -71,7 +71,7 @@ def verify(app: App, ctx: click.Context, ref: str | None) -> None:
 def _print(report: ContentReport) -> None:
     what = f"{output.count(report.versions, 'version')}, {output.count(report.objects, 'object')}"
     if report.ok:
-        output.say(f"{what}, {output.size(report.size)}: all bytes are as they were stored.")
+        output.done(f"{what}, {output.size(report.size)}: all bytes are as they were stored.")
         return
     for problem in report.problems:
         owners = output.listed(problem.names) or "no registered version"
@@ -122,4 +122,4 @@ def _print_gc(report: GcReport, grace: str) -> None:
         output.say(f"Would delete {output.listed(parts)} ({output.size(report.size)}); {kept}.")
         output.next_step("gc", "--delete", *([] if grace == "24h" else ["--grace", grace]))
     else:
-        output.say(f"Deleted {output.listed(parts)} ({output.size(report.size)}); {kept}.")
+        output.done(f"Deleted {output.listed(parts)} ({output.size(report.size)}); {kept}.")

@@ -25,7 +25,7 @@ def evidence() -> None:
 def attach(app: App, ref: str, file: Path) -> None:
     """Attach the verdict in a JSON file to the version that it judges.
 
-    The newest evidence of a version decides whether it may be promoted.
+    The newest evidence of a version decides whether it may be promoted. FILE may be - for standard input.
     """
     from tfx_pedigree.registry import Evidence, Reference, Verdict
 

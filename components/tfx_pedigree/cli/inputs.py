@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import click
 
@@ -16,6 +17,8 @@ from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError,
 F = TypeVar("F", bound=Callable[..., Any])
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _LARGEST = 64 << 20
+STANDARD = Path("-")
+_TAKEN = "tfx_pedigree.cli.inputs.taken"
 
 
 def paging(command: F) -> F:
@@ -62,18 +65,32 @@ def metrics(words: Sequence[str], file: Path | None) -> dict[str, float]:
 
 
 def _metrics_of(file: Path) -> dict[str, float]:
-    data = read_json(file, "metrics")
-    if not isinstance(data, dict):
-        raise InvalidInputError(f'{file} must hold an object of numbers by name, such as {{"auc": 0.91}}.')
-    for name, value in data.items():
+    found = _object_of(file, "metrics", '{"auc": 0.91}')
+    for name, value in found.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InvalidInputError(f"{file}: the metric {name!r} must be a number, not {json.dumps(value)[:40]}.")
-    return data
+            raise InvalidInputError(f"{_named(file)}: the metric {name!r} must be a number, not {_cut(value)}.")
+    return found
 
 
-def parameters(words: Sequence[str]) -> dict[str, Any]:
-    """A value that reads as a JSON scalar is one (0.01, true, null, "7"); anything else is text."""
-    return {name: _scalar(value) for name, value in pairs(words, "parameter").items()}
+def parameters(words: Sequence[str], file: Path | None = None) -> dict[str, Any]:
+    """From `--params FILE`, overruled one by one by `--param name=value`. A value that reads as a JSON scalar is one
+    (0.01, true, null, "7"); anything else is text."""
+    found = _object_of(file, "parameters", '{"learning_rate": 0.01}') if file else {}
+    for name, value in found.items():
+        if isinstance(value, dict | list):
+            raise InvalidInputError(f"{_named(file)}: the parameter {name!r} must be one value, not {_cut(value)}.")
+    return found | {name: _scalar(value) for name, value in pairs(words, "parameter").items()}
+
+
+def _object_of(file: Path, what: str, example: str) -> dict[str, Any]:
+    found = read_json(file, what)
+    if not isinstance(found, dict):
+        raise InvalidInputError(f"{_named(file)} must hold an object with {what} by name, such as {example}.")
+    return found
+
+
+def _cut(value: Any) -> str:
+    return json.dumps(value)[:40]
 
 
 def _scalar(text: str) -> Any:
@@ -88,22 +105,39 @@ def read_json(file: Path, what: str) -> Any:
     try:
         return json.loads(read_text(file, what))
     except (ValueError, RecursionError) as error:
-        raise InvalidInputError(f"{file} holds no JSON, so no {what} can be read from it: {error}.") from None
+        raise InvalidInputError(f"{_named(file)} holds no JSON, so no {what} can be read from it: {error}.") from None
 
 
 def read_text(file: Path, what: str) -> str:
+    """`-` is standard input."""
     try:
-        with file.open("rb") as opened:
+        with _opened(file, what) as opened:
             data = opened.read(_LARGEST + 1)
         if len(data) > _LARGEST:
-            raise InvalidInputError(f"{file} has more than {_LARGEST >> 20} MiB, so it holds no {what}.")
+            raise InvalidInputError(f"{_named(file)} has more than {_LARGEST >> 20} MiB, so it holds no {what}.")
         return data.decode()
     except FileNotFoundError:
         raise NotFoundError(f"There is no file {file} to read the {what} from.") from None
     except OSError as error:
         raise InvalidInputError(f"The {what} in {file} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
-        raise InvalidInputError(f"{file} is not UTF-8 text, so no {what} can be read from it.") from None
+        raise InvalidInputError(f"{_named(file)} is not UTF-8 text, so no {what} can be read from it.") from None
+
+
+@contextlib.contextmanager
+def _opened(file: Path, what: str) -> Iterator[BinaryIO]:
+    if file != STANDARD:
+        with file.open("rb") as opened:
+            yield opened
+        return
+    taken = click.get_current_context().find_root().meta.setdefault(_TAKEN, what)
+    if taken != what:
+        raise InvalidInputError(f"Standard input gives the {taken} already. Give the {what} in a file.")
+    yield click.get_binary_stream("stdin")
+
+
+def _named(file: Path | None) -> str:
+    return "Standard input" if file == STANDARD else str(file)
 
 
 def write_new(file: Path, text: str) -> None:

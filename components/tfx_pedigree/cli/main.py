@@ -135,7 +135,8 @@ def _tell_usage(error: click.ClickException, as_json: bool) -> int:
     context = getattr(error, "ctx", None)
     if context is not None and not as_json:
         click.echo(f"{context.get_usage()}\nTry '{context.command_path} --help'.\n", err=True)
-    return _tell("usage", error.format_message(), exits.USAGE, as_json)
+    # Click lists the values of an argument with tabs before them.
+    return _tell("usage", error.format_message().expandtabs(2), exits.USAGE, as_json)
 
 
 def _tell(kind: str, message: str, code: int, as_json: bool) -> int:

@@ -1,28 +1,33 @@
 """How answers look: JSON for programs, tables for people. An answer goes to stdout, all that is said of it to stderr.
 
-Rich is imported when something is printed with it. A terminal's width is used in full; where there is no terminal,
-nothing is cut, so that `| grep` finds what is there.
+Rich is imported when something is printed with it. A terminal's width is used in full, and a table that does not fit is
+printed row by row. Where there is no terminal, nothing is cut, so that `| grep` finds what is there.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tfx_pedigree.cli.app import is_quiet
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.table import Table
+    from rich.style import StyleType
+    from rich.table import Column, Table
 
     from tfx_pedigree.registry import Page
 
 _ENDLESS = 1000
+_LONG_WORD = 16
 NOTHING = "–"
 
 
@@ -51,8 +56,16 @@ def say(text: str, *, indent: int = 0) -> None:
     show(Padding(visible(text), (0, 0, 0, indent), expand=False) if indent else visible(text))
 
 
+def done(text: str, *, indent: int = 0) -> None:
+    """What a command has done. Nothing with --quiet: the exit code says that it went well."""
+    if not is_quiet():
+        say(text, indent=indent)
+
+
 def note(text: str) -> None:
     """What is good to know beside the answer, such as the next command. On stderr: it is no part of the answer."""
+    if is_quiet():
+        return
     colour = False if os.environ.get("NO_COLOR") else None
     click.echo(click.style(visible(text), dim=True), err=True, color=colour)
 
@@ -74,7 +87,7 @@ def command(*words: str) -> str:
 def show(*renderables: RenderableType) -> None:
     out = console()
     with out.capture() as captured:
-        for renderable in renderables:
+        for renderable in itertools.chain.from_iterable(_fitting(one, out.width) for one in renderables):
             out.print(renderable, soft_wrap=isinstance(renderable, str) and out.width == _ENDLESS)
     # Rich fills the cells of a last column with blanks.
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
@@ -114,18 +127,50 @@ def table(*columns: str) -> Table:
     return made
 
 
-def sheet(rows: Iterable[tuple[str, Any]], *, indent: int = 0) -> Table:
+def sheet(rows: Iterable[tuple[str, Any]], *, indent: int = 0, style: StyleType | None = None) -> Table:
     """Labels and what they stand for; a long text goes on below its own beginning."""
     from rich.table import Table
     from rich.text import Text
 
-    lines = [(visible(label), cells([value])[0]) for label, value in rows]
+    lines = [(" " * indent + visible(label), cells([value])[0]) for label, value in rows]
     grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=max((len(label) for label, _ in lines), default=0) <= 40, overflow="fold")
+    widest = max((len(label) for label, _ in lines), default=0)
+    grid.add_column(no_wrap=widest <= min(40, console().width // 2), overflow="fold")
     grid.add_column(overflow="fold")
     for label, value in lines:
-        grid.add_row(Text(" " * indent + label, style="cyan"), value)
+        grid.add_row(Text(label, style="cyan"), value, style=style)
     return grid
+
+
+def _fitting(renderable: RenderableType, width: int) -> Iterator[RenderableType]:
+    """A table as it is, or, where it does not fit, a sheet for each of its rows with an empty line between them."""
+    from rich.table import Table
+
+    if not (isinstance(renderable, Table) and renderable.show_header and _least_width(renderable) > width):
+        yield renderable
+        return
+    headings = [str(column.header) for column in renderable.columns]
+    for number, (row, *values) in enumerate(zip(renderable.rows, *(c.cells for c in renderable.columns), strict=True)):
+        if number:
+            yield ""
+        # A mark stands before the row, in a column without a name.
+        mark = "".join(f"{value} " for name, value in zip(headings, values, strict=True) if not name)
+        named = [(name, value) for name, value in zip(headings, values, strict=True) if name]
+        rest = [(name, value) for name, value in named[1:] if value not in ("", NOTHING)]
+        yield sheet([(named[0][0], f"{mark.lstrip()}{named[0][1]}"), *rest], style=row.style)
+
+
+def _least_width(table: Table) -> int:
+    """Narrower than this, cells would be broken within their words."""
+    from rich.cells import cell_len
+
+    def least(column: Column) -> int:
+        texts = [str(column.header), *map(str, column.cells)]
+        if column.no_wrap:
+            return max(map(cell_len, texts))
+        return max(min(cell_len(word), _LONG_WORD) for text in texts for word in text.split() or [""])
+
+    return sum(map(least, table.columns)) + 2 * (len(table.columns) - 1)
 
 
 def cells(row: Iterable[Any]) -> list[str]:

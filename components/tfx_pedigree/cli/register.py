@@ -27,6 +27,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--metric", "metric", multiple=True, metavar="NAME=VALUE", help="A metric; may be repeated.")
 @click.option("--metrics", "metrics_file", type=_FILE, help="JSON file with metrics, numbers by name.")
 @click.option("--param", "param", multiple=True, metavar="NAME=VALUE", help="A hyperparameter; may be repeated.")
+@click.option("--params", "params_file", type=_FILE, help="JSON file with hyperparameters, values by name.")
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="A tag; may be repeated.")
 @click.option("--bump", type=click.Choice(["major", "minor", "patch"]), help="Raise this part, whatever changed.")
 @click.option("--pre", metavar="WORD", help="Make it a pre-release, such as rc: 1.3.0-rc.1.")
@@ -42,6 +43,7 @@ def register(
     metric: tuple[str, ...],
     metrics_file: Path | None,
     param: tuple[str, ...],
+    params_file: Path | None,
     tags: tuple[str, ...],
     bump: str | None,
     pre: str | None,
@@ -52,7 +54,7 @@ def register(
     """Store a trained model and give it a version.
 
     The version's number follows from what changed since the version before it. The same files again are the same
-    version: nothing is added but what was not known of it.
+    version: nothing is added but what was not known of it. Where a file is read, - means standard input.
     """
     from tfx_pedigree.registry import Action, Facts
     from tfx_pedigree.registry.names import check_model_name
@@ -64,7 +66,7 @@ def register(
     request = Request.of(bump, pre, number)
     facts = Facts(inputs.metrics(metric, metrics_file), inputs.pairs(tags, "tag"))
     evidence = _evidence(evidence_file)
-    parameters, description = inputs.parameters(param), _description(description_file)
+    parameters, description = inputs.parameters(param, params_file), _description(description_file)
     with app.open() as registry:
         registry.require(Action.REGISTER, model)
         with bar("Storing") as progress:
@@ -91,7 +93,7 @@ def _answer(app: App, before: Version | None, version: Version) -> None:
         return
     if before is None:
         for reason in version.reasons:
-            output.say(reason, indent=2)
+            output.done(reason, indent=2)
     if version.state.value in ("development", "staging") and before != version:
         output.next_step("promote", changes.reference(version))
 

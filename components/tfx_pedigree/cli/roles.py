@@ -85,7 +85,7 @@ def _answer(app: App, outcome: dict[str, Any], state: str) -> None:
     if app.json:
         output.emit(outcome)
     else:
-        output.say(f"{state} now." if outcome["changed"] else f"{state} already; nothing changed.")
+        output.done(f"{state} now." if outcome["changed"] else f"{state} already; nothing changed.")
 
 
 def _where(scope: str) -> str:

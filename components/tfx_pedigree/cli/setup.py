@@ -23,9 +23,9 @@ def init(app: App) -> None:
     if app.json:
         output.emit(done.to_json())
     elif not done.changed:
-        output.say(f"The registry {done.registry} is there and up to date; nothing changed.")
+        output.done(f"The registry {done.registry} is there and up to date; nothing changed.")
     else:
-        output.say(f"The registry {done.registry} is ready; its store is {done.store}.")
+        output.done(f"The registry {done.registry} is ready; its store is {done.store}.")
         output.next_step("register", "MODEL", "FOLDER")
 
 

@@ -33,7 +33,7 @@ def export(app: App, model: str, file: Path) -> None:
         output.emit(report.to_json())
         return
     parts = (output.count(report.versions, "version"), output.count(report.events, "event"))
-    output.say(f"{model} with {' and '.join(parts)} is in {report.path} ({output.size(report.size)}).")
+    output.done(f"{model} with {' and '.join(parts)} is in {report.path} ({output.size(report.size)}).")
     output.next_step("import", str(file))
 
 
@@ -55,8 +55,8 @@ def import_(app: App, file: Path) -> None:
         output.emit(report.to_json())
         return
     if not report.added:
-        output.say(f"All {output.count(report.events, 'event')} of {report.model} are here already; nothing changed.")
+        output.done(f"All {output.count(report.events, 'event')} of {report.model} are here already; nothing changed.")
         return
     parts = (output.count(report.versions, "version"), output.count(report.added, "new event"))
-    output.say(f"{report.model} is here with {' and '.join(parts)}.")
+    output.done(f"{report.model} is here with {' and '.join(parts)}.")
     output.next_step("versions", report.model)

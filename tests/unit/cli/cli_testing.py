@@ -55,7 +55,9 @@ class Pedigree:
         self.registry, self.actor = registry, actor
         self.clock = clock or Ticking()
 
-    def __call__(self, *words: object, code: int = 0, actor: str | None = None, **environ: str | None) -> Said:
+    def __call__(
+        self, *words: object, code: int = 0, actor: str | None = None, stdin: str | None = None, **environ: str | None
+    ) -> Said:
         env = {
             "PEDIGREE_REGISTRY": str(self.registry),
             "PEDIGREE_ACTOR": actor or self.actor,
@@ -66,7 +68,9 @@ class Pedigree:
             **environ,
         }
         runner = CliRunner(env=env, **_RUNNER)  # type: ignore[arg-type]
-        result = runner.invoke(cli, [str(word) for word in words], prog_name="pedigree", obj=App(clock=self.clock))
+        result = runner.invoke(
+            cli, [str(word) for word in words], input=stdin, prog_name="pedigree", obj=App(clock=self.clock)
+        )
         said = Said(result.exit_code, result.stdout, result.stderr)
         assert said.code == code, f"{words} ended with {said.code}\n{said.out}{said.err}\n{result.exception!r}"
         return said

@@ -10,6 +10,7 @@ import click
 from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.complete import references
+from tfx_pedigree.cli.inputs import STANDARD
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage.exports import FORMATS
@@ -41,7 +42,12 @@ class _OfNode(PedigreeCommand):
 @click.option("--both", "way", flag_value=BOTH, default=True, help="Both (the default).")
 @click.option("--depth", type=click.IntRange(min=0), metavar="N", help="At most N steps away; left out, all the way.")
 @click.option("--format", "form", type=click.Choice([_TEXT, *FORMATS]), help="The form of the answer; text is a tree.")
-@click.option("--output", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write it to a file.")
+@click.option(
+    "--output",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write it to a file; - is standard output.",
+)
 @pass_app
 def of_node(app: App, *, node: str, way: str, depth: int | None, form: str | None, file: Path | None) -> None:
     """Show where something came from and what came of it."""
@@ -59,9 +65,9 @@ def of_node(app: App, *, node: str, way: str, depth: int | None, form: str | Non
         graph = _ask(lineage, found, way, depth)
     if form == _TEXT:
         _show(graph, found, way, depth, node)
-    elif file is None:
+    elif file in (None, STANDARD):
         click.echo(render(graph, form), nl=False)
-    else:
+    elif file is not None:
         file.write_text(render(graph, form), encoding="utf-8")
         many = f"{output.count(len(graph.nodes), 'node')} and {output.count(len(graph.edges), 'edge')}"
         output.say(f"Wrote {many} to {file}.")
