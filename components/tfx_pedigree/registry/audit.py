@@ -6,26 +6,33 @@ somebody who owns the database rewrote a whole chain.
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, RowMapping
 
 from tfx_pedigree.db import schema
 from tfx_pedigree.digest import canonical_json, digest_of, is_digest
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.progress import Progress
+from tfx_pedigree.registry import model_tables
+from tfx_pedigree.registry.audit_tables import index_entries, registry_differences, wrong_indexes
 from tfx_pedigree.registry.events import BEGINNING, REGISTRY_CHAIN, ChainCheck, Event, Head
+from tfx_pedigree.registry.model_rows import VersionRow, read_row
 from tfx_pedigree.registry.reading import all_chains
-from tfx_pedigree.registry.replay import ModelReplay, RegistryReplay
-from tfx_pedigree.registry.rows import damaged_rows, model_facts, registry_facts
+from tfx_pedigree.registry.replay import ModelFacts, ModelReplay, RegistryReplay
+from tfx_pedigree.registry.row_check import RowCheck
 from tfx_pedigree.text import plain
 
 ANCHOR_FORMAT = "pedigree.anchor/1"
 _BATCH = 1000
+# What reading a cell raises in which something stands that the registry never writes.
+_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, InvalidInputError)
 
 
 @dataclass(frozen=True)
@@ -76,8 +83,30 @@ def take_anchor(connection: Connection, at: str) -> Anchor:
 
 def verify(connection: Connection, anchor: Anchor | None, progress: Progress) -> AuditReport:
     """Reads every event once, in order. What it finds is told with the model and the place."""
-    ends = {row["name"]: Head(row["length"], row["head"]) for row in all_chains(connection)}
-    total, done, problems = sum(head.length for head in ends.values()), 0, []
+    with _any_text(connection):
+        try:
+            return _verify(connection, anchor, progress)
+        except _UNREADABLE as error:
+            return AuditReport(0, 0, (f"*: the ends of the logs cannot be read: {plain(str(error), 200)}",))
+
+
+@contextlib.contextmanager
+def _any_text(connection: Connection) -> Iterator[None]:
+    """SQLite keeps whatever bytes it is given for a text: they are read as a text that is not the right one."""
+    raw = connection.connection.driver_connection
+    if not isinstance(raw, sqlite3.Connection):
+        yield
+        return
+    raw.text_factory = lambda data: data.decode(errors="replace")
+    try:
+        yield
+    finally:
+        raw.text_factory = str
+
+
+def _verify(connection: Connection, anchor: Anchor | None, progress: Progress) -> AuditReport:
+    ends = {row["name"]: row for row in all_chains(connection)}
+    total, done, problems = sum(row["length"] for row in ends.values()), 0, []
     if anchor is not None:
         problems += _check_registry(connection, anchor)
     # The registry's own chain is always due: with it would go what says who may do what.
@@ -85,7 +114,7 @@ def verify(connection: Connection, anchor: Anchor | None, progress: Progress) ->
         if name not in ends:
             problems.append(f"{name}: the registry's own audit log is gone.")
         known = anchor.heads.get(name) if anchor else None
-        for event, found in _verify_chain(connection, name, ends.get(name, Head(0, BEGINNING)), known):
+        for event, found in _verify_chain(connection, name, ends.get(name), known):
             problems += found
             done += event
             progress(min(done, total), total, name)
@@ -95,32 +124,36 @@ def verify(connection: Connection, anchor: Anchor | None, progress: Progress) ->
 
 def verify_model(connection: Connection, model: str) -> list[str]:
     """The problems of one model's chain and rows."""
-    chain = connection.execute(sa.select(schema.chains).where(schema.chains.c.name == model)).mappings().one()
-    head = Head(chain["length"], chain["head"])
-    return [problem for _, found in _verify_chain(connection, model, head, None) for problem in found]
+    row = connection.execute(sa.select(schema.chains).where(schema.chains.c.name == model)).mappings().one()
+    return [problem for _, found in _verify_chain(connection, model, row, None) for problem in found]
 
 
-def _verify_chain(connection: Connection, name: str, head: Head, known: Head | None) -> Iterator[tuple[int, list[str]]]:
+def _verify_chain(
+    connection: Connection, name: str, end: RowMapping | None, known: Head | None
+) -> Iterator[tuple[int, list[str]]]:
     """Counts of events read, with the problems found among them; the last one carries what the rows have to say."""
     check = ChainCheck(name)
-    fold = RegistryReplay() if name == REGISTRY_CHAIN else ModelReplay(name)
+    replay = RegistryReplay(name) if name == REGISTRY_CHAIN else ModelReplay(name)
     whole = True
     try:
         for events in _batches(connection, name):
             problems = [found for event in events for found in _check_event(check, event, known)]
             for event in events:
-                fold.feed(event)
+                replay.feed(event)
             whole = whole and not problems
             yield len(events), problems
-    except ValueError as error:
-        yield 0, [f"{name}: the log cannot be read after event {check.length}: {error}."]
+    except _UNREADABLE as error:
+        yield 0, [f"{name}: the log cannot be read after event {check.length}: {plain(str(error), 200)}"]
         return
+    head = Head(end["length"], end["head"]) if end else Head(0, BEGINNING)
     problems = [problem] if (problem := check.finish(head)) else []
     if known and known.length > check.length:
         problems.append(f"{name}: the anchor knows {known.length} events, the registry holds {check.length}.")
+    if end and end["last_at"] != replay.last_at:
+        problems.append(f"{name}: the time of the last event is not the one that is noted with the log's end.")
     # Rows are compared with the events only where the events can be believed.
     if whole and not problems:
-        problems += _compare_rows(connection, name, fold)
+        problems += [*replay.problems, *_compare_rows(connection, name, replay)]
     yield 0, problems
 
 
@@ -132,13 +165,34 @@ def _check_event(check: ChainCheck, event: Event, known: Head | None) -> Iterato
         yield f"{event.chain}: event {event.position} is not the one that was anchored: history was rewritten."
 
 
-def _compare_rows(connection: Connection, name: str, fold: ModelReplay | RegistryReplay) -> list[str]:
+def _compare_rows(connection: Connection, name: str, replay: ModelReplay | RegistryReplay) -> list[str]:
+    found: list[str] = []
     try:
-        if isinstance(fold, RegistryReplay):
-            return fold.differences(registry_facts(connection))
-        return fold.differences(model_facts(connection, name)) + damaged_rows(connection, name)
-    except (ValueError, KeyError) as error:
-        return [f"{name}: its rows cannot be read: {error!r}."]
+        if isinstance(replay, RegistryReplay):
+            found += registry_differences(connection, replay.facts)
+        else:
+            found += _model_differences(connection, name, replay.facts)
+    except _UNREADABLE as error:
+        found.append(f"{name}: its rows cannot be read: {plain(str(error), 200)}")
+    return found
+
+
+def _model_differences(connection: Connection, name: str, facts: ModelFacts) -> Iterator[str]:
+    check, whole = RowCheck(name, facts), True
+    indexed: dict[str, dict[tuple[str, str], tuple[int, Any]]] = {"metrics": {}, "tags": {}}
+    for data in model_tables.read(connection, name):
+        try:
+            row = check.accept(read_row(data, f"{name}: a row of {data['table']}"))
+        except InvalidInputError as error:
+            whole = False
+            yield str(error)
+            continue
+        if isinstance(row, VersionRow):
+            for kind, key, value in index_entries(row):
+                indexed[kind][key] = value
+    yield from check.missing()
+    if whole:  # else what is wrong with a version would be told again
+        yield from wrong_indexes(connection, name, indexed)
 
 
 def read_chain(connection: Connection, chain: str) -> Iterator[Event]:

@@ -82,7 +82,7 @@ def rollback(write: Write, model: RowMapping, to: str | None, expect: str | None
         before=target["state"],
         after=State.PRODUCTION,
         reason=reason,
-        details={"replaces": champion.version if champion else None},
+        details={"replaces": champion.version if champion else None, "named": to is not None},
     )
     return _reload(write, model, target)
 

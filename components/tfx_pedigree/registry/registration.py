@@ -19,6 +19,7 @@ from tfx_pedigree.digest import canonical_json, check_digest, parse_json, plain_
 from tfx_pedigree.errors import ConflictError, InvalidInputError
 from tfx_pedigree.registry import reading
 from tfx_pedigree.registry.evidence import Evidence
+from tfx_pedigree.registry.model_rows import seal
 from tfx_pedigree.registry.states import State
 from tfx_pedigree.registry.transaction import Write, insert_if_absent
 from tfx_pedigree.verdict import Verdict
@@ -99,6 +100,7 @@ def reserve(write: Write, model: RowMapping, candidate: Candidate, request: Requ
             "timestamp_tag": values["timestamp_tag"],
             "bump": values["bump"],
             "predecessor": highest,
+            "facts": seal(decision.reasons, candidate.size, candidate.files),
         },
     )
     row = _by_digest(write.connection, model, candidate.digest)

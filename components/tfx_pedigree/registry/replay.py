@@ -1,174 +1,322 @@
-"""What the events add up to: the state that the rows must show. Pure; `audit verify` compares, `import` rebuilds.
+"""What a chain's events add up to: the rows that must be there. Pure; `row_check` compares with those that are.
 
-A fold is fed with a chain's events in order and never looks at a row.
+A replay is fed with a chain's events in order and never looks at a row. An event that the registry could not have
+written after those before it is a problem.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from datetime import datetime
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
+from tfx_pedigree.digest import check_digest
+from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.registry.events import Event
-from tfx_pedigree.registry.states import State, leads
+from tfx_pedigree.registry.model_rows import AliasRow, ModelRow, VersionRow
+from tfx_pedigree.registry.names import check_alias
+from tfx_pedigree.registry.roles import Role
+from tfx_pedigree.registry.states import State
+from tfx_pedigree.verdict import Verdict
+from tfx_pedigree.versioning import Bump, timestamp_tag
+from tfx_pedigree.versioning.numbers import check_higher
+
+# What an event that does not follow from those before it makes a step raise.
+_DOES_NOT_FOLLOW = (KeyError, ValueError, TypeError, AttributeError, IndexError, PedigreeError)
+_NOT_A_NUMBER = ("NaN", "Infinity", "-Infinity")
+_TICK = timedelta(microseconds=1)
+_REGISTERED = (State.DEVELOPMENT, State.STAGING)
+# action → the states between which it moves a version.
+_WAYS: Mapping[str, tuple[Collection[State], Collection[State]]] = {
+    "register": ((State.RESERVED,), (State.DEVELOPMENT,)),
+    "promote": (_REGISTERED, (State.STAGING, State.PRODUCTION)),
+    "replace": ((State.PRODUCTION,), (State.ARCHIVED,)),
+    "rollback": ((State.ARCHIVED,), (State.PRODUCTION,)),
+    "archive": (tuple(State), (State.ARCHIVED,)),
+    "restore": ((State.ARCHIVED,), (State.DEVELOPMENT, State.RESERVED)),
+}
+_TELL_ONLY = ("refuse", "record-lineage", "retrain")
 
 
-@dataclass
-class VersionFacts:
-    sequence: int
-    digest: str
-    description: str
-    timestamp_tag: str
-    bump: str | None
-    predecessor: str | None
-    state: State = State.RESERVED
-    withdrawn: bool = False
-    metrics: dict[str, Any] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-    refusal: str | None = None
-    evidence: set[str] = field(default_factory=set)
+@dataclass(frozen=True)
+class ExpectedPeriod:
+    """`back_to` holds more than one place where an old rollback's event does not say from which it came."""
 
-
-@dataclass
-class PeriodFacts:
     version: str
     began_at: datetime
-    ended_at: datetime | None = None
+    ended_at: datetime | None
+    back_to: frozenset[int | None]
+
+
+@dataclass(frozen=True)
+class ExpectedEvidence:
+    version: str
+    digest: str
+    verdict: Verdict
+    reason: str
+    champion: str | None
+    created_at: datetime
+    created_by: str
 
 
 @dataclass
 class ModelFacts:
-    versions: dict[str, VersionFacts] = field(default_factory=dict)
-    aliases: dict[str, str] = field(default_factory=dict)
-    reigns: list[PeriodFacts] = field(default_factory=list)
+    """Versions lack what their events do not hold word for word: `sealed` has its digest, None in an older event."""
+
+    model: ModelRow | None = None
+    versions: dict[str, VersionRow] = field(default_factory=dict)
+    sealed: dict[str, str | None] = field(default_factory=dict)
+    aliases: dict[str, AliasRow] = field(default_factory=dict)
+    periods: list[ExpectedPeriod] = field(default_factory=list)
+    evidence: list[ExpectedEvidence] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ExpectedGrant:
+    role: Role
+    granted_at: datetime
+    granted_by: str
 
 
 @dataclass
 class RegistryFacts:
-    models: set[str] = field(default_factory=set)
-    roles: dict[tuple[str, str], str] = field(default_factory=dict)
+    """`models` says when and by whom each was made; None for one that came in an archive."""
+
+    registry_id: object = None
+    store_url: object = None
+    created_at: datetime | None = None
+    created_by: str | None = None
+    models: dict[str, tuple[datetime, str] | None] = field(default_factory=dict)
+    grants: dict[tuple[str, str], ExpectedGrant] = field(default_factory=dict)
 
 
-class ModelReplay:
-    """`facts` after all events fed so far. An event that cannot follow from them is a problem, and is left out."""
+class _Replay:
+    """Feeds events to steps. What cannot follow from the events before is told in `problems`, and left out."""
 
-    def __init__(self, model: str) -> None:
-        self.model = model
-        self.facts = ModelFacts()
+    def __init__(self, chain: str, steps: Mapping[str, Callable[[Event], None]]) -> None:
+        self.chain = chain
         self.problems: list[str] = []
-        self._steps: dict[str, Callable[[Event], None]] = {
-            "reserve": self._reserve,
-            "register": self._register,
-            "annotate": self._annotate,
-            "attach-evidence": self._attach_evidence,
-            "set-alias": self._set_alias,
-            "remove-alias": self._remove_alias,
-            **dict.fromkeys(("promote", "rollback", "replace", "archive", "restore"), self._move),
-            **dict.fromkeys(("create-model", "refuse", "record-lineage", "retrain"), self._nothing),
-        }
+        self.last_at: datetime | None = None
+        self._steps = steps
 
     def feed(self, event: Event) -> None:
         step = self._steps.get(event.action)
         if step is None:
-            self.problems.append(f"{self.model}: event {event.position} has the unknown action {event.action!r}.")
+            self._tell(event, f"has the unknown action {event.action!r}")
             return
+        if self.last_at is not None and event.at <= self.last_at:
+            self._tell(event, "is not later than the event before it")
+        self.last_at = event.at
         try:
             step(event)
-        except (KeyError, ValueError, TypeError, AttributeError):
-            self.problems.append(
-                f"{self.model}: event {event.position} ({event.action}) does not follow from those before."
-            )
+        except _DOES_NOT_FOLLOW:
+            self._tell(event, "does not follow from those before")
 
-    def differences(self, actual: ModelFacts) -> list[str]:
-        expected = self.facts
-        found = list(self.problems)
-        found += _compare_keys(self.model, "version", expected.versions, actual.versions)
-        for number in expected.versions.keys() & actual.versions.keys():
-            found += _compare_version(f"{self.model} {number}", expected.versions[number], actual.versions[number])
-        if expected.aliases != actual.aliases:
-            found.append(f"{self.model}: the aliases are {actual.aliases}, but the log says {expected.aliases}.")
-        if expected.reigns != actual.reigns:
-            found.append(f"{self.model}: the times in production are not those that the log tells.")
-        return found
+    def _tell(self, event: Event, problem: str) -> None:
+        self.problems.append(f"{self.chain}: event {event.position} ({event.action}) {problem}.")
+
+
+class ModelReplay(_Replay):
+    """`facts` after all events fed so far."""
+
+    def __init__(self, model: str) -> None:
+        moves = {**dict.fromkeys(("replace", "archive", "restore"), self._move), "rollback": self._rollback}
+        moves |= {"register": self._register, "promote": self._promote}
+        others = {"set-alias": self._set_alias, "remove-alias": self._remove_alias}
+        others |= dict.fromkeys(_TELL_ONLY, self._tells_only)
+        writes = {"annotate": self._annotate, "attach-evidence": self._attach_evidence}
+        super().__init__(model, {"create-model": self._create, "reserve": self._reserve, **moves, **writes, **others})
+        self.facts = ModelFacts()
+        self._newest_evidence: dict[str, ExpectedEvidence] = {}
+        # What there is once: the bytes of a version, a piece of evidence of one.
+        self._once: set[tuple[str, ...]] = set()
+        self._champion: str | None = None
+        self._replaced: tuple[int, str] | None = None
+
+    def _create(self, event: Event) -> None:
+        _require(event.position == 1)
+        # The registry notes the new model in its own chain first, a microsecond before it begins the model's.
+        self.facts.model = ModelRow(self.chain, "", event.at - _TICK, event.actor, 0, None)
 
     def _reserve(self, event: Event) -> None:
-        d = event.details
-        number = _subject(event)
-        if number in self.facts.versions:
-            raise ValueError(number)
-        self.facts.versions[number] = VersionFacts(
-            d["sequence"], d["digest"], d["description"], d["timestamp_tag"], d["bump"], d["predecessor"]
+        model, d = self._model, event.details
+        number, digest = _subject(event), check_digest(d["digest"])
+        _require(check_higher(number, model.highest_version) == number and number not in self.facts.versions)
+        _require(d["sequence"] == model.last_sequence + 1 and d["predecessor"] == model.highest_version)
+        _require(d["timestamp_tag"] == timestamp_tag(event.at, digest) and event.to_state == State.RESERVED)
+        self._add_once(digest)
+        self.facts.versions[number] = VersionRow(
+            sequence=model.last_sequence + 1,
+            version=number,
+            timestamp_tag=d["timestamp_tag"],
+            digest=digest,
+            state=State.RESERVED,
+            withdrawn=False,
+            bump=None if d["bump"] is None else Bump(d["bump"]).value,
+            reasons=(),
+            predecessor=model.highest_version,
+            description_digest=check_digest(d["description"]),
+            metrics={},
+            parameters={},
+            tags={},
+            size=None,
+            files=None,
+            refusal=None,
+            created_at=event.at,
+            created_by=event.actor,
+            registered_at=None,
         )
+        self.facts.sealed[number] = check_digest(d["facts"]) if "facts" in d else None
+        self.facts.model = replace(model, last_sequence=model.last_sequence + 1, highest_version=number)
 
     def _register(self, event: Event) -> None:
+        _require(not self._version(event).withdrawn)
+        metrics, tags = _metrics(event), _tags(event)
         self._move(event)
-        facts = self._version(event)
-        facts.metrics, facts.tags = dict(event.details["metrics"]), dict(event.details["tags"])
+        self._change(event, metrics=metrics, tags=tags, registered_at=event.at)
 
     def _annotate(self, event: Event) -> None:
-        facts = self._version(event)
-        facts.metrics.update(event.details["metrics"])
-        facts.tags = {k: v for k, v in {**facts.tags, **event.details["tags"]}.items() if v}
+        version = self._version(event)
+        tags = {key: text for key, text in {**version.tags, **_tags(event)}.items() if text}
+        self._change(event, metrics={**version.metrics, **_metrics(event)}, tags=tags)
 
     def _attach_evidence(self, event: Event) -> None:
-        facts, verdict = self._version(event), event.details["verdict"]
-        facts.evidence.add(event.details["evidence"])
-        facts.refusal = None if verdict == "PASS" else f"{verdict}: {event.reason}"
+        d = event.details
+        verdict, reason, champion = Verdict(d["verdict"]), event.reason, d["champion"]
+        _require(isinstance(reason, str) and (champion is None or bool(check_digest(champion))))
+        digest, number = check_digest(d["evidence"]), _subject(event)
+        self._add_once(number, digest)
+        self._change(event, refusal=None if verdict is Verdict.PASS else f"{verdict.value}: {reason}")
+        found = ExpectedEvidence(number, digest, verdict, str(reason), champion, event.at, event.actor)
+        self.facts.evidence.append(found)
+        self._newest_evidence[number] = found
+
+    def _add_once(self, *key: str) -> None:
+        _require(key not in self._once)
+        self._once.add(key)
 
     def _set_alias(self, event: Event) -> None:
-        self.facts.aliases[event.details["alias"]] = _subject(event)
+        alias = check_alias(event.details["alias"])
+        self.facts.aliases[alias] = AliasRow(alias, event.at, event.actor, self._version(event).version)
 
     def _remove_alias(self, event: Event) -> None:
         del self.facts.aliases[event.details["alias"]]
 
+    def _promote(self, event: Event) -> None:
+        evidence = self._newest_evidence.get(_subject(event))
+        _require(event.details["evidence"] == (evidence.digest if evidence else None))
+        if event.to_state != State.PRODUCTION:
+            self._move(event)
+            return
+        _require(evidence is None or evidence.verdict is Verdict.PASS or event.details["override"] is True)
+        back_to: frozenset[int | None] = frozenset([None])
+        if self.facts.periods:
+            newest = self.facts.periods[-1]
+            back_to = frozenset([len(self.facts.periods) - 1]) if newest.ended_at is None else newest.back_to
+        self._enter_production(event, back_to)
+
+    def _rollback(self, event: Event) -> None:
+        number, periods, named = _subject(event), self.facts.periods, event.details.get("named")
+        _require(not self._version(event).withdrawn)
+        places: set[int] = set()
+        if named is not False:
+            places.add(max(place for place, one in enumerate(periods) if one.version == number))
+        if named is not True:
+            places |= {place for place in periods[-1].back_to if place is not None and periods[place].version == number}
+        _require(bool(places))
+        self._enter_production(event, frozenset().union(*(periods[place].back_to for place in places)))
+
+    def _enter_production(self, event: Event, back_to: frozenset[int | None]) -> None:
+        before = self._replaced[1] if self._replaced and self._replaced[0] == event.position - 1 else None
+        _require(event.details["replaces"] == before)
+        _require(self._champion is None)
+        self._move(event)
+        self._champion = _subject(event)
+        self._end_period(event.at)
+        self.facts.periods.append(ExpectedPeriod(_subject(event), event.at, None, back_to))
+
     def _move(self, event: Event) -> None:
-        facts = self._version(event)
+        version = self._version(event)
         before, after = State(event.from_state), State(event.to_state)
-        if facts.state is not before or (before is not after and not leads(before, after)):
-            raise ValueError(event.subject)
-        facts.state = after
-        facts.withdrawn = event.action == "archive"
-        if after is State.PRODUCTION:
-            self._end_reign(event.at)
-            self.facts.reigns.append(PeriodFacts(_subject(event), event.at))
-        elif before is State.PRODUCTION and event.action == "archive":
-            self._end_reign(event.at)
+        sources, targets = _WAYS[event.action]
+        _require(version.state is before and before in sources and after in targets)
+        if event.action == "restore":
+            _require((after is State.RESERVED) == (version.registered_at is None))
+        if before is State.PRODUCTION:
+            self._champion = None
+        if event.action == "replace":
+            self._replaced = (event.position, version.version)
+        if event.action == "archive":
+            _require(not version.withdrawn)
+            if before is State.PRODUCTION:
+                self._end_period(event.at)
+        self._change(event, state=after, withdrawn=event.action == "archive")
 
-    def _end_reign(self, when: datetime) -> None:
-        if self.facts.reigns and self.facts.reigns[-1].ended_at is None:
-            self.facts.reigns[-1].ended_at = when
+    def _end_period(self, when: datetime) -> None:
+        if self.facts.periods and self.facts.periods[-1].ended_at is None:
+            self.facts.periods[-1] = replace(self.facts.periods[-1], ended_at=when)
 
-    def _nothing(self, event: Event) -> None:
+    def _tells_only(self, event: Event) -> None:
         """An event that tells of no change to the model's versions."""
+        _require(self.facts.model is not None)
 
-    def _version(self, event: Event) -> VersionFacts:
+    @property
+    def _model(self) -> ModelRow:
+        _require(self.facts.model is not None)
+        assert self.facts.model is not None  # noqa: S101  required just above
+        return self.facts.model
+
+    def _version(self, event: Event) -> VersionRow:
         return self.facts.versions[_subject(event)]
 
+    def _change(self, event: Event, **values: Any) -> None:
+        self.facts.versions[_subject(event)] = replace(self._version(event), **values)
 
-class RegistryReplay:
+
+class RegistryReplay(_Replay):
     """The chain of the registry itself: which models there are and who may do what."""
 
-    def __init__(self) -> None:
+    def __init__(self, chain: str) -> None:
+        telling = dict.fromkeys(_TELL_ONLY, self._tells_only)
+        super().__init__(
+            chain,
+            {
+                "create-registry": self._create,
+                "create-model": self._create_model,
+                "import-model": self._import_model,
+                "grant": self._grant,
+                "revoke": self._revoke,
+                **telling,
+            },
+        )
         self.facts = RegistryFacts()
 
-    def feed(self, event: Event) -> None:
-        key = (str(event.details.get("principal")), str(event.details.get("scope")))
-        if event.action in ("create-model", "import-model"):
-            self.facts.models.add(str(event.details.get("model")))
-        elif event.action == "grant":
-            self.facts.roles[key] = str(event.details.get("role"))
-        elif event.action == "revoke":
-            self.facts.roles.pop(key, None)
+    def _create(self, event: Event) -> None:
+        _require(event.position == 1)
+        self.facts.registry_id, self.facts.store_url = event.details["registry"], event.details["store"]
+        self.facts.created_at, self.facts.created_by = event.at, event.actor
 
-    def differences(self, actual: RegistryFacts) -> list[str]:
-        found = _compare_keys("*", "model", dict.fromkeys(self.facts.models), dict.fromkeys(actual.models))
-        for key in sorted(self.facts.roles.keys() | actual.roles.keys()):
-            said, is_ = self.facts.roles.get(key), actual.roles.get(key)
-            if said != is_:
-                principal, scope = key
-                found.append(f"*: {principal} has the role {is_} on {scope}, but the log says {said}.")
-        return found
+    def _create_model(self, event: Event) -> None:
+        self.facts.models[str(event.details["model"])] = (event.at, event.actor)
+
+    def _import_model(self, event: Event) -> None:
+        self.facts.models.setdefault(str(event.details["model"]), None)
+
+    def _grant(self, event: Event) -> None:
+        role = Role.parse(event.details["role"])
+        self.facts.grants[_binding(event)] = ExpectedGrant(role, event.at, event.actor)
+
+    def _revoke(self, event: Event) -> None:
+        del self.facts.grants[_binding(event)]
+
+    def _tells_only(self, event: Event) -> None:
+        """An event that changes neither models nor roles."""
+
+
+def _require(holds: bool) -> None:
+    if not holds:
+        raise ValueError("an event that the registry would not have written")
 
 
 def _subject(event: Event) -> str:
@@ -177,22 +325,21 @@ def _subject(event: Event) -> str:
     return event.subject
 
 
-def _compare_keys(where: str, what: str, expected: dict[str, Any], actual: dict[str, Any]) -> list[str]:
-    missing = [
-        f"{where}: {what} {name} is gone; the log tells of it." for name in sorted(expected.keys() - actual.keys())
-    ]
-    added = [f"{where}: {what} {name} stands in no event." for name in sorted(actual.keys() - expected.keys())]
-    return missing + added
+def _binding(event: Event) -> tuple[str, str]:
+    return str(event.details["principal"]), str(event.details["scope"])
 
 
-def _compare_version(name: str, expected: VersionFacts, actual: VersionFacts) -> list[str]:
-    found = []
-    for each in fields(VersionFacts):
-        said, is_ = getattr(expected, each.name), getattr(actual, each.name)
-        if said != is_:
-            found.append(f"{name}: {each.name.replace('_', ' ')} is {_text(is_)}, but the log says {_text(said)}.")
+def _metrics(event: Event) -> dict[str, float | str]:
+    """As the registry writes them: numbers, or the words for those that are none."""
+    found: dict[str, float | str] = {}
+    for name, value in event.details["metrics"].items():
+        _require(bool(name) and not isinstance(value, bool))
+        _require(value in _NOT_A_NUMBER if isinstance(value, str) else isinstance(value, int | float))
+        found[name] = value if isinstance(value, str) else float(value)
     return found
 
 
-def _text(value: Any) -> str:
-    return str(value.value) if isinstance(value, State) else repr(value)
+def _tags(event: Event) -> dict[str, str]:
+    tags = dict(event.details["tags"])
+    _require(all(key and isinstance(text, str) for key, text in tags.items()))
+    return tags

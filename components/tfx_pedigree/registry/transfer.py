@@ -18,16 +18,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, cast
 
-from sqlalchemy.exc import OperationalError, StatementError
-
 from tfx_pedigree.digest import digest_of, parse_json
 from tfx_pedigree.errors import ConflictError, DamagedError, InvalidInputError, NotFoundError
 from tfx_pedigree.progress import Progress, silent
-from tfx_pedigree.registry import audit, model_rows
+from tfx_pedigree.registry import audit, model_tables
 from tfx_pedigree.registry.events import ChainCheck, Event, Head
+from tfx_pedigree.registry.model_rows import Row, VersionRow, read_row
 from tfx_pedigree.registry.names import check_model_name
 from tfx_pedigree.registry.registry import Registry
+from tfx_pedigree.registry.replay import ModelReplay
 from tfx_pedigree.registry.roles import Action
+from tfx_pedigree.registry.row_check import RowCheck
 
 FORMAT = "pedigree.export/1"
 HEADER, EVENTS, ROWS = "pedigree-export.json", "events.jsonl", "rows.jsonl"
@@ -97,7 +98,7 @@ def export_model(
         raise InvalidInputError(f"{target} cannot be written: the folder {target.parent} does not exist.")
     with registry.reading(model) as connection:
         events = list(audit.read_chain(connection, model))
-        rows = list(model_rows.read(connection, model))
+        rows = list(model_tables.read(connection, model))
     digests = [row["digest"] for row in rows if row["table"] == "model_versions"]
     attached = {attachment.name: attachment.read(registry, model) for attachment in attachments}
     header = {
@@ -164,7 +165,7 @@ def _appearing(target: Path) -> Iterator[IO[bytes]]:
 class _Archive:
     model: str
     events: list[Event]
-    rows: list[dict[str, Any]]
+    rows: list[Row]
     attached: dict[str, bytes]
 
 
@@ -190,7 +191,7 @@ def import_model(
         _write_rows(registry, archive, added)
     for attachment in taking:
         attachment.write(registry, archive.attached[attachment.name], source.name)
-    versions = sum(row["table"] == "model_versions" for row in archive.rows)
+    versions = sum(isinstance(row, VersionRow) for row in archive.rows)
     return ImportReport(archive.model, versions, len(archive.events), added, objects)
 
 
@@ -204,21 +205,46 @@ def _read_tables(tar: tarfile.TarFile, source: Path) -> _Archive:
             )
         model = check_model_name(header["model"])
         events = [Event.from_json(parse_json(line)) for line in _next(tar, EVENTS, _TABLE_LIMIT).splitlines()]
-        rows = [parse_json(line) for line in _next(tar, ROWS, _TABLE_LIMIT).splitlines()]
         head = Head(int(header["events"]), str(header["head"]))
+        replay = _replay(model, head, events, source)
+        rows = list(_read_rows(replay, _next(tar, ROWS, _TABLE_LIMIT), source))
         digests = {str(name): str(digest) for name, digest in header.get("attachments", {}).items()}
         attached = {name: _next(tar, f"{name}.jsonl", _TABLE_LIMIT) for name in digests}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidInputError(f"{source} is not an archive of `pedigree export`: {error!r}.") from error
-    check = ChainCheck(model)
-    problems = [problem for event in events if (problem := check.feed(event))]
-    problems += [f"an event belongs to {e.chain}" for e in events if e.chain != model]
-    if end := check.finish(head):
-        problems.append(end)
-    problems += [f"its {name} has another digest" for name in digests if digest_of(attached[name]) != digests[name]]
-    if problems:
-        raise DamagedError(f"{source} was altered: {problems[0]} Nothing was imported; export it again.")
+    if altered := [name for name in digests if digest_of(attached[name]) != digests[name]]:
+        raise DamagedError(
+            f"{source} was altered: its {altered[0]} has another digest. Nothing was imported; export it again."
+        )
     return _Archive(model, events, rows, attached)
+
+
+def _replay(model: str, head: Head, events: list[Event], source: Path) -> ModelReplay:
+    check, replay = ChainCheck(model), ModelReplay(model)
+    for event in events:
+        problem = check.feed(event)
+        if event.chain != model:
+            problem = f"an event belongs to {event.chain}"
+        if problem is None:
+            replay.feed(event)
+            problem = next(iter(replay.problems), None)
+        if problem:
+            raise DamagedError(f"{source} was altered: {problem} Nothing was imported; export it again.")
+    if problem := check.finish(head):
+        raise DamagedError(f"{source} was altered: {problem} Nothing was imported; export it again.")
+    return replay
+
+
+def _read_rows(replay: ModelReplay, content: bytes, source: Path) -> Iterator[Row]:
+    check = RowCheck(replay.chain, replay.facts, strange=True)
+    for number, line in enumerate(content.splitlines(), start=1):
+        where = f"{source}: line {number} of {ROWS}"
+        try:
+            yield check.accept(read_row(parse_json(line), "the row"))
+        except InvalidInputError as error:
+            raise DamagedError(f"{where}: {error} Nothing was imported; export it again.") from error
+    if missing := check.missing():
+        raise DamagedError(f"{source} was altered: {missing[0]} Nothing was imported; export it again.")
 
 
 def _check_attached(archive: _Archive, attachments: Sequence[Attachment], source: Path) -> list[Attachment]:
@@ -281,9 +307,9 @@ def _store_bytes(registry: Registry, tar: tarfile.TarFile, source: Path, progres
 
 def _check_bytes_complete(registry: Registry, archive: _Archive, source: Path) -> None:
     for row in archive.rows:
-        if row["table"] == "model_versions" and not registry.store.has(row["digest"]):
+        if isinstance(row, VersionRow) and not registry.store.has(row.digest):
             raise DamagedError(
-                f"{source} lacks the bytes of {archive.model} {row['version']}. "
+                f"{source} lacks the bytes of {archive.model} {row.version}. "
                 "Its history was not imported; export it again."
             )
 
@@ -292,19 +318,13 @@ def _write_rows(registry: Registry, archive: _Archive, added: int) -> None:
     """`added` events at the archive's end were new when the reading began; what was written here since is not lost."""
     with registry.importing(archive.model) as write:
         connection = write.connection
-        if model_rows.count_events(connection, archive.model) != len(archive.events) - added:
+        if model_tables.count_events(connection, archive.model) != len(archive.events) - added:
             raise ConflictError(
                 f"{archive.model} was changed here while its archive was read. Its history was not imported; nothing "
                 "is lost. Run the import again."
             )
-        model_rows.remove(connection, archive.model)
-        try:
-            model_rows.insert(connection, archive.model, archive.rows, archive.events)
-        except OperationalError:
-            raise  # the database is out of reach, which is not the archive's fault
-        except (KeyError, TypeError, ValueError, AttributeError, StatementError) as error:
-            cause = error.orig if isinstance(error, StatementError) else error
-            raise DamagedError(f"The archive's rows cannot be read: {cause!r}. Nothing was imported.") from error
+        model_tables.remove(connection, archive.model)
+        model_tables.insert(connection, archive.rows, archive.events)
         problems = audit.verify_model(connection, archive.model)
         if problems:
             raise DamagedError(f"The archive does not agree with its own log: {problems[0]} Nothing was imported.")

@@ -105,19 +105,18 @@ def test_what_was_changed_outside_is_found(storied: Registry, what: str) -> None
 
 
 def rewrite(registry: Registry, chain: str) -> None:
-    """What an owner of the database can do: change a line and compute every hash after it again."""
+    """What an owner of the database can do: change a reason and compute every hash after it again."""
     with registry._database.writing() as connection:
-        e = sa.table("events", *[sa.column(c) for c in ("chain", "position", "actor", "previous", "hash")])
-        rows = connection.execute(sa.text("SELECT * FROM events WHERE chain = :c ORDER BY position"), {"c": chain})
+        e = sa.table("events", *[sa.column(c) for c in ("chain", "position", "reason", "previous", "hash")])
         previous = BEGINNING
         for row in registry_events(registry, chain):
-            changed = Event(**{**row.__dict__, "actor": "mallory", "previous": previous, "hash": ""})
+            reason = "as planned" if row.action == "rollback" else row.reason
+            changed = Event(**{**row.__dict__, "reason": reason, "previous": previous, "hash": ""})
             previous = changed.computed_hash()
             where = sa.and_(e.c.chain == chain, e.c.position == row.position)
-            values = {"actor": "mallory", "previous": changed.previous, "hash": previous}
+            values = {"reason": reason, "previous": changed.previous, "hash": previous}
             connection.execute(sa.update(e).where(where).values(**values))
         connection.execute(sa.text("UPDATE chains SET head = :h WHERE name = :c"), {"h": previous, "c": chain})
-        rows.close()
 
 
 def registry_events(registry: Registry, chain: str) -> list[Event]:

@@ -1,0 +1,85 @@
+"""The tables that no model's archive holds, as the audit reads them: what searching walks, and the registry's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from tfx_pedigree.db import schema
+from tfx_pedigree.json_form import to_json
+from tfx_pedigree.registry.model_rows import VersionRow
+from tfx_pedigree.registry.replay import RegistryFacts
+
+_V = schema.model_versions.c
+_INDEXES: tuple[tuple[sa.Table, str], ...] = ((schema.version_metrics, "metrics"), (schema.version_tags, "tags"))
+
+
+def index_entries(row: VersionRow) -> Iterator[tuple[str, tuple[str, str], tuple[int, Any]]]:
+    """What the search tables must hold of a version: table, key, and what stands there."""
+    for name, value in row.metrics.items():
+        if not isinstance(value, str):
+            yield "metrics", (row.version, name), (row.sequence, value)
+    for key, text in row.tags.items():
+        if text:
+            yield "tags", (row.version, key), (row.sequence, text)
+
+
+def wrong_indexes(
+    connection: Connection, name: str, expected: Mapping[str, Mapping[tuple[str, str], tuple[int, Any]]]
+) -> Iterator[str]:
+    model = sa.select(schema.models.c.id).where(schema.models.c.name == name).scalar_subquery()
+    for table, kind in _INDEXES:
+        key = table.c.name if "name" in table.c else table.c.key
+        query = sa.select(_V.version, key, table.c.sequence, table.c.value).select_from(table)
+        of_model = sa.and_(_V.id == table.c.version_id, _V.model_id == model)
+        query = query.outerjoin(schema.model_versions, of_model).where(table.c.model_id == model)
+        indexed = {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(query)}
+        if indexed != expected[kind]:
+            yield f"{name}: the search index over {kind} does not agree with the versions."
+
+
+def registry_differences(connection: Connection, facts: RegistryFacts) -> Iterator[str]:
+    yield from _identity(connection, facts)
+    yield from _models(connection, facts)
+    yield from _grants(connection, facts)
+
+
+def _identity(connection: Connection, facts: RegistryFacts) -> Iterator[str]:
+    r = schema.registry.c
+    rows = connection.execute(sa.select(r.registry_id, r.store_url, r.created_at, r.created_by)).all()
+    told = (facts.registry_id, facts.store_url, facts.created_at, facts.created_by)
+    if len(rows) != 1:
+        yield f"*: {len(rows)} rows say which registry this is, where there must be one."
+    for row in rows:
+        for name, said, is_ in zip(row._fields, told, row, strict=True):
+            if said != is_:
+                what = name.replace("_", " ")
+                yield f"*: the registry's {what} is {to_json(is_)!r}, but the log says {to_json(said)!r}."
+
+
+def _models(connection: Connection, facts: RegistryFacts) -> Iterator[str]:
+    m = schema.models.c
+    rows = {
+        row.name: (row.created_at, row.created_by)
+        for row in connection.execute(sa.select(m.name, m.created_at, m.created_by))
+    }
+    yield from (f"*: model {name} is gone; the log tells of it." for name in sorted(facts.models.keys() - rows.keys()))
+    yield from (f"*: model {name} stands in no event." for name in sorted(rows.keys() - facts.models.keys()))
+    for name, made in facts.models.items():
+        if made is not None and rows.get(name, made) != made:
+            yield f"*: model {name} was made at another time or by somebody else than the log says."
+
+
+def _grants(connection: Connection, facts: RegistryFacts) -> Iterator[str]:
+    b = schema.role_bindings.c
+    query = sa.select(b.principal, b.scope, b.role, b.granted_at, b.granted_by)
+    held = {(row.principal, row.scope): (row.role, row.granted_at, row.granted_by) for row in connection.execute(query)}
+    for key in sorted(held.keys() | facts.grants.keys()):
+        said, is_ = facts.grants.get(key), held.get(key)
+        if (is_ and is_[0]) != (said and str(said.role)):
+            yield f"*: {key[0]} has the role {is_ and is_[0]} on {key[1]}, but the log says {said and said.role}."
+        elif said and is_ and is_[1:] != (said.granted_at, said.granted_by):
+            yield f"*: the role of {key[0]} on {key[1]} was granted at another time or by somebody else."

@@ -1,0 +1,209 @@
+"""Every cell that means something: changed behind Pedigree's back, the audit finds it.
+
+The table of mutations is made from the schema, so that a new table or column is in it without anybody's doing. What is
+left out stands in `MEANS_NOTHING`, with the reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from pedigree_testing import Clock, candidate, digest
+from tfx_pedigree.db import schema
+from tfx_pedigree.errors import ForbiddenError
+from tfx_pedigree.registry import Evidence, Facts, PromotionRequest, Registry, Role, Verdict
+
+MODEL = "flight-delay"
+# The graph is verified by itself: tests/unit/lineage/test_verifying.py.
+TABLES = [table for table in schema.metadata.sorted_tables if not table.name.startswith("lineage_")]
+MEANS_NOTHING = {
+    ("registry", "id"): "always 1; the column exists for the constraint that there is one row",
+}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry with something in every table and a value in every column."""
+    folder, clock = tmp_path_factory.mktemp("storied"), Clock()
+    with Registry.create(folder, actor="ada", store=str(folder / "store"), clock=clock) as registry:
+        for seed in "abcd":
+            clock.advance(minutes=1)
+            registry.add(MODEL, candidate(seed, rate=0.1), facts=Facts({"auc": 0.7, "loss": 0.2}, {"team": "ops"}))
+        for number, verdict in (("1.0.0", Verdict.FAIL), ("1.0.0", Verdict.PASS), ("1.0.2", Verdict.FAIL)):
+            found = Evidence(registry.get(f"{MODEL}@{number}").digest, None, verdict, f"{verdict.value} by the floors")
+            registry.attach_evidence(f"{MODEL}@{number}", found)
+        registry.promote(f"{MODEL}@1.0.0")
+        registry.promote(f"{MODEL}@1.0.1", PromotionRequest(expect="1.0.0"))
+        registry.promote(f"{MODEL}@1.0.3", PromotionRequest(expect="1.0.1"))
+        registry.rollback(MODEL, reason="slow")
+        registry.archive(f"{MODEL}@1.0.2", reason="old")
+        registry.set_alias("canary", f"{MODEL}@1.0.2")
+        registry.grant("bob", Role.REVIEWER)
+        registry.grant("eve", Role.RELEASER, MODEL)
+        registry.reserve("other", candidate("z", 4))
+    return folder
+
+
+@pytest.fixture
+def copy(template: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(template, tmp_path / "copy"))
+
+
+@contextlib.contextmanager
+def outside(folder: Path) -> Iterator[sqlite3.Connection]:
+    """As somebody who owns the file: no constraint holds."""
+    with contextlib.closing(sqlite3.connect(folder / "registry.db")) as connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        with connection:
+            yield connection
+
+
+def found(folder: Path) -> tuple[str, ...]:
+    """As anybody sees it, or where nobody may look any longer, as its admin."""
+    for actor in ("mia", "ada"):
+        with (
+            contextlib.suppress(ForbiddenError),
+            Registry.open(folder, actor=actor, store=str(folder / "store")) as one,
+        ):
+            return one.verify_audit().problems
+    raise AssertionError("nobody may look")
+
+
+def columns() -> Iterator[Any]:
+    for table in TABLES:
+        for column in table.columns:
+            if (table.name, column.name) not in MEANS_NOTHING:
+                yield pytest.param(table, column, id=f"{table.name}.{column.name}")
+
+
+OTHERS: dict[str, Callable[[Any], Any]] = {
+    "state": lambda value: "staging" if value != "staging" else "development",
+    "role": lambda value: "admin" if value != "admin" else "viewer",
+    "details": lambda value: value[:-1] + ("," if len(value) > 2 else "") + '"more":1}',
+    "content": lambda value: value[:-1] + ',"more":1}',
+    "UtcDateTime": lambda value: "2026-11-20T11:59:59.123456Z",
+    "Json": lambda value: (
+        value[:-1] + (', "x"]' if value[0] == "[" else ('"x": "y"}' if len(value) == 2 else ', "x": "y"}'))
+    ),
+    "Boolean": lambda value: 1 - value,
+}
+
+
+def changed(column: sa.Column[Any], value: Any) -> Any:
+    """Another value of the column's own kind."""
+    other = OTHERS.get(column.name) or OTHERS.get(type(column.type).__name__)
+    if other is not None:
+        return other(value)
+    if isinstance(value, str) and value.startswith("sha256:"):
+        return digest(value)
+    return (value or 0) + 1000 if isinstance(column.type, sa.Integer | sa.Double) else (value or "") + "x"
+
+
+def rows_of(folder: Path, table: sa.Table, column: sa.Column[Any]) -> list[tuple[int, Any]]:
+    """The first and the last row that have a value there, else the first one."""
+    with outside(folder) as connection:
+        query = f"SELECT rowid, {column.name} FROM {table.name} ORDER BY {column.name} IS NULL, rowid"
+        rows = [tuple(row) for row in connection.execute(query)]
+    filled = [row for row in rows if row[1] is not None]
+    if column.name == "id":  # a number that no other row names means nothing
+        return filled[:1]
+    return [*filled[:1], *filled[1:][-1:]] or rows[:1]
+
+
+@pytest.mark.parametrize(("table", "column"), list(columns()))
+def test_changed_cell_is_found(template: Path, copy: Path, table: sa.Table, column: sa.Column[Any]) -> None:
+    database = copy / "registry.db"
+    before = database.read_bytes()
+    for rowid, value in rows_of(copy, table, column):
+        with outside(copy) as connection:
+            statement = f"UPDATE {table.name} SET {column.name} = ? WHERE rowid = ?"
+            connection.execute(statement, (changed(column, value), rowid))
+        assert found(copy), f"{table.name}.{column.name} of row {rowid} was changed and nobody noticed"
+        database.write_bytes(before)
+    assert not found(copy)
+
+
+WRONG: dict[str, str] = {
+    "bytes": "x'ff00fe'",
+    "words": "'<b>abc</b>'",
+    "a number": "5",
+    "a huge number": "9e999",
+    "broken text": "CAST(x'ff' AS TEXT)",
+    "deep JSON": "'" + "[" * 5000 + "'",
+    "half a character": "'\"\\ud800\"'",
+    "nothing": "''",
+}
+
+
+@pytest.mark.parametrize(("table", "column"), list(columns()))
+def test_cell_of_a_wrong_type_is_a_finding_and_no_failure(copy: Path, table: sa.Table, column: sa.Column[Any]) -> None:
+    database = copy / "registry.db"
+    before = database.read_bytes()
+    for what, literal in WRONG.items():
+        rowid, value = rows_of(copy, table, column)[0]
+        with outside(copy) as connection:
+            connection.text_factory = bytes
+            with contextlib.suppress(sqlite3.IntegrityError):  # what is a row's number in SQLite takes nothing else
+                connection.execute(f"UPDATE {table.name} SET {column.name} = {literal} WHERE rowid = {rowid}")
+            query = f"SELECT {column.name} FROM {table.name} ORDER BY rowid = {rowid} DESC"
+            held = connection.execute(query).fetchone()[0]
+            same = held in (value, value.encode() if isinstance(value, str) else value)
+        assert same or (column.name, what) == ("withdrawn", "nothing") or found(copy), (
+            f"{table.name}.{column.name} holds {what} and nobody noticed"
+        )
+        database.write_bytes(before)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_removed_row_is_found(copy: Path, table: sa.Table) -> None:
+    database = copy / "registry.db"
+    before = database.read_bytes()
+    with outside(copy) as connection:
+        ids = [row[0] for row in connection.execute(f"SELECT rowid FROM {table.name}")]
+    for rowid in ids:
+        with outside(copy) as connection:
+            connection.execute(f"DELETE FROM {table.name} WHERE rowid = {rowid}")
+        assert found(copy), f"row {rowid} of {table.name} was removed and nobody noticed"
+        database.write_bytes(before)
+
+
+# A description that no version has means nothing.
+@pytest.mark.parametrize(
+    "table", [table for table in TABLES if table is not schema.descriptions], ids=lambda table: table.name
+)
+def test_added_row_is_found(copy: Path, table: sa.Table) -> None:
+    """The newest row once more, under another key."""
+    names = [column.name for column in table.columns]
+    with outside(copy) as connection:
+        row = dict(zip(names, connection.execute(f"SELECT * FROM {table.name} ORDER BY rowid DESC").fetchone()))  # noqa: B905
+        unique = {column.name for column in table.primary_key}
+        for constraint in table.constraints:
+            if isinstance(constraint, sa.UniqueConstraint):
+                unique |= {column.name for column in constraint.columns}
+        unique -= {"model_id", "version_id", "chain"}
+        row |= {name: changed(table.c[name], row[name]) for name in unique}
+        row |= {"state": "staging"} if "state" in row else {}
+        row |= {"ended_at": row["began_at"]} if "ended_at" in row else {}
+        marks = ", ".join("?" * len(row))
+        connection.execute(f"INSERT INTO {table.name} ({', '.join(row)}) VALUES ({marks})", list(row.values()))
+    assert found(copy), f"a row was added to {table.name} and nobody noticed"
+
+
+def test_every_column_left_out_is_in_the_schema() -> None:
+    known = {(table.name, column.name) for table in TABLES for column in table.columns}
+    assert MEANS_NOTHING.keys() <= known
+
+
+def test_order_of_evidence_is_found(copy: Path) -> None:
+    with outside(copy) as connection:
+        connection.execute("UPDATE evidence SET id = 1000 - id")
+    assert any("evidence" in problem for problem in found(copy))
