@@ -8,11 +8,12 @@ import click
 
 from tfx_pedigree.cli import changes, output
 from tfx_pedigree.cli.app import App, pass_app
+from tfx_pedigree.cli.columns import Column, Columns
 from tfx_pedigree.cli.complete import model_names, references
 from tfx_pedigree.cli.lazy import PedigreeGroup
 
 if TYPE_CHECKING:
-    pass
+    from tfx_pedigree.registry import Version
 
 
 @click.group(cls=PedigreeGroup)
@@ -54,10 +55,21 @@ def remove(app: App, model: str, name: str) -> None:
         output.done(f"{model} has no alias {name} any more.")
 
 
+_ALIASES: Columns[tuple[str, Version]] = Columns(
+    {
+        "alias": Column(lambda found: found[0]),
+        "version": Column(lambda found: found[1].version),
+        "state": Column(lambda found: found[1].state),
+        "digest": Column(lambda found: output.short(found[1].digest)),
+    }
+)
+
+
 @alias.command("list")
 @click.argument("model", shell_complete=model_names)
+@_ALIASES.option
 @pass_app
-def list_(app: App, model: str) -> None:
+def list_(app: App, model: str, columns: list[str] | None) -> None:
     """List a model's aliases and the versions that they mean."""
     from tfx_pedigree.registry import Reference
 
@@ -65,12 +77,8 @@ def list_(app: App, model: str) -> None:
         found = [(name, registry.get(Reference(model, number))) for name, number in registry.aliases(model).items()]
     if app.json:
         output.emit({"items": [{"alias": name, "version": version.version} for name, version in found], "next": None})
-        return
-    if not found:
+    elif found:
+        output.show(_ALIASES.table(found, columns))
+    else:
         output.say(f"{model} has no alias.")
         output.next_step("alias", "set", "NAME", f"{model}@VERSION")
-        return
-    table = output.table("alias", "version", "state", "digest")
-    for name, version in found:
-        table.add_row(*output.cells((name, version.version, version.state, output.short(version.digest))))
-    output.show(table)

@@ -8,38 +8,13 @@ import click
 
 from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, pass_app
+from tfx_pedigree.cli.columns import Column, Columns, Shown
 from tfx_pedigree.cli.complete import model_names, references
 from tfx_pedigree.cli.inputs import paging
 from tfx_pedigree.cli.lazy import PedigreeCommand
 
 if TYPE_CHECKING:
     from tfx_pedigree.registry import Event
-
-
-@click.command(cls=PedigreeCommand)
-@click.argument("ref", required=False, metavar="[MODEL|REF]", shell_complete=references)
-@paging
-@pass_app
-def history(app: App, ref: str | None, limit: int, after: str | None) -> None:
-    """Show who did what, when and why.
-
-    Newest first: of a model, of one version (MODEL@VERSION), or of the registry itself where neither is given.
-    """
-    with app.open() as registry:
-        model, at, _ = (ref or "").partition("@")
-        version = registry.get(ref).version if ref and at else None
-        page = registry.history(model or None, version, limit=limit, after=after)
-    if app.json:
-        output.emit_page(page)
-        return
-    if not page.items:
-        output.say("There is nothing more." if after else f"Nothing happened to {ref} yet.")
-        return
-    table = output.table("when (UTC)", "who", "what…", "why…")
-    for event in page.items:
-        table.add_row(*output.cells((output.when(event.at), event.actor, told(event), event.reason)))
-    output.show(table)
-    output.more(page, *(["history", ref] if ref else ["history"]), "--limit", str(limit))
 
 
 def told(event: Event) -> str:
@@ -80,6 +55,38 @@ _SAID = {
     "retrain": lambda event, details: _retrain(event.subject, details),
     "refuse": lambda event, details: f"refuse {details.get('operation')}",
 }
+
+
+_EVENTS: Columns[Event] = Columns(
+    {
+        "when": Column(lambda event: output.when(event.at), "when (UTC)"),
+        "who": Column(lambda event: event.actor),
+        "what": Column(told, "what…"),
+        "why": Column(lambda event: event.reason, "why…"),
+        "action": Column(lambda event: event.action, shown=Shown.ASKED),
+        "version": Column(lambda event: event.subject, shown=Shown.ASKED),
+        "position": Column(lambda event: event.position, "position>", Shown.ASKED),
+        "hash": Column(lambda event: output.short(event.hash), shown=Shown.ASKED),
+    }
+)
+
+
+@click.command(cls=PedigreeCommand)
+@click.argument("ref", required=False, metavar="[MODEL|REF]", shell_complete=references)
+@_EVENTS.option
+@paging
+@pass_app
+def history(app: App, ref: str | None, columns: list[str] | None, limit: int, after: str | None) -> None:
+    """Show who did what, when and why.
+
+    Newest first: of a model, of one version (MODEL@VERSION), or of the registry itself where neither is given.
+    """
+    with app.open() as registry:
+        model, at, _ = (ref or "").partition("@")
+        version = registry.get(ref).version if ref and at else None
+        page = registry.history(model or None, version, limit=limit, after=after)
+    words = ("history", *([ref] if ref else []), "--limit", str(limit))
+    _EVENTS.answer(app, page, columns, words=words, nothing="There is nothing more.")
 
 
 @click.command(cls=PedigreeCommand)

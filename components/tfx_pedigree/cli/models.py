@@ -2,62 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, pass_app
+from tfx_pedigree.cli.columns import Column, Columns, Shown
 from tfx_pedigree.cli.complete import model_names
 from tfx_pedigree.cli.inputs import paging
 from tfx_pedigree.cli.lazy import PedigreeCommand
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from tfx_pedigree.registry import Model, Version
 
-    from tfx_pedigree.registry import Page, Version
+_NARROW_METRICS, _WIDE_METRICS = 4, 8
+
+
+def standing(version: Version) -> str:
+    """The state, and in a word what keeps the version there."""
+    if version.withdrawn:
+        return "archived, kept out"
+    if version.refusal and version.state.value in ("development", "staging"):
+        return f"{version.state}, refused"
+    return str(version.state)
+
+
+def _own_aliases(version: Version) -> str:
+    """Those that people gave: that a version is champion stands in its state."""
+    return ", ".join(alias for alias in version.aliases if alias != "champion")
+
+
+def _metrics(version: Version) -> str:
+    told = [f"{name} {output.number(value)}" for name, value in sorted(version.metrics.items())]
+    most = _WIDE_METRICS if output.is_wide() else _NARROW_METRICS
+    return ", ".join(told[:most] + ([f"+{len(told) - most} more"] if len(told) > most else []))
+
+
+_MODELS: Columns[Model] = Columns(
+    {
+        "model": Column(lambda model: model.name),
+        "champion": Column(lambda model: model.champion),
+        "versions": Column(lambda model: model.versions, "versions>"),
+        "created": Column(lambda model: output.when(model.created_at), "created (UTC)"),
+        "by": Column(lambda model: model.created_by, "by…"),
+    }
+)
+_STYLES = {"production": "bold green", "archived": "dim", "reserved": "dim"}
+_VERSIONS: Columns[Version] = Columns(
+    {
+        "version": Column(lambda version: version.version),
+        "state": Column(standing),
+        "created": Column(lambda version: output.when(version.created_at), "created (UTC)"),
+        "aliases": Column(_own_aliases, "aliases…", Shown.FILLED),
+        "metrics": Column(_metrics, "metrics…"),
+        "sequence": Column(lambda version: version.sequence, "sequence>", Shown.WIDE),
+        "digest": Column(lambda version: output.short(version.digest), "digest", Shown.WIDE),
+        "by": Column(lambda version: version.created_by, "by…", Shown.WIDE),
+        "registered": Column(lambda version: output.when(version.registered_at), "registered (UTC)", Shown.ASKED),
+        "after": Column(lambda version: version.predecessor, shown=Shown.ASKED),
+        "bump": Column(lambda version: version.bump, shown=Shown.ASKED),
+        "size": Column(lambda version: output.size(version.size), "size>", Shown.ASKED),
+        "files": Column(lambda version: version.files, "files>", Shown.ASKED),
+        "refused": Column(lambda version: version.refusal, "refused…", Shown.ASKED),
+        "tags": Column(lambda version: _pairs(version.tags), "tags…", Shown.ASKED),
+        "params": Column(lambda version: _pairs(version.parameters), "params…", Shown.ASKED),
+    },
+    families={
+        "metric": lambda version: version.metrics,
+        "param": lambda version: version.parameters,
+        "tag": lambda version: version.tags,
+    },
+    style=lambda version: _STYLES.get(version.state.value),
+)
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={output.number(value)}" for name, value in sorted(values.items()))
 
 
 @click.command(cls=PedigreeCommand)
+@_MODELS.option
 @paging
 @pass_app
-def models(app: App, limit: int, after: str | None) -> None:
+def models(app: App, columns: list[str] | None, limit: int, after: str | None) -> None:
     """List the models of the registry."""
     with app.open() as registry:
         page = registry.models(limit=limit, after=after)
-    if app.json:
-        output.emit_page(page)
-        return
-    if not page.items and after is None:
-        output.say("There is no model yet.")
+    _MODELS.answer(app, page, columns, words=("models", "--limit", str(limit)), nothing="There is no model yet.")
+    if not page.items and after is None and not app.json:
         output.next_step("register", "MODEL", "FOLDER")
-        return
-    table = output.table("model", "champion", "versions>", "created (UTC)", "by…")
-    for model in page.items:
-        row = (model.name, model.champion, model.versions, output.when(model.created_at), model.created_by)
-        table.add_row(*output.cells(row))
-    output.show(table)
-    output.more(page, "models", "--limit", str(limit))
 
 
 @click.command(cls=PedigreeCommand)
 @click.argument("model", shell_complete=model_names)
+@_VERSIONS.option
 @paging
 @pass_app
-def versions(app: App, model: str, limit: int, after: str | None) -> None:
+def versions(app: App, model: str, columns: list[str] | None, limit: int, after: str | None) -> None:
     """List a model's versions, newest first."""
     with app.open() as registry:
         page = registry.versions(model, limit=limit, after=after)
-    _answer(app, page, ("versions", model, "--limit", str(limit)), f"{model} has no version yet.")
+    words = ("versions", model, "--limit", str(limit))
+    _VERSIONS.answer(app, page, columns, words=words, nothing=f"{model} has no version yet.")
 
 
 @click.command(cls=PedigreeCommand)
 @click.argument("model", shell_complete=model_names)
 @click.argument("terms", nargs=-1, required=True, metavar="TERM...")
+@_VERSIONS.option
 @paging
 @pass_app
-def search(app: App, model: str, terms: tuple[str, ...], limit: int, after: str | None) -> None:
+def search(
+    app: App, *, model: str, terms: tuple[str, ...], columns: list[str] | None, limit: int, after: str | None
+) -> None:
     """Find versions by metric, state, tag or time.
 
     All terms must hold. A term is a comparison, in quotes where it contains < or >:
@@ -70,52 +129,4 @@ def search(app: App, model: str, terms: tuple[str, ...], limit: int, after: str 
     with app.open() as registry:
         page = registry.search(model, terms, limit=limit, after=after)
     words = ("search", model, *terms, "--limit", str(limit))
-    _answer(app, page, words, f"No version of {model} fits {' and '.join(terms)}.")
-
-
-def _answer(app: App, page: Page[Version], words: Sequence[str], nothing: str) -> None:
-    if app.json:
-        output.emit_page(page)
-    elif not page.items:
-        output.say(nothing)
-    else:
-        output.show(_table(page.items))
-        output.more(page, *words)
-
-
-def _table(versions: Sequence[Version]) -> Table:
-    """What fits: a wide terminal also shows numbers, digests and people."""
-    wide = output.is_wide()
-    with_aliases = any(_own_aliases(version) for version in versions)
-    columns = ["version", "state", "created (UTC)", *(["aliases…"] if with_aliases else []), "metrics…"]
-    table = output.table(*columns, *(["sequence>", "digest", "by…"] if wide else []))
-    for version in versions:
-        row = [version.version, standing(version), output.when(version.created_at)]
-        row += [output.listed(_own_aliases(version))] if with_aliases else []
-        row.append(_metrics(version, most=8 if wide else 4))
-        if wide:
-            row += [str(version.sequence), output.short(version.digest), version.created_by]
-        table.add_row(*output.cells(row), style=_STYLES.get(version.state.value))
-    return table
-
-
-def _own_aliases(version: Version) -> list[str]:
-    """Those that people gave: that a version is champion stands in its state."""
-    return [alias for alias in version.aliases if alias != "champion"]
-
-
-def _metrics(version: Version, most: int) -> str:
-    told = [f"{name} {output.number(value)}" for name, value in sorted(version.metrics.items())]
-    return output.listed(told[:most] + ([f"+{len(told) - most} more"] if len(told) > most else []))
-
-
-_STYLES = {"production": "bold green", "archived": "dim", "reserved": "dim"}
-
-
-def standing(version: Version) -> str:
-    """The state, and in a word what keeps the version there."""
-    if version.withdrawn:
-        return "archived, kept out"
-    if version.refusal and version.state.value in ("development", "staging"):
-        return f"{version.state}, refused"
-    return str(version.state)
+    _VERSIONS.answer(app, page, columns, words=words, nothing=f"No version of {model} fits {' and '.join(terms)}.")

@@ -74,12 +74,6 @@ def next_step(*words: str) -> None:
     note(f"Next: {command(*words)}")
 
 
-def more(page: Page[Any], *words: str) -> None:
-    """Under a table that is not the whole answer: the command that shows the rest."""
-    if page.next is not None:
-        note(f"There are more: {command(*words, '--after', page.next)}")
-
-
 def command(*words: str) -> str:
     return shlex.join(("pedigree", *words))
 

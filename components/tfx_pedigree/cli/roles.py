@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, pass_app
+from tfx_pedigree.cli.columns import Column, Columns
 from tfx_pedigree.cli.complete import model_names
 from tfx_pedigree.cli.lazy import PedigreeGroup
+
+if TYPE_CHECKING:
+    from tfx_pedigree.registry import Grant
 
 _ROLES = ["viewer", "contributor", "reviewer", "releaser", "admin"]
 _MODEL = click.option("--model", shell_complete=model_names, help="Only on this model, not on the whole registry.")
@@ -30,22 +34,28 @@ def roles() -> None:
     """
 
 
+_GRANTS: Columns[Grant] = Columns(
+    {
+        "who": Column(lambda grant: "everybody" if grant.binding.principal == "*" else grant.binding.principal),
+        "role": Column(lambda grant: grant.binding.role),
+        "where": Column(lambda grant: "everywhere" if grant.binding.scope == "*" else grant.binding.scope),
+        "granted": Column(lambda grant: output.when(grant.granted_at), "granted (UTC)"),
+        "by": Column(lambda grant: grant.granted_by, "by…"),
+    }
+)
+
+
 @roles.command("list")
+@_GRANTS.option
 @pass_app
-def list_(app: App) -> None:
+def list_(app: App, columns: list[str] | None) -> None:
     """List who has which role where."""
     with app.open() as registry:
         grants = registry.grants()
     if app.json:
         output.emit_list(grants)
-        return
-    table = output.table("who", "role", "where", "granted (UTC)", "by…")
-    for grant in grants:
-        binding = grant.binding
-        who = "everybody" if binding.principal == "*" else binding.principal
-        where = "everywhere" if binding.scope == "*" else binding.scope
-        table.add_row(*output.cells((who, binding.role, where, output.when(grant.granted_at), grant.granted_by)))
-    output.show(table)
+    else:
+        output.show(_GRANTS.table(grants, columns))
 
 
 @roles.command("grant")

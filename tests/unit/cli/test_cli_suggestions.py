@@ -8,6 +8,7 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 import click
 import pytest
@@ -53,10 +54,12 @@ def suggestions() -> Iterator[tuple[str, str]]:
             for command in re.findall(r"`(pedigree[^`]*)`", text):
                 yield f"{place}:{line}", command
         for call in ast.walk(tree):
-            if isinstance(call, ast.Call) and ast.unparse(call.func) in ("output.next_step", "output.command"):
-                words = [_word(one) for one in call.args if not isinstance(one, ast.Starred)]
-                if "" not in words:
-                    yield f"{place}:{call.lineno}", shlex.join(["pedigree", *words])
+            if _suggests(call) and not any(isinstance(one, ast.Starred) for one in call.args):
+                yield f"{place}:{call.lineno}", shlex.join(["pedigree", *map(_word, call.args)])
+
+
+def _suggests(node: ast.AST) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and ast.unparse(node.func) in ("output.next_step", "output.command")
 
 
 def _word(node: ast.expr) -> str:
