@@ -9,6 +9,7 @@ import pytest
 import tfx_pedigree
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.tfx_components import parameters
+from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider
 
 
 @pytest.mark.parametrize("given", [True, 1, 1.0, "1", "true", "True"])
@@ -55,19 +56,19 @@ def test_missing_none_and_empty_are_the_same(missing: dict[str, Any]) -> None:
 @pytest.mark.parametrize("address", ["postgresql://ada:s3cret@db/pedigree", "s3://b/p?secret_token=s3cret"])
 def test_a_password_in_a_parameter_is_refused_and_not_repeated(key: str, address: str) -> None:
     with pytest.raises(InvalidInputError, match="PGPASSWORD") as refused:
-        parameters.registry_values("flight-delay", **{"registry": None, "store": None, "actor": None, key: address})
+        ChampionProvider("flight-delay", **{key: address})
     assert "s3cret" not in str(refused.value)
     with pytest.raises(InvalidInputError), parameters.open_registry({key: address}):
         pass
 
 
 def test_an_address_without_a_password_is_taken() -> None:
-    values = parameters.registry_values("flight-delay", "postgresql://ada@db/pedigree", "gs://bucket/pedigree", "ci")
-    assert values["registry"] == "postgresql://ada@db/pedigree"
+    made = ChampionProvider("flight-delay", "postgresql://ada@db/pedigree", "gs://bucket/pedigree", "ci")
+    assert made.exec_properties["registry"] == "postgresql://ada@db/pedigree"
 
 
 def test_the_librarys_version_is_a_parameter_because_the_cache_knows_no_code() -> None:
-    assert parameters.registry_values("flight-delay", None, None, None)["library"] == tfx_pedigree.__version__
+    assert ChampionProvider("flight-delay").exec_properties["library"] == tfx_pedigree.__version__
 
 
 def test_a_registry_that_is_not_there_is_refused_and_not_made(tmp_path: Any) -> None:

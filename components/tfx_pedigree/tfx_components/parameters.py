@@ -9,11 +9,10 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from enum import Enum
+from typing import Any, TypeVar
 
-from tfx.types.component_spec import ExecutionParameter
-
-from tfx_pedigree import __version__, settings
+from tfx_pedigree import settings
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import Registry
 
@@ -24,51 +23,20 @@ ACTOR = "actor"
 LIBRARY = "library"
 ASKED = "asked"
 RUN = "run"
+MLMD = "mlmd"
+# In these a password may stand.
+ADDRESSES = (REGISTRY, STORE, MLMD)
 
 # Kubeflow and Vertex put the run's id where a parameter is exactly this text; TFX's local runner leaves it alone.
 RUN_ID = "{{$.pipeline_job_uuid}}"
 
 Properties = Mapping[str, Any]
+Choice = TypeVar("Choice", bound=Enum)
 
 
-def optional_text() -> Any:
-    return ExecutionParameter(type=str, optional=True)
-
-
-def library_parameters() -> dict[str, Any]:
-    """TFX's cache does not know the version of a component's code, so each of ours has it as a parameter."""
-    return {LIBRARY: ExecutionParameter(type=str)}
-
-
-def registry_parameters() -> dict[str, Any]:
-    """What a component declares that talks to a registry. Its answer is asked for anew in every run."""
-    return {
-        MODEL_NAME: ExecutionParameter(type=str),
-        **{key: optional_text() for key in (REGISTRY, STORE, ACTOR)},
-        **library_parameters(),
-        **{key: ExecutionParameter(type=str) for key in (ASKED, RUN)},
-    }
-
-
-def library_values() -> dict[str, Any]:
-    return {LIBRARY: __version__}
-
-
-def registry_values(model_name: str, registry: str | None, store: str | None, actor: str | None) -> dict[str, Any]:
-    """Values for `registry_parameters`. What is left out comes from the executor's environment. `asking` says what
-    `asked` and `run` are for."""
-    places = {REGISTRY: without_secret(REGISTRY, registry), STORE: without_secret(STORE, store), ACTOR: actor}
-    return {MODEL_NAME: model_name, **given(**places), **library_values(), ASKED: "", RUN: RUN_ID}
-
-
-def given(**values: Any) -> dict[str, Any]:
-    """Without what is not there: Kubeflow has no None, and an empty text means the same."""
-    return {key: value for key, value in values.items() if value is not None and value != ""}
-
-
-def without_secret(key: str, address: Any) -> Any:
+def without_secret(key: str, address: str) -> str:
     """Refuses a password: parameters are kept in clear text by every runner, in its metadata and its pages."""
-    if isinstance(address, str) and settings.masked(open_address := address.replace(":@", "@", 1)) != open_address:
+    if settings.masked(open_address := address.replace(":@", "@", 1)) != open_address:
         raise InvalidInputError(
             f"The parameter `{key}` holds a password ({settings.masked(address)}), and parameters of a pipeline can be "
             "read by everybody who sees it. Leave the password out and give it to the executor's environment "
@@ -99,6 +67,18 @@ def whole(properties: Properties, key: str, default: int = 0) -> int:
     except (TypeError, ValueError):
         pass
     raise InvalidInputError(f"The parameter `{key}` is {value!r}, but it must be a whole number.")
+
+
+def choice(kind: type[Choice], properties: Properties, key: str, default: Choice) -> Choice:
+    return one_of(kind, key, text(properties, key, str(default.value)))
+
+
+def one_of(kind: type[Choice], key: str, word: str) -> Choice:
+    try:
+        return kind(word.lower())
+    except ValueError:
+        words = ", ".join(str(one.value) for one in kind)
+        raise InvalidInputError(f"{key} is {word!r}, but it must be one of {words}.") from None
 
 
 def flag(properties: Properties, key: str, default: bool = False) -> bool:
@@ -143,15 +123,7 @@ def json_text(value: Any) -> str | None:
 def open_registry(properties: Properties) -> Iterator[Registry]:
     """The registry that the parameters name, else the environment. Never makes one: a slip of the pen in an address
     would otherwise begin a new history, in which every model is the first."""
-    for key in (REGISTRY, STORE):
-        without_secret(key, properties.get(key))
-    found = settings.load(
-        registry=text(properties, REGISTRY) or None,
-        store=text(properties, STORE) or None,
-        actor=text(properties, ACTOR) or None,
-    )
-    registry = Registry.open(found.registry, actor=found.actor, store=found.store)
-    try:
+    address, store = (without_secret(key, text(properties, key)) or None for key in (REGISTRY, STORE))
+    found = settings.load(registry=address, store=store, actor=text(properties, ACTOR) or None)
+    with Registry.open(found.registry, actor=found.actor, store=found.store) as registry:
         yield registry
-    finally:
-        registry.close()

@@ -24,13 +24,13 @@ from tfx_pedigree.comparison import (
     load_policy,
     read_policy,
 )
+from tfx_pedigree.service.push import PushTarget
 from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider
 from tfx_pedigree.tfx_components.evaluator.component import Evaluator
 from tfx_pedigree.tfx_components.lineage_recorder.component import LineageRecorder
 from tfx_pedigree.tfx_components.modules import modules_of
 from tfx_pedigree.tfx_components.registry_pusher.component import RegistryPusher
 from tfx_pedigree.tfx_components.registry_pusher.executor import PROMOTE_TO
-from tfx_pedigree.tfx_components.registry_pusher.outcome import PushTarget
 from tfx_pedigree.tfx_components.version_comparator.component import VersionComparator
 from tfx_pedigree.tfx_components.versioner.component import Versioner
 from tfx_pedigree.tfx_components.versioner.environment import IMAGE_VARIABLE

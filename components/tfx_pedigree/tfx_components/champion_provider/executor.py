@@ -8,8 +8,9 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 
 from tfx_pedigree.errors import DamagedError, NotFoundError
-from tfx_pedigree.registry import Reference, Registry, Version
-from tfx_pedigree.registry.names import CHAMPION, check_model_name
+from tfx_pedigree.registry import Registry, Version
+from tfx_pedigree.registry.names import check_model_name
+from tfx_pedigree.service.reserving import find_champion
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.versioning.compare import label_of
 from tfx_pedigree.versioning.description import LABEL_KEY
@@ -29,14 +30,6 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
                 lay_out_champion(registry, champion, output.uri)
         fileio.makedirs(output.uri)
         artifacts.set_properties(output, **properties_of(name, champion))
-
-
-def find_champion(registry: Registry, model: str) -> Version | None:
-    """None also for a model of which nothing is registered yet."""
-    try:
-        return registry.get(Reference(model, CHAMPION))
-    except NotFoundError:
-        return None
 
 
 def lay_out_champion(registry: Registry, champion: Version, uri: str) -> None:

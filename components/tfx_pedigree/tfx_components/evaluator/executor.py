@@ -14,8 +14,8 @@ from tfx.types import standard_component_specs as keys
 from tfx.utils import proto_utils
 
 from tfx_pedigree.tfx_components import artifacts, files
-from tfx_pedigree.tfx_components.evaluator.comparable import why_not_comparable
 from tfx_pedigree.versioning import ModelDescription, describe_files
+from tfx_pedigree.versioning.comparable import why_not_comparable
 from tfx_pedigree.versioning.description import LABEL_KEY
 
 # What a model that is fed with the wrong data ends in. Beam's local runner makes all of it a RuntimeError.

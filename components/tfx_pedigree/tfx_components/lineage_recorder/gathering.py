@@ -13,8 +13,8 @@ from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage.run_graph import Deployment, PipelineRun, Seen
 from tfx_pedigree.registry import Evidence
+from tfx_pedigree.service.run_lineage import ObservedRun
 from tfx_pedigree.tfx_components import artifacts, files, parameters
-from tfx_pedigree.tfx_components.lineage_recorder.recording import Gathered
 from tfx_pedigree.tfx_components.registry_pusher import executor as pushing
 from tfx_pedigree.tfx_components.version_comparator.examples import Examples
 from tfx_pedigree.tfx_components.versioner.executor import IMAGE, data_of, modules_in
@@ -34,12 +34,12 @@ EVAL_SPLIT = "eval_split"
 Artifacts = Mapping[str, list[Any]]
 
 
-def gather(inputs: Artifacts, properties: Mapping[str, Any], run: PipelineRun) -> Gathered:
-    record = pushing.record_of(artifacts.single(inputs, VERSION_KEY), dict(properties))
+def gather(inputs: Artifacts, properties: Mapping[str, Any], run: PipelineRun) -> ObservedRun:
+    record = pushing.record_of(artifacts.single(inputs, VERSION_KEY), properties)
     if not record.get("data"):  # a Versioner that was not told what the model was made from
         record["data"] = data_of(dict(inputs))
     comparison, evidence = _compared(inputs, record)
-    return Gathered(
+    return ObservedRun(
         record,
         *_seen(inputs),
         run,
@@ -68,9 +68,9 @@ def _compared(inputs: Artifacts, record: Mapping[str, Any]) -> tuple[Comparison 
     found = artifacts.optional_single(inputs, COMPARISON_KEY)
     if found is None:
         return None, None
-    comparison = Comparison.from_text(files.read_text(found.uri, artifacts.COMPARISON_FILE), found.uri)
+    comparison, evidence = pushing.read_compared(found)
     _same_version("comparison", comparison.challenger.digest, record)
-    return comparison, Evidence.from_text(files.read_text(found.uri, artifacts.EVIDENCE_FILE))
+    return comparison, evidence
 
 
 def _evaluated_on(inputs: Artifacts, split: str) -> tuple[Data, ...]:

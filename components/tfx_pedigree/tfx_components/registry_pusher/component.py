@@ -5,35 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from tfx.dsl.components.base import executor_spec
-from tfx.types import channel, standard_artifacts, system_executions
-from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.types import system_executions
+from tfx.types.channel import BaseChannel
+from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, PushedModel
 
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.service.push import PushTarget
 from tfx_pedigree.tfx_components import parameters
 from tfx_pedigree.tfx_components.artifacts import ModelVersion, VersionComparison
+from tfx_pedigree.tfx_components.declaring import filled, spec_class
 from tfx_pedigree.tfx_components.registry_pusher import executor
-from tfx_pedigree.tfx_components.registry_pusher.outcome import PushTarget
 from tfx_pedigree.tfx_components.uncached import UncachedComponent
-
-
-class RegistryPusherSpec(ComponentSpec):  # type: ignore[misc]
-    PARAMETERS = {  # noqa: RUF012
-        **parameters.registry_parameters(),
-        executor.PROMOTE_TO: ExecutionParameter(type=str),
-        executor.SERVING_BASE: parameters.optional_text(),
-    }
-    INPUTS = {  # noqa: RUF012
-        executor.VERSION_KEY: ChannelParameter(type=ModelVersion),
-        executor.MODEL_KEY: ChannelParameter(type=standard_artifacts.Model, optional=True),
-        executor.COMPARISON_KEY: ChannelParameter(type=VersionComparison, optional=True),
-        executor.MODEL_BLESSING_KEY: ChannelParameter(type=standard_artifacts.ModelBlessing, optional=True),
-        executor.INFRA_BLESSING_KEY: ChannelParameter(type=standard_artifacts.InfraBlessing, optional=True),
-    }
-    OUTPUTS = {  # noqa: RUF012
-        executor.PUSHED_MODEL_KEY: ChannelParameter(type=standard_artifacts.PushedModel),
-        executor.BLESSING_KEY: ChannelParameter(type=standard_artifacts.InfraBlessing),
-    }
-    TYPE_ANNOTATION = system_executions.Deploy
 
 
 class RegistryPusher(UncachedComponent):
@@ -46,18 +28,30 @@ class RegistryPusher(UncachedComponent):
     heal the store, should the bytes in it be damaged.
     """
 
-    SPEC_CLASS = RegistryPusherSpec
+    SPEC_CLASS = spec_class(
+        "RegistryPusherSpec",
+        inputs={
+            "version": ModelVersion,
+            "model?": Model,
+            "comparison?": VersionComparison,
+            "model_blessing?": ModelBlessing,
+            "infra_blessing?": InfraBlessing,
+        },
+        outputs={"pushed_model": PushedModel, "blessing": InfraBlessing},
+        parameters={"promote_to": str, "serving_base?": str},
+        annotation=system_executions.Deploy,
+    )
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
 
     def __init__(
         self,
-        version: channel.BaseChannel,
+        version: BaseChannel,
         model_name: str,
         *,
-        model: channel.BaseChannel | None = None,
-        comparison: channel.BaseChannel | None = None,
-        model_blessing: channel.BaseChannel | None = None,
-        infra_blessing: channel.BaseChannel | None = None,
+        model: BaseChannel | None = None,
+        comparison: BaseChannel | None = None,
+        model_blessing: BaseChannel | None = None,
+        infra_blessing: BaseChannel | None = None,
         promote_to: Any = PushTarget.PRODUCTION.value,
         serving_base: str | None = None,
         registry: str | None = None,
@@ -65,21 +59,13 @@ class RegistryPusher(UncachedComponent):
         actor: str | None = None,
     ) -> None:
         judged = comparison or model_blessing or infra_blessing
-        if isinstance(promote_to, str) and executor.target_of(promote_to) is not PushTarget.NONE and not judged:
+        if (
+            isinstance(promote_to, str)
+            and parameters.one_of(PushTarget, executor.PROMOTE_TO, promote_to) is not PushTarget.NONE
+            and not judged
+        ):
             raise InvalidInputError(
                 f"A RegistryPusher that promotes to {promote_to} needs something that judged the model: a comparison, "
                 "a model_blessing or an infra_blessing. Connect one of them, or give promote_to='none'."
             )
-        spec = RegistryPusherSpec(
-            version=version,
-            model=model,
-            comparison=comparison,
-            model_blessing=model_blessing,
-            infra_blessing=infra_blessing,
-            pushed_model=channel.Channel(type=standard_artifacts.PushedModel),
-            blessing=channel.Channel(type=standard_artifacts.InfraBlessing),
-            promote_to=promote_to,
-            **parameters.given(serving_base=serving_base),
-            **parameters.registry_values(model_name, registry, store, actor),
-        )
-        super().__init__(spec=spec)
+        super().__init__(spec=filled(self.SPEC_CLASS, locals()))

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from absl import logging
@@ -10,15 +14,13 @@ from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_executor
 
 from tfx_pedigree.comparison import Comparison
-from tfx_pedigree.errors import DamagedError, InvalidInputError
-from tfx_pedigree.registry import Evidence, Reference, Registry, Version
+from tfx_pedigree.registry import Evidence, Reference, Registry
 from tfx_pedigree.registry.names import check_model_name
-from tfx_pedigree.service.intake import check_bytes
+from tfx_pedigree.service.judgement import EVALUATOR, INFRA, facts_of, judged
+from tfx_pedigree.service.push import Pushed, PushTarget, register_and_promote
+from tfx_pedigree.service.version_record import check_record
 from tfx_pedigree.tfx_components import artifacts, files, parameters
-from tfx_pedigree.tfx_components.registry_pusher import judgement
-from tfx_pedigree.tfx_components.registry_pusher.outcome import PushTarget, Result, register_and_promote
 from tfx_pedigree.tfx_components.version_comparator.writing import bless
-from tfx_pedigree.tfx_components.versioner import record
 
 MODEL_KEY = "model"
 VERSION_KEY = "version"
@@ -49,83 +51,54 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         output = artifacts.single(output_dict, PUSHED_MODEL_KEY)
         found = record_of(artifacts.single(input_dict, VERSION_KEY), exec_properties)
         evidence, comparison = _judged(input_dict, found)
-        target = target_of(parameters.text(exec_properties, PROMOTE_TO, PushTarget.PRODUCTION.value))
+        target = parameters.choice(PushTarget, exec_properties, PROMOTE_TO, PushTarget.PRODUCTION)
         model = artifacts.optional_single(input_dict, MODEL_KEY)
-        reference = Reference(found["model"], found["digest"])
+        reference, facts = Reference(found["model"], found["digest"]), facts_of(found, comparison)
         with parameters.open_registry(exec_properties) as registry:
-            result = register_and_promote(
-                registry,
-                reference,
-                judgement.facts_of(found, comparison),
-                evidence,
-                target=target,
-                check=lambda version: _check_or_heal(registry, version, model),
-            )
+            result = register_and_promote(registry, reference, facts, evidence, target, files=_folder_of(model))
+            if result.healed:
+                logging.warning("The store's bytes of %s were damaged. This run's model healed them.", reference)
             logging.info("%s: %s. %s", result.version.name, result.outcome.value, result.reason)
             destination = _push(registry, result, exec_properties, output)
         _mark(output, result, destination)
         bless(artifacts.single(output_dict, BLESSING_KEY), result.serves)
 
 
-def target_of(word: str) -> PushTarget:
-    try:
-        return PushTarget(word.lower())
-    except ValueError:
-        words = ", ".join(one.value for one in PushTarget)
-        raise InvalidInputError(f"promote_to is {word!r}, but it must be one of {words}.") from None
-
-
-def record_of(version: Any, properties: dict[str, Any]) -> dict[str, Any]:
-    found = record.check(files.read_json(version.uri, artifacts.MODEL_VERSION_FILE), version.uri)
+def record_of(version: Any, properties: Mapping[str, Any]) -> dict[str, Any]:
     name = check_model_name(parameters.text(properties, parameters.MODEL_NAME))
-    if found["model"] != name:
-        raise InvalidInputError(
-            f"The version {found['version']} is one of {found['model']}, but model_name is {name}. "
-            "Give both the same name."
-        )
-    return found
+    return check_record(files.read_json(version.uri, artifacts.MODEL_VERSION_FILE), version.uri, name)
 
 
 def _judged(inputs: Artifacts, found: dict[str, Any]) -> tuple[Evidence | None, Comparison | None]:
-    blessings = _blessings(inputs)
     compared = artifacts.optional_single(inputs, COMPARISON_KEY)
-    if compared is None:
-        return judgement.without_comparison(found, blessings), None
-    evidence = Evidence.from_text(files.read_text(compared.uri, artifacts.EVIDENCE_FILE))
-    if evidence.challenger != found["digest"]:
-        raise InvalidInputError(
-            f"The comparison is about {evidence.challenger[:19]}…, but the version is {found['model']} "
-            f"{found['version']} ({found['digest'][:19]}…). Connect the comparison and the version of the same run."
-        )
+    comparison, evidence = (None, None) if compared is None else read_compared(compared)
+    return judged(found, evidence, _blessings(inputs)), comparison
+
+
+def read_compared(compared: Any) -> tuple[Comparison, Evidence]:
+    """What a VersionComparator wrote."""
     text = files.read_text(compared.uri, artifacts.COMPARISON_FILE)
-    return judgement.with_blessings(evidence, blessings), Comparison.from_text(text, compared.uri)
+    evidence = Evidence.from_text(files.read_text(compared.uri, artifacts.EVIDENCE_FILE))
+    return Comparison.from_text(text, compared.uri), evidence
 
 
 def _blessings(inputs: Artifacts) -> dict[str, bool]:
     found = {}
     model = artifacts.optional_single(inputs, MODEL_BLESSING_KEY)
     if model is not None:
-        found[judgement.EVALUATOR] = bool(model_utils.is_model_blessed(model))
+        found[EVALUATOR] = bool(model_utils.is_model_blessed(model))
     infra = artifacts.optional_single(inputs, INFRA_BLESSING_KEY)
     if infra is not None:
-        found[judgement.INFRA] = bool(model_utils.is_infra_validated(infra))
+        found[INFRA] = bool(model_utils.is_infra_validated(infra))
     return found
 
 
-def _check_or_heal(registry: Registry, version: Version, model: Any | None) -> None:
+def _folder_of(model: Any | None) -> Callable[[], AbstractContextManager[Path]] | None:
     """The model of this run is the same bytes: what the store has lost since the Versioner put it there comes back."""
-    try:
-        check_bytes(registry.store, version)
-    except DamagedError:
-        if model is None:
-            raise
-        logging.warning("The store's bytes of %s are damaged. Storing them again from %s.", version.name, model.uri)
-        with files.local_folder(files.serving_folder(model)) as folder:
-            registry.store.put(folder, heal=True)
-        check_bytes(registry.store, version)
+    return partial(files.local_folder, files.serving_folder(model)) if model is not None else None
 
 
-def _push(registry: Registry, result: Result, properties: dict[str, Any], output: Any) -> str | None:
+def _push(registry: Registry, result: Pushed, properties: dict[str, Any], output: Any) -> str | None:
     """Where the version is served from; None if nothing is to be served."""
     base = parameters.text(properties, SERVING_BASE)
     if not result.serves or not base:
@@ -137,7 +110,7 @@ def _push(registry: Registry, result: Result, properties: dict[str, Any], output
     return destination
 
 
-def _mark(output: Any, result: Result, destination: str | None) -> None:
+def _mark(output: Any, result: Pushed, destination: str | None) -> None:
     version = result.version
     properties: dict[str, str | int | None] = {
         PUSHED: int(destination is not None),

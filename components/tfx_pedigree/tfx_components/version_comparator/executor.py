@@ -13,7 +13,6 @@ from tfx.dsl.io import fileio
 from tfx_pedigree.comparison import Policy, Verdict, parse_policy, read_policy
 from tfx_pedigree.errors import DamagedError, InvalidInputError
 from tfx_pedigree.tfx_components import artifacts, files, parameters
-from tfx_pedigree.tfx_components.evaluator.comparable import why_not_comparable
 from tfx_pedigree.tfx_components.version_comparator.examples import Examples
 from tfx_pedigree.tfx_components.version_comparator.judging import Found, judge
 from tfx_pedigree.tfx_components.version_comparator.latency_measure import LatencySettings
@@ -25,6 +24,7 @@ from tfx_pedigree.tfx_components.version_comparator.sides import Contestants, co
 from tfx_pedigree.tfx_components.version_comparator.tfma_blessing import read_word
 from tfx_pedigree.tfx_components.version_comparator.tfma_results import Told, read_evaluation, read_told
 from tfx_pedigree.tfx_components.version_comparator.writing import bless, write
+from tfx_pedigree.versioning.comparable import why_not_comparable
 from tfx_pedigree.versioning.description import LABEL_KEY
 
 MODEL_KEY = "model"

@@ -13,9 +13,9 @@ from typing import Any
 
 from tfx_pedigree.comparison import Code, Data, Side
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.service.version_record import check_record
 from tfx_pedigree.store import manifest_of
 from tfx_pedigree.tfx_components import artifacts, files
-from tfx_pedigree.tfx_components.versioner import record
 from tfx_pedigree.versioning import ModelDescription, describe_files
 
 UNKNOWN = "of unknown version"
@@ -43,7 +43,7 @@ class Contestants:
 
 def contestants(version: Any, champion: Any | None) -> Contestants:
     """`version` is a ModelVersion artifact, `champion` a Model artifact; None or one marked as absent: no champion."""
-    found = record.check(files.read_json(version.uri, artifacts.MODEL_VERSION_FILE), version.uri)
+    found = check_record(files.read_json(version.uri, artifacts.MODEL_VERSION_FILE), version.uri)
     challenger, description = _side(found), _description(found)
     if artifacts.is_absent(champion):
         named = (found["champion"] or {}).get("version")

@@ -8,31 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfx.dsl.components.base import executor_spec
-from tfx.types import channel, standard_artifacts, system_executions
-from tfx.types.component_spec import ChannelParameter, ComponentSpec
+from tfx.types.channel import BaseChannel
+from tfx.types.standard_artifacts import Examples, Model, Schema, TransformGraph
 
 from tfx_pedigree.lineage.secrets import clean_values
-from tfx_pedigree.tfx_components import parameters
 from tfx_pedigree.tfx_components.artifacts import ModelVersion
+from tfx_pedigree.tfx_components.declaring import filled, spec_class
 from tfx_pedigree.tfx_components.uncached import UncachedComponent
 from tfx_pedigree.tfx_components.versioner import executor
 from tfx_pedigree.versioning import Request
-
-
-class VersionerSpec(ComponentSpec):  # type: ignore[misc]
-    PARAMETERS = {  # noqa: RUF012
-        **parameters.registry_parameters(),
-        **{key: parameters.optional_text() for key in executor.TEXTS},
-    }
-    INPUTS = {  # noqa: RUF012
-        executor.MODEL_KEY: ChannelParameter(type=standard_artifacts.Model),
-        executor.EXAMPLES_KEY: ChannelParameter(type=standard_artifacts.Examples, optional=True),
-        executor.SCHEMA_KEY: ChannelParameter(type=standard_artifacts.Schema, optional=True),
-        executor.TRANSFORM_KEY: ChannelParameter(type=standard_artifacts.TransformGraph, optional=True),
-        executor.CHAMPION_KEY: ChannelParameter(type=standard_artifacts.Model, optional=True),
-    }
-    OUTPUTS = {executor.VERSION_KEY: ChannelParameter(type=ModelVersion)}  # noqa: RUF012
-    TYPE_ANNOTATION = system_executions.Process
 
 
 class Versioner(UncachedComponent):
@@ -45,18 +29,29 @@ class Versioner(UncachedComponent):
     outrank what the content says.
     """
 
-    SPEC_CLASS = VersionerSpec
+    SPEC_CLASS = spec_class(
+        "VersionerSpec",
+        inputs={
+            "model": Model,
+            "examples?": Examples,
+            "schema?": Schema,
+            "transform_graph?": TransformGraph,
+            "champion?": Model,
+        },
+        outputs={"version": ModelVersion},
+        parameters={f"{key}?": str for key in executor.TEXTS},
+    )
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
 
     def __init__(
         self,
-        model: channel.BaseChannel,
+        model: BaseChannel,
         model_name: str,
         *,
-        examples: channel.BaseChannel | None = None,
-        schema: channel.BaseChannel | None = None,
-        transform_graph: channel.BaseChannel | None = None,
-        champion: channel.BaseChannel | None = None,
+        examples: BaseChannel | None = None,
+        schema: BaseChannel | None = None,
+        transform_graph: BaseChannel | None = None,
+        champion: BaseChannel | None = None,
         registry: str | None = None,
         store: str | None = None,
         actor: str | None = None,
@@ -73,36 +68,10 @@ class Versioner(UncachedComponent):
     ) -> None:
         if all(value is None or isinstance(value, str) for value in (bump, pre, version)):
             Request.of(bump, pre, version)  # refuses now what would be refused after the training
-        values = parameters.given(
-            **{key: _json(value) for key, value in _structures(hyperparameters, training, git, modules).items()},
-            variables=_json(variables),
-            label_key=label_key,
-            image=image,
-            bump=bump,
-            pre=pre,
-            version_number=version,
-        )
-        spec = VersionerSpec(
-            model=model,
-            examples=examples,
-            schema=schema,
-            transform_graph=transform_graph,
-            champion=champion,
-            version=channel.Channel(type=ModelVersion),
-            **parameters.registry_values(model_name, registry, store, actor),
-            **values,
-        )
-        super().__init__(spec=spec)
-
-
-def _structures(hyperparameters: Any, training: Any, git: Any, modules: Any) -> dict[str, Any]:
-    """Secrets stay out of parameters, which every runner keeps in clear text. Names of modules are no secrets."""
-    return {
-        executor.HYPERPARAMETERS: _without_secrets(hyperparameters),
-        executor.TRAINING: _without_secrets(training),
-        executor.GIT: _without_secrets(git),
-        executor.MODULES: modules,
-    }
+        given = {**locals(), executor.VERSION_NUMBER: version}
+        # Every runner keeps parameters in clear text.
+        given |= {key: _without_secrets(given[key]) for key in ("hyperparameters", "training", "git")}
+        super().__init__(spec=filled(self.SPEC_CLASS, given))
 
 
 def _without_secrets(value: Any) -> Any:
@@ -112,10 +81,3 @@ def _without_secrets(value: Any) -> Any:
         with contextlib.suppress(ValueError):
             found = json.loads(value)
     return clean_values(found) if isinstance(found, Mapping) else value
-
-
-def _json(value: Any) -> Any:
-    """What is text already, or known only to the run, stays as it is."""
-    if isinstance(value, Mapping):
-        return parameters.json_text(dict(value))
-    return parameters.json_text(list(value)) if isinstance(value, list | tuple) else value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import posixpath
 from typing import Any
 
@@ -12,13 +11,13 @@ from tfx.types import artifact_utils
 from tfx_pedigree.digest import is_digest
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage.secrets import clean_values
-from tfx_pedigree.registry import Candidate, Reference, Registry, Version
+from tfx_pedigree.registry import Reference, Registry, Version
 from tfx_pedigree.registry.names import check_model_name
-from tfx_pedigree.service.intake import candidate_of
+from tfx_pedigree.service.reserving import find_champion, reserve_trained
+from tfx_pedigree.service.version_record import Making, flat_parameters
 from tfx_pedigree.store import manifest_of
 from tfx_pedigree.tfx_components import artifacts, files, parameters
-from tfx_pedigree.tfx_components.champion_provider.executor import find_champion
-from tfx_pedigree.tfx_components.versioner import fingerprint, record
+from tfx_pedigree.tfx_components.versioner import fingerprint
 from tfx_pedigree.tfx_components.versioner.environment import environment
 from tfx_pedigree.versioning import Request
 from tfx_pedigree.versioning.description import LABEL_KEY, Scalar
@@ -58,26 +57,22 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
     ) -> None:
         output = artifacts.single(output_dict, VERSION_KEY)
         name = check_model_name(parameters.text(exec_properties, parameters.MODEL_NAME))
-        hyperparameters = _hyperparameters(exec_properties)
-        code, modules = _code(exec_properties), modules_in(exec_properties)
-        surroundings = environment(parameters.text(exec_properties, IMAGE), _variables(exec_properties))
         data = data_of(input_dict)
-        with parameters.open_registry(exec_properties) as registry:
-            candidate = _stored(registry, artifacts.single(input_dict, MODEL_KEY), hyperparameters, data)
-            version = registry.reserve(name, candidate, _request(exec_properties))
-            # The same bytes may have been described before, with other hyperparameters: the registry's word counts.
-            description = registry.description(Reference(name, version.digest))
-            making = record.Making(
-                champion=_champion(registry, name, artifacts.optional_single(input_dict, CHAMPION_KEY)),
-                parameters=description.parameters,
-                training=parameters.table(exec_properties, TRAINING),
-                data=data,
-                code=code,
-                modules=modules,
-                environment=surroundings,
-            )
-        files.write_json(output.uri, artifacts.MODEL_VERSION_FILE, record.document(version, description, making))
-        artifacts.set_properties(output, **_properties(version))
+        making = Making(
+            parameters=_hyperparameters(exec_properties),
+            training=parameters.table(exec_properties, TRAINING),
+            data=data,
+            code=_code(exec_properties),
+            modules=modules_in(exec_properties),
+            environment=environment(parameters.text(exec_properties, IMAGE), _variables(exec_properties)),
+        )
+        request = _request(exec_properties)
+        folder = files.serving_folder(artifacts.single(input_dict, MODEL_KEY))
+        with parameters.open_registry(exec_properties) as registry, files.local_folder(folder) as local:
+            champion = _champion(registry, name, artifacts.optional_single(input_dict, CHAMPION_KEY))
+            reserved = reserve_trained(registry, name, local, making, request, champion=champion)
+        files.write_json(output.uri, artifacts.MODEL_VERSION_FILE, reserved.record)
+        artifacts.set_properties(output, **_properties(reserved.version))
 
 
 def data_of(inputs: Artifacts) -> dict[str, Any]:
@@ -134,32 +129,17 @@ def _transform(transform: Any) -> dict[str, Any]:
         return {"digest": manifest_of(folder).digest, "structure": fingerprint.transform_structure(folder)}
 
 
-def _stored(registry: Registry, model: Any, hyperparameters: dict[str, Scalar], data: dict[str, Any]) -> Candidate:
-    """The folder for serving and nothing else: that is what is served, and the same training leaves other files beside
-    it that differ from run to run."""
-    with files.local_folder(files.serving_folder(model)) as folder:
-        candidate = candidate_of(registry.store, folder, parameters=hyperparameters)
-    description = dataclasses.replace(
-        candidate.description,
-        schema_digest=data.get("schema", {}).get("structure"),
-        transform_digest=data.get("transform", {}).get("structure"),
-    )
-    return dataclasses.replace(candidate, description=description)
-
-
-def _champion(registry: Registry, name: str, model: Any | None) -> dict[str, Any] | None:
+def _champion(registry: Registry, name: str, model: Any | None) -> Version | None:
     """The one that this run evaluates against, else the one of this moment."""
     if model is None:
-        champion = find_champion(registry, name)
-    elif artifacts.is_absent(model):
-        champion = None
-    else:
-        champion = registry.get(Reference(name, model.get_string_custom_property(artifacts.DIGEST)))
-    return record.short(champion, registry.description(Reference(name, champion.digest))) if champion else None
+        return find_champion(registry, name)
+    if artifacts.is_absent(model):
+        return None
+    return registry.get(Reference(name, model.get_string_custom_property(artifacts.DIGEST)))
 
 
 def _hyperparameters(properties: dict[str, Any]) -> dict[str, Scalar]:
-    found = record.flat(clean_values(parameters.table(properties, HYPERPARAMETERS)))
+    found = flat_parameters(clean_values(parameters.table(properties, HYPERPARAMETERS)))
     label = parameters.text(properties, LABEL_KEY)
     return {**found, LABEL_KEY: label} if label else found
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.lineage.graph import Fragment, Node
@@ -17,7 +17,7 @@ MLMD_VARIABLE = "PEDIGREE_MLMD"
 
 
 @dataclass(frozen=True)
-class Books:
+class MlmdLookup:
     """`problem` says why something is missing; `asked` is False where there is no connection to ask."""
 
     fragment: Fragment
@@ -33,17 +33,25 @@ class Books:
         return replace(run, complete=self.asked)
 
 
-def look_up(address: str, artifacts: Iterable[Any], run: Node) -> Books:
-    """Walks upstream from the run's artifacts. Raises nothing: a store that is gone is a problem of the books.
+class ArtifactPlace(NamedTuple):
+    """An artifact as ML Metadata may find it."""
+
+    type_name: str
+    uri: str
+    id: int
+
+
+def look_up(address: str, artifacts: Iterable[ArtifactPlace], run: Node) -> MlmdLookup:
+    """Walks upstream from the run's artifacts. Raises nothing: that a store is gone is the answer's problem.
 
     `run` is the run that is going on, which the store knows by the name that its runner gives it.
     """
     address = address or os.environ.get(MLMD_VARIABLE, "")
     if not address:
-        return Books(Fragment(()), asked=False)
+        return MlmdLookup(Fragment(()), asked=False)
     from tfx_pedigree.mlmd import InterruptedWalkError, Mapper, connect, walk_upstream  # noqa: PLC0415  if needed
 
-    found = [(one.type_name, one.uri, one.id) for one in artifacts]
+    found = list(artifacts)
     try:
         with connect(address) as reader:
             mapper = Mapper(reader.identity, runs=dict.fromkeys(run.facts.get("id", ()), run))
@@ -53,12 +61,12 @@ def look_up(address: str, artifacts: Iterable[Any], run: Node) -> Books:
             except InterruptedWalkError as error:
                 history, problem = error.partial, error
             pipelines = (one.pipeline for one in history.runs.values() if one.name == run.fact("id"))
-            return Books(mapper.fragment(history), problem, next(pipelines, None))
+            return MlmdLookup(mapper.fragment(history), problem, next(pipelines, None))
     except PedigreeError as error:
-        return Books(Fragment(()), error)
+        return MlmdLookup(Fragment(()), error)
 
 
-def _ids(reader: Any, found: list[tuple[str, str, int]]) -> set[int]:
+def _ids(reader: Any, found: Sequence[ArtifactPlace]) -> set[int]:
     """The store's numbers of artifacts that lie at these places. A runner without MLMD numbers them its own way."""
     numbered = {one.id: one.uri for one in reader.artifacts({number for _, _, number in found})}
     ids = {number for _, uri, number in found if numbered.get(number) == uri}

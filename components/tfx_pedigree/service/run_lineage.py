@@ -1,8 +1,9 @@
-"""From what was gathered to the registry's graph. A run that is repeated adds only what is new. Free of TensorFlow."""
+"""From what the artifacts of a run say to the registry's graph. A run that is repeated adds only what is new."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,12 +24,13 @@ from tfx_pedigree.lineage.run_graph import (
     without_secrets,
 )
 from tfx_pedigree.registry import Evidence, Reference, Registry
-from tfx_pedigree.tfx_components.registry_pusher.judgement import is_made_of
-from tfx_pedigree.tfx_components.registry_pusher.outcome import known
+from tfx_pedigree.service.judgement import is_made_of
+from tfx_pedigree.service.mlmd_lookup import ArtifactPlace, look_up
+from tfx_pedigree.service.push import reserved_version
 
 
 @dataclass(frozen=True)
-class Gathered:
+class ObservedRun:
     """What the artifacts of a run say. `record` is version.json; `evidence` is the comparison's, of which only the
     registry knows what became of it."""
 
@@ -76,49 +78,77 @@ class Gathered:
         return without_secrets(merged([own, elsewhere]))
 
 
-def record(registry: Registry, gathered: Gathered, elsewhere: Fragment) -> tuple[Fragment, Recorded]:
+@dataclass(frozen=True)
+class RunLineage:
+    """`recorded` is None where the registry did not take it; `fragment` is then as far as the artifacts know it.
+    `problem` says why something is missing."""
+
+    run: ObservedRun
+    fragment: Fragment
+    recorded: Recorded | None
+    problem: PedigreeError | None = None
+
+    def document(self) -> dict[str, Any]:
+        """lineage.json."""
+        nodes = {node.key: node for node in self.fragment.nodes}
+        complete = self.run.run.incomplete is None
+        return to_json(Subgraph((self.run.version_key,), nodes, self.fragment.edges, complete=complete))
+
+
+def record_run(
+    open_registry: Callable[[], AbstractContextManager[Registry]],
+    observed: ObservedRun,
+    mlmd: str = "",
+    artifacts: Iterable[ArtifactPlace] = (),
+) -> RunLineage:
+    """What the artifacts say, joined with what ML Metadata knows of them, if it is asked. Raises nothing that is due
+    to a service: what could not be read or recorded is the outcome's problem."""
+    known = look_up(mlmd, artifacts, observed.run_node)
+    observed = replace(observed, run=known.marked(observed.run))
+    try:
+        with open_registry() as registry:
+            fragment, recorded = _record(registry, observed, known.fragment)
+    except PedigreeError as error:
+        return RunLineage(observed, observed.without_registry(known.fragment), None, _explained(error, observed))
+    return RunLineage(observed, fragment, recorded, known.problem)
+
+
+def _record(registry: Registry, observed: ObservedRun, elsewhere: Fragment) -> tuple[Fragment, Recorded]:
     """Joined with what was seen `elsewhere`, and what of both was new."""
-    version = known(registry, gathered.reference)
+    version = reserved_version(registry, observed.reference)
     lineage = Lineage(registry)
-    gathered = replace(gathered, run=_first_told(lineage, gathered))
-    own = gathered.fragment(_judged(lineage, gathered), _predecessor(registry, gathered))
+    observed = replace(observed, run=_first_told(lineage, observed))
+    own = observed.fragment(_judged(lineage, observed), _predecessor(registry, observed))
     fragment = without_secrets(merged([own, elsewhere]))
     return fragment, lineage.record(fragment, model=version.model)
 
 
-def written(gathered: Gathered, fragment: Fragment) -> dict[str, Any]:
-    """lineage.json."""
-    nodes = {node.key: node for node in fragment.nodes}
-    complete = gathered.run.incomplete is None
-    return to_json(Subgraph((gathered.version_key,), nodes, fragment.edges, complete=complete))
-
-
-def explained(error: PedigreeError, gathered: Gathered) -> PedigreeError:
+def _explained(error: PedigreeError, observed: ObservedRun) -> PedigreeError:
     """What a rerun does, for who finds this at the end of a failed run."""
     if not isinstance(error, UnavailableError):
         return error
-    name = f"{gathered.record['model']} {gathered.record['version']}"
+    name = f"{observed.record['model']} {observed.record['version']}"
     return UnavailableError(
         f"The lineage of {name} was not recorded: {error} Run the pipeline again: the version keeps its number, "
         "nothing is promoted twice, and the lineage is recorded then."
     )
 
 
-def _first_told(lineage: Lineage, gathered: Gathered) -> PipelineRun:
+def _first_told(lineage: Lineage, observed: ObservedRun) -> PipelineRun:
     """The runner's name for the run that made the version. One that only repeats it made nothing."""
-    before = _recorded_before(lineage, gathered.run_node)
-    return replace(gathered.run, id=None) if before is not None and before.fact("id") else gathered.run
+    before = _recorded_before(lineage, observed.run_node)
+    return replace(observed.run, id=None) if before is not None and before.fact("id") else observed.run
 
 
-def _judged(lineage: Lineage, gathered: Gathered) -> Judged | None:
+def _judged(lineage: Lineage, observed: ObservedRun) -> Judged | None:
     """What the registry keeps is what decided: with a blessing that was withheld, or from an earlier run. That one was
     told of by its own recorder, unless it died."""
-    kept, own = lineage.registry.evidence(gathered.reference), gathered.evidence
+    kept, own = lineage.registry.evidence(observed.reference), observed.evidence
     if kept is None:
         return Judged(own) if own else None
     if own is None or is_made_of(kept, own):
         return Judged(kept)
-    told = _recorded_before(lineage, decision_node(gathered.record["model"], kept.digest))
+    told = _recorded_before(lineage, decision_node(observed.record["model"], kept.digest))
     return None if told else Judged(kept, here=False)
 
 
@@ -129,11 +159,11 @@ def _recorded_before(lineage: Lineage, node: Node) -> Node | None:
         return None
 
 
-def _predecessor(registry: Registry, gathered: Gathered) -> str | None:
-    number = gathered.record.get("predecessor")
+def _predecessor(registry: Registry, observed: ObservedRun) -> str | None:
+    number = observed.record.get("predecessor")
     if not number:
         return None
     try:
-        return registry.get(Reference(gathered.record["model"], number)).digest
+        return registry.get(Reference(observed.record["model"], number)).digest
     except NotFoundError:
         return None

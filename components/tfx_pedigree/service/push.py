@@ -1,18 +1,23 @@
-"""Registering, promoting and laying out one version, each step repeatable. Free of TensorFlow.
+"""The end of a run: one version is registered with what judged it, and promoted if that allows. Each step repeatable.
 
 A run that dies between two steps and is started again ends as one that did not: registration and evidence are one
-transaction, a promotion another, and files appear by a rename.
+transaction, a promotion another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from enum import Enum
+from pathlib import Path
 
 from tfx_pedigree.errors import ConflictError, NotFoundError, StaleEvidenceError
 from tfx_pedigree.registry import Evidence, Facts, PromotionRequest, Reference, Registry, State, Verdict, Version
-from tfx_pedigree.tfx_components.registry_pusher.judgement import says_nothing_new
+from tfx_pedigree.registry.promotion import action_of
+from tfx_pedigree.service.judgement import says_nothing_new
+from tfx_pedigree.service.promotion import check_or_heal
+from tfx_pedigree.text import short_digest
 
 # A tag that says why a version is not where its run would have put it.
 NOT_PROMOTED = "not_promoted"
@@ -37,10 +42,13 @@ class PushOutcome(str, Enum):
 
 
 @dataclass(frozen=True)
-class Result:
+class Pushed:
+    """`version` as it was when that came of it; `healed`: its bytes in the store were damaged, and are whole again."""
+
     outcome: PushOutcome
     version: Version
     reason: str
+    healed: bool = False
 
     @property
     def serves(self) -> bool:
@@ -52,35 +60,40 @@ def register_and_promote(
     reference: Reference,
     facts: Facts,
     evidence: Evidence | None,
-    *,
     target: PushTarget,
-    check: Callable[[Version], None],
-) -> Result:
-    """`check` reads the version's bytes before it is promoted, and raises if they are damaged."""
-    version = known(registry, reference)
+    *,
+    files: Callable[[], AbstractContextManager[Path]] | None = None,
+) -> Pushed:
+    """The version's bytes are read before it is promoted. `files` is a folder that holds the same model, from which
+    damaged ones are healed."""
+    version = reserved_version(registry, reference)
     try:
         version = _register(registry, reference, version, facts, evidence)
     except ConflictError as refusal:  # reserved, then archived by somebody: theirs to restore
-        return Result(PushOutcome.REFUSED, version, str(refusal))
+        return Pushed(PushOutcome.REFUSED, version, str(refusal))
     if target is PushTarget.NONE:
-        return Result(PushOutcome.REGISTERED, version, "The pipeline promotes nothing (promote_to is none).")
+        return Pushed(PushOutcome.REGISTERED, version, "The pipeline promotes nothing (promote_to is none).")
     if version.state is State.PRODUCTION or version.state.value == target.value:
-        return Result(PushOutcome.THERE_ALREADY, version, f"{version.name} is in {version.state} already.")
+        return Pushed(PushOutcome.THERE_ALREADY, version, f"{version.name} is in {version.state} already.")
     if evidence is None:
-        return Result(PushOutcome.REFUSED, version, "Nobody judged the model: no comparison and no blessing was given.")
+        return Pushed(PushOutcome.REFUSED, version, "Nobody judged the model: no comparison and no blessing was given.")
     if evidence.verdict is not Verdict.PASS:
-        return Result(PushOutcome.REFUSED, version, f"{evidence.verdict.value}: {evidence.reason}")
-    return _promote(registry, reference, version, target, check)
+        return Pushed(PushOutcome.REFUSED, version, f"{evidence.verdict.value}: {evidence.reason}")
+    request = PromotionRequest(State(target.value))
+    registry.require(action_of(request), version.model)  # before gigabytes are read
+    healed = check_or_heal(registry.store, version, files)
+    return replace(_promote(registry, reference, request), healed=healed)
 
 
-def known(registry: Registry, reference: Reference) -> Version:
+def reserved_version(registry: Registry, reference: Reference) -> Version:
     """The version that this run's Versioner reserved."""
     try:
         return registry.get(reference)
     except NotFoundError as error:
         raise NotFoundError(
-            f"{reference.model} with the digest {reference.selector[:19]}… is not in the registry {registry.url}, "
-            f"though the Versioner of this run reserved it somewhere: {error} Give both components the same registry."
+            f"{reference.model} with the digest {short_digest(reference.selector)} is not in the registry "
+            f"{registry.url}, though the Versioner of this run reserved it somewhere: {error} Give both components the "
+            "same registry."
         ) from error
 
 
@@ -96,22 +109,18 @@ def _register(
     return registry.register(reference, facts, evidence)
 
 
-def _promote(
-    registry: Registry, reference: Reference, version: Version, target: PushTarget, check: Callable[[Version], None]
-) -> Result:
-    check(version)
+def _promote(registry: Registry, reference: Reference, request: PromotionRequest) -> Pushed:
     try:
-        promoted = registry.promote(reference, PromotionRequest(State(target.value)))
+        promoted = registry.promote(reference, request)
     except StaleEvidenceError as lost:
-        return Result(PushOutcome.STALE, _note(registry, reference, str(lost)), str(lost))
+        return Pushed(PushOutcome.STALE, _note(registry, reference, str(lost)), str(lost))
     except ConflictError as refusal:
-        return Result(PushOutcome.REFUSED, _note(registry, reference, str(refusal)), str(refusal))
-    version = _note(registry, reference, "", promoted)
-    return Result(PushOutcome.PROMOTED, version, f"{version.name} is in {version.state} now.")
+        return Pushed(PushOutcome.REFUSED, _note(registry, reference, str(refusal)), str(refusal))
+    if NOT_PROMOTED in promoted.tags:
+        promoted = _note(registry, reference, "")
+    return Pushed(PushOutcome.PROMOTED, promoted, f"{promoted.name} is in {promoted.state} now.")
 
 
-def _note(registry: Registry, reference: Reference, reason: str, version: Version | None = None) -> Version:
+def _note(registry: Registry, reference: Reference, reason: str) -> Version:
     """Keeps the reason with the version, so that a person who looks for it there finds it; empty takes it away."""
-    if version is not None and NOT_PROMOTED not in version.tags:
-        return version
     return registry.annotate(reference, Facts(tags={NOT_PROMOTED: reason}))

@@ -1,4 +1,4 @@
-"""Whether two models can be put to the same examples, told from their interfaces. Pure, and free of TensorFlow.
+"""Whether two models can be put to the same examples, told from their interfaces. Pure.
 
 Only what is certain counts. A champion that needs a feature which the new data may or may not have is put to the test.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tfx_pedigree.versioning import ModelDescription, Signature, TensorSpec
+from tfx_pedigree.versioning.description import ModelDescription, Signature, TensorSpec
 from tfx_pedigree.versioning.interface import covers
 
 # In this order TFMA looks for what to call, where nobody named a signature.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tfx_pedigree.tfx_components.evaluator.comparable import why_not_comparable
 from tfx_pedigree.versioning import ModelDescription, Signature, TensorSpec
+from tfx_pedigree.versioning.comparable import why_not_comparable
 
 TEXT, FLOAT = TensorSpec("string", (None,)), TensorSpec("float32", (None, 1))
 

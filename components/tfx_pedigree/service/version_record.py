@@ -1,4 +1,4 @@
-"""version.json (`pedigree.model-version/1`), as docs/components.md describes it. Free of TensorFlow.
+"""version.json (`pedigree.model-version/1`), as docs/components.md describes it.
 
 It holds no time but the version's own, so that a repeated run writes the same bytes.
 """
@@ -49,7 +49,7 @@ class Making:
         )
 
 
-def document(version: Version, description: ModelDescription, making: Making) -> dict[str, Any]:
+def record_of(version: Version, description: ModelDescription, making: Making) -> dict[str, Any]:
     making = making.without_secrets()
     found: dict[str, Any] = plain_json(
         {
@@ -78,7 +78,7 @@ def document(version: Version, description: ModelDescription, making: Making) ->
     return found
 
 
-def short(version: Version, description: ModelDescription) -> dict[str, Any]:
+def champion_record(version: Version, description: ModelDescription) -> dict[str, Any]:
     """What a comparison needs to know of the champion: the fields of its own version.json that the registry keeps."""
     tags = version.tags
     code = (
@@ -98,7 +98,7 @@ def short(version: Version, description: ModelDescription) -> dict[str, Any]:
 
 
 def tags_of(record: Mapping[str, Any]) -> dict[str, str]:
-    """What the registry keeps of a record beside the description: enough to search by, and for `short`."""
+    """What the registry keeps of a record beside the description: enough to search by, and for `champion_record`."""
     data, code = record.get("data") or {}, record.get("code") or {}
     examples = data.get("examples") or ()
     prints = [one["splits"]["train"]["fingerprint"] for one in examples if "train" in one.get("splits", {})]
@@ -111,22 +111,27 @@ def tags_of(record: Mapping[str, Any]) -> dict[str, str]:
     return {key: text for key, text in tags.items() if text}
 
 
-def check(data: Any, source: str = "version.json") -> dict[str, Any]:
-    """What a later component relies on is there."""
+def check_record(data: Any, source: str = "version.json", model: str | None = None) -> dict[str, Any]:
+    """What a later component relies on is there, and the version is one of `model`."""
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise InvalidInputError(f"{source} is no record of a version: its `format` must be {FORMAT!r}.")
     if missing := [name for name in ("model", "version", "digest", "champion") if name not in data]:
         raise InvalidInputError(f"{source} lacks {', '.join(missing)}. Run the Versioner again.")
+    if model is not None and data["model"] != model:
+        raise InvalidInputError(
+            f"The version {data['version']} is one of {data['model']}, but model_name is {model}. "
+            "Give both the same name."
+        )
     return data
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
+def flat_parameters(values: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
     """Hyperparameters as a model description can hold them: nested names joined by dots, lists as JSON."""
     found: dict[str, Scalar] = {}
     for key, value in values.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):
-            found |= flat(value, f"{name}.")
+            found |= flat_parameters(value, f"{name}.")
         elif isinstance(value, list | tuple):
             found[name] = json.dumps(plain_json(value), sort_keys=True)
         else:

@@ -1,4 +1,4 @@
-"""What the registry gets to know of a version: evidence, metrics, tags. Pure, and free of TensorFlow."""
+"""What the registry gets to know of a version at the end of a run: evidence, metrics, tags. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfx_pedigree.comparison import OVERALL, Comparison
+from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import Evidence, Facts, Verdict
-from tfx_pedigree.tfx_components.versioner.record import tags_of
+from tfx_pedigree.service.version_record import tags_of
+from tfx_pedigree.text import short_digest
 
 EVALUATOR = "The Evaluator"
 INFRA = "The infrastructure's validation"
@@ -18,19 +20,31 @@ WITHHELD_BY = "withheld_by"
 WITHOUT_THEM = "without_them"
 
 
-def without_comparison(record: Mapping[str, Any], blessings: Mapping[str, bool]) -> Evidence | None:
-    """The word of the blessings alone, where no comparator was in the pipeline. None if nobody judged."""
-    if not blessings:
-        return None
+def judged(record: Mapping[str, Any], compared: Evidence | None, blessings: Mapping[str, bool]) -> Evidence | None:
+    """What stands at the end: the comparison's evidence with the blessings, by the name of who gave or withheld them.
+    None if nobody judged."""
+    if compared is None:
+        return _without_comparison(record, blessings) if blessings else None
+    if compared.challenger != record["digest"]:
+        raise InvalidInputError(
+            f"The comparison is about {short_digest(compared.challenger)}, but the version is {record['model']} "
+            f"{record['version']} ({short_digest(record['digest'])}). Connect the comparison and the version of the "
+            "same run."
+        )
+    return _with_blessings(compared, blessings)
+
+
+def _without_comparison(record: Mapping[str, Any], blessings: Mapping[str, bool]) -> Evidence:
+    """The word of the blessings alone, where no comparator was in the pipeline."""
     champion = record.get("champion")
     names = " and ".join(blessings)
     baseline = f"{champion['version']} as champion" if champion else "no champion"
     reason = f"{names} blessed the model, with {baseline} at that time; no comparison was made."
     evidence = Evidence(record["digest"], champion["digest"] if champion else None, Verdict.PASS, reason)
-    return with_blessings(evidence, blessings)
+    return _with_blessings(evidence, blessings)
 
 
-def with_blessings(evidence: Evidence, blessings: Mapping[str, bool]) -> Evidence:
+def _with_blessings(evidence: Evidence, blessings: Mapping[str, bool]) -> Evidence:
     """A blessing that was withheld outweighs a PASS. It must stand in the registry: the newest evidence is the gate."""
     withheld = [name for name, blessed in blessings.items() if not blessed]
     if not withheld or evidence.verdict is not Verdict.PASS:
