@@ -13,7 +13,7 @@ import pytest
 from components_testing import MODELS, NAME
 
 from tfx_pedigree.registry import Registry
-from tfx_pedigree.retraining.drift import Measured, excesses
+from tfx_pedigree.retraining.drift import MeasuredDrift, excesses
 from tfx_pedigree.retraining.rules import Bounds, DriftRule
 from tfx_pedigree.tfx_runner import measure_drift
 
@@ -99,12 +99,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def measured(project: dict[str, Any]) -> Measured:
+def measured(project: dict[str, Any]) -> MeasuredDrift:
     """The champion's statistics can only be those of its own run: its data are gone."""
-    return Measured.from_json(measure_drift.measure(project, Path(project["log"]).parent / "drift"))
+    return measure_drift.measure(project, Path(project["log"]).parent / "drift")
 
 
-def test_distances_are_those_that_tfdv_measures(measured: Measured) -> None:
+def test_distances_are_those_that_tfdv_measures(measured: MeasuredDrift) -> None:
     assert (measured.champion_span, measured.span, measured.missing) == ("1", 2, None)
     assert set(measured.features) == {"x", "kind", "n", "old"}
     kind, n = measured.features["kind"], measured.features["n"]
@@ -118,14 +118,14 @@ def test_distances_are_those_that_tfdv_measures(measured: Measured) -> None:
     assert measured.features["old"].gone
 
 
-def test_policy_decides_on_them(measured: Measured) -> None:
+def test_policy_decides_on_them(measured: MeasuredDrift) -> None:
     rule = DriftRule(Bounds(jensen_shannon=0.5), {"kind": Bounds(infinity_norm=0.39)})
     assert [one.feature for one in excesses(measured, rule)] == ["old", "x", "kind"]
     assert excesses(measured, DriftRule(Bounds(1.0), ignore=("old",))) == ()
 
 
 def test_run_that_follows_takes_examples_and_statistics_from_the_cache(
-    project: dict[str, Any], measured: Measured
+    project: dict[str, Any], measured: MeasuredDrift
 ) -> None:
     from drift_pipeline import create
     from ml_metadata import MetadataStore
@@ -149,14 +149,14 @@ def test_run_that_follows_takes_examples_and_statistics_from_the_cache(
 
 
 def test_champion_that_was_trained_elsewhere_is_measured_by_the_data_of_its_span(
-    project: dict[str, Any], measured: Measured
+    project: dict[str, Any], measured: MeasuredDrift
 ) -> None:
     """And a pipeline that keeps its metadata on a service has these two steps run here."""
     elsewhere = {"digest": "sha256:" + "0" * 64, "spans": [3]}
     settings = {**project["settings"], "here": False}
     order = {**project, "champion": elsewhere, "span": 3, "settings": settings}
     folder = Path(project["log"]).parent / "here"
-    found = Measured.from_json(measure_drift.measure(order, folder))
+    found = measure_drift.measure(order, folder)
     assert {one.distances["jensen_shannon"] for one in found.features.values()} == {0.0}
     assert set(found.features) == set(measured.features) - {"old"}
     assert (folder / "metadata.sqlite").exists()
@@ -172,7 +172,7 @@ def test_champion_that_was_trained_elsewhere_is_measured_by_the_data_of_its_span
 def test_what_cannot_be_compared_says_why(project: dict[str, Any], change: dict[str, Any], says: str) -> None:
     settings = {**project["settings"], **change.pop("settings", {})}
     found = measure_drift.measure({**project, **change, "settings": settings}, Path("unused"))
-    assert says in found["missing"]
+    assert says in str(found.missing)
 
 
 def test_answer_is_json_on_standard_output_and_all_noise_is_in_the_log(
@@ -180,7 +180,7 @@ def test_answer_is_json_on_standard_output_and_all_noise_is_in_the_log(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(project)))
     assert measure_drift.main() == 0
-    assert json.loads(capfd.readouterr().out)["span"] == 2
+    assert MeasuredDrift.from_json(json.loads(capfd.readouterr().out)).span == 2
 
 
 def test_pipeline_that_crashes_is_told_in_a_sentence(

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -53,14 +52,11 @@ class Mine(Artifact):
 def compile_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """The command, with the process that it starts run here: TensorFlow is loaded already."""
 
-    def run(words: list[str], *, input: str, **_: Any) -> subprocess.CompletedProcess[str]:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(input))
-        code = compile_pipeline.main()
-        return subprocess.CompletedProcess(words, code, stderr="")
+    def start(module: str, order: dict[str, Any], **_: Any) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(order)))
+        return subprocess.CompletedProcess(module, compile_pipeline.main(), stderr="")
 
-    # Not the module's own `run`, by which others reach git.
-    instead = SimpleNamespace(run=run, PIPE=subprocess.PIPE)
-    monkeypatch.setattr("tfx_pedigree.cli.pipelines.compile.subprocess", instead)
+    monkeypatch.setattr("tfx_pedigree.service.tfx_process.start", start)
     monkeypatch.setattr(sys, "path", list(sys.path))
 
     def compile_config(name: str, *words: str) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from tfx_pedigree.retraining.drift import Measured, excesses
+from tfx_pedigree.retraining.drift import MeasuredDrift, excesses
 from tfx_pedigree.retraining.ledger import AttemptOutcome, Ledger
 from tfx_pedigree.retraining.rules import Rules, in_words
 from tfx_pedigree.retraining.spans import Spans
@@ -30,9 +30,6 @@ class ReasonKind(str, Enum):
 class Reason:
     kind: ReasonKind
     text: str
-
-    def to_json(self) -> dict[str, str]:
-        return {"kind": self.kind.value, "text": self.text}
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ class Decision:
 
 
 def decide(
-    situation: Situation, rules: Rules, *, force: str | None = None, measured: Measured | None = None
+    situation: Situation, rules: Rules, *, force: str | None = None, measured: MeasuredDrift | None = None
 ) -> Decision:
     """`force` is somebody's reason: it outranks what waits and what is stuck."""
     quiet = [f"{situation.spans.unfinished}; it waits, and so do those after it"] if situation.spans.unfinished else []
@@ -209,7 +206,7 @@ class _Drift:
     steady: str | None = None
 
 
-def _drift(situation: Situation, rules: Rules, span: int, measured: Measured | None) -> _Drift:
+def _drift(situation: Situation, rules: Rules, span: int, measured: MeasuredDrift | None) -> _Drift:
     """What is to be measured, or what was found. Of a span that was trained on already, drift says nothing new; and a
     span that was found not to have drifted is not measured every hour."""
     champion, ledger = situation.champion, situation.ledger

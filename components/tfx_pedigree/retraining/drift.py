@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.json_form import JsonForm, Measured
 from tfx_pedigree.retraining.rules import DriftRule
 
 JENSEN_SHANNON = "jensen_shannon"
@@ -18,40 +18,19 @@ _WORDS = {JENSEN_SHANNON: "Jensen-Shannon divergence", INFINITY_NORM: "largest c
 class Feature:
     """`distances` by measure. `is_text` features have shares to compare; `gone` ones have no values in the span."""
 
-    distances: Mapping[str, float] = field(default_factory=dict)
+    distances: Mapping[str, Measured] = field(default_factory=dict)
     is_text: bool = False
     gone: bool = False
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredDrift(JsonForm):
     """What `tfx_runner/measure_drift.py` found. `missing` says why there is nothing to compare."""
 
     champion_span: str | None = None
     span: int | None = None
     features: Mapping[str, Feature] = field(default_factory=dict)
     missing: str | None = None
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Measured:
-        features = {
-            name: Feature(dict(one["distances"]), bool(one["is_text"]), bool(one["gone"]))
-            for name, one in (data.get("features") or {}).items()
-        }
-        return cls(data.get("champion_span"), data.get("span"), features, data.get("missing"))
-
-    def to_json(self) -> dict[str, Any]:
-        """`Measured.from_json(m.to_json()) == m`."""
-        features = {
-            name: {"distances": dict(one.distances), "is_text": one.is_text, "gone": one.gone}
-            for name, one in self.features.items()
-        }
-        return {
-            "champion_span": self.champion_span,
-            "span": self.span,
-            "features": features,
-            "missing": self.missing,
-        }
 
 
 @dataclass(frozen=True)
@@ -69,7 +48,7 @@ class Excess:
         return f"{self.feature}: {_WORDS[self.measure]} {self.distance:.3g}, more than {self.bound:g}"
 
 
-def excesses(measured: Measured, rule: DriftRule) -> tuple[Excess, ...]:
+def excesses(measured: MeasuredDrift, rule: DriftRule) -> tuple[Excess, ...]:
     """The furthest beyond its bound first."""
     for name in rule.features:
         feature = measured.features.get(name)

@@ -20,6 +20,7 @@ from tfx_pedigree.retraining.ledger import SPAN_TAG, Attempt, AttemptOutcome, Le
 from tfx_pedigree.retraining.spans import SpanPattern
 
 RETRAIN, BACKFILL = "retrain", "backfill"
+Clock = Callable[[], datetime]
 
 
 def _utc_now() -> datetime:
@@ -37,9 +38,7 @@ class Begun:
 
 
 class Session:
-    def __init__(
-        self, registry: Registry, model: str, by: str = RETRAIN, clock: Callable[[], datetime] | None = None
-    ) -> None:
+    def __init__(self, registry: Registry, model: str, by: str = RETRAIN, clock: Clock | None = None) -> None:
         self.registry, self.model, self._by, self._clock = registry, model, by, clock or _utc_now
 
     def look(self, pattern: SpanPattern, after: int | None = None) -> Situation:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfx_pedigree.errors import PedigreeError
+from tfx_pedigree.retraining.drift import Feature, MeasuredDrift
 from tfx_pedigree.tfx_runner.local_run import quiet
 from tfx_pedigree.tfx_runner.run_pipeline import FAILED, function, tell
 
@@ -44,24 +45,26 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001  a user's pipeline may raise anything; the log has the traceback
         tell(error, log)
         return FAILED
-    sys.stdout.write(json.dumps(found))
+    sys.stdout.write(json.dumps(found.to_json()))
     return 0
 
 
-def measure(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def measure(order: Mapping[str, Any], folder: Path) -> MeasuredDrift:
     """`folder` takes what is made where the pipeline keeps its artifacts and metadata on a service."""
     champion, span = order["champion"], order["span"]
     newest = _made(order, span, folder)
     if newest is None:
-        return {"missing": "the pipeline has no StatisticsGen"}
+        return MeasuredDrift(missing="the pipeline has no StatisticsGen")
     store, kind, uri = newest
     before = _of_version(store, kind, champion["digest"])
     if before is None and champion["spans"]:
         again = _made(order, max(champion["spans"]), folder)
         before = again[2] if again else None
     if before is None:
-        return {"missing": "it is not known which data the champion was trained on"}
-    return {"champion_span": ",".join(map(str, champion["spans"])), "span": span, "features": features(before, uri)}
+        return MeasuredDrift(missing="it is not known which data the champion was trained on")
+    return MeasuredDrift(
+        ",".join(map(str, champion["spans"])), span, distances(_read_statistics(before), _read_statistics(uri))
+    )
 
 
 def _made(order: Mapping[str, Any], span: int, folder: Path) -> tuple[MetadataStore, str, str] | None:
@@ -154,14 +157,9 @@ def _file(statistics: Any) -> str:
 # TFDV
 
 
-def features(before: str, after: str) -> dict[str, Any]:
-    """What lies between two files of statistics, by feature; features that only the later one has are none of the
-    champion's, and left out."""
-    return distances(_read(before), _read(after))
-
-
-def distances(before: Any, after: Any) -> dict[str, Any]:
-    """Over two DatasetFeatureStatisticsLists. A feature that has no values any more is gone, at no distance."""
+def distances(before: Any, after: Any) -> dict[str, Feature]:
+    """Between two DatasetFeatureStatisticsLists, by feature. A feature that has no values any more is gone, at no
+    distance; features that only the later one has are none of the champion's, and left out."""
     import tensorflow_data_validation as tfdv  # noqa: PLC0415  loads TensorFlow
 
     schema = tfdv.infer_schema(before)
@@ -177,11 +175,7 @@ def distances(before: Any, after: Any) -> dict[str, Any]:
         measured = {type(one).Type.Name(one.type): one.value for one in info.drift_measurements}
         found[".".join(info.path.step)] = {_MEASURES[key]: value for key, value in measured.items() if key in _MEASURES}
     return {
-        name: {
-            "distances": found.get(name, {}) if name in values else {},
-            "is_text": name in texts,
-            "gone": name not in values,
-        }
+        name: Feature(found.get(name, {}) if name in values else {}, name in texts, name not in values)
         for name in sorted(_with_values(before))
     }
 
@@ -203,7 +197,7 @@ def _name(feature: Any) -> str:
     return ".".join(feature.path.step) or str(feature.name)
 
 
-def _read(path: str) -> Any:
+def _read_statistics(path: str) -> Any:
     from tensorflow_metadata.proto.v0 import statistics_pb2  # noqa: PLC0415
     from tfx.dsl.io import fileio  # noqa: PLC0415
 

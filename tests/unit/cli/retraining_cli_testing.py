@@ -29,10 +29,10 @@ HERE = Path(__file__).parent
 
 
 def use_the_child() -> None:
-    from tfx_pedigree.cli.pipelines import run, training
+    from tfx_pedigree.service import tfx_process
 
-    run._RUNNER = "pipeline_child"
-    run.check_tfx = training.check_tfx = lambda: None
+    tfx_process.RUN_PIPELINE = "pipeline_child"
+    tfx_process.check_tfx = lambda: None
 
 
 class Project:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -34,17 +32,16 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the other process would be told; it answers with what TFX made of the small pipeline once."""
     told: list[Any] = []
 
-    def run(words: list[str], *, input: str, **_: Any) -> subprocess.CompletedProcess[str]:
-        order = json.loads(input)
+    def start(module: str, order: dict[str, Any], **_: Any) -> subprocess.CompletedProcess[str]:
         told.append(order)
         if order["settings"].get("span") == 13:
-            return subprocess.CompletedProcess(words, 1, stderr="Error: There is no span 13.\n")
+            return subprocess.CompletedProcess(module, 1, stderr="Error: There is no span 13.\n")
         if order["settings"].get("span") == 14:
-            return subprocess.CompletedProcess(words, -9, stderr="")
+            return subprocess.CompletedProcess(module, -9, stderr="")
         Path(order["result"]).write_bytes(SMALL.read_bytes())
-        return subprocess.CompletedProcess(words, 0, stderr="")
+        return subprocess.CompletedProcess(module, 0, stderr="")
 
-    monkeypatch.setattr("tfx_pedigree.cli.pipelines.compile.subprocess", SimpleNamespace(run=run, PIPE=None))
+    monkeypatch.setattr("tfx_pedigree.service.tfx_process.start", start)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
     return told
 

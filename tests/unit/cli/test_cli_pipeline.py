@@ -83,11 +83,11 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What would be started, instead of starting it."""
     orders: list[Any] = []
 
-    def run(command: list[str], *, input: str, **_: Any) -> subprocess.CompletedProcess[str]:
-        orders.append((command[1:], json.loads(input)))
-        return subprocess.CompletedProcess(command, 0)
+    def start(module: str, order: dict[str, Any], **_: Any) -> subprocess.CompletedProcess[str]:
+        orders.append((module, json.loads(json.dumps(order))))
+        return subprocess.CompletedProcess(module, 0)
 
-    monkeypatch.setattr("tfx_pedigree.cli.pipelines.run.subprocess.run", run)
+    monkeypatch.setattr("tfx_pedigree.service.tfx_process.start", start)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
     return orders
 
@@ -102,8 +102,8 @@ def test_run_hands_on_the_span_and_where_the_registry_is(tmp_path: Path, started
     words = ["--config", str(config), "--actor", "ada", "pipeline", "run", "--span", "3", "--json"]
     done = CliRunner(env={"BUCKET": "b"}).invoke(cli, words)
     assert done.exit_code == 0, done.output
-    ((command, order),) = started
-    assert command == ["-m", "tfx_pedigree.tfx_runner.run_pipeline"]
+    ((module, order),) = started
+    assert module == "tfx_pedigree.tfx_runner.run_pipeline"
     assert order["settings"]["span"] == 3
     assert order["settings"]["pedigree"] == {"registry": str(tmp_path / "registry"), "store": None, "actor": "ada"}
 
@@ -119,6 +119,7 @@ def test_run_without_a_config_or_without_tfx_says_what_to_do(
     done = CliRunner().invoke(cli, ["pipeline", "run"])
     assert (done.exit_code, "pedigree --config configs/local.yaml pipeline run" in done.output) == (2, True)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    Registry.create(tmp_path / "registry", actor="ada").close()
     words = ["--config", str(written(tmp_path, PIPELINE)), "pipeline", "run"]
     done = CliRunner(env={"BUCKET": "b"}).invoke(cli, words)
     assert (done.exit_code, "pip install 'tfx-pedigree[tfx]'" in done.output) == (8, True)

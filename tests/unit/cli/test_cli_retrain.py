@@ -15,12 +15,15 @@ import pipeline_child
 import pytest
 from retraining_cli_testing import Project
 
-from tfx_pedigree.cli.pipelines.service import ServicePlace
 from tfx_pedigree.errors import UnavailableError
 from tfx_pedigree.orchestration.ir import load_ir
 from tfx_pedigree.orchestration.services.service import ServiceRun, UnansweredError
 from tfx_pedigree.registry import Registry
+from tfx_pedigree.retraining.drift import Feature, MeasuredDrift
 from tfx_pedigree.retraining.lock import BusyError, held
+from tfx_pedigree.service import tfx_process
+from tfx_pedigree.service.local_pipeline import LocalPipeline
+from tfx_pedigree.service.pipeline_target import PipelineTarget
 
 COMPILED = load_ir(Path(__file__).parents[1] / "orchestration" / "goldens" / "small.kubeflow.yaml")
 
@@ -28,14 +31,12 @@ COMPILED = load_ir(Path(__file__).parents[1] / "orchestration" / "goldens" / "sm
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """What this process starts is done in it, which is quicker; what `Project.start` starts are processes."""
-    from tfx_pedigree.cli.pipelines import run, training
 
-    def start(command: list[str], *, input: str, **_: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess(command, pipeline_child.act(json.loads(input)))
+    def start(module: str, order: dict[str, Any], **_: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(module, pipeline_child.act(order))
 
-    monkeypatch.setattr(run.subprocess, "run", start)
-    for module in (run, training):
-        monkeypatch.setattr(module, "check_tfx", lambda: None)
+    monkeypatch.setattr(tfx_process, "start", start)
+    monkeypatch.setattr(tfx_process, "check_tfx", lambda: None)
     monkeypatch.chdir(tmp_path)
     return Project(tmp_path)
 
@@ -223,20 +224,17 @@ def test_pipeline_that_the_system_kills_has_failed_and_why_is_said(project: Proj
 
 def drifting(project: Project, monkeypatch: pytest.MonkeyPatch, **answers: Any) -> list[int]:
     """The policy bounds drift; what is measured is given. Gives the spans of which it was asked."""
-    from tfx_pedigree.cli.pipelines import retrain
-    from tfx_pedigree.retraining.drift import Feature, Measured
-
     rules = "retraining: {new_span: false, drift: {default: {jensen_shannon: 0.1}}}\n"
     (project.folder / "policy.yaml").write_text(f"metric: auc\n{rules}")
     asked: list[int] = []
 
-    def measured(app: Any, job: Any, situation: Any, span: int, lock: int) -> Measured:
+    def measured(pipeline: Any, span: int, champion: Any, locks: Any) -> MeasuredDrift:
         asked.append(span)
         if "error" in answers:
             raise UnavailableError(answers["error"])
-        return Measured("1", span, {"x": Feature({"jensen_shannon": answers["distance"]})})
+        return MeasuredDrift("1", span, {"x": Feature({"jensen_shannon": answers["distance"]})})
 
-    monkeypatch.setattr(retrain, "_measured", measured)
+    monkeypatch.setattr(LocalPipeline, "measure", measured)
     return asked
 
 
@@ -474,8 +472,8 @@ class Service:
 def service(project: Project, monkeypatch: pytest.MonkeyPatch) -> Service:
     """The project's config names a service from here on."""
     made = Service()
-    monkeypatch.setattr(ServicePlace, "open", lambda place: made)
-    monkeypatch.setattr(ServicePlace, "compiled", lambda place, file, span: COMPILED)
+    monkeypatch.setattr(PipelineTarget, "open", lambda target: made)
+    monkeypatch.setattr(PipelineTarget, "compiled", lambda target, span: COMPILED)
     monkeypatch.setenv("PEDIGREE_PATIENCE", "0")
     with (project.folder / "local.yaml").open("a") as file:
         file.write("target: {kind: kubeflow, image: i, schedule: {parameters: {how: plain}}}\n")

@@ -12,7 +12,7 @@ from retraining_testing import DAY, NOW, attempts, situation, trained
 
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.retraining.decision import Decision, ReasonKind, Situation, decide
-from tfx_pedigree.retraining.drift import Excess, Feature, Measured, excesses
+from tfx_pedigree.retraining.drift import Excess, Feature, MeasuredDrift, excesses
 from tfx_pedigree.retraining.ledger import Attempt, AttemptOutcome, Ledger
 from tfx_pedigree.retraining.rules import Bounds, DriftRule, Rules
 from tfx_pedigree.retraining.spans import Spans
@@ -30,10 +30,10 @@ def kinds(decision: Decision) -> list[ReasonKind]:
     return [reason.kind for reason in decision.runs[0].reasons]
 
 
-def moved(distance: float, span: int = 5, **features: Feature) -> Measured:
+def moved(distance: float, span: int = 5, **features: Feature) -> MeasuredDrift:
     given = {"delay": Feature({"jensen_shannon": distance}), "date": Feature({"jensen_shannon": 1.0}, True)}
     carrier = Feature({"jensen_shannon": 0.5, "infinity_norm": 0.01}, True)
-    return Measured("3", span, {**given, "carrier": carrier, **features})
+    return MeasuredDrift("3", span, {**given, "carrier": carrier, **features})
 
 
 # New spans
@@ -231,7 +231,7 @@ def test_drift_of_a_span_that_was_trained_on_is_not_asked_for() -> None:
 
 def test_drift_that_cannot_be_measured_is_told_and_no_reason() -> None:
     known = situation(3, 5, ledger=Ledger(trained(3)), champion=3)
-    decision = decide(known, replace(QUIET, drift=DRIFT), measured=Measured(missing="its statistics are gone"))
+    decision = decide(known, replace(QUIET, drift=DRIFT), measured=MeasuredDrift(missing="its statistics are gone"))
     assert decision.runs == ()
     assert "drift of span 5 was not measured: its statistics are gone" in decision.quiet
 
@@ -247,13 +247,13 @@ def test_only_what_lies_beyond_its_own_bound_counts_the_furthest_first() -> None
 
 def test_what_was_measured_is_read_back_as_it_was_written() -> None:
     told = moved(0.2, old=Feature(gone=True))
-    assert Measured.from_json(told.to_json()) == told
-    missing = Measured(missing="its statistics are gone")
-    assert Measured.from_json(missing.to_json()) == missing
+    assert MeasuredDrift.from_json(told.to_json()) == told
+    missing = MeasuredDrift(missing="its statistics are gone")
+    assert MeasuredDrift.from_json(missing.to_json()) == missing
 
 
 def test_default_infinity_norm_is_asked_of_texts_only() -> None:
-    numbers = Measured("3", 5, {"delay": Feature({"infinity_norm": 0.5})})
+    numbers = MeasuredDrift("3", 5, {"delay": Feature({"infinity_norm": 0.5})})
     assert excesses(numbers, DriftRule(Bounds(infinity_norm=0.01))) == ()
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -11,13 +9,18 @@ import click
 from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
-from tfx_pedigree.cli.pipelines.training import Job, Ran, hold, run_one, stop_at
-from tfx_pedigree.errors import InvalidInputError, NotFoundError
+from tfx_pedigree.cli.pipelines.common import (
+    FAILED,
+    pipeline_of,
+    stopped_by_kill,
+    tell_failure,
+    tell_lines,
+    training_teller,
+)
 
 if TYPE_CHECKING:
-    from tfx_pedigree.retraining.decision import Planned, Situation
-    from tfx_pedigree.retraining.session import Session
-    from tfx_pedigree.retraining.spans import Spans
+    from tfx_pedigree.service.backfill import Backfill, BackfillPlan, BackfillRequest
+    from tfx_pedigree.service.training import TrainingJob
 
 _NUMBER = click.IntRange(min=0)
 
@@ -40,109 +43,49 @@ def backfill(
 
     What is trained on older data than the champion is registered and judged, but does not take its place by itself.
     """
-    from tfx_pedigree.retraining.session import BACKFILL, Session
+    from tfx_pedigree.service import backfill as service
+    from tfx_pedigree.service.training import TrainingJob
 
-    if first > last:
-        raise InvalidInputError(f"The range ends before it begins: --from {first} --to {last}.")
-    job = Job.of(app, "backfill")
-    if job.service is not None:
-        raise InvalidInputError(
-            f"{job.config.file} runs the pipeline on {job.service}, where nobody waits for a run to end, and a "
-            "backfill takes one span after the other. Give a config without `target:` that names the same registry."
-        )
+    request = service.BackfillRequest(first, last, again, reason)
+    job = TrainingJob.of(pipeline_of(app, "backfill"), app.settings)
     if dry_run:
         with app.open() as registry:
-            _tell_plan(app, job, _plan(Session(registry, job.model, BACKFILL), job, (first, last), again, reason))
+            _tell_plan(app, job, service.plan_backfill(registry, job, request, clock=app.clock))
         return
-    ran: list[Ran] = []
-    with app.open() as registry, hold(app, job, "backfill") as lock:
-        session = Session(registry, job.model, BACKFILL, clock=app.clock)
-        plan = _plan(session, job, (first, last), again, reason)
-        situation = plan.situation
-        for one in plan.runs:
-            ran.append(run_one(app, job, session, one, situation=situation, lock=lock))
-            if ran[-1].code:
-                break
-            situation = session.look(job.pattern)
-    failed = bool(ran and ran[-1].code)
+    with app.open() as registry, stopped_by_kill():
+        done = service.backfill(registry, job, request, tell=training_teller(app), clock=app.clock)
     if app.json:
-        outcome, runs = "failed" if failed else "ran" if ran else "nothing", [one.to_json() for one in ran]
-        output.emit({"outcome": outcome, "runs": runs, "skipped": plan.skipped, "missing": plan.missing})
-    if failed:
-        start = ran[-1].planned.span if again else first
-        go_on = ["--from", str(start), "--to", str(last), *(["--again"] if again else [])]
-        go_on += ["--reason", reason] if reason else []
-        stop_at(ctx, job, ran[-1], "--config", str(app.settings.file), "pipeline", "backfill", *go_on)
+        output.emit(done.to_json())
+    if done.rest is not None:
+        tell_failure(done.runs[-1].planned.span, done.runs[-1].code, job.log, *_words(app, done.rest))
+        ctx.exit(FAILED)
     if not app.json:
-        _tell_end(job, ran, plan)
+        _tell_end(job, done)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """`skipped` have been trained on; `missing` says which of the range are not there to be trained on."""
-
-    runs: list[Planned]
-    skipped: list[int]
-    missing: list[str]
-    situation: Situation
+def _words(app: App, rest: BackfillRequest) -> list[str]:
+    words = ["--config", str(app.settings.file), "pipeline", "backfill"]
+    words += ["--from", str(rest.first), "--to", str(rest.last), *(["--again"] if rest.again else [])]
+    return [*words, "--reason", rest.reason] if rest.reason else words
 
 
-def _plan(session: Session, job: Job, borders: tuple[int, int], again: bool, reason: str | None) -> _Plan:
-    from tfx_pedigree.retraining.decision import Planned, Reason, ReasonKind
-
-    first, last = borders
-    situation = session.look(job.pattern, after=first - 1)
-    within = [span for span in situation.spans.whole if first <= span <= last]
-    waits = _waits(situation.spans, last)
-    if not within:
-        raise NotFoundError(
-            f"There is no span from {first} to {last} at {job.pattern.pattern}"
-            + (f": {situation.spans.unfinished}." if waits else ". Write the data first.")
-        )
-    skipped = [] if again else [span for span in within if situation.ledger.is_done(span)]
-    text = f"backfill of the spans {first} to {last}" + (f": {reason}" if reason else "")
-    reasons = (Reason(ReasonKind.BACKFILL, text),)
-    runs = [Planned(span, reasons) for span in within if span not in skipped]
-    return _Plan(runs, skipped, _missing(borders, within, situation.spans), situation)
-
-
-def _waits(spans: Spans, last: int) -> bool:
-    """Whether a span that is not whole ends the range. One that comes after the range has no part in it."""
-    return spans.waits is not None and spans.waits <= last
-
-
-def _missing(borders: tuple[int, int], within: list[int], spans: Spans) -> list[str]:
-    """Told, so that nobody takes the range for done."""
-    first, last = borders
-    end = spans.waits if spans.waits is not None and _waits(spans, last) else last + 1
-    around = itertools.pairwise([first - 1, *within, end])
-    found = [f"there are no data of {_range(low + 1, high - 1)}" for low, high in around if high - low > 1]
-    return [*found, f"{spans.unfinished}; it waits, and so do those after it"] if end <= last else found
-
-
-def _range(low: int, high: int) -> str:
-    return f"span {low}" if low == high else f"the spans {low} to {high}"
-
-
-def _tell_plan(app: App, job: Job, plan: _Plan) -> None:
-    planned = [one.span for one in plan.runs]
+def _tell_plan(app: App, job: TrainingJob, plan: BackfillPlan) -> None:
     if app.json:
-        output.emit({"outcome": "dry-run", "planned": planned, "skipped": plan.skipped, "missing": plan.missing})
+        output.emit(plan.to_json())
         return
-    spans = output.listed([str(span) for span in planned])
+    spans = output.listed([str(one.span) for one in plan.planned])
     output.say(f"{job.model} would be trained on {spans or 'no span'}.")
     _tell_rest(plan)
 
 
-def _tell_end(job: Job, ran: list[Ran], plan: _Plan) -> None:
-    many = output.count(len(ran), "span")
-    output.say(f"{job.model} was trained on {many}." if ran else f"There is nothing to train {job.model} on.")
-    _tell_rest(plan)
+def _tell_end(job: TrainingJob, done: Backfill) -> None:
+    many = output.count(len(done.runs), "span")
+    output.say(f"{job.model} was trained on {many}." if done.runs else f"There is nothing to train {job.model} on.")
+    _tell_rest(done.plan)
 
 
-def _tell_rest(plan: _Plan) -> None:
+def _tell_rest(plan: BackfillPlan) -> None:
     if plan.skipped:
         spans = output.listed([str(span) for span in plan.skipped])
         output.note(f"Passed over, since they have been trained on: {spans}.")
-    for line in plan.missing:
-        output.note(f"{line[0].upper()}{line[1:]}.")
+    tell_lines(plan.missing)

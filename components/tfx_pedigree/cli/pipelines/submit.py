@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from tfx_pedigree.cli import exits, output
+from tfx_pedigree.cli import exits, inputs, output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
-from tfx_pedigree.cli.pipelines.service import ServicePlace
-from tfx_pedigree.errors import InvalidInputError, NotFoundError, UnavailableError
+from tfx_pedigree.cli.pipelines.common import target_of, tell_secrets
 
 if TYPE_CHECKING:
-    from tfx_pedigree.orchestration.ir import CompiledPipeline
-    from tfx_pedigree.orchestration.services.service import Service, ServiceRun, Template
-
-T = TypeVar("T")
-# Of a pipeline's name in a run's: with all that follows it, Vertex takes 128.
-_LONGEST = 80
+    from tfx_pedigree.orchestration.services.service import ServiceRun
+    from tfx_pedigree.service.submission import RunRequest, Submission
 
 
 @click.command("submit", cls=PedigreeCommand)
@@ -62,52 +55,42 @@ def submit(
     there yet: it is named after the digest of what was compiled. A run that is submitted again under its name is not
     started a second time.
     """
-    from tfx_pedigree.orchestration.services.service import Template
-    from tfx_pedigree.orchestration.services.settings import run_parameters
+    from tfx_pedigree.service.submission import RunRequest
 
-    place = ServicePlace.of(app, "submit")
-    pipeline = place.compiled(compiled, span)
-    template = Template(pipeline, run_parameters(pipeline, _pairs(given)))
-    name = run_name or _new_name(pipeline, span)
-    service = place.open()
+    file = Path(compiled).expanduser() if compiled else None
+    parameters = inputs.pairs(given, "parameter")
+    request = RunRequest.of(target_of(app, "submit"), file=file, span=span, name=run_name, parameters=parameters)
+    tell_secrets(app, compiled, request.secrets)
     if dry_run:
-        _foretell(app, place, service, template, name)
+        _foretell(app, request)
         return
-    run, fresh = _asked(place, name, run_name is None, lambda: service.submit(template, name))
+    done = request.submit()
     if not app.json:
-        _tell_submitted(service, pipeline, run, fresh)
+        _tell_submitted(request, done)
     if wait:
-        run = _Following(app, place, service, pipeline, every, timeout, run_name is None).to_the_end(run)
+        run = request.follow(done.run, every=every, hours=timeout, tell=lambda now: _tell_state(app, now))
+        done = dataclasses.replace(done, run=run)
     if app.json:
-        output.emit({"run": run.name, "changed": fresh, "digest": pipeline.digest, **run.to_json()})
+        output.emit(done.to_json())
     elif wait:
-        _tell_ended(run)
-    if wait and not run.well:
+        _tell_ended(done.run)
+    if wait and not done.run.well:
         ctx.exit(exits.FOUND_PROBLEMS)
 
 
-def _asked(place: ServicePlace, name: str, ours: bool, work: Callable[[], T]) -> T:
-    """With patience. Under a name that is `ours` and not the user's, the same command would start another run."""
-    from tfx_pedigree.orchestration.services.service import UnansweredError
-
-    try:
-        return place.patience.calls(work, UnansweredError)
-    except UnansweredError as error:
-        if not ours:
-            raise
-        raise UnansweredError(
-            f"{error} The run may have been started all the same: name it then, so that there is no second one, with "
-            f"--run-name {name}."
-        ) from error
-
-
-def _tell_submitted(service: Service, pipeline: CompiledPipeline, run: ServiceRun, fresh: bool) -> None:
-    if fresh:
-        output.say(f"The run {run.name} is started at {service.where}, from {output.short(pipeline.digest)}.")
+def _tell_submitted(request: RunRequest, done: Submission) -> None:
+    run = done.run
+    if done.changed:
+        output.say(f"The run {run.name} is started at {request.service.where}, from {output.short(done.digest)}.")
     else:
         output.say(f"The run {run.name} was there already ({run.state.lower()}); nothing was started.")
     if run.url:
         output.note(f"To look at it: {run.url}")
+
+
+def _tell_state(app: App, run: ServiceRun) -> None:
+    if not app.json:
+        output.note(f"{run.name} is {run.state.lower()}.")
 
 
 def _tell_ended(run: ServiceRun) -> None:
@@ -116,74 +99,14 @@ def _tell_ended(run: ServiceRun) -> None:
         output.say(one, indent=2)
 
 
-def _pairs(given: tuple[str, ...]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for pair in given:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise InvalidInputError(f"{pair!r} gives no parameter a value. Write it as --param NAME=VALUE.")
-        found[name] = value
-    return found
-
-
-def _new_name(pipeline: CompiledPipeline, span: int | None) -> str:
-    """Another one each second: who wants a run only once names it."""
-    which = [] if span is None else [f"span{span}"]
-    digits = pipeline.digest.partition(":")[2][:8]
-    return "-".join([pipeline.name[:_LONGEST], *which, digits, time.strftime("%Y%m%d%H%M%S", time.gmtime())])
-
-
-def _foretell(app: App, place: ServicePlace, service: Service, template: Template, name: str) -> None:
-    from tfx_pedigree.orchestration.services.service import UnansweredError
-
-    pipeline = template.compiled
-    known = place.patience.calls(lambda: service.has_version(pipeline), UnansweredError)
-    found = place.patience.calls(lambda: service.find_run(name, pipeline.name), UnansweredError)
+def _foretell(app: App, request: RunRequest) -> None:
+    foretold, name, pipeline = request.foretell(), request.name, request.pipeline
     if app.json:
-        output.emit(
-            {"dry_run": True, "run": name, "changed": found is None, "upload": not known, "digest": pipeline.digest}
-        )
+        what = {"changed": foretold.found is None, "upload": foretold.upload}
+        output.emit({"dry_run": True, "run": name, **what, "digest": pipeline.digest})
         return
-    if found is not None:
-        output.say(f"The run {name} is there already ({found.state.lower()}): nothing would be started.")
+    if foretold.found is not None:
+        output.say(f"The run {name} is there already ({foretold.found.state.lower()}): nothing would be started.")
         return
-    upload = "" if known else f"upload {pipeline.name} {output.short(pipeline.digest)} and "
-    output.say(f"This would {upload}start the run {name} at {service.where}.")
-
-
-@dataclass(frozen=True)
-class _Following:
-    """A run is asked for every so many seconds, and for so many hours at the most."""
-
-    app: App
-    place: ServicePlace
-    service: Service
-    pipeline: CompiledPipeline
-    every: float
-    hours: float | None
-    ours: bool
-
-    def to_the_end(self, run: ServiceRun) -> ServiceRun:
-        end = math.inf if self.hours is None else time.monotonic() + 3600 * self.hours
-        while not run.ended:
-            if time.monotonic() >= end:
-                raise self._too_long(run)
-            time.sleep(self.every)
-            now = self._asked(run.name)
-            if now.state != run.state and not self.app.json:
-                output.note(f"{run.name} is {now.state.lower()}.")
-            run = now
-        return run
-
-    def _asked(self, name: str) -> ServiceRun:
-        found = _asked(self.place, name, self.ours, lambda: self.service.find_run(name, self.pipeline.name))
-        if found is None:
-            raise NotFoundError(f"The run {name} is no longer at {self.service.where}: somebody deleted it.")
-        return found
-
-    def _too_long(self, run: ServiceRun) -> UnavailableError:
-        again = output.command("pipeline", "submit", "--run-name", run.name, "--wait")
-        return UnavailableError(
-            f"The run {run.name} is still {run.state.lower()} after {self.hours:g} hours. It goes on by itself. "
-            f"To wait on: {again}"
-        )
+    upload = f"upload {pipeline.name} {output.short(pipeline.digest)} and " if foretold.upload else ""
+    output.say(f"This would {upload}start the run {name} at {request.service.where}.")

@@ -26,6 +26,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import Any
+
+from tfx_pedigree.json_form import to_json
 
 # A schedule is not replaced when an occurrence is nearer than this, nor until one is so long past. Together they are
 # less than the shortest time between two occurrences, a minute: else one would wait for ever.
@@ -68,6 +71,11 @@ class Schedule:
     def reached(self) -> datetime:
         """Enabled now, it would run occurrences after this moment."""
         return max(self.begins, self.last_run) if self.last_run else self.begins
+
+    def to_json(self) -> dict[str, Any]:
+        """What is of use to others; how Pedigree marks its own is not."""
+        shown = ("name", "id", "enabled", "fields", "last_run", "next_run", "busy")
+        return {"created_at": to_json(self.created), **{key: to_json(getattr(self, key)) for key in shown}}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from tfx_pedigree.digest import digest_of
 from tfx_pedigree.errors import ConflictError, NotFoundError, PedigreeError, UnavailableError
+from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.orchestration.ir import CompiledPipeline
 from tfx_pedigree.orchestration.services.plan import (
     NEW,
@@ -39,7 +40,7 @@ class UnansweredError(UnavailableError):
 
 
 @dataclass(frozen=True)
-class ServiceRun:
+class ServiceRun(JsonForm):
     """`state` is the service's own word. `failed` are the tasks that failed, each with what the service says of it."""
 
     id: str
@@ -50,15 +51,7 @@ class ServiceRun:
     url: str | None = None
     failed: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "state": self.state,
-            "ended": self.ended,
-            "succeeded": self.well,
-            "url": self.url,
-            "failed": list(self.failed),
-        }
+    JSON = Layout(names={"name": "run", "well": "succeeded"})
 
 
 @dataclass(frozen=True)

@@ -228,7 +228,7 @@ def test_pipeline_that_was_compiled_for_the_other_service_is_refused(ask_kubeflo
 
 
 @pytest.mark.parametrize(
-    ("word", "told"), [("step=3", "no parameter `step`"), ("steps=many", "NUMBER_INTEGER"), ("steps", "--param")]
+    ("word", "told"), [("step=3", "no parameter `step`"), ("steps=many", "NUMBER_INTEGER"), ("steps", "Write it as name=value")]
 )
 def test_parameter_that_does_not_fit_is_refused_before_anything_is_asked(
     word: str, told: str, ask_kubeflow: Asking, kubeflow: Kubeflow
@@ -384,5 +384,5 @@ def test_secret_in_a_compiled_pipeline_is_told_of_and_not_repeated(ask_kubeflow:
 
     said = ask_kubeflow("submit", "--compiled", file)
 
-    assert "trainer: its environment's DB_PASSWORD holds what is called a password" in said.err
+    assert "trainer: the environment's DB_PASSWORD holds what is called a password" in said.err
     assert "hunter2" not in said.out + said.err
