@@ -228,7 +228,8 @@ def test_pipeline_that_was_compiled_for_the_other_service_is_refused(ask_kubeflo
 
 
 @pytest.mark.parametrize(
-    ("word", "told"), [("step=3", "no parameter `step`"), ("steps=many", "NUMBER_INTEGER"), ("steps", "Write it as name=value")]
+    ("word", "told"),
+    [("step=3", "no parameter `step`"), ("steps=many", "NUMBER_INTEGER"), ("steps", "Write it as name=value")],
 )
 def test_parameter_that_does_not_fit_is_refused_before_anything_is_asked(
     word: str, told: str, ask_kubeflow: Asking, kubeflow: Kubeflow
