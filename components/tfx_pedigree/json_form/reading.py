@@ -236,7 +236,7 @@ _GENERIC: tuple[tuple[tuple[Any, ...], Callable[[tuple[Any, ...]], Reader]], ...
 
 
 class JsonForm:
-    """Gives a record its form as methods."""
+    """Gives a record its form as methods, and a look in notebooks."""
 
     JSON: ClassVar[Layout] = PLAIN
 
@@ -249,3 +249,9 @@ class JsonForm:
         """Refuses whatever `to_json` would not have written. `what` is named in the refusal: "the evidence"."""
         record: T = _record_of(cast("Any", cls))(data, Place(what or f"the {cls.__name__.lower()}"))
         return record
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        from tfx_pedigree.notebook import html_of  # noqa: PLC0415  nothing but notebooks asks for this
+
+        return html_of(self)

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from tfx_pedigree.comparison.document import Code, Comparison, Data, Side
-from tfx_pedigree.comparison.report.html import Child, Markup, el
 from tfx_pedigree.comparison.scores import FlipCounts
 from tfx_pedigree.comparison.wording import grouped, number, percent, signed
+from tfx_pedigree.html import Child, Markup, el
 
 _NONE = "–"
 

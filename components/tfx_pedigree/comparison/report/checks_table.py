@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from tfx_pedigree.comparison.checks import Check
 from tfx_pedigree.comparison.document import Comparison
-from tfx_pedigree.comparison.report.html import Markup, el
 from tfx_pedigree.comparison.verdict import CheckOutcome
+from tfx_pedigree.html import Markup, el
 
 _ORDER = (CheckOutcome.BROKEN, CheckOutcome.UNKNOWN, CheckOutcome.HOLDS, CheckOutcome.SKIPPED)
 _SHOWN = {

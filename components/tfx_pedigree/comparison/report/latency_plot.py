@@ -6,9 +6,9 @@ import math
 
 from tfx_pedigree.comparison.document import Comparison, Side
 from tfx_pedigree.comparison.latency import LatencySummary
-from tfx_pedigree.comparison.report.html import Markup, el
 from tfx_pedigree.comparison.report.plots import bar_row
 from tfx_pedigree.comparison.wording import number, percent
+from tfx_pedigree.html import Markup, el
 
 _LABELS = ("Model", "p50", "p95", "Slowest", "Plot")
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from tfx_pedigree.comparison.document import Comparison, MetricRow
 from tfx_pedigree.comparison.metrics import Direction
 from tfx_pedigree.comparison.numbers import Interval, MetricValue
-from tfx_pedigree.comparison.report.html import Markup, el
 from tfx_pedigree.comparison.report.plots import Dot, Scale, axis_row, dots_row, legend_dot
 from tfx_pedigree.comparison.wording import grouped, number, percent, signed
+from tfx_pedigree.html import Markup, el
 
 _NONE = "–"
 

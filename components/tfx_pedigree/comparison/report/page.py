@@ -8,12 +8,12 @@ from tfx_pedigree.comparison.document import FORMAT, Comparison, Side
 from tfx_pedigree.comparison.report import plots
 from tfx_pedigree.comparison.report.changes import behaviour_section, changes_section, policy_section
 from tfx_pedigree.comparison.report.checks_table import checks_section
-from tfx_pedigree.comparison.report.html import Child, Markup, el, join
 from tfx_pedigree.comparison.report.latency_plot import latency_section
 from tfx_pedigree.comparison.report.metrics_plot import metrics_section, slices_section
 from tfx_pedigree.comparison.report.style import STYLE
 from tfx_pedigree.comparison.verdict import Recommendation, Verdict
 from tfx_pedigree.comparison.wording import bytes_text, graded, grouped, number, percent, signed
+from tfx_pedigree.html import Child, Markup, el, join
 
 _HEADLINES = {
     Verdict.PASS: "PASS: the new version may be promoted",

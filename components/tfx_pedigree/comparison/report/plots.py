@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tfx_pedigree.comparison.numbers import Interval
-from tfx_pedigree.comparison.report.html import Markup, el
 from tfx_pedigree.comparison.wording import number
+from tfx_pedigree.html import Markup, el
 
 _MIDDLE = 12
 _MARGIN = 3.0
