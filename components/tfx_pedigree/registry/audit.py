@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from tfx_pedigree.db import schema
+from tfx_pedigree.db.inspection import schema_problems
 from tfx_pedigree.digest import canonical_json, digest_of, is_digest
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm, Layout
@@ -105,8 +106,12 @@ def _any_text(connection: Connection) -> Iterator[None]:
 
 
 def _verify(connection: Connection, anchor: Anchor | None, progress: Progress) -> AuditReport:
+    wrong = list(schema_problems(connection))
+    problems = [f"{REGISTRY_CHAIN}: {problem.text}" for problem in wrong]
+    if any(problem.unreadable for problem in wrong):
+        return AuditReport(0, 0, tuple(problems))
     ends = {row["name"]: row for row in all_chains(connection)}
-    total, done, problems = sum(row["length"] for row in ends.values()), 0, []
+    total, done = sum(row["length"] for row in ends.values()), 0
     if anchor is not None:
         problems += _check_registry(connection, anchor)
     # The registry's own chain is always due: with it would go what says who may do what.

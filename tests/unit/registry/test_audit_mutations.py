@@ -207,3 +207,30 @@ def test_order_of_evidence_is_found(copy: Path) -> None:
     with outside(copy) as connection:
         connection.execute("UPDATE evidence SET id = 1000 - id")
     assert any("evidence" in problem for problem in found(copy))
+
+
+# What the database itself holds, without which a row may be right today and wrong tomorrow.
+SCHEMA = {
+    "an index dropped": "DROP INDEX ix_model_versions_state",
+    "the index that allows one champion": "DROP INDEX uq_model_versions_champion",
+    "that index for another state": (
+        "DROP INDEX uq_model_versions_champion;"
+        "CREATE UNIQUE INDEX uq_model_versions_champion ON model_versions (model_id) WHERE state = 'staging'"
+    ),
+    "an index that no longer is unique": (
+        "DROP INDEX uq_reigns_open; CREATE INDEX uq_reigns_open ON reigns (model_id) WHERE ended_at IS NULL"
+    ),
+    "a trigger": "CREATE TRIGGER x AFTER INSERT ON events BEGIN UPDATE role_bindings SET role = 'admin'; END",
+    "a table without its constraints": (
+        "CREATE TABLE t AS SELECT * FROM aliases; DROP TABLE aliases; ALTER TABLE t RENAME TO aliases"
+    ),
+    "a table renamed": "ALTER TABLE version_tags RENAME TO tags",
+    "a column dropped": "DROP INDEX ix_events_subject; ALTER TABLE events DROP COLUMN subject",
+}
+
+
+@pytest.mark.parametrize("what", SCHEMA)
+def test_changed_schema_is_found(copy: Path, what: str) -> None:
+    with outside(copy) as connection:
+        connection.executescript(SCHEMA[what])
+    assert found(copy), f"{what}, and nobody noticed"
