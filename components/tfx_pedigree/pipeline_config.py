@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tfx_pedigree.bounded_parse import parse_yaml, read_bounded
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 
 KEYS = ("create", "prepare", "path", "log", "settings", "spans")
@@ -68,14 +69,11 @@ def load_pipeline(file: Path, environ: Mapping[str, str] | None = None) -> Pipel
 
 def section_of(file: Path, name: str) -> Mapping[str, Any] | None:
     """A section of a config file as it is written there; None if it has no such section."""
-    import yaml  # noqa: PLC0415  only who runs pipelines reads YAML
-
     try:
-        whole = yaml.safe_load(file.read_text("utf-8"))
+        text = read_bounded(file)
     except OSError as error:
         raise NotFoundError(f"The config file {file} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"The config file {file} is not YAML: {error}") from error
+    whole = parse_yaml(text, str(file))
     section = whole.get(name) if isinstance(whole, dict) else None
     if section is None or isinstance(section, dict):
         return section

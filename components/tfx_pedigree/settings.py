@@ -9,12 +9,12 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tfx_pedigree.bounded_parse import compose_yaml, parse_toml, read_bounded
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 
 KEYS = ("registry", "store", "actor")
@@ -148,21 +148,17 @@ def _default_registry(folder: Path) -> Path:
 
 def _from_file(file: Path) -> dict[str, _Entry]:
     try:
-        text = file.read_text("utf-8")
+        text = read_bounded(file)
     except OSError as error:
         raise InvalidInputError(f"The configuration file {file} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise InvalidInputError(f"The configuration file {file} is not UTF-8 text.") from None
     found: dict[str, _Entry] = {}
     for entry in _parse(file, text):
-        if entry.key in found:
-            raise _refusal(file, entry.line, f"`{entry.key}` stands there a second time. Leave one of them")
         if _is_ours(file, entry):
             found[entry.key] = entry
     return found
 
 
-def _parse(file: Path, text: str) -> list[_Entry]:
+def _parse(file: Path, text: bytes) -> list[_Entry]:
     if file.suffix == ".toml":
         return _parse_toml(file, text)
     if file.suffix in (".yaml", ".yml"):
@@ -185,15 +181,10 @@ def _is_ours(file: Path, entry: _Entry) -> bool:
     raise _refusal(file, entry.line, f"there is no setting `{entry.key}`. {hint}")
 
 
-def _parse_yaml(file: Path, text: str) -> list[_Entry]:
+def _parse_yaml(file: Path, text: bytes) -> list[_Entry]:
     import yaml  # noqa: PLC0415  only where there is a file
 
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or "it cannot be read"
-        raise _refusal(file, mark.line + 1 if mark else None, f"this is not YAML: {problem}") from None
+    root = compose_yaml(text, str(file))
     if root is None:
         return []
     if not isinstance(root, yaml.MappingNode):
@@ -203,20 +194,13 @@ def _parse_yaml(file: Path, text: str) -> list[_Entry]:
     for key, value in root.value:
         kind = {"mapping": "a section", "sequence": "a list"}.get(value.id)
         kind = kind or kinds.get(value.tag.rpartition(":")[2], "something else")
-        text = value.value if isinstance(value, yaml.ScalarNode) else ""
-        entries.append(_Entry(str(key.value), kind, text, key.start_mark.line + 1))
+        written = value.value if isinstance(value, yaml.ScalarNode) else ""
+        entries.append(_Entry(str(key.value), kind, written, key.start_mark.line + 1))
     return entries
 
 
-def _parse_toml(file: Path, text: str) -> list[_Entry]:
-    if sys.version_info >= (3, 11):
-        import tomllib as toml  # noqa: PLC0415  only where there is a file
-    else:
-        import tomli as toml  # noqa: PLC0415
-    try:
-        table = toml.loads(text)
-    except toml.TOMLDecodeError as error:
-        raise _refusal(file, None, f"this is not TOML: {error}") from None
+def _parse_toml(file: Path, text: bytes) -> list[_Entry]:
+    table = parse_toml(text, str(file))
     kinds = {str: "text", dict: "a section", bool: "a truth value", int: "a number", float: "a number", list: "a list"}
     return [
         _Entry(key, kinds.get(type(value), "something else"), value if isinstance(value, str) else "", _line(text, key))
@@ -224,10 +208,10 @@ def _parse_toml(file: Path, text: str) -> list[_Entry]:
     ]
 
 
-def _line(text: str, key: str) -> int | None:
+def _line(text: bytes, key: str) -> int | None:
     """Where a TOML key stands; the parser does not say."""
     pattern = re.compile(rf"\s*\[?\[?\s*[\"']?{re.escape(key)}\b")
-    return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), None)
+    return next((number for number, line in enumerate(text.decode().splitlines(), 1) if pattern.match(line)), None)
 
 
 def _place(file: Path | None, entry: _Entry) -> str:

@@ -120,7 +120,7 @@ def test_sections_of_other_features_and_empty_files_are_passed_over(tmp_path: Pa
         ("x.toml", "actor = 42\n", r"line 1: `actor` must be a text, but is a number"),
         ("x.yaml", "registry: [a]\n", r"must be a text, but is a list"),
         ("x.toml", "[registry]\nurl = 1\n", r"line 1: `registry` must be a text, but is a section"),
-        ("x.yaml", "actor: a\nactor: b\n", r"line 2: `actor` stands there a second time"),
+        ("x.yaml", "actor: a\nactor: b\n", r"line 2: the key `actor` stands there twice"),
         ("x.yaml", "actor: ''\n", r"`actor` is empty"),
         ("x.yaml", "a: [\n", r"x\.yaml, line \d: this is not YAML"),
         ("x.yaml", "- a\n", r"line 1: settings are written as `key: value`"),

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import click
 
+from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -95,17 +96,14 @@ def _cut(value: Any) -> str:
 
 def _scalar(text: str) -> Any:
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = parse_json(text, "the value")
+    except InvalidInputError:
         return text
     return text if isinstance(value, dict | list) else value
 
 
 def read_json(file: Path, what: str) -> Any:
-    try:
-        return json.loads(read_text(file, what))
-    except (ValueError, RecursionError) as error:
-        raise InvalidInputError(f"{_named(file)} holds no JSON, so no {what} can be read from it: {error}.") from None
+    return parse_json(read_text(file, what), _named(file))
 
 
 def read_text(file: Path, what: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from tfx_pedigree.bounded_parse import compose_yaml, yaml_scalar
 from tfx_pedigree.errors import InvalidInputError
 
 T = TypeVar("T")
@@ -163,13 +164,7 @@ def from_data(data: Any, source: str) -> ConfigNode:
 
 def from_yaml(text: str, source: str) -> ConfigNode:
     """Over a YAML document, which a JSON document is as well."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InvalidInputError(f"{source}{line}: this is no YAML: {error.problem}.") from error
-    except yaml.YAMLError as error:
-        raise InvalidInputError(f"{source}: this is no YAML: {error}.") from error
+    node = compose_yaml(text, source)
     if node is None:
         return ConfigNode({}, "", source, 1)
     return _of_node(node, "", source, 0)
@@ -200,11 +195,7 @@ def _of_node(node: yaml.Node, path: str, source: str, depth: int) -> ConfigNode:
     if isinstance(node, yaml.SequenceNode):
         items = [_of_node(one, f"{path}[{index}]", source, depth + 1) for index, one in enumerate(node.value)]
         return ConfigNode(items, path, source, line)
-    try:
-        value = yaml.constructor.SafeConstructor().construct_object(node)
-    except (yaml.YAMLError, ValueError) as error:
-        raise here.wrong("holds a value of a kind that is not read here.") from error
-    return ConfigNode(value, path, source, line, node.value)
+    return ConfigNode(yaml_scalar(node, source), path, source, line, node.value)
 
 
 def _of_mapping(node: yaml.MappingNode, here: ConfigNode, depth: int) -> dict[str, ConfigNode]:
@@ -214,8 +205,6 @@ def _of_mapping(node: yaml.MappingNode, here: ConfigNode, depth: int) -> dict[st
         place = ConfigNode(None, _join(here.path, str(key)), here.source, key_node.start_mark.line + 1)
         if not isinstance(key_node, yaml.ScalarNode):
             raise here.wrong("has a key that is no text.")
-        if key in inner:
-            raise place.wrong("stands there twice.")
         found = _of_node(value_node, place.path, here.source, depth + 1)
         # An error is looked for where its key stands, also if the value begins on the next line.
         inner[key] = ConfigNode(found.value, found.path, found.source, place.line, found.raw)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.comparison.config_reader import ConfigNode, from_data, optional
 from tfx_pedigree.comparison.gate import GateDecision
 from tfx_pedigree.comparison.latency import LatencySummary
@@ -248,11 +249,7 @@ class Comparison:
 
     @classmethod
     def from_text(cls, text: str, source: str = "the comparison") -> Comparison:
-        try:
-            data = json.loads(text)
-        except ValueError as error:
-            raise InvalidInputError(f"{source} is no JSON: {error}.") from error
-        return cls.from_json(data, source)
+        return cls.from_json(parse_json(text, source), source)
 
 
 _FIELDS = (

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.digest import canonical_json, digest_of, plain_json
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage import node_factory
@@ -83,8 +83,8 @@ def _decoded(value: Any) -> Any:
     """TFX writes structures as JSON."""
     if isinstance(value, str) and value[:1] in ("{", "[", "n"):
         try:
-            return plain_json(json.loads(value))
-        except (ValueError, RecursionError):
+            return plain_json(parse_json(value, "The property", words=True))
+        except InvalidInputError:
             return value
     return plain_json(value)
 

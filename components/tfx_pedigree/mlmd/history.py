@@ -6,13 +6,15 @@ are still pending, are none of them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
 from google.protobuf import json_format
+
+from tfx_pedigree.bounded_parse import parse_json
+from tfx_pedigree.errors import InvalidInputError
 
 # As ml_metadata.proto numbers them: DECLARED_OUTPUT, DECLARED_INPUT, INPUT and OUTPUT.
 _INPUTS, _OUTPUTS = (2, 3), (1, 4)
@@ -144,6 +146,6 @@ def _value(value: Any) -> Any:
 
 def _unwrapped(text: Any) -> Any:
     try:
-        return json.loads(text)
-    except (TypeError, ValueError):
+        return parse_json(text, "The property", words=True)
+    except (TypeError, InvalidInputError):
         return text

@@ -3,11 +3,12 @@ recorder makes; what only the store knows is known by the store's name and numbe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from tfx_pedigree.bounded_parse import parse_json
+from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage import node_factory
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node
 from tfx_pedigree.mlmd import vocabulary
@@ -172,8 +173,8 @@ def names_in(told: Any) -> tuple[str, ...]:
     """A list, or its JSON, as TFX writes lists of splits."""
     if isinstance(told, str):
         try:
-            told = json.loads(told)
-        except (ValueError, RecursionError):
+            told = parse_json(told, "The property")
+        except InvalidInputError:
             return ()
     return tuple(str(one) for one in told) if isinstance(told, list) else ()
 

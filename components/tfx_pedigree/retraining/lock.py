@@ -18,7 +18,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import quote
 
-from tfx_pedigree.errors import ConflictError, UnavailableError
+from tfx_pedigree.bounded_parse import parse_json
+from tfx_pedigree.errors import ConflictError, InvalidInputError, UnavailableError
 from tfx_pedigree.registry.location import Location
 
 FOLDER = "runs"
@@ -73,10 +74,10 @@ def _write(descriptor: int, what: str, now: datetime) -> None:
 
 def _busy(descriptor: int, path: Path) -> str:
     try:
-        found = json.loads(os.pread(descriptor, 4096, 0))
+        found = parse_json(os.pread(descriptor, 4096, 0), "The lock")
         what, pid, since = found["what"], int(found["pid"]), found["since"]
         host = str(found.get("host", socket.gethostname()))
-    except (ValueError, KeyError, TypeError):  # it has just been taken, and not been signed yet
+    except (InvalidInputError, ValueError, KeyError, TypeError):  # it has just been taken, and not been signed yet
         return f"Somebody else has just taken the lock {path}. Nothing was run. Call again when that run has ended."
     if host != socket.gethostname():  # a shared disk, or another container: the number says nothing here
         by, step = f"process {pid} on {host}", "or stop it there"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.util
-import json
 import os
 import subprocess
 import tempfile
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import InvalidInputError, UnavailableError
 from tfx_pedigree.json_form import to_json
 from tfx_pedigree.orchestration.ir import CompiledPipeline, Finding, Level, Surroundings, fit, lint
@@ -98,7 +98,7 @@ def _compiled(config: PipelineConfig, target: TargetConfig, settings: Settings, 
             said = done.stderr.strip().removeprefix("Error: ") or ended
             end = "" if said.endswith((".", "?")) else "."
             raise InvalidInputError(f"{said}{end} All that was said is in {config.log}.")
-        found: dict[str, Any] = json.loads(result.read_text("utf-8"))
+        found: dict[str, Any] = parse_json(result.read_bytes(), "The compiled pipeline")
         return found
 
 

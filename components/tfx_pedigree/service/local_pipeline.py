@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import NotFoundError, UnavailableError
 from tfx_pedigree.json_form import JsonForm, Layout, read
 from tfx_pedigree.pipeline_config import PipelineConfig
@@ -81,7 +81,7 @@ class LocalPipeline:
             raise UnavailableError(
                 f"The drift of span {span} was not measured. All that was said is in {self.config.log}."
             )
-        return read(MeasuredDrift, json.loads(done.stdout), "the measured drift")
+        return read(MeasuredDrift, parse_json(done.stdout, "The measured drift"), "the measured drift")
 
     def _changed(self, registry: Registry, before: int) -> Version | None:
         """The version that the newest reservation or registration of this run is about."""

@@ -7,12 +7,12 @@ Laws: `Manifest.from_json(m.to_json()) == m`. For all `data` that is accepted,
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.store.failures import shown
@@ -102,12 +102,10 @@ def _check_files(files: tuple[FileEntry, ...]) -> None:
 
 
 def _parse(data: bytes) -> list[Any]:
-    if len(data) > MAX_MANIFEST_BYTES:
-        _refuse(f"it is larger than {MAX_MANIFEST_BYTES} bytes")
     try:
-        value = json.loads(data.decode(), parse_int=_small_int, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        _refuse("it is not JSON")
+        value = parse_json(data, "it", largest=MAX_MANIFEST_BYTES)
+    except InvalidInputError as error:
+        _refuse(str(error).removeprefix("it: ").rstrip("."))
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         _refuse(f"it does not say that its format is {FORMAT!r}")
     version = value.get("version")
@@ -127,16 +125,6 @@ def _entry(item: Any) -> FileEntry:
     if not isinstance(item["path"], str):
         _refuse("the path of an entry is not a string")
     return FileEntry(path=item["path"], size=item["size"], sha256=item["sha256"])
-
-
-def _small_int(text: str) -> int:
-    if len(text) > 17:
-        raise ValueError("a number beyond 2^53-1")
-    return int(text)
-
-
-def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not JSON")
 
 
 def _refuse(fault: str) -> NoReturn:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.digest import canonical_json
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
 from tfx_pedigree.store.backend import MARKER, TEMPORARY, Backend
@@ -77,9 +77,9 @@ def _check_marker(backend: Backend, create: bool, names: Callable[[], list[str]]
 
 def _check_format(where: str, marker: bytes) -> None:
     try:
-        value = json.loads(marker)
+        value = parse_json(marker, MARKER)
         known, version = value["format"] == FORMAT, value["version"]
-    except (ValueError, LookupError, TypeError):
+    except (InvalidInputError, LookupError, TypeError):
         known, version = False, None
     if not known or type(version) is not int or version < 1:
         raise InvalidInputError(

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from tfx.dsl.io import fileio
 from tfx.utils import path_utils
 
+from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.digest import PREFIX
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
 from tfx_pedigree.store import Manifest, Store
@@ -143,8 +144,4 @@ def read_text(uri: str, name: str) -> str:
 
 
 def read_json(uri: str, name: str) -> Any:
-    try:
-        return json.loads(read_text(uri, name))
-    except ValueError as error:
-        message = f"{posixpath.join(uri, name)} is no JSON: {error}. Run the component that writes it again."
-        raise InvalidInputError(message) from None
+    return parse_json(read_text(uri, name), posixpath.join(uri, name))

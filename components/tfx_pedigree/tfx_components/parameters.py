@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from tfx_pedigree import settings
+from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import Registry
 
@@ -101,10 +102,7 @@ def structure(properties: Properties, key: str, default: Any = None) -> Any:
         return default
     if not isinstance(value, str):
         return value
-    try:
-        return json.loads(value)
-    except ValueError as error:
-        raise InvalidInputError(f"The parameter `{key}` is no JSON: {error}.") from None
+    return parse_json(value, f"The parameter `{key}`")
 
 
 def table(properties: Properties, key: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from tensorflow_model_analysis.proto import config_pb2
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.types.channel import BaseChannel
 
+from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.comparison import (
     EvaluatorPlan,
     ExtraMetric,
@@ -215,5 +215,5 @@ def training_of(trainer: BaseComponent) -> dict[str, Any]:
     for key in TRAINING:
         value = trainer.exec_properties.get(key)
         if isinstance(value, str) and value not in ("", "null"):
-            found[key] = json.loads(value)
+            found[key] = parse_json(value, f"The Trainer's `{key}`", words=True)
     return found

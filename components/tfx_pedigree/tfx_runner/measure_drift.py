@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.retraining.drift import Feature, MeasuredDrift
 from tfx_pedigree.tfx_runner.local_run import quiet
@@ -149,7 +150,7 @@ def _side(event: Any) -> str:
 
 def _file(statistics: Any) -> str:
     """Those of the split `train`, or of the first there is."""
-    splits = json.loads(statistics.properties["split_names"].string_value or "[]")
+    splits = parse_json(statistics.properties["split_names"].string_value or "[]", "The names of the splits")
     split = _TRAIN if _TRAIN in splits or not splits else splits[0]
     return f"{statistics.uri}/Split-{split}/{_FILE}"
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.digest import check_digest
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.versioning.git_state import GitState
@@ -94,7 +95,7 @@ class VersionPointer:
     @classmethod
     def from_bytes(cls, data: bytes) -> VersionPointer:
         try:
-            found = json.loads(data)
+            found = parse_json(data, "The version pointer")
             if found["format"] != POINTER_FORMAT:
                 raise InvalidInputError(f"The version pointer has the format {found['format']!r}.")
             return cls(

@@ -105,7 +105,7 @@ def test_evidence_for_another_version(pedigree: Pedigree, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [("{", "holds no JSON"), ("[]", "This is not evidence"), ('{"format": "pedigree.evidence/1"}', "lacks")],
+    [("{", "this is not JSON"), ("[]", "This is not evidence"), ('{"format": "pedigree.evidence/1"}', "lacks")],
 )
 def test_evidence_that_is_none(pedigree: Pedigree, tmp_path: Path, content: str, sentence: str) -> None:
     file = tmp_path / "evidence.json"

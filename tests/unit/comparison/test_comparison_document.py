@@ -223,7 +223,7 @@ def test_a_field_that_is_missing_is_named() -> None:
     del found["similarity"]
     with pytest.raises(InvalidInputError, match="lacks `similarity`"):
         Comparison.from_json(found)
-    with pytest.raises(InvalidInputError, match="is no JSON"):
+    with pytest.raises(InvalidInputError, match="this is not JSON"):
         Comparison.from_text("{")
 
 

@@ -171,11 +171,11 @@ REFUSALS = {
     "metric: auc\nguardrails:\n  - {metric: auc, at_least: 0, slice: a=b, each_slice_of: c}": "names its slices twice",
     "metric: auc\nfirst_version:\n  auc: {at_least: 1, at_most: 0}": "line 3: `first_version.auc` cannot be used",
     "metric: auc\nlatency: {p95_ms: 0}": "line 2: `latency.p95_ms` is 0, but must be more than 0",
-    "metric: auc\nmetric: loss": "line 2: `metric` stands there twice",
+    "metric: auc\nmetric: loss": "line 2: the key `metric` stands there twice",
     "metric: auc\nformat: pedigree.policy/2": "line 2: `format` is 'pedigree.policy/2', but must be",
-    "metric: [auc": "line 1: this is no YAML",
+    "metric: [auc": "line 1: this is not YAML",
     "- metric: auc": "line 1: it is a list, but must be a table",
-    "metric: !!python/name:os.system x": "line 1: `metric` holds a value of a kind that is not read here",
+    "metric: !!python/name:os.system x": "line 1: this is not YAML: could not determine a constructor",
     "metric: auc\nguardrails: &again [*again]": "line 2",
 }
 

@@ -10,6 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from tfx_pedigree.bounded_parse import parse_json, parse_yaml_documents, read_bounded
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.orchestration.ir.digest import spec_digest
 
@@ -136,17 +137,15 @@ class CompiledPipeline:
 def load_ir(path: str | Path) -> CompiledPipeline:
     """Refuses what is no compiled pipeline. `pedigree pipeline compile` writes such files, and so do kfp and TFX."""
     try:
-        text = Path(path).read_text("utf-8")
+        text = read_bounded(Path(path))
     except OSError as error:
         raise NotFoundError(
             f"The compiled pipeline {path} cannot be read: {error.strerror}. `pedigree pipeline compile` writes one."
         ) from error
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(f"The compiled pipeline {path} is not UTF-8 text.") from error
     return parse_ir(text, str(path))
 
 
-def parse_ir(text: str, source: str = "The text") -> CompiledPipeline:
+def parse_ir(text: str | bytes, source: str = "The text") -> CompiledPipeline:
     documents = _documents(text, source)
     first = documents[0] if documents else None
     if not isinstance(first, Mapping):
@@ -174,18 +173,10 @@ def compiled_of(
     return compiled
 
 
-def _documents(text: str, source: str) -> list[Any]:
-    if text.lstrip().startswith("{"):
-        try:
-            return [json.loads(text)]
-        except ValueError as error:
-            raise _refusal(source, f"it is no JSON: {error}") from error
-    import yaml  # noqa: PLC0415  only who reads from Kubeflow
-
-    try:
-        return list(yaml.safe_load_all(text))
-    except yaml.YAMLError as error:
-        raise _refusal(source, f"it is no YAML: {error}") from error
+def _documents(text: str | bytes, source: str) -> list[Any]:
+    if text.lstrip()[:1] in ("{", b"{"):
+        return [parse_json(text, source)]
+    return parse_yaml_documents(text, source)
 
 
 def _tasks(spec: Json, dag: Json) -> Iterator[tuple[str, Task]]:

@@ -11,11 +11,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tfx_pedigree.bounded_parse import parse_json
+from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.orchestration.ir.compiled import CompiledPipeline, Json, SpecKind, compiled_of
 from tfx_pedigree.orchestration.ir.digest import ASKED, steady
 from tfx_pedigree.orchestration.ir.drafts import SpecDraft, TaskDraft
@@ -100,7 +101,7 @@ def has_fixed_span(parameters: Mapping[str, Any]) -> bool:
     """Whether an ExampleGen was told which spans to read."""
     text = parameters.get("range_config", {}).get("runtimeValue", {}).get("constant")
     try:
-        found = json.loads(text) if isinstance(text, str) else None
-    except ValueError:
+        found = parse_json(text, "range_config") if isinstance(text, str) else None
+    except InvalidInputError:
         return False
     return isinstance(found, dict) and bool(found.get("static_range") or found.get("staticRange"))

@@ -14,8 +14,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.digest import canonical_json
-from tfx_pedigree.errors import ConflictError, NotFoundError
+from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
 from tfx_pedigree.orchestration.ir import CompiledPipeline
 from tfx_pedigree.orchestration.services import kubeflow_client as client_of
 from tfx_pedigree.orchestration.services.cron import with_seconds
@@ -228,7 +229,7 @@ class Kubeflow:
             cron_expression=fields["cron"],
             max_concurrency=int(fields["at once"]),
             no_catchup=fields["catch up"] == "no",
-            params=json.loads(fields.get("parameters") or "{}"),
+            params=parse_json(fields.get("parameters") or "{}", "The schedule's parameters"),
             pipeline_id=pipeline,
             version_id=version,
             enabled=not step.paused,
@@ -269,9 +270,9 @@ def _mark(one: Any) -> dict[str, Any] | None:
     if not line.startswith(MARK):
         return None
     try:
-        found = json.loads(line.removeprefix(MARK))
+        found = parse_json(line.removeprefix(MARK), "The mark")
         return found if isinstance(found["schedule"], str) and isinstance(found["fields"], dict) else None
-    except (ValueError, KeyError, TypeError):
+    except (InvalidInputError, KeyError, TypeError):
         return None
 
 

@@ -10,7 +10,6 @@ import contextlib
 import functools
 import importlib.util
 import io
-import json
 import os
 import re
 import warnings
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import (
     ConflictError,
     ForbiddenError,
@@ -194,9 +194,9 @@ def _refusal(where: str, error: Any) -> PedigreeError:
 
 def _said(error: Any) -> str:
     try:
-        body = json.loads(error.body)
+        body = parse_json(error.body, "The answer")
         text = str(body.get("message") or body.get("error_message") or body.get("error") or error.reason)
-    except (ValueError, TypeError, AttributeError):
+    except (InvalidInputError, TypeError, AttributeError):
         text = str(error.reason or error.body or "no reason given")
     return " ".join(text.split()).rstrip(".")[:300]
 

@@ -12,13 +12,13 @@ target:
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.orchestration.ir import CompiledPipeline, SpecKind
 from tfx_pedigree.orchestration.ir.secret_checks import secret_in
@@ -121,13 +121,13 @@ def _typed(name: str, kind: str, value: Any) -> Any:
             return _TRUTHS[str(value).lower()]
         if kind in ("LIST", "STRUCT"):
             return _parsed(value, list if kind == "LIST" else dict)
-    except (ValueError, TypeError, KeyError):
+    except (InvalidInputError, ValueError, TypeError, KeyError):
         raise InvalidInputError(f"The parameter `{name}` is {value!r}, but it must be a {kind}.") from None
     return str(value) if kind == "STRING" else value
 
 
 def _parsed(value: Any, kind: type) -> Any:
-    found = json.loads(value) if isinstance(value, str) else value
+    found = parse_json(value, "The parameter") if isinstance(value, str) else value
     if not isinstance(found, kind):
         raise TypeError(f"no {kind.__name__}")
     return found

@@ -7,6 +7,7 @@ queue are read from the schedule itself, and can be changed in it; all else make
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Mapping
@@ -91,7 +92,7 @@ class Vertex:
         from google.protobuf import json_format  # noqa: PLC0415
 
         compiled, parameters = template.compiled, template.parameters
-        document = json.loads(json.dumps(compiled.document))
+        document = copy.deepcopy(compiled.document)
         if not compiled.root:
             raise InvalidInputError(
                 f"The pipeline {compiled.name} does not say where its artifacts lie. Give it a root, as gs://bucket/folder."

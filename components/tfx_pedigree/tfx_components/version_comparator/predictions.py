@@ -15,6 +15,7 @@ import tensorflow as tf
 from apache_beam.utils import shared
 from tfx.dsl.io import fileio
 
+from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.tfx_components.version_comparator.examples import batches, labels
 from tfx_pedigree.tfx_components.version_comparator.paired_sums import PairedSums
 from tfx_pedigree.tfx_components.version_comparator.serving import ServedModel, ServingSignature, first_line
@@ -128,7 +129,7 @@ def write_sums(sums: PairedSums, path: str) -> None:
 
 def read_sums(path: str) -> PairedSums:
     with fileio.open(path, "rb") as file:
-        return PairedSums.from_json(json.loads(file.read()))
+        return PairedSums.from_json(parse_json(file.read(), path, words=True))
 
 
 def compare_predictions(pipeline: Any, paths: Sequence[str], plan: Plan, result: str) -> None:

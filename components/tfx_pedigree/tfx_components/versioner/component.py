@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,8 @@ from tfx.dsl.components.base import executor_spec
 from tfx.types.channel import BaseChannel
 from tfx.types.standard_artifacts import Examples, Model, Schema, TransformGraph
 
+from tfx_pedigree.bounded_parse import parse_json
+from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage.secrets import clean_values
 from tfx_pedigree.tfx_components.artifacts import ModelVersion
 from tfx_pedigree.tfx_components.declaring import filled, spec_class
@@ -78,6 +79,6 @@ def _without_secrets(value: Any) -> Any:
     """What is known only to the run is cleaned there."""
     found = value
     if isinstance(value, str):
-        with contextlib.suppress(ValueError):
-            found = json.loads(value)
+        with contextlib.suppress(InvalidInputError):
+            found = parse_json(value, "The parameter", words=True)
     return clean_values(found) if isinstance(found, Mapping) else value
