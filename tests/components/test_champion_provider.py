@@ -8,10 +8,15 @@ import pytest
 from components_testing import MODELS, NAME, Place, through_kubeflow, tree
 from tfx.utils import path_utils
 
-from tfx_pedigree.errors import DamagedError, PedigreeError, UnavailableError
-from tfx_pedigree.registry import Registry
+from tfx_pedigree.errors import DamagedError, ForbiddenError, InvalidInputError, PedigreeError, UnavailableError
+from tfx_pedigree.registry import Registry, Role
 from tfx_pedigree.service.intake import candidate_of
+from tfx_pedigree.service.permissions import pipeline_actions
+from tfx_pedigree.service.push import PushTarget
 from tfx_pedigree.tfx_components import artifacts
+from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider
+
+EVERYTHING = pipeline_actions(PushTarget.PRODUCTION, lineage=True)
 
 
 def crown(registry: Registry, golden: str = "keras", **parameters: str) -> None:
@@ -140,3 +145,16 @@ def _executor() -> type:
     from tfx_pedigree.tfx_components.champion_provider.executor import Executor
 
     return Executor
+
+
+def test_an_actor_who_may_not_do_what_the_pipeline_will_stops_it_at_its_start(
+    place: Place, local_registry: Registry
+) -> None:
+    local_registry.grant("ci", Role.CONTRIBUTOR)
+    needs = {"needs": ChampionProvider(NAME, needs=EVERYTHING).exec_properties["needs"]}
+    with pytest.raises(ForbiddenError, match=f"roles grant ci releaser --model {NAME}"):
+        place.champion(actor="ci", **needs)
+    local_registry.grant("ci", Role.RELEASER)
+    assert artifacts.is_absent(place.champion(actor="ci", **needs))
+    with pytest.raises(InvalidInputError, match="needs is 'fly'"):
+        ChampionProvider(NAME, needs=["fly"])

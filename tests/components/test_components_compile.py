@@ -117,6 +117,13 @@ def test_the_stock_pusher_gets_the_word_of_who_decides(target: str, producer: st
     assert wired(promote_to=target)[1].blessing.producer_component_id == producer
 
 
+def test_the_first_component_asks_for_the_roles_of_all_that_are_wired() -> None:
+    needs = wired()[1].champion_provider.exec_properties["needs"]
+    assert {"reserve", "register", "attach-evidence", "promote-to-production", "record-lineage"} <= {*json.loads(needs)}
+    needs = wired(promote_to="none", lineage=False)[1].champion_provider.exec_properties["needs"]
+    assert "promote" not in needs and "lineage" not in needs
+
+
 def test_where_nothing_is_promoted_the_stock_pusher_asks_the_evaluator_as_well() -> None:
     assert wired()[1].gates.keys() == {"infra_blessing"}
     assert wired(promote_to="none")[1].gates.keys() == {"infra_blessing", "model_blessing"}

@@ -24,7 +24,9 @@ from tfx_pedigree.comparison import (
     load_policy,
     read_policy,
 )
+from tfx_pedigree.service.permissions import pipeline_actions
 from tfx_pedigree.service.push import PushTarget
+from tfx_pedigree.tfx_components import parameters
 from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider
 from tfx_pedigree.tfx_components.evaluator.component import Evaluator
 from tfx_pedigree.tfx_components.lineage_recorder.component import LineageRecorder
@@ -126,7 +128,8 @@ def add_pedigree(
     config = eval_config if eval_config is not None else eval_config_of(plan)
     place: dict[str, Any] = {"model_name": model_name, "registry": registry, "store": store, "actor": actor}
     model, evaluated = trainer.outputs["model"], evaluate_on if evaluate_on is not None else examples
-    champion = ChampionProvider(**place)
+    needs = pipeline_actions(parameters.one_of(PushTarget, PROMOTE_TO, promote_to), lineage=lineage)
+    champion = ChampionProvider(**place, needs=needs)
     versioner = Versioner(
         model=model,
         examples=examples,

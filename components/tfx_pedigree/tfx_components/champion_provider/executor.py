@@ -8,14 +8,16 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 
 from tfx_pedigree.errors import DamagedError, NotFoundError
-from tfx_pedigree.registry import Registry, Version
+from tfx_pedigree.registry import Action, Registry, Version
 from tfx_pedigree.registry.names import check_model_name
+from tfx_pedigree.service.permissions import check_permissions
 from tfx_pedigree.service.reserving import find_champion
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.versioning.compare import label_of
 from tfx_pedigree.versioning.description import LABEL_KEY
 
 MODEL_KEY = "model"
+NEEDS = "needs"
 
 
 class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
@@ -24,7 +26,9 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
     ) -> None:
         output = artifacts.single(output_dict, MODEL_KEY)
         name = check_model_name(parameters.text(exec_properties, parameters.MODEL_NAME))
+        needs = [Action(one) for one in parameters.structure(exec_properties, NEEDS, [])]
         with parameters.open_registry(exec_properties) as registry:
+            check_permissions(registry, name, needs)
             champion = find_champion(registry, name)
             if champion is not None:
                 lay_out_champion(registry, champion, output.uri)
