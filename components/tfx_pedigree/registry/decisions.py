@@ -5,10 +5,13 @@ Each returns what to do or raises the refusal, with the next step in its words. 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from tfx_pedigree.errors import ConflictError, InvalidInputError, StaleEvidenceError
+from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry.states import State
 from tfx_pedigree.verdict import Verdict
 
@@ -63,6 +66,15 @@ class PromotionRequest:
             raise InvalidInputError("Overriding the gate needs a reason, which stands in the audit log. Give --reason.")
 
 
+@dataclass(frozen=True)
+class PromotionCheck(JsonForm):
+    """One thing that a promotion depends on: whether it stands in the way, and what there is to say of it."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
 def decide_promotion(
     subject: VersionSnapshot,
     champion: Champion | None,
@@ -78,6 +90,45 @@ def decide_promotion(
     _check_champion(subject, champion, gate, request)
     _check_gate(subject, gate, request)
     return True
+
+
+def check_promotion(
+    subject: VersionSnapshot,
+    champion: Champion | None,
+    gate: GateResult | None,
+    request: PromotionRequest,
+) -> tuple[PromotionCheck, ...]:
+    """All that `decide_promotion` asks, each with its answer: nothing is raised, and one refusal hides no other."""
+    checks = [_checked("state", f"{subject.name} is in {subject.state}.", _check_promotable, subject, request.target)]
+    if request.target is State.PRODUCTION:
+        checks += [
+            _checked("champion", _compared(champion, gate, request), _check_champion, subject, champion, gate, request),
+            _checked("gate", _verdict(gate, request), _check_gate, subject, gate, request),
+        ]
+    return tuple(checks)
+
+
+def _checked(name: str, otherwise: str, check: Callable[..., None], *arguments: Any) -> PromotionCheck:
+    try:
+        check(*arguments)
+    except ConflictError as refusal:
+        return PromotionCheck(name, False, str(refusal))
+    return PromotionCheck(name, True, otherwise)
+
+
+def _compared(champion: Champion | None, gate: GateResult | None, request: PromotionRequest) -> str:
+    if request.expect is not None:
+        how = "as --expect says"
+    else:
+        how = "as its evidence says" if gate else "and no evidence names another"
+    return f"{_is(champion)}, {how}."
+
+
+def _verdict(gate: GateResult | None, request: PromotionRequest) -> str:
+    if gate is None:
+        return "It has no evidence, so the gate has no verdict."
+    overridden = "" if gate.verdict is Verdict.PASS else "; this is overridden"
+    return f"The verdict is {gate.verdict.value} ({gate.reason}){overridden}."
 
 
 def _check_promotable(subject: VersionSnapshot, target: State) -> None:
