@@ -74,10 +74,10 @@ def common_options(*, hidden: bool = False) -> list[click.Parameter]:
     return [
         option("--registry", "Folder, database file or URL of the registry.", "ADDRESS"),
         option("--store", "Folder or URL of the store, if it is not where the registry says.", "ADDRESS"),
-        option("--actor", "Who acts; stands in the audit log.", "NAME"),
+        option("--actor", "Who acts; recorded in the audit log.", "NAME"),
         option("--config", "Configuration file (YAML or TOML).", "FILE"),
         option("--json", "Print JSON, also for errors.", hide=False),
-        option("--quiet", "Say nothing of what was done, of progress and of what comes next."),
+        option("--quiet", "Do not tell what was done, progress and the next command."),
     ]
 
 

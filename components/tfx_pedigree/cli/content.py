@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     type=click.Choice(["copy", "hardlink", "reflink"]),
     default="copy",
     show_default=True,
-    help="How files come to the folder; a hard link must not be written to.",
+    help="How files are copied; never write to a hard link.",
 )
 @pass_app
 def pull(app: App, ref: str, target: Path, link: Any) -> None:
-    """Lay a version's files out in a folder.
+    """Write a version's files to a folder.
 
-    Every byte is checked on the way. The folder appears whole or not at all; if it holds this very version already,
-    nothing changes.
+    Every byte is checked. The folder appears complete or not at all; if it holds this version already, nothing
+    changes.
     """
     with app.open() as registry:
         version = registry.get(ref)
@@ -51,10 +51,10 @@ def pull(app: App, ref: str, target: Path, link: Any) -> None:
 @click.pass_context
 @pass_app
 def verify(app: App, ctx: click.Context, ref: str | None) -> None:
-    """Read stored bytes again and tell what is damaged.
+    """Check the stored files and tell what is damaged.
 
     Of one version (MODEL@VERSION), of all versions of a model, or of the whole store. Damaged files are set aside, so
-    that registering the same model again heals them. Exit code 1 says that something is wrong.
+    that registering the same model again repairs them. Exit code 1 means that something is damaged.
     """
     from tfx_pedigree.service.content import verify_content
 
@@ -79,14 +79,12 @@ def _print(report: ContentReport) -> None:
         aside = " (set aside)" if problem.set_aside else ""
         output.say(f"{owners}: {thing} is {problem.state}{aside}")
     output.say(f"{output.count(len(report.problems), 'problem')} in {what}.")
-    output.note("Register the same model again to heal it, or bring the store back from a backup.")
+    output.note("Register the same model again to repair it, or restore the store from a backup.")
 
 
 @click.command(cls=PedigreeCommand)
 @click.option("--delete", is_flag=True, help="Delete it. Without this option nothing is deleted.")
-@click.option(
-    "--grace", default="24h", show_default=True, metavar="TIME", help="Spare what is younger: 90s 30m 24h 7d."
-)
+@click.option("--grace", default="24h", show_default=True, metavar="TIME", help="Keep what is younger: 90s 30m 24h 7d.")
 @click.option(
     "--force", is_flag=True, help="Go on although the store lacks registered versions, or none is registered."
 )
@@ -94,7 +92,7 @@ def _print(report: ContentReport) -> None:
 def gc(app: App, delete: bool, grace: str, force: bool) -> None:
     """Find or delete bytes that no version needs.
 
-    Whatever any version of any model of this registry refers to is kept, also reserved and archived ones. A store
+    What any version of any model in this registry needs is kept, also of reserved and archived versions. A store
     that several registries share must not be collected from one of them. A short --grace can hit a model that is
     being registered right now.
     """

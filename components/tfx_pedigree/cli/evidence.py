@@ -15,7 +15,7 @@ from tfx_pedigree.errors import NotFoundError
 
 @click.group(cls=PedigreeGroup)
 def evidence() -> None:
-    """Attach or show what a decision rests on."""
+    """Attach or show the evidence for a decision."""
 
 
 @evidence.command("attach")

@@ -94,9 +94,9 @@ def history(app: App, ref: str | None, columns: list[str] | None, limit: int, af
 @click.argument("time")
 @pass_app
 def at(app: App, model: str, time: str) -> None:
-    """Tell which version was champion at a moment.
+    """Tell which version was champion at a given time.
 
-    TIME is 2026-11-20 or 2026-11-20T14:30, in UTC unless it names a zone. The version is shown as it stands now.
+    TIME is 2026-11-20 or 2026-11-20T14:30, in UTC unless it names a zone. The version is shown as it is now.
     """
     from tfx_pedigree.registry.search import parse_time
 

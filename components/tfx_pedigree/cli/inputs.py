@@ -25,14 +25,14 @@ _TAKEN = "tfx_pedigree.cli.inputs.taken"
 def paging(command: F) -> F:
     """`--limit` and `--after`, for commands that answer with a page."""
     limit = click.option(
-        "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many."
+        "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most this many."
     )
-    after = click.option("--after", metavar="CURSOR", help="Go on where an earlier answer ended.")
+    after = click.option("--after", metavar="CURSOR", help="Continue where an earlier answer ended.")
     return limit(after(command))
 
 
 def reason_option(*, required: bool) -> Callable[[F], F]:
-    return click.option("--reason", required=required, help="Why; stands in the audit log.", callback=_not_blank)
+    return click.option("--reason", required=required, help="Why; recorded in the audit log.", callback=_not_blank)
 
 
 def _not_blank(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:

@@ -12,7 +12,7 @@ import click
 
 from tfx_pedigree.cli.app import common_options
 
-_EPILOG = "--registry, --store, --actor, --config and --quiet may stand here too: see `pedigree --help`."
+_EPILOG = "Also takes --registry, --store, --actor, --config and --quiet: see `pedigree --help`."
 # Where an empty command line shows the help, the exit code is that of `--help`, with every release of Click.
 _NO_HELP_ERROR = {"no_args_is_help": False}
 

@@ -33,7 +33,7 @@ SECTIONS = {
         "search": Lazy(f"{_HERE}.models:search", "Find versions by metric, state, tag or time."),
         "compare": Lazy(f"{_HERE}.compare:compare", "Put two versions side by side."),
         "history": Lazy(f"{_HERE}.history:history", "Show who did what, when and why."),
-        "at": Lazy(f"{_HERE}.history:at", "Tell which version was champion at a moment."),
+        "at": Lazy(f"{_HERE}.history:at", "Tell which version was champion at a given time."),
     },
     "Trace": {
         "explain": Lazy(f"{_HERE}.lineage.explain:explain", "Tell in plain sentences how a version was made."),
@@ -48,7 +48,7 @@ SECTIONS = {
     "Register": {
         "register": Lazy(f"{_HERE}.register:register", "Store a trained model and give it a version."),
         "tag": Lazy(f"{_HERE}.register:tag", "Set or remove tags of a version."),
-        "evidence": Lazy(f"{_HERE}.evidence:evidence", "Attach or show what a decision rests on."),
+        "evidence": Lazy(f"{_HERE}.evidence:evidence", "Attach or show the evidence for a decision."),
         "alias": Lazy(f"{_HERE}.alias:alias", "Give versions names of your own."),
         "git": Lazy(f"{_HERE}.git:git", "Write versions into a git repository as tags."),
     },
@@ -59,8 +59,8 @@ SECTIONS = {
         "restore": Lazy(f"{_HERE}.transitions:restore", "Take an archived version back into use."),
     },
     "Bytes": {
-        "pull": Lazy(f"{_HERE}.content:pull", "Lay a version's files out in a folder."),
-        "verify": Lazy(f"{_HERE}.content:verify", "Read stored bytes again and tell what is damaged."),
+        "pull": Lazy(f"{_HERE}.content:pull", "Write a version's files to a folder."),
+        "verify": Lazy(f"{_HERE}.content:verify", "Check the stored files and tell what is damaged."),
         "gc": Lazy(f"{_HERE}.content:gc", "Find or delete bytes that no version needs."),
         "export": Lazy(f"{_HERE}.transfer:export", "Write a model with its history to one file."),
         "import": Lazy(f"{_HERE}.transfer:import_", "Bring a model from an exported file."),

@@ -29,9 +29,9 @@ _FILE = click.Path(path_type=Path)
 @click.option("--param", "param", multiple=True, metavar="NAME=VALUE", help="A hyperparameter; may be repeated.")
 @click.option("--params", "params_file", type=_FILE, help="JSON file with hyperparameters, values by name.")
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="A tag; may be repeated.")
-@click.option("--bump", type=click.Choice(["major", "minor", "patch"]), help="Raise this part, whatever changed.")
+@click.option("--bump", type=click.Choice(["major", "minor", "patch"]), help="Raise this part, whatever has changed.")
 @click.option("--pre", metavar="WORD", help="Make it a pre-release, such as rc: 1.3.0-rc.1.")
-@click.option("--version", "number", metavar="VERSION", help="Give this very version.")
+@click.option("--version", "number", metavar="VERSION", help="Give it exactly this version.")
 @click.option("--evidence", "evidence_file", type=_FILE, help="JSON file with the evaluation's verdict.")
 @click.option("--description", "description_file", type=_FILE, help="JSON file that describes the model.")
 @pass_app
@@ -53,8 +53,8 @@ def register(
 ) -> None:
     """Store a trained model and give it a version.
 
-    The version's number follows from what changed since the version before it. The same files again are the same
-    version: nothing is added but what was not known of it. Where a file is read, - means standard input.
+    Its number depends on what changed since the previous version. Registering the same files again gives the same
+    version; only new metrics, tags and evidence are added. For each file, - means standard input.
     """
     from tfx_pedigree.registry import Action, Facts
     from tfx_pedigree.registry.names import check_model_name
@@ -77,7 +77,7 @@ def register(
         version = registry.add(model, candidate, request, facts, evidence)
     _answer(app, before, version)
     if before is not None and any(version.parameters.get(name) != value for name, value in parameters.items()):
-        output.note("The parameters were not taken: those of a version stay as they were when it got its number.")
+        output.note("The parameters were not changed: a version keeps those with which it was first registered.")
 
 
 def _answer(app: App, before: Version | None, version: Version) -> None:
@@ -85,7 +85,7 @@ def _answer(app: App, before: Version | None, version: Version) -> None:
     if before is None or before.state.value == "reserved":
         done = f"Registered {version.name}{bump}."
     else:
-        done = f"{version.name} holds these files already; added what was new of its metrics, tags and evidence."
+        done = f"{version.name} holds these files already; new metrics, tags and evidence were added."
     changes.answer(
         app, version, changed=before != version, done=done, already=f"{version.name} holds these files already"
     )

@@ -34,7 +34,7 @@ def init(app: App) -> None:
 def config(app: App) -> None:
     """Show the settings and where they come from.
 
-    An option outranks the environment, that a configuration file, that the default. Passwords are not shown.
+    An option overrides the environment, which overrides a configuration file. Passwords are not shown.
     """
     settings = app.settings
     if app.json:

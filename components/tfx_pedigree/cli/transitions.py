@@ -1,4 +1,4 @@
-"""`promote`, `rollback`, `archive`, `restore`: who serves, and who does no longer."""
+"""`promote`, `rollback`, `archive`, `restore`: which version serves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from tfx_pedigree.registry import Reference, Registry, Version
 
 _EXPECT = click.option(
-    "--expect", metavar="VERSION|none", help="Refuse unless this is the champion now (none: there is none)."
+    "--expect",
+    metavar="VERSION|none",
+    help="Refuse unless this is the champion now; none: unless there is no champion.",
 )
 
 
@@ -25,17 +27,17 @@ _EXPECT = click.option(
 @click.argument("ref", shell_complete=references)
 @click.option("--to", "target", type=click.Choice(["staging", "production"]), default="production", show_default=True)
 @_EXPECT
-@click.option("--override", is_flag=True, help="Promote against the gate's verdict; needs --reason.")
+@click.option("--override", is_flag=True, help="Promote although the gate refused it; needs --reason.")
 @reason_option(required=False)
-@click.option("--no-verify", is_flag=True, help="Do not read the version's bytes again before.")
+@click.option("--no-verify", is_flag=True, help="Do not check the stored files first.")
 @pass_app
 def promote(
     app: App, *, ref: str, target: str, expect: str | None, override: bool, reason: str | None, no_verify: bool
 ) -> None:
     """Bring a version to staging or production.
 
-    Its bytes in the store are read again before. A version that goes to production replaces the champion, and is
-    refused if another version became champion since it was evaluated, or since the one that --expect names.
+    Its stored files are checked first. A version that goes to production replaces the champion. It is refused if
+    the champion has changed since the evaluation, or is not the one that --expect names.
     """
     from tfx_pedigree.registry import PromotionRequest, State
     from tfx_pedigree.service import promotion as use_cases
@@ -83,13 +85,13 @@ def _what_next(version: Version, replaced: str | None) -> None:
 @click.command(cls=PedigreeCommand)
 @click.argument("model", shell_complete=model_names)
 @reason_option(required=True)
-@click.option("--to", "number", metavar="VERSION", help="This former champion, not the one before the present.")
+@click.option("--to", "number", metavar="VERSION", help="Go back to this former champion instead of the previous one.")
 @_EXPECT
 @pass_app
 def rollback(app: App, model: str, reason: str, number: str | None, expect: str | None) -> None:
     """Make the previous champion serve again.
 
-    Each call goes back by one. Give --to or --expect where the command may be repeated, as in a script.
+    Each call goes back by one champion. In a script that may run twice, give --to or --expect.
     """
     with app.open() as registry:
         before = _champion(registry, model)
@@ -152,7 +154,7 @@ def archive(app: App, ref: str, reason: str) -> None:
 def restore(app: App, ref: str, reason: str | None) -> None:
     """Take an archived version back into use.
 
-    It returns to development, whence it can be promoted.
+    It returns to development and can be promoted again.
     """
     with app.open() as registry:
         before = registry.get(ref)
