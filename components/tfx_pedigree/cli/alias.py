@@ -11,6 +11,7 @@ from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.columns import Column, Columns
 from tfx_pedigree.cli.complete import model_names, references
 from tfx_pedigree.cli.lazy import PedigreeGroup
+from tfx_pedigree.text import short_digest
 
 if TYPE_CHECKING:
     from tfx_pedigree.registry import Version
@@ -60,7 +61,7 @@ _ALIASES: Columns[tuple[str, Version]] = Columns(
         "alias": Column(lambda found: found[0]),
         "version": Column(lambda found: found[1].version),
         "state": Column(lambda found: found[1].state),
-        "digest": Column(lambda found: output.short(found[1].digest)),
+        "digest": Column(lambda found: short_digest(found[1].digest)),
     }
 )
 

@@ -12,6 +12,7 @@ from tfx_pedigree.cli import exits, inputs, output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeGroup
 from tfx_pedigree.cli.progress import bar
+from tfx_pedigree.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,15 +60,15 @@ def verify(app: App, ctx: click.Context, anchor_file: Path | None) -> None:
 
 
 def _tell(report: AuditReport, graph: GraphReport, problems: Sequence[str]) -> None:
-    events = output.count(report.events, "event")
-    rows = [output.count(many, noun) for many, noun in ((graph.nodes, "node"), (graph.edges, "edge"))]
+    events = plural(report.events, "event")
+    rows = [plural(many, noun) for many, noun in ((graph.nodes, "node"), (graph.edges, "edge"))]
     lineage = f", {' and '.join(rows)} of lineage" if graph.nodes or graph.edges else ""
     if not problems:
-        output.done(f"{events} in {output.count(report.chains, 'log')}{lineage}: all is as it was.")
+        output.done(f"{events} in {plural(report.chains, 'log')}{lineage}: all is as it was.")
         return
     for problem in problems:
         output.say(problem)
-    output.say(f"{output.count(len(problems), 'problem')} in {events}{lineage}.")
+    output.say(f"{plural(len(problems), 'problem')} in {events}{lineage}.")
     output.note("Restore the database from a backup, and find out who can write to it.")
 
 
@@ -92,7 +93,7 @@ def anchor(app: App, file: Path | None, repository: Path | None) -> None:
     if app.json:
         output.emit({"file": str(file), "digest": taken.digest})
     else:
-        output.done(f"The anchor of {output.count(len(taken.heads), 'log')} is in {file}.")
+        output.done(f"The anchor of {plural(len(taken.heads), 'log')} is in {file}.")
         output.next_step("audit", "verify", "--anchor", str(file))
 
 
@@ -100,7 +101,7 @@ def _keep_in_git(app: App, taken: Anchor, repository: Path) -> None:
     from tfx_pedigree.versioning.git_anchor import tag_anchor
 
     text = json.dumps(taken.to_json(), indent=2) + "\n"
-    logs = output.count(len(taken.heads), "log")
+    logs = plural(len(taken.heads), "log")
     name, new = tag_anchor(repository, taken.digest, text, f"Anchor of {logs} of the registry {taken.registry}")
     if app.json:
         output.emit({"changed": new, "tag": name, "digest": taken.digest})

@@ -13,6 +13,7 @@ from tfx_pedigree.cli.complete import references
 from tfx_pedigree.cli.inputs import duration
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.progress import bar, waiting
+from tfx_pedigree.text import format_size, listed, plural
 
 if TYPE_CHECKING:
     from tfx_pedigree.service.content import ContentReport
@@ -69,16 +70,16 @@ def verify(app: App, ctx: click.Context, ref: str | None) -> None:
 
 
 def _print(report: ContentReport) -> None:
-    what = f"{output.count(report.versions, 'version')}, {output.count(report.objects, 'object')}"
+    what = f"{plural(report.versions, 'version')}, {plural(report.objects, 'object')}"
     if report.ok:
-        output.done(f"{what}, {output.size(report.size)}: all bytes are as they were stored.")
+        output.done(f"{what}, {format_size(report.size)}: all bytes are as they were stored.")
         return
     for problem in report.problems:
-        owners = output.listed(problem.names) or "no registered version"
-        thing = output.listed(problem.paths) or ("its manifest" if problem.kind == "manifest" else problem.name)
+        owners = listed(problem.names) or "no registered version"
+        thing = listed(problem.paths) or ("its manifest" if problem.kind == "manifest" else problem.name)
         aside = " (set aside)" if problem.set_aside else ""
         output.say(f"{owners}: {thing} is {problem.state}{aside}")
-    output.say(f"{output.count(len(report.problems), 'problem')} in {what}.")
+    output.say(f"{plural(len(report.problems), 'problem')} in {what}.")
     output.note("Register the same model again to repair it, or restore the store from a backup.")
 
 
@@ -109,15 +110,15 @@ def gc(app: App, delete: bool, grace: str, force: bool) -> None:
 
 
 def _print_gc(report: GcReport, grace: str) -> None:
-    parts = [output.count(len(report.versions), "unregistered version"), output.count(report.objects, "object")]
+    parts = [plural(len(report.versions), "unregistered version"), plural(report.objects, "object")]
     if report.leftovers:
-        parts.append(output.count(report.leftovers, "leftover"))
+        parts.append(plural(report.leftovers, "leftover"))
     nothing = not (report.versions or report.objects or report.leftovers)
-    kept = f"{output.count(report.kept, 'version')} {'stays' if report.kept == 1 else 'stay'}"
+    kept = f"{plural(report.kept, 'version')} {'stays' if report.kept == 1 else 'stay'}"
     if nothing:
         output.say(f"There is nothing to delete; {kept}.")
     elif report.dry_run:
-        output.say(f"Would delete {output.listed(parts)} ({output.size(report.size)}); {kept}.")
+        output.say(f"Would delete {listed(parts)} ({format_size(report.size)}); {kept}.")
         output.next_step("gc", "--delete", *([] if grace == "24h" else ["--grace", grace]))
     else:
-        output.done(f"Deleted {output.listed(parts)} ({output.size(report.size)}); {kept}.")
+        output.done(f"Deleted {listed(parts)} ({format_size(report.size)}); {kept}.")

@@ -12,6 +12,7 @@ from tfx_pedigree.cli.columns import Column, Columns, Shown
 from tfx_pedigree.cli.complete import model_names, references
 from tfx_pedigree.cli.inputs import paging
 from tfx_pedigree.cli.lazy import PedigreeCommand
+from tfx_pedigree.text import format_minute, format_timestamp, short_digest
 
 if TYPE_CHECKING:
     from tfx_pedigree.registry import Event
@@ -35,7 +36,7 @@ def _facts(details: Any) -> str:
     """What was written on a version: `auc=0.9, team=ops`, and `-old` for a tag that was taken away."""
     metrics = [f"{name}={output.number(value)}" for name, value in sorted(details.get("metrics", {}).items())]
     tags = [f"{key}={value}" if value else f"-{key}" for key, value in sorted(details.get("tags", {}).items())]
-    return output.listed(metrics + tags)
+    return ", ".join(metrics + tags)
 
 
 def _retrain(version: str | None, details: Any) -> str:
@@ -66,7 +67,7 @@ _EVENTS: Columns[Event] = Columns(
         "action": Column(lambda event: event.action, shown=Shown.ASKED),
         "version": Column(lambda event: event.subject, shown=Shown.ASKED),
         "position": Column(lambda event: event.position, "position>", Shown.ASKED),
-        "hash": Column(lambda event: output.short(event.hash), shown=Shown.ASKED),
+        "hash": Column(lambda event: short_digest(event.hash), shown=Shown.ASKED),
     }
 )
 
@@ -104,9 +105,9 @@ def at(app: App, model: str, time: str) -> None:
     with app.open() as registry:
         version = registry.at(model, moment)
     if app.json:
-        at_time = output.moment(moment)
+        at_time = format_timestamp(moment)
         output.emit({"model": model, "at": at_time, "version": version.to_json() if version else None})
     elif version is None:
-        output.say(f"{model} had no champion at {output.when_utc(moment)}.")
+        output.say(f"{model} had no champion at {format_minute(moment)}.")
     else:
-        output.say(f"{version.name} was champion at {output.when_utc(moment)} ({output.short(version.digest)}).")
+        output.say(f"{version.name} was champion at {format_minute(moment)} ({short_digest(version.digest)}).")

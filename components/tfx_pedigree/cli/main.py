@@ -20,9 +20,9 @@ from tfx_pedigree import __version__
 from tfx_pedigree.cli import exits
 from tfx_pedigree.cli.app import App, common_options
 from tfx_pedigree.cli.lazy import Lazy, LazyGroup
-from tfx_pedigree.cli.output import visible
 from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.settings import masked
+from tfx_pedigree.text import visible
 
 _HERE = "tfx_pedigree.cli"
 SECTIONS = {

@@ -13,6 +13,7 @@ from tfx_pedigree.cli.columns import Column, Columns, Shown
 from tfx_pedigree.cli.complete import model_names
 from tfx_pedigree.cli.inputs import paging
 from tfx_pedigree.cli.lazy import PedigreeCommand
+from tfx_pedigree.text import format_size, short_digest
 
 if TYPE_CHECKING:
     from tfx_pedigree.registry import Model, Version
@@ -58,12 +59,14 @@ _VERSIONS: Columns[Version] = Columns(
         "aliases": Column(_own_aliases, "aliases…", Shown.FILLED),
         "metrics": Column(_metrics, "metrics…"),
         "sequence": Column(lambda version: version.sequence, "sequence>", Shown.WIDE),
-        "digest": Column(lambda version: output.short(version.digest), "digest", Shown.WIDE),
+        "digest": Column(lambda version: short_digest(version.digest), "digest", Shown.WIDE),
         "by": Column(lambda version: version.created_by, "by…", Shown.WIDE),
         "registered": Column(lambda version: output.when(version.registered_at), "registered (UTC)", Shown.ASKED),
         "after": Column(lambda version: version.predecessor, shown=Shown.ASKED),
         "bump": Column(lambda version: version.bump, shown=Shown.ASKED),
-        "size": Column(lambda version: output.size(version.size), "size>", Shown.ASKED),
+        "size": Column(
+            lambda version: None if version.size is None else format_size(version.size), "size>", Shown.ASKED
+        ),
         "files": Column(lambda version: version.files, "files>", Shown.ASKED),
         "refused": Column(lambda version: version.refusal, "refused…", Shown.ASKED),
         "tags": Column(lambda version: _pairs(version.tags), "tags…", Shown.ASKED),

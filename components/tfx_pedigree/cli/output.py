@@ -11,13 +11,14 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timezone
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tfx_pedigree.cli.app import is_quiet
+from tfx_pedigree.text import format_minute, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -174,49 +175,12 @@ def cells(row: Iterable[Any]) -> list[str]:
 # Words
 
 
-def visible(text: str) -> str:
-    """Text from outside, as it may be shown: a terminal obeys control characters."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
-
-
 def when(value: datetime | None) -> str | None:
-    return None if value is None else f"{value.astimezone(timezone.utc):%Y-%m-%d %H:%M}"
-
-
-def when_utc(value: datetime) -> str:
-    return f"{when(value)} UTC"
-
-
-def moment(value: datetime) -> str:
-    """As times stand in JSON."""
-    return f"{value.astimezone(timezone.utc):%Y-%m-%dT%H:%M:%S.%fZ}"
-
-
-def short(digest: str) -> str:
-    """Enough to tell versions apart, and to be pasted after `@`."""
-    return digest[: len("sha256:") + 10]
+    """For a column whose heading says that its times are UTC."""
+    return None if value is None else format_minute(value).removesuffix(" UTC")
 
 
 def number(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def size(count: int | None) -> str | None:
-    if count is None:
-        return None
-    amount, unit = float(count), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
-        if amount < 1000 or unit == "PB":
-            break
-        amount /= 1000
-    return f"{count} B" if unit == "B" else f"{amount:.3g} {unit}"
-
-
-def count(many: int, noun: str) -> str:
-    return f"{many} {noun}{'' if many == 1 else 's'}"
-
-
-def listed(values: Sequence[str]) -> str:
-    return ", ".join(values)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tfx_pedigree.cli.app import is_quiet
-from tfx_pedigree.cli.output import console, visible
+from tfx_pedigree.cli.output import console
 from tfx_pedigree.progress import Progress, silent
+from tfx_pedigree.text import visible
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from tfx_pedigree.cli.complete import model_names, references
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.progress import bar
 from tfx_pedigree.errors import NotFoundError
+from tfx_pedigree.text import listed
 
 if TYPE_CHECKING:
     from tfx_pedigree.registry import Evidence, Registry, Version
@@ -150,4 +151,4 @@ def _exact(version: Version) -> Any:
 
 
 def _told(tags: dict[str, str]) -> str:
-    return output.listed([f"{key}={value}" for key, value in sorted(tags.items())])
+    return listed([f"{key}={value}" for key, value in sorted(tags.items())])

@@ -12,6 +12,7 @@ from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.complete import references
 from tfx_pedigree.cli.lazy import PedigreeCommand
+from tfx_pedigree.text import format_minute, format_size, listed, plural, short_digest, visible
 
 if TYPE_CHECKING:
     from tfx_pedigree.registry import ChampionPeriod, Evidence, Version
@@ -44,7 +45,7 @@ def _print(sheet: VersionSheet) -> None:
     from rich.text import Text
 
     version = sheet.version
-    title = Text(output.visible(version.name), style="bold")
+    title = Text(visible(version.name), style="bold")
     title.append(f"  {version.state}", style="green" if version.state.value == "production" else "")
     output.show(title, Text(version.digest, style="dim"), "")
     _section(None, _standing(version, sheet.reigns))
@@ -66,7 +67,7 @@ def _section(heading: str | None, lines: Lines) -> None:
     if not rows:
         return
     if heading:
-        output.show("", Text(output.visible(heading), style="bold"))
+        output.show("", Text(visible(heading), style="bold"))
     output.show(output.sheet(rows[:_MOST], indent=2 if heading else 0))
     if len(rows) > _MOST:
         output.show(f"  … and {len(rows) - _MOST} more; --json shows them all")
@@ -81,19 +82,19 @@ def _standing(version: Version, reigns: Sequence[ChampionPeriod]) -> Iterator[tu
         yield label, f"{bump}: {reason}" if label and bump else reason
     aliases = [alias for alias in version.aliases if alias != "champion"]
     if aliases:
-        yield "aliases", output.listed(aliases)
+        yield "aliases", listed(aliases)
     yield "sequence", version.sequence
     yield "time tag", version.timestamp_tag
     if version.size is not None:
-        yield "size", f"{output.size(version.size)} in {output.count(version.files or 0, 'file')}"
-    yield "created", f"{output.when_utc(version.created_at)} by {version.created_by}"
+        yield "size", f"{format_size(version.size)} in {plural(version.files or 0, 'file')}"
+    yield "created", f"{format_minute(version.created_at)} by {version.created_by}"
     if version.registered_at:
-        yield "registered", output.when_utc(version.registered_at)
+        yield "registered", format_minute(version.registered_at)
 
 
 def _state(version: Version, reigns: Sequence[ChampionPeriod]) -> str:
     if version.state.value == "production" and reigns:
-        return f"production: champion since {output.when_utc(reigns[0].began_at)}"
+        return f"production: champion since {format_minute(reigns[0].began_at)}"
     if version.withdrawn:
         return "archived on purpose: it stays out until it is restored"
     if version.state.value == "archived":
@@ -110,19 +111,19 @@ def _evidence(evidence: Evidence, baseline: str | None) -> Iterator[tuple[str, A
     if evidence.recommendation:
         yield "recommendation", evidence.recommendation.value
     if evidence.champion:
-        yield "compared with", " ".join(filter(None, (baseline, output.short(evidence.champion))))
+        yield "compared with", " ".join(filter(None, (baseline, short_digest(evidence.champion))))
     else:
         yield "compared with", "nothing: there was no champion"
     if evidence.evaluation_data:
-        yield "data", output.short(evidence.evaluation_data)
+        yield "data", short_digest(evidence.evaluation_data)
     if evidence.policy:
-        yield "policy", output.short(evidence.policy)
-    yield "digest", output.short(evidence.digest)
+        yield "policy", short_digest(evidence.policy)
+    yield "digest", short_digest(evidence.digest)
 
 
 def _reigns(reigns: Sequence[ChampionPeriod]) -> Lines:
     return [
-        (f"{output.when(reign.began_at)}", f"to {output.when_utc(reign.ended_at)}" if reign.ended_at else "until now")
+        (f"{output.when(reign.began_at)}", f"to {format_minute(reign.ended_at)}" if reign.ended_at else "until now")
         for reign in reigns
     ]
 

@@ -11,6 +11,7 @@ from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.complete import model_names
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.progress import bar
+from tfx_pedigree.text import format_size, plural
 
 _FILE = click.Path(path_type=Path)
 
@@ -32,8 +33,8 @@ def export(app: App, model: str, file: Path) -> None:
     if app.json:
         output.emit(report.to_json())
         return
-    parts = (output.count(report.versions, "version"), output.count(report.events, "event"))
-    output.done(f"{model} with {' and '.join(parts)} is in {report.path} ({output.size(report.size)}).")
+    parts = (plural(report.versions, "version"), plural(report.events, "event"))
+    output.done(f"{model} with {' and '.join(parts)} is in {report.path} ({format_size(report.size)}).")
     output.next_step("import", str(file))
 
 
@@ -55,8 +56,8 @@ def import_(app: App, file: Path) -> None:
         output.emit(report.to_json())
         return
     if not report.added:
-        output.done(f"All {output.count(report.events, 'event')} of {report.model} are here already; nothing changed.")
+        output.done(f"All {plural(report.events, 'event')} of {report.model} are here already; nothing changed.")
         return
-    parts = (output.count(report.versions, "version"), output.count(report.added, "new event"))
+    parts = (plural(report.versions, "version"), plural(report.added, "new event"))
     output.done(f"{report.model} is here with {' and '.join(parts)}.")
     output.next_step("versions", report.model)

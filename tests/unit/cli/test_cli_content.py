@@ -81,7 +81,7 @@ def test_gc_deletes_only_on_demand_and_only_what_no_version_needs(
     pedigree("archive", "flight-delay@1.0.0", "--reason", "old")
     assert "nothing to delete" in pedigree("gc").out
     said = pedigree("gc", "--grace", "0")
-    assert said.out.startswith("Would delete 1 unregistered version, 1 object (7 B)")
+    assert said.out.startswith("Would delete 1 unregistered version and 1 object (7 B)")
     assert "pedigree gc --delete --grace 0" in said.err
     assert Store.open(registry / "store").has(unneeded)
     assert pedigree("gc", "--grace", "0", "--delete", "--json").json["versions"] == [unneeded]

@@ -145,7 +145,7 @@ def test_alias_is_set_moved_listed_and_removed(pedigree: Pedigree) -> None:
 
 
 def test_tags_are_set_and_taken_away(pedigree: Pedigree) -> None:
-    assert "owner=ann, team=ops" in pedigree("tag", "flight-delay@1.0.0", "owner=ann").out
+    assert "owner=ann and team=ops" in pedigree("tag", "flight-delay@1.0.0", "owner=ann").out
     assert "nothing changed" in pedigree("tag", "flight-delay@1.0.0", "owner=ann").out
     assert "owner" not in pedigree("tag", "flight-delay@1.0.0", "owner=").out
     assert "nothing changed" in pedigree("tag", "flight-delay@1.0.0", "owner=").out

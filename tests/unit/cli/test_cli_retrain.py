@@ -282,7 +282,7 @@ def test_backfill_goes_in_order_passes_over_what_is_there_and_goes_on_after_a_fa
     project.behave("")
     said = project("backfill", "--from", 1, "--to", 4)
     assert "m was trained on 2 spans." in said.out
-    assert "Passed over, since they have been trained on: 1, 2." in said.err
+    assert "Passed over, since they have been trained on: 1 and 2." in said.err
     assert project.runs == [1, 2, 3, 3, 4]
     assert project("backfill", "--from", 1, "--to", 4, "--json").json == {
         "outcome": "nothing",

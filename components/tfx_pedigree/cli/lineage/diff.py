@@ -15,6 +15,7 @@ from tfx_pedigree.cli.compare import show_metrics, show_reasons, show_rows
 from tfx_pedigree.cli.complete import references
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.digest import is_digest
+from tfx_pedigree.text import listed, short_digest, visible
 
 if TYPE_CHECKING:
     from tfx_pedigree.lineage.differences import DataChange, LineageDiff
@@ -86,7 +87,7 @@ def _print(found: LineageDiff, everything: bool) -> None:
     show_metrics(found.metrics, found.metrics_note, left, right)
     if same:
         output.show("")
-        output.say(f"The same: {output.listed(same)}. --all shows them.")
+        output.say(f"The same: {listed(same)}. --all shows them.")
     if not found.differs:
         output.say("Nothing differs.")
 
@@ -104,7 +105,7 @@ def _data(heading: str, change: DataChange, everything: bool) -> None:
         parts.append((" ", "dim", change.kept))
     for mark, style, nodes in parts:
         for node in nodes:
-            output.show(Text(f"{mark}  {output.visible(wording.data(node))}", style=style))
+            output.show(Text(f"{mark}  {visible(wording.data(node))}", style=style))
     hidden = 0 if everything or not change.differs else len(change.kept)
     if hidden:
         output.say(f"{hidden} the same; --all shows them", indent=2)
@@ -123,5 +124,5 @@ def _short(rows: Sequence[Row]) -> list[Row]:
 
 def _shown(value: object) -> object:
     if isinstance(value, str):
-        return output.short(value) if is_digest(value) else _COMMIT.sub(r"\1", value)
+        return short_digest(value) if is_digest(value) else _COMMIT.sub(r"\1", value)
     return value

@@ -10,6 +10,7 @@ from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.complete import references
 from tfx_pedigree.cli.lazy import PedigreeCommand
+from tfx_pedigree.text import visible
 
 if TYPE_CHECKING:
     from tfx_pedigree.lineage.explain import Explanation
@@ -38,7 +39,7 @@ def _print(found: Explanation) -> None:
     from rich.text import Text
 
     version = found.version
-    title = Text(output.visible(version.name), style="bold")
+    title = Text(visible(version.name), style="bold")
     title.append(f"  {version.state}", style="green" if version.state.value == "production" else "")
     output.show(title)
     for section in found.sections:

@@ -11,6 +11,7 @@ from tfx_pedigree.cli import exits, output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.complete import references
 from tfx_pedigree.cli.lazy import PedigreeCommand
+from tfx_pedigree.text import plural, visible
 
 if TYPE_CHECKING:
     from tfx_pedigree.lineage.impact import Affected, Impact
@@ -48,7 +49,7 @@ def _print(found: Impact) -> None:
 
     for node in found.start:
         name = wording.data(node) if node.kind.value == "data" else wording.label(node)
-        output.show(Text(output.visible(name), style="bold"))
+        output.show(Text(visible(name), style="bold"))
     output.say(_summary(found))
     if found.versions:
         table = output.table("version", "how…", "state", "champion (UTC)…")
@@ -75,7 +76,7 @@ def _summary(found: Impact) -> str:
     if before:
         served.append(f"{before} {_be(before, 'was', 'were')} {'before' if now else 'in production, and none is now'}")
     said = ", ".join(served) or "none was ever in production"
-    return f"{output.count(total, 'version')} {_be(total, 'has', 'have')} to do with it: {said}."
+    return f"{plural(total, 'version')} {_be(total, 'has', 'have')} to do with it: {said}."
 
 
 def _be(many: int, one: str, more: str) -> str:

@@ -12,6 +12,7 @@ from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.progress import bar
 from tfx_pedigree.errors import UnavailableError
+from tfx_pedigree.text import plural, visible
 
 if TYPE_CHECKING:
     from tfx_pedigree.mlmd import Imported
@@ -58,21 +59,19 @@ def import_mlmd(
 
 
 def _print(found: Imported, shown: str, is_all: bool) -> None:
-    read = f"{output.count(found.runs, 'run')} with {output.count(found.executions, 'execution')}"
-    output.say(
-        f"{shown} has {read} and {output.count(found.artifacts, 'artifact')}{'' if is_all else ' to be imported'}."
-    )
-    whole = f"{output.count(found.nodes, 'node')} and {output.count(found.edges, 'edge')}"
+    read = f"{plural(found.runs, 'run')} with {plural(found.executions, 'execution')}"
+    output.say(f"{shown} has {read} and {plural(found.artifacts, 'artifact')}{'' if is_all else ' to be imported'}.")
+    whole = f"{plural(found.nodes, 'node')} and {plural(found.edges, 'edge')}"
     new = found.recorded
     if new is None:
         output.say(f"They are {whole} of the graph. Nothing was written.")
     elif not new.anything:
         output.say("All of it was in the graph already; nothing changed.")
     else:
-        added = f"{output.count(new.nodes, 'node')} and {output.count(new.edges, 'edge')}"
+        added = f"{plural(new.nodes, 'node')} and {plural(new.edges, 'edge')}"
         output.say(f"They are {whole} of the graph, of which {added} are new.")
         if new.hidden:
-            output.say(f"{output.count(new.hidden, 'value')} looked like secrets and {_be(new.hidden)} hidden.")
+            output.say(f"{plural(new.hidden, 'value')} looked like secrets and {_be(new.hidden)} hidden.")
     _print_cycles(found)
     if new is not None and new.anything:
         output.next_step("lineage", "--help")
@@ -80,14 +79,14 @@ def _print(found: Imported, shown: str, is_all: bool) -> None:
 
 def _print_cycles(found: Imported) -> None:
     if found.loops:
-        outputs = output.count(found.loops, "artifact")
+        outputs = plural(found.loops, "artifact")
         output.say(f"{outputs} came out of an execution that had them as input: that is no edge of the graph.")
     if found.cycles:
         many = len(found.cycles)
         words = "way leads back to where it began" if many == 1 else "ways lead back to where they began, as in"
         output.say(f"{many} {words}:")
         for cycle in found.cycles[:_SHOWN]:
-            output.say(" → ".join(output.visible(key[: key.index(":") + 9]) for key in cycle), indent=2)
+            output.say(" → ".join(visible(key[: key.index(":") + 9]) for key in cycle), indent=2)
 
 
 def _be(many: int) -> str:

@@ -14,6 +14,7 @@ from tfx_pedigree.cli.inputs import STANDARD
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage.exports import FORMATS
+from tfx_pedigree.text import plural, visible
 
 if TYPE_CHECKING:
     from tfx_pedigree.lineage.graph import Node, Subgraph
@@ -69,7 +70,7 @@ def of_node(app: App, *, node: str, way: str, depth: int | None, form: str | Non
         click.echo(render(graph, form), nl=False)
     elif file is not None:
         file.write_text(render(graph, form), encoding="utf-8")
-        many = f"{output.count(len(graph.nodes), 'node')} and {output.count(len(graph.edges), 'edge')}"
+        many = f"{plural(len(graph.nodes), 'node')} and {plural(len(graph.edges), 'edge')}"
         output.say(f"Wrote {many} to {file}.")
 
 
@@ -85,7 +86,7 @@ def _show(graph: Subgraph, node: Node, way: str, depth: int | None, asked: str) 
     from tfx_pedigree.lineage import wording
 
     tree = Tree(graph)
-    output.show(Text(output.visible(wording.label(node)), style="bold"), Text(node.key, style="dim"))
+    output.show(Text(visible(wording.label(node)), style="bold"), Text(node.key, style="dim"))
     if way in (UP, BOTH):
         output.show("", *tree.up(node.key))
     if way in (DOWN, BOTH):
@@ -94,6 +95,6 @@ def _show(graph: Subgraph, node: Node, way: str, depth: int | None, asked: str) 
         names = " ← ".join(wording.label(graph.nodes[key]) for key in cycle if key in graph.nodes)
         output.note(f"This leads in a circle, which only data from elsewhere can do: {names}")
     if tree.left_out:
-        output.note(f"{output.count(tree.left_out, 'more line')}. Give --depth, or a form: --format html --output FILE")
+        output.note(f"{plural(tree.left_out, 'more line')}. Give --depth, or a form: --format html --output FILE")
     if not graph.complete and depth is not None:
         output.note(f"There is more: {output.command('lineage', asked, '--depth', str(depth + 2))}")

@@ -14,6 +14,7 @@ from tfx_pedigree.cli import output
 from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.graph import Edge, Subgraph
 from tfx_pedigree.lineage.neighbours import Adjacency
+from tfx_pedigree.text import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -116,7 +117,7 @@ def _wrapped(step: _Step, way: _Way) -> list[Text]:
     from rich.text import Text
 
     before, name, after = way.said(step.edge)
-    line = Text.assemble((before, "dim"), output.visible(name), (f"{after}{step.place}", "dim"))
+    line = Text.assemble((before, "dim"), visible(name), (f"{after}{step.place}", "dim"))
     console = output.console()
     parts = line.wrap(console, max(_NARROWEST, console.width - len(step.rails)))
     return [

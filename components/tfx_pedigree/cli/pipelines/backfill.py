@@ -17,6 +17,7 @@ from tfx_pedigree.cli.pipelines.common import (
     tell_lines,
     training_teller,
 )
+from tfx_pedigree.text import listed, plural
 
 if TYPE_CHECKING:
     from tfx_pedigree.service.backfill import Backfill, BackfillPlan, BackfillRequest
@@ -73,19 +74,19 @@ def _tell_plan(app: App, job: TrainingJob, plan: BackfillPlan) -> None:
     if app.json:
         output.emit(plan.to_json())
         return
-    spans = output.listed([str(one.span) for one in plan.planned])
+    spans = listed([str(one.span) for one in plan.planned])
     output.say(f"{job.model} would be trained on {spans or 'no span'}.")
     _tell_rest(plan)
 
 
 def _tell_end(job: TrainingJob, done: Backfill) -> None:
-    many = output.count(len(done.runs), "span")
+    many = plural(len(done.runs), "span")
     output.say(f"{job.model} was trained on {many}." if done.runs else f"There is nothing to train {job.model} on.")
     _tell_rest(done.plan)
 
 
 def _tell_rest(plan: BackfillPlan) -> None:
     if plan.skipped:
-        spans = output.listed([str(span) for span in plan.skipped])
+        spans = listed([str(span) for span in plan.skipped])
         output.note(f"Passed over, since they have been trained on: {spans}.")
     tell_lines(plan.missing)

@@ -11,6 +11,7 @@ from tfx_pedigree.cli import exits, output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.pipelines.common import config_file
+from tfx_pedigree.text import plural, short_digest
 
 if TYPE_CHECKING:
     from tfx_pedigree.service.compilation import Compilation
@@ -53,8 +54,8 @@ def _tell(compiled: Compilation) -> None:
 
     pipeline = compiled.pipeline
     where = f"It is in {compiled.file}." if compiled.file else "It was not written."
-    tasks = output.count(len(pipeline.tasks), "task")
-    output.say(f"Compiled {pipeline.name} for {pipeline.kind}: {tasks}, {output.short(pipeline.digest)}. {where}")
+    tasks = plural(len(pipeline.tasks), "task")
+    output.say(f"Compiled {pipeline.name} for {pipeline.kind}: {tasks}, {short_digest(pipeline.digest)}. {where}")
     for sentence in sentences(compiled.findings):
         output.say(sentence, indent=2)
     for note in compiled.mended:

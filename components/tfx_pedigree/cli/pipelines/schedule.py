@@ -12,6 +12,7 @@ from tfx_pedigree.cli.app import App, common_options, pass_app
 from tfx_pedigree.cli.lazy import PedigreeGroup
 from tfx_pedigree.cli.pipelines.common import step_teller, target_of, tell_secrets
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.text import short_digest
 
 if TYPE_CHECKING:
     from tfx_pedigree.orchestration.services.plan import Schedule
@@ -109,7 +110,7 @@ def list_(app: App) -> None:
         return
     table = output.table("name", "state", "cron", "pipeline", "last run (UTC)", "id")
     for one in found:
-        cells = [one.name, _state(one), one.fields.get("cron"), output.short(one.fields.get("pipeline", ""))]
+        cells = [one.name, _state(one), one.fields.get("cron"), short_digest(one.fields.get("pipeline", ""))]
         table.add_row(*output.cells([*cells, output.when(one.last_run), one.id]))
     output.show(table)
 

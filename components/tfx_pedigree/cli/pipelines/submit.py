@@ -12,6 +12,7 @@ from tfx_pedigree.cli import exits, inputs, output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.pipelines.common import target_of, tell_secrets
+from tfx_pedigree.text import short_digest
 
 if TYPE_CHECKING:
     from tfx_pedigree.orchestration.services.service import ServiceRun
@@ -81,7 +82,7 @@ def submit(
 def _tell_submitted(request: RunRequest, done: Submission) -> None:
     run = done.run
     if done.changed:
-        output.say(f"The run {run.name} is started at {request.service.where}, from {output.short(done.digest)}.")
+        output.say(f"The run {run.name} is started at {request.service.where}, from {short_digest(done.digest)}.")
     else:
         output.say(f"The run {run.name} was there already ({run.state.lower()}); nothing was started.")
     if run.url:
@@ -108,5 +109,5 @@ def _foretell(app: App, request: RunRequest) -> None:
     if foretold.found is not None:
         output.say(f"The run {name} is there already ({foretold.found.state.lower()}): nothing would be started.")
         return
-    upload = f"upload {pipeline.name} {output.short(pipeline.digest)} and " if foretold.upload else ""
+    upload = f"upload {pipeline.name} {short_digest(pipeline.digest)} and " if foretold.upload else ""
     output.say(f"This would {upload}start the run {name} at {request.service.where}.")
