@@ -1,16 +1,25 @@
 """Pedigree: versions, lineage and gated promotion for the models that TFX pipelines train.
 
-A tour, from the ground up; imports point downwards only, and all rooms but one know nothing of TensorFlow:
+The rooms, from the ground up. Imports point downwards only; all rooms but the last two know nothing of TensorFlow.
 
-- `errors`, `digest`, `progress`, `verdict`: how Pedigree says no, what is hashed and how, how long work tells where it
-  is, the words of the gate.
+- `errors`, `text`, `digest`, `progress`, `verdict`, `retry_policy`: refusals; texts for people; what is hashed and how;
+  how far long work is; the gate's words; how long a service is waited for.
+- `bounded_parse`, `secrets`: what is read from elsewhere, within limits; the one gate that hides secrets.
+- `json_form/`: the JSON form of every record. `html`, `notebook`: what a notebook shows of one.
+- `settings`, `pipeline_config`: where the registry is, and what a config says of a pipeline.
 - `store/`: the bytes of models, addressed by their content, on a disk or in a bucket.
 - `db/`: the tables of a registry, on SQLite or PostgreSQL.
-- `versioning/`: what a model is to those who use it, what changed between two, and which number follows.
+- `versioning/`: what a model is for its users, what changed between two, and which number follows.
 - `comparison/`: which of two models is better, by which policy, and the report that shows it.
-- `registry/`: versions with their standing and evidence, promotion and rollback, roles, the audit log.
-- `tfx_components/`: the above, plugged into TFX pipelines; the only room that knows TFX and TensorFlow.
-- `settings`, `cli/`: how people reach all this.
+- `registry/`: versions with their states and evidence, promotion and rollback, roles, the audit log, archives.
+- `lineage/`: the graph of what versions came from and what came of them, and the questions to it.
+- `retraining/`: whether to train again, on which data, and why.
+- `orchestration/`: compiled pipelines, and the services that run them (Kubeflow, Vertex).
+- `mlmd/`: what ML Metadata recorded, as parts of the lineage graph.
+- `service/`: use cases, which combine the rooms above; command line and components only translate them.
+- `cli/`: the command `pedigree`. `self_check`: whether an installation is sound.
+- `tfx_components/`: all this, plugged into TFX pipelines.
+- `tfx_runner/`: what starts TFX, each in a process of its own.
 
 Names below are loaded when they are first used, so that `import tfx_pedigree` costs nothing.
 """
