@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tfx_pedigree.cli import changes, output
+from tfx_pedigree.cli import changes, exits, output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.complete import model_names, references
 from tfx_pedigree.cli.inputs import reason_option
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.progress import bar
+from tfx_pedigree.text import visible
 
 if TYPE_CHECKING:
-    from tfx_pedigree.registry import Reference, Registry, Version
+    from tfx_pedigree.registry import PromotionPreview, Reference, Registry, Version
 
 _EXPECT = click.option(
     "--expect",
@@ -30,19 +31,40 @@ _EXPECT = click.option(
 @click.option("--override", is_flag=True, help="Promote although the gate refused it; needs --reason.")
 @reason_option(required=False)
 @click.option("--no-verify", is_flag=True, help="Do not check the stored files first.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would happen, and what stands in the way.")
+@click.pass_context
 @pass_app
 def promote(
-    app: App, *, ref: str, target: str, expect: str | None, override: bool, reason: str | None, no_verify: bool
+    app: App,
+    ctx: click.Context,
+    *,
+    ref: str,
+    target: str,
+    expect: str | None,
+    override: bool,
+    reason: str | None,
+    no_verify: bool,
+    dry_run: bool,
 ) -> None:
     """Bring a version to staging or production.
 
     Its stored files are checked first. A version that goes to production replaces the champion. It is refused if
     the champion has changed since the evaluation, or is not the one that --expect names.
+
+    With --dry-run nothing is changed or recorded, and the stored files are not checked. Exit code 1 means that the
+    promotion would be refused.
     """
     from tfx_pedigree.registry import PromotionRequest, State
     from tfx_pedigree.service import promotion as use_cases
 
     request = PromotionRequest(State(target), expect, override, reason)
+    if dry_run:
+        with app.open() as registry:
+            preview = registry.preview_promotion(ref, request)
+        _tell(app, preview)
+        if not preview.allowed:
+            ctx.exit(exits.FOUND_PROBLEMS)
+        return
     with app.open() as registry:
         before = registry.get(ref)
         exact = _exact(before)
@@ -62,6 +84,23 @@ def promote(
     )
     if changed and not app.json:
         _what_next(version, replaced)
+
+
+def _tell(app: App, preview: PromotionPreview) -> None:
+    if app.json:
+        output.emit({"dry_run": True, **preview.to_json()})
+        return
+    name, place = preview.version.name, "champion" if preview.target.value == "production" else "in staging"
+    if not preview.allowed:
+        output.say(f"{name} would be refused.")
+    elif not preview.changes:
+        output.say(f"{name} is {place} already; nothing would change.")
+    else:
+        output.say(f"{name} would be {place}{f'; it would replace {preview.replaces}' if preview.replaces else ''}.")
+    table = output.table("check", "passes", "…")
+    for check in preview.checks:
+        table.add_row(check.name, "yes" if check.passed else "no", visible(check.detail))
+    output.show(table)
 
 
 def _replaced(registry: Registry, exact: Reference) -> str | None:

@@ -12,7 +12,7 @@ from tfx_pedigree.registry.differences import VersionDiff
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.names import Reference
-from tfx_pedigree.registry.records import ChampionPeriod, Grant, Model, Page, Version
+from tfx_pedigree.registry.records import ChampionPeriod, Grant, Model, Page, PromotionPreview, Version
 from tfx_pedigree.registry.registration import Candidate, Facts
 from tfx_pedigree.registry.registry import Registry
 from tfx_pedigree.registry.roles import Action, Role
@@ -31,6 +31,7 @@ __all__ = [
     "Grant",
     "Model",
     "Page",
+    "PromotionPreview",
     "PromotionRequest",
     "Recommendation",
     "Reference",

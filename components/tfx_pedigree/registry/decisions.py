@@ -99,6 +99,8 @@ def check_promotion(
     request: PromotionRequest,
 ) -> tuple[PromotionCheck, ...]:
     """All that `decide_promotion` asks, each with its answer: nothing is raised, and one refusal hides no other."""
+    if subject.state is request.target:
+        return (PromotionCheck("state", True, f"{subject.name} is in {subject.state} already."),)
     checks = [_checked("state", f"{subject.name} is in {subject.state}.", _check_promotable, subject, request.target)]
     if request.target is State.PRODUCTION:
         checks += [

@@ -12,20 +12,24 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from tfx_pedigree.db import schema
+from tfx_pedigree.errors import ForbiddenError
 from tfx_pedigree.registry import reading
 from tfx_pedigree.registry.decisions import (
     Champion,
     GateResult,
+    PromotionCheck,
     PromotionRequest,
+    check_promotion,
     decide_archive,
     decide_promotion,
     decide_restore,
     decide_rollback,
 )
 from tfx_pedigree.registry.evidence import Evidence
+from tfx_pedigree.registry.records import PromotionPreview
 from tfx_pedigree.registry.roles import Action
 from tfx_pedigree.registry.states import State
-from tfx_pedigree.registry.transaction import Write
+from tfx_pedigree.registry.transaction import Write, check_role
 
 _V = schema.model_versions.c
 _R = schema.reigns.c
@@ -61,6 +65,26 @@ def promote(write: Write, model: RowMapping, row: RowMapping, request: Promotion
         details=details,
     )
     return _reload(write, model, row)
+
+
+def preview(
+    connection: Connection, actor: str, model: RowMapping, row: RowMapping, request: PromotionRequest
+) -> PromotionPreview:
+    """What `promote` would say now. Nothing is written, also no refusal."""
+    champion = reading.champion_of(connection, model["id"])
+    gate = _gate_result(connection, model, reading.newest_evidence(connection, row["id"]))
+    version = reading.to_version(connection, model["name"], row)
+    checks = check_promotion(reading.standing(model["name"], row), champion, gate, request)
+    role = _check_role(connection, actor, model["name"], request)
+    return PromotionPreview(version, request.target, champion.version if champion else None, (role, *checks))
+
+
+def _check_role(connection: Connection, actor: str, model: str, request: PromotionRequest) -> PromotionCheck:
+    try:
+        check_role(connection, actor, model, action_of(request))
+    except ForbiddenError as refusal:
+        return PromotionCheck("role", False, str(refusal))
+    return PromotionCheck("role", True, f"{actor} may promote to {request.target}.")
 
 
 def rollback(write: Write, model: RowMapping, to: str | None, expect: str | None, reason: str) -> RowMapping:

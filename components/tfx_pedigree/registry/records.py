@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
+from tfx_pedigree.json_form import JsonForm, Layout
+from tfx_pedigree.registry.decisions import PromotionCheck
 from tfx_pedigree.registry.roles import Binding, Role
 from tfx_pedigree.registry.states import State
 
@@ -58,6 +60,31 @@ class Version:
 
     def to_json(self) -> dict[str, Any]:
         return _json(self)
+
+
+@dataclass(frozen=True)
+class PromotionPreview(JsonForm):
+    """What a promotion would do: `changes` is False where the version is there already, `replaces` the champion whose
+    place it would take, and `allowed` whether every check lets it pass."""
+
+    JSON: ClassVar[Layout] = Layout(also=("allowed", "changes", "replaces"))
+
+    version: Version
+    target: State
+    champion: str | None
+    checks: tuple[PromotionCheck, ...]
+
+    @property
+    def allowed(self) -> bool:
+        return all(check.passed for check in self.checks)
+
+    @property
+    def changes(self) -> bool:
+        return self.version.state is not self.target
+
+    @property
+    def replaces(self) -> str | None:
+        return self.champion if self.changes and self.target is State.PRODUCTION else None
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,15 @@ from tfx_pedigree.registry.events import REGISTRY_CHAIN, Event
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.location import Location
 from tfx_pedigree.registry.names import Reference, check_actor, check_alias, check_model_name
-from tfx_pedigree.registry.records import ChampionPeriod, Grant, Model, Page, Version, format_timestamp
+from tfx_pedigree.registry.records import (
+    ChampionPeriod,
+    Grant,
+    Model,
+    Page,
+    PromotionPreview,
+    Version,
+    format_timestamp,
+)
 from tfx_pedigree.registry.registration import Candidate, Facts
 from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE, Action, Role
 from tfx_pedigree.registry.search import Term
@@ -215,6 +223,15 @@ class Registry:
             found = reading.find_model(connection, model)
             subject = reading.find_version(connection, found, version)["version"] if version else None
             return reading.read_events(connection, model, subject, limit, after)
+
+    def preview_promotion(
+        self, reference: str | Reference, request: PromotionRequest | None = None
+    ) -> PromotionPreview:
+        """What `promote` would say now: role, state, champion and gate. Nothing is changed, and no event is written."""
+        reference = _reference(reference)
+        with self.reading(reference.model) as connection:
+            model, row = reading.resolve(connection, reference)
+            return promotion.preview(connection, self.actor, model, row, request or PromotionRequest())
 
     # Models and versions: writing
 
