@@ -410,7 +410,7 @@ def test_no_secret_reaches_a_file_the_registry_or_the_graph(
     )
     ran.recorded()
     found = record(ran.version)
-    assert found["environment"]["variables"]["TRACKING_TOKEN"] == "(hidden)"  # noqa: S105
+    assert found["environment"]["variables_set_later"]["TRACKING_TOKEN"] == "(hidden)"  # noqa: S105
     assert found["training"]["custom_config"]["wandb"] == {"api_key": "(hidden)"}
     assert found["parameters"]["units"] == 4
     with local_registry.reading(None) as connection:

@@ -100,6 +100,7 @@ def environment_node(environment: Mapping[str, Any]) -> Node:
         "cpu": environment.get("cpu"),
         "accelerators": environment.get("accelerators") or None,
         "variables": environment.get("variables") or None,
+        "variables_set_later": environment.get("variables_set_later") or None,
     }
     return _node(
         NodeKind.ENVIRONMENT,

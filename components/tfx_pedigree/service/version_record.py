@@ -27,7 +27,8 @@ DIRTY = "+dirty"
 
 @dataclass(frozen=True)
 class Making:
-    """How the version was made, and what stood in production then. All of it JSON."""
+    """How the version was made, and what stood in production then. All of it JSON. `modules` are as the pipeline was
+    built, `imported` those of them that the run is known to have imported."""
 
     champion: Mapping[str, Any] | None = None
     parameters: Mapping[str, Scalar] = field(default_factory=dict)
@@ -35,17 +36,23 @@ class Making:
     data: Mapping[str, Any] = field(default_factory=dict)
     code: Mapping[str, Any] | None = None
     modules: Mapping[str, str] = field(default_factory=dict)
+    imported: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def modules_as_built(self) -> dict[str, str]:
+        """Those of which the run imported something else."""
+        return {name: digest for name, digest in self.modules.items() if self.imported.get(name, digest) != digest}
 
     def without_secrets(self) -> Making:
         """What people put into a pipeline may hold one. The parameters were cleaned before the registry got them."""
-        variables = clean_values(self.environment.get("variables") or {})
+        variables = {key: clean_values(self.environment.get(key) or {}) for key in ("variables", "variables_set_later")}
         image = clean_text(self.environment.get("image") or "") or None
         return replace(
             self,
             training=clean_values(self.training),
             code=clean_values(self.code) if self.code else None,
-            environment={**self.environment, "variables": variables, "image": image},
+            environment={**self.environment, **variables, "image": image},
         )
 
 
@@ -71,7 +78,8 @@ def record_of(version: Version, description: ModelDescription, making: Making) -
             "training": making.training,
             "data": making.data,
             "code": making.code,
-            "modules": making.modules,
+            "modules": {name: making.imported.get(name, digest) for name, digest in making.modules.items()},
+            "modules_as_built": making.modules_as_built,
             "environment": making.environment,
         }
     )

@@ -129,6 +129,7 @@ def add_pedigree(
     place: dict[str, Any] = {"model_name": model_name, "registry": registry, "store": store, "actor": actor}
     model, evaluated = trainer.outputs["model"], evaluate_on if evaluate_on is not None else examples
     needs = pipeline_actions(parameters.one_of(PushTarget, PROMOTE_TO, promote_to), lineage=lineage)
+    files = modules_of(makers(trainer, transform_graph))
     champion = ChampionProvider(**place, needs=needs)
     versioner = Versioner(
         model=model,
@@ -140,7 +141,8 @@ def add_pedigree(
         training=training_of(trainer),
         git=git.to_json() if git else None,
         label_key=label_of(config),
-        modules={**modules_of(makers(trainer, transform_graph)), **(modules or {})},
+        modules={**{name: one.digest for name, one in files.items()}, **(modules or {})},
+        module_names={name: one.imported_as for name, one in files.items() if one.imported_as},
         image=image or os.environ.get(IMAGE_VARIABLE),
         variables=variables,
         bump=bump,

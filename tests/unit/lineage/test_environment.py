@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from importlib import metadata
@@ -29,11 +31,29 @@ def test_the_same_place_is_the_same_environment() -> None:
 
 def test_only_listed_variables_are_read_and_the_list_can_be_longer() -> None:
     environ = {"PYTHONHASHSEED": "0", "HOME": "/root", "SERVICE_TOKEN": "t0ken", "MY_FLAG": "1"}
-    assert capture.environment(environ=environ)["variables"] == {"PYTHONHASHSEED": "0"}
-    assert capture.environment(variables=["MY_FLAG", "NOT_SET"], environ=environ)["variables"] == {
+    assert capture.environment(started=environ)["variables"] == {"PYTHONHASHSEED": "0"}
+    assert capture.environment(variables=["MY_FLAG", "NOT_SET"], started=environ)["variables"] == {
         "MY_FLAG": "1",
         "PYTHONHASHSEED": "0",
     }
+
+
+def test_what_a_library_sets_on_import_is_not_told_as_what_the_user_gave() -> None:
+    code = (
+        "import json, os; os.environ['TF_USE_LEGACY_KERAS'] = '1'; del os.environ['TZ']; "
+        "from tfx_pedigree.tfx_components.versioner.environment import environment; "
+        "print(json.dumps({k: v for k, v in environment().items() if k.startswith('variables')}))"
+    )
+    given = {name: value for name, value in os.environ.items() if name not in capture.VARIABLES}
+    given |= {"TZ": "UTC", "PYTHONHASHSEED": "7"}
+    printed = subprocess.run([sys.executable, "-c", code], env=given, check=True, capture_output=True, text=True).stdout
+    found = json.loads(printed)
+    assert found["variables"] == {"TZ": "UTC", "PYTHONHASHSEED": "7"}
+    assert found["variables_set_later"] == {"TF_USE_LEGACY_KERAS": "1", "TZ": None}
+
+
+def test_where_the_system_keeps_no_environment_the_present_one_counts(tmp_path: Path) -> None:
+    assert capture.environ_at_start(tmp_path / "none") is os.environ
 
 
 @pytest.mark.parametrize(
@@ -48,7 +68,7 @@ def test_only_listed_variables_are_read_and_the_list_can_be_longer() -> None:
 def test_the_image_is_what_the_pipeline_or_the_image_itself_says(
     told: str | None, environ: dict[str, str], image: str | None
 ) -> None:
-    assert capture.environment(told, environ=environ)["image"] == image
+    assert capture.environment(told, started=environ)["image"] == image
 
 
 def test_the_processor_is_named_and_counted(tmp_path: Path) -> None:

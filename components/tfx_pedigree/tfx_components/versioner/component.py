@@ -26,8 +26,9 @@ class Versioner(UncachedComponent):
     `hyperparameters` are part of what decides the number (a change is at least MINOR); `training` is only recorded.
     Both, and `git` (what `capture_git(...).to_json()` gives), are dicts or JSON. `label_key` names what is predicted:
     another one than before is a MAJOR change. `modules` (file name to digest), `image` and the environment's
-    `variables` that are read beside the usual ones say more of how the model was made. `bump`, `pre` and `version`
-    outrank what the content says.
+    `variables` that are read beside the usual ones say more of how the model was made. Of modules whose name for
+    Python is in `module_names`, the digest of what was really imported counts. `bump`, `pre` and `version` outrank what
+    the content says.
     """
 
     SPEC_CLASS = spec_class(
@@ -61,6 +62,7 @@ class Versioner(UncachedComponent):
         git: Mapping[str, Any] | str | None = None,
         label_key: str | None = None,
         modules: Mapping[str, str] | str | None = None,
+        module_names: Mapping[str, str] | str | None = None,
         image: str | None = None,
         variables: Sequence[str] | str | None = None,
         bump: str | None = None,

@@ -42,6 +42,7 @@ VARIABLES = (
 )
 
 _CPU_INFO = Path("/proc/cpuinfo")
+_ENVIRON = Path("/proc/self/environ")
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
 # One of them has the name; which one depends on the processor.
 _CPU_NAMES = ("model name", "Hardware", "cpu model", "cpu")
@@ -49,10 +50,14 @@ _SEPARATORS = re.compile(r"[-_.]+")
 
 
 def environment(
-    image: str | None = None, variables: Iterable[str] = (), environ: Mapping[str, str] | None = None
+    image: str | None = None,
+    variables: Iterable[str] = (),
+    started: Mapping[str, str] | None = None,
+    now: Mapping[str, str] = os.environ,
 ) -> dict[str, Any]:
-    """`variables` are read beside those in the list."""
-    environ = os.environ if environ is None else environ
+    """`variables` are read beside those in the list. What somebody gave the process stands under that name, what was
+    set or taken away since (libraries do so on import) under another."""
+    started = environ_at_start() if started is None else started
     packages = installed_packages()
     names = sorted({*VARIABLES, *variables})
     return {
@@ -61,20 +66,32 @@ def environment(
         "machine": platform.machine(),
         "packages": packages,
         "packages_digest": packages_digest(packages),
-        "image": image or environ.get(IMAGE_VARIABLE) or None,
+        "image": image or started.get(IMAGE_VARIABLE) or None,
         "cpu": cpu(),
         "accelerators": list(accelerators()),
-        "variables": {name: environ[name] for name in names if name in environ},
+        "variables": {name: started[name] for name in names if name in started},
+        "variables_set_later": {name: now.get(name) for name in names if now.get(name) != started.get(name)},
     }
+
+
+def environ_at_start(file: Path = _ENVIRON) -> Mapping[str, str]:
+    """The environment that this process was given; where the system does not keep it, as it is now."""
+    try:
+        pairs = [entry.partition(b"=") for entry in file.read_bytes().split(b"\0") if entry]
+    except OSError:
+        return os.environ
+    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
 
 
 def installed_packages() -> dict[str, str]:
     """Name and version of every distribution that Python finds, the first on the path where there are two."""
     found: dict[str, str] = {}
     for one in metadata.distributions():
-        name = one.metadata["Name"]
-        if name and one.version:  # what a broken installation leaves behind has neither
-            found.setdefault(_SEPARATORS.sub("-", name).lower(), one.version)
+        # Twenty times as fast as `one.metadata`, which reads the long description as well.
+        head = one.read_text("METADATA") or one.read_text("PKG-INFO") or ""
+        name, version = (_line(head, (key,), until="") for key in ("Name", "Version"))
+        if name and version:  # what a broken installation leaves behind has neither
+            found.setdefault(_SEPARATORS.sub("-", name).lower(), version)
     found.setdefault("tfx-pedigree", __version__)
     return dict(sorted(found.items()))
 
@@ -101,9 +118,12 @@ def _cpu_name(info: Path) -> str | None:
     return _line(text, _CPU_NAMES) or platform.processor() or None
 
 
-def _line(text: str, names: tuple[str, ...]) -> str | None:
+def _line(text: str, names: tuple[str, ...], until: str | None = None) -> str | None:
+    """The value of the first of these names; what follows the line `until` is not looked at."""
     values: dict[str, str] = {}
     for line in text.splitlines():
+        if line == until:
+            break
         name, _, value = line.partition(":")
         values.setdefault(name.strip(), value.strip())
     return next((values[name] for name in names if values.get(name)), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from typing import Any
 
+from absl import logging
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
@@ -17,6 +18,7 @@ from tfx_pedigree.service.reserving import find_champion, reserve_trained
 from tfx_pedigree.service.version_record import Making, flat_parameters
 from tfx_pedigree.store import manifest_of
 from tfx_pedigree.tfx_components import artifacts, files, parameters
+from tfx_pedigree.tfx_components.modules import imported_digests
 from tfx_pedigree.tfx_components.versioner import fingerprint
 from tfx_pedigree.tfx_components.versioner.environment import environment
 from tfx_pedigree.versioning import Request
@@ -34,13 +36,14 @@ HYPERPARAMETERS = "hyperparameters"
 TRAINING = "training"
 GIT = "git"
 MODULES = "modules"
+MODULE_NAMES = "module_names"
 IMAGE = "image"
 VARIABLES = "variables"
 BUMP = "bump"
 PRE = "pre"
 # Not `version`, which is the output.
 VERSION_NUMBER = "version_number"
-TEXTS = (HYPERPARAMETERS, TRAINING, GIT, LABEL_KEY, MODULES, IMAGE, VARIABLES, BUMP, PRE, VERSION_NUMBER)
+TEXTS = (HYPERPARAMETERS, TRAINING, GIT, LABEL_KEY, MODULES, MODULE_NAMES, IMAGE, VARIABLES, BUMP, PRE, VERSION_NUMBER)
 
 # Reading the rows of larger splits would cost more than the rest of the component together.
 LARGEST_SPLIT = 256 << 20
@@ -64,8 +67,11 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
             data=data,
             code=_code(exec_properties),
             modules=modules_in(exec_properties),
+            imported=imported_digests(parameters.table(exec_properties, MODULE_NAMES)),
             environment=environment(parameters.text(exec_properties, IMAGE), _variables(exec_properties)),
         )
+        for name, digest in making.modules_as_built.items():
+            logging.warning("%s was imported with other bytes than those (%s) of the pipeline's build.", name, digest)
         request = _request(exec_properties)
         folder = files.serving_folder(artifacts.single(input_dict, MODEL_KEY))
         with parameters.open_registry(exec_properties) as registry, files.local_folder(folder) as local:
