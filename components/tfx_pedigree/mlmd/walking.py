@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from typing import Any
 
 from tfx_pedigree.errors import UnavailableError
 from tfx_pedigree.mlmd import vocabulary
@@ -46,13 +47,13 @@ class _Walk:
 
     def up_from(self, ids: set[int]) -> None:
         seen = set(ids)
-        self._artifacts |= {one.id: one for one in self._reader.artifacts(ids)}
+        self._read(ids)
         while ids:
             new = _makers(self._reader.events_of_artifacts(ids)) - self._executions.keys()
             self._executions |= {one.id: one for one in self._reader.executions(new)}
             events = self._reader.events_of_executions(new)
             inputs = {one.artifact for one in events if not one.is_output}
-            self._artifacts |= {one.id: one for one in self._reader.artifacts(inputs - self._artifacts.keys())}
+            self._read(inputs)
             # Outputs that nobody asked for are not upstream of anything.
             self._events |= {one for one in events if one.artifact in self._artifacts}
             self._told |= new
@@ -63,28 +64,22 @@ class _Walk:
         """Which version a model became stands downstream of it."""
         models = [one.id for one in self._artifacts.values() if one.type == vocabulary.MODEL]
         used = {one.execution for one in self._reader.events_of_artifacts(models) if not one.is_output}
-        versioners = [one for one in self._reader.executions(used) if vocabulary.is_versioner(one.component)]
-        events = self._reader.events_of_executions(one.id for one in versioners)
-        self._artifacts |= {
-            one.id: one for one in self._reader.artifacts({e.artifact for e in events} - self._artifacts.keys())
-        }
-        self._executions |= {one.id: one for one in versioners}
-        self._events |= set(events)
+        self._add_versioners(self._reader.executions(used))
 
     def name_runs(self) -> None:
         """With the Versioners of the runs: a run is known by the version that it made."""
         self._runs, members = runs_of(self._reader, self._executions)
-        versioners = {
-            one.id: one
-            for one in members.values()
-            if vocabulary.is_versioner(one.component) and one.id not in self._executions
-        }
+        self._add_versioners(one for one in members.values() if one.id not in self._executions)
+
+    def _add_versioners(self, executions: Iterable[Execution]) -> None:
+        versioners = {one.id: one for one in executions if vocabulary.is_versioner(one.component)}
         events = self._reader.events_of_executions(versioners)
-        self._artifacts |= {
-            one.id: one for one in self._reader.artifacts({e.artifact for e in events} - self._artifacts.keys())
-        }
+        self._read({event.artifact for event in events})
         self._executions |= versioners
         self._events |= set(events)
+
+    def _read(self, artifacts: set[int]) -> None:
+        self._artifacts |= {one.id: one for one in self._reader.artifacts(artifacts - self._artifacts.keys())}
 
     def history(self) -> History:
         there = self._artifacts.keys(), self._executions.keys()
@@ -125,9 +120,5 @@ def runs_of(reader: Reader, executions: Iterable[int]) -> tuple[dict[int, Record
     return found, every
 
 
-def _pipeline(contexts: Iterable[object]) -> str | None:
-    return next(_names(contexts, vocabulary.PIPELINE_CONTEXTS), None)
-
-
-def _names(contexts: Iterable[object], wanted: tuple[str, ...]) -> Iterator[str]:
-    return (str(one.name) for one in contexts if one.type in wanted)  # type: ignore[attr-defined]
+def _pipeline(contexts: Iterable[Any]) -> str | None:
+    return next((str(one.name) for one in contexts if one.type in vocabulary.PIPELINE_CONTEXTS), None)

@@ -15,7 +15,6 @@ the pipeline itself, and is read from what was compiled.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ from typing import Any
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.orchestration.ir import SpecKind
 from tfx_pedigree.pipeline_config import filled, section_of
+from tfx_pedigree.text import did_you_mean, listed
 
 DEFAULT_IMAGE = "default"
 
@@ -98,11 +98,9 @@ def _known(file: Path, section: Mapping[str, Any], kind: SpecKind) -> None:
         if key in keys:
             continue
         other = next((one for one in SpecKind if key in (*SERVICE[one], *CLUSTER[one])), None)
-        near = difflib.get_close_matches(str(key), keys, n=1)
+        hint = did_you_mean(str(key), keys, f"It takes {listed(keys)}.")
         if other is not None:
             hint = f"That is one of {other}; this target is {kind}."
-        else:
-            hint = f"Did you mean `{near[0]}`?" if near else f"It takes {', '.join(keys)}."
         raise InvalidInputError(f"{file}: the target has no setting `{key}`. {hint}")
 
 

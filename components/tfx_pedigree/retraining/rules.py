@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from tfx_pedigree.digest import canonical_json, digest_of
+from tfx_pedigree.json_form import JsonForm, Layout, to_json
 
 ATTEMPTS = 3
 _TIME = re.compile(r"(\d{1,6})\s*([smhdw])")
@@ -15,7 +16,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 @dataclass(frozen=True)
-class Bounds:
+class Bounds(JsonForm):
     """The largest distance between two distributions of a feature that is no drift; None is not looked at.
 
     Jensen-Shannon divergence is from 0 (alike) to 1 (nothing in common), for texts and numbers. The infinity norm is
@@ -25,9 +26,7 @@ class Bounds:
     jensen_shannon: float | None = None
     infinity_norm: float | None = None
 
-    def to_json(self) -> dict[str, float]:
-        found = {"jensen_shannon": self.jensen_shannon, "infinity_norm": self.infinity_norm}
-        return {key: value for key, value in found.items() if value is not None}
+    JSON = Layout(brief=True)
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,7 @@ class DriftRule:
     @property
     def digest(self) -> str:
         """Two rules with the same digest call the same things drift."""
-        features = {name: bounds.to_json() for name, bounds in self.features.items()}
-        found = {"default": self.default.to_json(), "features": features, "ignore": sorted(self.ignore)}
-        return digest_of(canonical_json(found))
+        return digest_of(canonical_json({**to_json(self), "ignore": sorted(self.ignore)}))
 
     def of(self, feature: str) -> Bounds:
         if feature in self.features:

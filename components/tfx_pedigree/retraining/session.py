@@ -56,51 +56,42 @@ class Session:
 
     def begin(self, planned: Planned, known: Ledger) -> Begun:
         """Before anything is started. ConflictError if somebody else noted something since `known` was read."""
-        details = {
-            "outcome": AttemptOutcome.STARTED.value,
-            "span": planned.span,
-            "reasons": [reason.kind.value for reason in planned.reasons],
-            "by": self._by,
-        }
-        position = self._note(planned.text, details, known.position).position
-        return Begun(planned, position, known.open_since(planned.span) or position)
+        reasons = [reason.kind.value for reason in planned.reasons]
+        noted = self._note(
+            AttemptOutcome.STARTED, planned.span, planned.text, {"reasons": reasons}, expect=known.position
+        )
+        return Begun(planned, noted.position, known.open_since(planned.span) or noted.position)
 
     def submitted(self, begun: Begun, run: str, pipeline: str) -> None:
         """The run goes on elsewhere, under the name `run`."""
-        names = {"run": run, "pipeline": pipeline}
-        details = {"outcome": AttemptOutcome.SUBMITTED.value, "span": begun.planned.span, **names, "by": self._by}
-        self._note(begun.planned.text, details)
+        planned = begun.planned
+        self._note(AttemptOutcome.SUBMITTED, planned.span, planned.text, {"run": run, "pipeline": pipeline})
 
     def end(self, begun: Begun, version: Version | None = None, failure: str | None = None) -> None:
         """How it went; the version that came of it, if one did, has the reason in its own history then."""
         outcome = AttemptOutcome.FAILED if failure else AttemptOutcome.FINISHED
-        details = {"outcome": outcome.value, "span": begun.planned.span, "began": begun.position, "by": self._by}
-        self._note(failure or begun.planned.text, details, subject=version.version if version else None)
+        subject, text = version.version if version else None, failure or begun.planned.text
+        self._note(outcome, begun.planned.span, text, {"began": begun.position}, subject=subject)
 
     def settle(self, attempt: Attempt, well: bool, text: str) -> None:
         """What became of a run that was submitted before."""
         outcome = AttemptOutcome.FINISHED if well else AttemptOutcome.FAILED
-        details = {"outcome": outcome.value, "span": attempt.span, "run": attempt.run, "by": self._by}
-        self._note(text, details)
+        self._note(outcome, attempt.span, text, {"run": attempt.run})
 
     def nothing(self, decision: Decision, situation: Situation) -> None:
         """Noted once: as long as nothing is new, asking again adds no line."""
-        champion = situation.champion.version if situation.champion else None
-        details = {
-            "outcome": AttemptOutcome.NO_REASON.value,
-            "span": situation.newest,
-            "champion": champion,
-            "by": self._by,
-        }
+        more: dict[str, Any] = {"champion": situation.champion.version if situation.champion else None}
         if decision.steady is not None:
-            details["drift"] = decision.steady
-        attempts = situation.ledger.attempts
-        if not attempts or dict(attempts[0].details) != details:
-            self._note("; ".join(decision.quiet) or "there is no span", details)
+            more["drift"] = decision.steady
+        attempts, outcome = situation.ledger.attempts, AttemptOutcome.NO_REASON
+        if not attempts or dict(attempts[0].details) != self._details(outcome, situation.newest, more):
+            self._note(outcome, situation.newest, "; ".join(decision.quiet) or "there is no span", more)
+
+    def _details(self, outcome: AttemptOutcome, span: int | None, more: dict[str, Any]) -> dict[str, Any]:
+        return {"outcome": outcome.value, "span": span, **more, "by": self._by}
 
     def _note(
-        self, reason: str, details: dict[str, Any], expect: int | None = None, subject: str | None = None
+        self, outcome: AttemptOutcome, span: int | None, reason: str, more: dict[str, Any], **options: Any
     ) -> Event:
-        return self.registry.note(
-            self.model, Action.RETRAIN, reason=reason, details=details, subject=subject, expect=expect
-        )
+        details = self._details(outcome, span, more)
+        return self.registry.note(self.model, Action.RETRAIN, reason=reason, details=details, **options)

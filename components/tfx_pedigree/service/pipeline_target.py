@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.orchestration.ir import CompiledPipeline, Finding, lint, load_ir
-from tfx_pedigree.orchestration.services.opening import open_service
+from tfx_pedigree.orchestration.ir import CompiledPipeline, Finding, SpecKind, lint, load_ir
 from tfx_pedigree.orchestration.services.service import Service, UnansweredError
 from tfx_pedigree.orchestration.target import TargetConfig, load_target
 from tfx_pedigree.pipeline_config import filled, load_pipeline, section_of
@@ -36,7 +35,14 @@ class PipelineTarget:
         return self.config.kind.value
 
     def open(self) -> Service:
-        return open_service(self.config, self.patience)
+        """Kubeflow answers here for the first time; Vertex when it is first asked."""
+        if self.config.kind is SpecKind.KUBEFLOW:
+            from tfx_pedigree.orchestration.services.kubeflow import Kubeflow  # noqa: PLC0415  loads no other's client
+
+            return self.patiently(lambda: Kubeflow(self.config.service))
+        from tfx_pedigree.orchestration.services.vertex import Vertex  # noqa: PLC0415
+
+        return Vertex(self.config.service)
 
     def patiently(self, work: Callable[[], T]) -> T:
         """Asks again where the service did not answer."""

@@ -9,7 +9,6 @@ docs/cli.md.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_pedigree.errors import InvalidInputError, PedigreeError
+from tfx_pedigree.text import did_you_mean, listed
 from tfx_pedigree.tfx_components.versioner.environment import IMAGE_VARIABLE
 from tfx_pedigree.tfx_runner import run_pipeline
 from tfx_pedigree.tfx_runner.local_run import quiet
@@ -105,8 +105,7 @@ def _images(images: Mapping[str, str], tasks: Sequence[str]) -> dict[str, str]:
 
     for key in images:
         if key not in (*tasks, "default"):
-            near = difflib.get_close_matches(key, tasks, n=1)
-            hint = f"Did you mean `{near[0]}`?" if near else f"It has {', '.join(tasks)}."
+            hint = did_you_mean(key, tasks, f"It has {listed(tasks)}.")
             raise InvalidInputError(f"`target.image` names the task `{key}`, which the pipeline does not have. {hint}")
     return {pipeline_builder.DEFAULT_IMAGE_PATH_KEY if key == "default" else key: one for key, one in images.items()}
 

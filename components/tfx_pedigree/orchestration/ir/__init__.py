@@ -9,8 +9,7 @@ imports kfp or TFX, changes what it was given, or looks at a service.
   bytes for the same pipeline, YAML for Kubeflow and JSON for Vertex.
 - `digest`: two compilations of the same pipeline have the same digest. Versions of a pipeline are named after it.
 - `fit`: `fit(job, kind) -> (CompiledPipeline, notes)`: what TFX's compiler made, as the service takes it. `mend` is the
-  part of it that puts the compiler's errors right, `platform` what Kubeflow's pods get from their cluster; `drafts` is
-  what is changed.
+  part of it that puts the compiler's errors right, `platform` what Kubeflow's pods get from their cluster.
 - `lint`: `lint(compiled) -> tuple[Finding, ...]`, each with the task and the remedy. The checks stand in
   `graph_checks`, `place_checks` and `secret_checks`.
 """

@@ -43,28 +43,25 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Task:
-    """A task with its component and its executor; `key` is its name in the graph, `siblings` are all tasks there."""
+    """A task with its component and its executor; `key` is its name in the graph, `siblings` are all tasks there. They
+    are the document's own: whoever has made a copy of that may change them in place."""
 
     key: str
-    node: Json
-    component: Json
-    executor: Json
-    siblings: Json = field(default_factory=dict, repr=False)
+    node: dict[str, Any]
+    component: dict[str, Any]
+    executor: dict[str, Any]
+    siblings: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     @property
-    def inputs(self) -> Json:
-        return _mapping(self.node, "inputs")
+    def parameters(self) -> dict[str, Any]:
+        return _mapping(_mapping(self.node, "inputs"), "parameters")
 
     @property
-    def parameters(self) -> Json:
-        return _mapping(self.inputs, "parameters")
+    def artifacts(self) -> dict[str, Any]:
+        return _mapping(_mapping(self.node, "inputs"), "artifacts")
 
     @property
-    def artifacts(self) -> Json:
-        return _mapping(self.inputs, "artifacts")
-
-    @property
-    def container(self) -> Json:
+    def container(self) -> dict[str, Any]:
         return _mapping(self.executor, "container")
 
     @property
@@ -114,11 +111,7 @@ class CompiledPipeline:
 
     @functools.cached_property
     def tasks(self) -> Mapping[str, Task]:
-        """All tasks that execute something, also those in a graph within the graph, by their names."""
-        return dict(_tasks(self.spec, _mapping(_mapping(self.spec, "root"), "dag")))
-
-    def component_of(self, node: Json) -> Json:
-        return _mapping(_mapping(self.spec, "components"), str(_mapping(node, "componentRef").get("name")))
+        return {task.key: task for task in tasks_of(self.spec)}
 
     @functools.cached_property
     def digest(self) -> str:
@@ -179,17 +172,30 @@ def _documents(text: str | bytes, source: str) -> list[Any]:
     return parse_yaml_documents(text, source)
 
 
-def _tasks(spec: Json, dag: Json) -> Iterator[tuple[str, Task]]:
-    components = _mapping(spec, "components")
+def tasks_of(spec: Json) -> Iterator[Task]:
+    """All tasks that execute something, also those in a graph within the graph, by their names."""
+    yield from _tasks(spec, _mapping(_mapping(spec, "root"), "dag"))
+
+
+def _tasks(spec: Json, dag: Json) -> Iterator[Task]:
     executors = _mapping(_mapping(spec, "deploymentSpec"), "executors")
     nodes = _mapping(dag, "tasks")
     for key, node in sorted(nodes.items()):
-        component = _mapping(components, str(_mapping(node, "componentRef").get("name")))
+        component = component_of(spec, node)
         if "dag" in component:
             yield from _tasks(spec, _mapping(component, "dag"))
         else:
-            executor = _mapping(executors, str(component.get("executorLabel")))
-            yield str(key), Task(str(key), node, component, executor, nodes)
+            yield Task(str(key), node, component, _mapping(executors, str(component.get("executorLabel"))), nodes)
+
+
+def component_of(spec: Json, node: Json) -> dict[str, Any]:
+    return _mapping(_mapping(spec, "components"), str(_mapping(node, "componentRef").get("name")))
+
+
+def output_of(spec: Json, task: Task, source: Json, kind: str, key: str) -> dict[str, Any] | None:
+    """How the output that `source` names is declared by its producer; `kind` is artifacts or parameters."""
+    producer = component_of(spec, _mapping(task.siblings, str(source.get("producerTask"))))
+    return _mapping(_mapping(_mapping(producer, "outputDefinitions"), kind), str(source.get(key))) or None
 
 
 def _parameter(name: str, declared: Json) -> Parameter:
@@ -198,9 +204,9 @@ def _parameter(name: str, declared: Json) -> Parameter:
     return Parameter(str(name), str(kind), default, default is not None or bool(declared.get("isOptional")))
 
 
-def _mapping(value: Json, key: str) -> Json:
+def _mapping(value: Json, key: str) -> dict[str, Any]:
     found = value.get(key)
-    return found if isinstance(found, Mapping) else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _refusal(source: str, problem: str) -> InvalidInputError:

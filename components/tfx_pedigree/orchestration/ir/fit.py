@@ -17,10 +17,9 @@ from typing import Any
 
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.orchestration.ir.compiled import CompiledPipeline, Json, SpecKind, compiled_of
+from tfx_pedigree.orchestration.ir.compiled import CompiledPipeline, Json, SpecKind, Task, compiled_of
 from tfx_pedigree.orchestration.ir.digest import ASKED, steady
-from tfx_pedigree.orchestration.ir.drafts import SpecDraft, TaskDraft
-from tfx_pedigree.orchestration.ir.mend import mend_compiler
+from tfx_pedigree.orchestration.ir.mend import SpecDraft, mend_compiler
 from tfx_pedigree.orchestration.ir.platform import platform_document
 
 TFX_COMMAND = ["python", "-m", "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"]
@@ -65,22 +64,22 @@ def _fit_root(draft: SpecDraft, job: Json) -> None:
         draft.spec.setdefault("defaultPipelineRoot", root)
 
 
-def _fit_asking(task: TaskDraft) -> None:
+def _fit_asking(task: Task) -> None:
     if ASKED in task.parameters:
         task.node["cachingOptions"] = {}
 
 
-def _fit_environment(task: TaskDraft, env: Mapping[str, str]) -> None:
-    if task.container is None or not env:
+def _fit_environment(task: Task, env: Mapping[str, str]) -> None:
+    if not task.container or not env:
         return
     known = {one.get("name") for one in task.container.get("env", [])}
     added = [{"name": name, "value": value} for name, value in sorted(env.items()) if name not in known]
     task.container["env"] = [*task.container.get("env", []), *added]
 
 
-def _fit_hook(draft: SpecDraft, task: TaskDraft) -> None:
+def _fit_hook(draft: SpecDraft, task: Task) -> None:
     container = task.container
-    if container is None or "preCacheCheck" not in container.get("lifecycle", {}):
+    if "preCacheCheck" not in container.get("lifecycle", {}):
         return
     if container.get("command") != TFX_COMMAND:
         return  # somebody's own command; the linter says that its hook will not run

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tfx_pedigree.orchestration.ir.compiled import CompiledPipeline, SpecKind, Task
+from tfx_pedigree.orchestration.ir.compiled import CompiledPipeline, SpecKind, Task, component_of
 from tfx_pedigree.orchestration.ir.findings import Finding, error, warning
 from tfx_pedigree.orchestration.ir.fit import HOOKED_COMMAND
 
@@ -36,7 +36,7 @@ def _check_source(compiled: CompiledPipeline, task: Task, name: str, given: Mapp
         if producer not in task.siblings:
             yield _no_task(task, f"its input `{name}` comes from", producer)
             continue
-        outputs = compiled.component_of(task.siblings[producer]).get("outputDefinitions", {}).get(kind, {})
+        outputs = component_of(compiled.spec, task.siblings[producer]).get("outputDefinitions", {}).get(kind, {})
         if key not in outputs:
             has = ", ".join(sorted(outputs)) or "none"
             yield error(

@@ -8,16 +8,39 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from tfx_pedigree.orchestration.ir.drafts import Draft, SpecDraft, TaskDraft
+from tfx_pedigree.orchestration.ir.compiled import Task, output_of, tasks_of
+
+Draft = dict[str, Any]
 
 _TASK = "_task"
+# The arguments with which TFX's containers are told how their parameters are declared.
+_INPUTS_SPEC = "--json_serialized_inputs_spec_args"
 # In a condition: inputs.artifacts['_Producer.key']
 _CONDITION_INPUT = re.compile(r"inputs\.artifacts\['([^']+)'\]")
 _IMPLICIT = re.compile(r"_(?P<producer>.+)\.(?P<key>[^.]+)")
+
+
+@dataclass
+class SpecDraft:
+    """A copy of a PipelineSpec that is being changed. `notes` are sentences for a person about what was changed; each
+    names the task."""
+
+    spec: Draft
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any]) -> SpecDraft:
+        return cls(copy.deepcopy(dict(spec)))
+
+    def tasks(self) -> Iterator[Task]:
+        yield from tasks_of(self.spec)
 
 
 def mend_compiler(draft: SpecDraft, defaults: Mapping[str, Any]) -> None:
@@ -29,7 +52,7 @@ def mend_compiler(draft: SpecDraft, defaults: Mapping[str, Any]) -> None:
     _mend_defaults(draft, defaults)
 
 
-def _mend_producers(draft: SpecDraft, task: TaskDraft) -> None:
+def _mend_producers(draft: SpecDraft, task: Task) -> None:
     for name, given in sorted(task.parameters.items()):
         source = given.get("taskOutputParameter", {})
         producer = str(source.get("producerTask", ""))
@@ -41,21 +64,30 @@ def _mend_producers(draft: SpecDraft, task: TaskDraft) -> None:
             draft.notes.append(f"{task.key}: the parameter `{name}` comes from {right}, not from {producer}.")
 
 
-def _mend_types(draft: SpecDraft, task: TaskDraft) -> None:
+def _mend_types(draft: SpecDraft, task: Task) -> None:
     declared = task.component.get("inputDefinitions", {}).get("parameters", {})
     for name, given in sorted(task.parameters.items()):
         source = given.get("taskOutputParameter")
-        made = draft.output_of(task, source, "parameters", "outputParameterKey") if source else None
+        made = output_of(draft.spec, task, source, "parameters", "outputParameterKey") if source else None
         kind = (made or {}).get("parameterType")
         if kind and name in declared and declared[name].get("parameterType") != kind:
             draft.notes.append(
                 f"{task.key}: the parameter `{name}` is a {kind}, not a {declared[name].get('parameterType')}."
             )
             declared[name]["parameterType"] = kind
-            task.tell_container()
+            _tell_container(task)
 
 
-def _mend_condition(draft: SpecDraft, task: TaskDraft) -> None:
+def _tell_container(task: Task) -> None:
+    """The container's arguments repeat how its inputs are declared: after a change they must say the same."""
+    hook = task.container.get("lifecycle", {}).get("preCacheCheck", {})
+    text = json.dumps(task.component.get("inputDefinitions", {}), indent=2, sort_keys=True)
+    for args in (task.container.get("args", []), hook.get("args", [])):
+        if _INPUTS_SPEC in args:
+            args[args.index(_INPUTS_SPEC) + 1] = text
+
+
+def _mend_condition(draft: SpecDraft, task: Task) -> None:
     policy = task.node.get("triggerPolicy", {})
     condition = str(policy.get("condition", ""))
     for name in sorted(set(_CONDITION_INPUT.findall(condition))):
@@ -71,16 +103,16 @@ def _mend_condition(draft: SpecDraft, task: TaskDraft) -> None:
             draft.notes.append(f"{task.key}: its condition looks at `{name}`, which is an input now.")
 
 
-def _declare(draft: SpecDraft, task: TaskDraft, name: str, source: Draft) -> bool:
+def _declare(draft: SpecDraft, task: Task, name: str, source: Draft) -> bool:
     """Makes an output of another task an input of this one; False if there is no such output."""
-    made = draft.output_of(task, source, "artifacts", "outputArtifactKey")
+    made = output_of(draft.spec, task, source, "artifacts", "outputArtifactKey")
     if made is None:
         return False
     task.node.setdefault("inputs", {}).setdefault("artifacts", {})[name] = {"taskOutputArtifact": source}
     inputs = task.component.setdefault("inputDefinitions", {}).setdefault("artifacts", {})
     inputs[name] = {"artifactType": made["artifactType"]}
     task.node["dependentTasks"] = sorted({*task.node.get("dependentTasks", []), source["producerTask"]})
-    task.tell_container()
+    _tell_container(task)
     return True
 
 

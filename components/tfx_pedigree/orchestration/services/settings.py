@@ -11,7 +11,6 @@ target:
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.orchestration.ir import CompiledPipeline, SpecKind
 from tfx_pedigree.orchestration.ir.secret_checks import secret_in
 from tfx_pedigree.orchestration.services.cron import checked_cron
+from tfx_pedigree.text import did_you_mean, listed
 
 KEYS = ("cron", "timezone", "name", "parameters")
 UTC = "UTC"
@@ -55,8 +55,7 @@ def schedule_name(file: Path, section: Mapping[str, Any], pipeline: str) -> str:
 def schedule_settings(file: Path, kind: SpecKind, section: Mapping[str, Any], pipeline: str) -> ScheduleSettings:
     for key in section:
         if key not in KEYS:
-            near = difflib.get_close_matches(str(key), KEYS, n=1)
-            hint = f"Did you mean `{near[0]}`?" if near else f"It takes {', '.join(KEYS)}."
+            hint = did_you_mean(str(key), KEYS, f"It takes {listed(KEYS)}.")
             raise InvalidInputError(f"{file}: the schedule has no setting `{key}`. {hint}")
     if not section.get("cron"):
         raise InvalidInputError(
