@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
-from tfx_pedigree.cli import output
+from tfx_pedigree.cli import inputs, output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.complete import model_names
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.progress import bar
+from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.text import format_size, plural
 
 _FILE = click.Path(path_type=Path)
@@ -23,19 +25,30 @@ _FILE = click.Path(path_type=Path)
 def export(app: App, model: str, file: Path) -> None:
     """Write a model with its history to one file.
 
-    FILE must not exist yet. It appears whole or not at all.
+    FILE must not exist yet. It appears whole or not at all. With - the archive goes to standard output.
     """
-    from tfx_pedigree.lineage.transfer import LineageOfModel
-    from tfx_pedigree.registry.transfer import export_model
+    from tfx_pedigree.service.archive import export_model, export_to_file
 
-    with app.open() as registry, bar(f"Exporting {model}", unit="versions") as progress:
-        report = export_model(registry, model, file, progress, [LineageOfModel()])
-    if app.json:
-        output.emit(report.to_json())
-        return
+    with app.open() as registry, bar(f"Exporting {model}") as progress:
+        if file == inputs.STANDARD:
+            report = export_model(registry, model, _standard_output(), progress)
+        else:
+            report = export_to_file(registry, model, file, progress)
     parts = (plural(report.versions, "version"), plural(report.events, "event"))
-    output.done(f"{model} with {' and '.join(parts)} is in {report.path} ({format_size(report.size)}).")
-    output.next_step("import", str(file))
+    if file == inputs.STANDARD:
+        output.note(f"{model} with {' and '.join(parts)} was written to standard output ({format_size(report.size)}).")
+    elif app.json:
+        output.emit(report.to_json())
+    else:
+        output.done(f"{model} with {' and '.join(parts)} is in {report.path} ({format_size(report.size)}).")
+        output.next_step("import", str(file))
+
+
+def _standard_output() -> BinaryIO:
+    stream = click.get_binary_stream("stdout")
+    if stream.isatty():
+        raise InvalidInputError("An archive is not for a terminal. Send it to a command or a file, or name a FILE.")
+    return stream
 
 
 @click.command("import", cls=PedigreeCommand)
@@ -44,14 +57,16 @@ def export(app: App, model: str, file: Path) -> None:
 def import_(app: App, file: Path) -> None:
     """Bring a model from an exported file.
 
-    Every byte and every event is checked before. What is here already stays as it is; a history that differs from
-    the one here is refused.
+    Every byte, event and row is checked before. What is here already stays as it is; a history that differs from
+    the one here is refused. With - the archive comes from standard input.
     """
-    from tfx_pedigree.lineage.transfer import LineageOfModel
-    from tfx_pedigree.registry.transfer import import_model
+    from tfx_pedigree.service.archive import import_from_file, import_model
 
     with app.open() as registry, bar(f"Importing {file.name}") as progress:
-        report = import_model(registry, file, progress, [LineageOfModel()])
+        if file == inputs.STANDARD:
+            report = import_model(registry, click.get_binary_stream("stdin"), "Standard input", progress)
+        else:
+            report = import_from_file(registry, file, progress)
     if app.json:
         output.emit(report.to_json())
         return

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfx_pedigree.digest import canonical_json, digest_of
+from tfx_pedigree.json_form import Layout
 
 if TYPE_CHECKING:
     import networkx
@@ -98,6 +99,8 @@ class Node:
     number for a name, only ever added to.
     """
 
+    JSON: ClassVar[Layout] = Layout(whole=True)
+
     kind: NodeKind
     content: Mapping[str, Any]
     facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -117,6 +120,8 @@ class Node:
 @dataclass(frozen=True, order=True)
 class Edge:
     """`source` and `target` are keys of nodes; the source came later. `run` is the key of the run that linked them."""
+
+    JSON: ClassVar[Layout] = Layout(names={"kind": "edge"}, whole=True)
 
     source: str
     kind: EdgeKind

@@ -49,7 +49,7 @@ class Recorded:
 
 
 @dataclass(frozen=True)
-class _Ready:
+class Ready:
     """A fragment that may be written: without secrets, its nodes as rows, its edges once each.
 
     `renamed` leads from the keys that nodes had with their secrets to those that they have without.
@@ -72,10 +72,10 @@ class _Ready:
 
 
 def record(registry: Registry, fragment: Fragment, model: str | None) -> Recorded:
-    ready = _ready(fragment, {})
+    ready = prepare(fragment, {})
     with registry.recording(model) as write:
         _check_owners(write, ready)
-        recorded, _ = _write(write, ready, {}, {})
+        recorded, _ = write_ready(write, ready, {}, {})
     return recorded
 
 
@@ -105,7 +105,7 @@ class Importer:
         self._flush(last=True)
 
     def _flush(self, *, last: bool) -> None:
-        ready = _ready(Fragment(tuple(self._nodes), tuple(self._edges)), self._renamed)
+        ready = prepare(Fragment(tuple(self._nodes), tuple(self._edges)), self._renamed)
         self._renamed = dict(ready.renamed)
         if not last:
             here = self._ids.keys() | {row.key for row in ready.rows}
@@ -114,13 +114,13 @@ class Importer:
             ready = replace(ready, edges=whole)
         if ready.rows or ready.edges:
             with self._registry.recording(None, Action.IMPORT) as write:
-                recorded, ids = _write(write, ready, self._ids, {"source": self._source})
+                recorded, ids = write_ready(write, ready, self._ids, {"source": self._source})
             self.recorded += recorded
             self._ids |= ids
         self._nodes = []
 
 
-def _ready(fragment: Fragment, renamed: Mapping[str, str]) -> _Ready:
+def prepare(fragment: Fragment, renamed: Mapping[str, str]) -> Ready:
     """`renamed` says what became of nodes in earlier fragments."""
     rows: dict[str, NodeRow] = {}
     names, hidden = dict(renamed), 0
@@ -139,7 +139,7 @@ def _ready(fragment: Fragment, renamed: Mapping[str, str]) -> _Ready:
             raise InvalidInputError(
                 f"An edge leads from {_short(edge.source)} to itself ({edge.kind}). Nothing was recorded; leave it out."
             )
-    return _Ready(tuple(rows.values()), tuple(edges), names, hidden)
+    return Ready(tuple(rows.values()), tuple(edges), names, hidden)
 
 
 def _row(node: Node) -> tuple[NodeRow, int, str]:
@@ -198,8 +198,8 @@ def _merged(some: Mapping[str, tuple[str, ...]], more: Mapping[str, tuple[str, .
     }
 
 
-def _write(
-    write: Write, ready: _Ready, known: Mapping[str, int], details: Mapping[str, Any]
+def write_ready(
+    write: Write, ready: Ready, known: Mapping[str, int], details: Mapping[str, Any]
 ) -> tuple[Recorded, dict[str, int]]:
     connection = write.connection
     ids, nodes = storage.add_nodes(connection, ready.rows, known, write.now, write.actor)
@@ -231,7 +231,7 @@ def _refuse_loose_ends(edges: Iterable[Edge], here: Iterable[str]) -> None:
                 )
 
 
-def _check_owners(write: Write, ready: _Ready) -> None:
+def _check_owners(write: Write, ready: Ready) -> None:
     """What a version came from is for those to say who may record for its model."""
     contents = {row.key: row.content for row in ready.rows}
     sources = {edge.source for edge in ready.edges}

@@ -9,48 +9,68 @@ whose ends are not the keys of the nodes, computed again, is a sign of an altere
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tfx_pedigree.db import schema
-from tfx_pedigree.digest import parse_json
-from tfx_pedigree.errors import DamagedError
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.json_form import read as read_form
+from tfx_pedigree.json_form import to_json
 from tfx_pedigree.lineage import storage, walking
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, NodeKind
-from tfx_pedigree.lineage.lineage import Lineage
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node
 from tfx_pedigree.lineage.node_factory import version_node
-from tfx_pedigree.registry import Registry
+from tfx_pedigree.lineage.recording import Ready, prepare, write_ready
+from tfx_pedigree.lineage.secrets import clean_text
+from tfx_pedigree.registry.transaction import Write
 
 _JUDGING = (EdgeKind.EVALUATES, EdgeKind.RESTS_ON, EdgeKind.DECIDES_ON, EdgeKind.DEPLOYS)
 
 
-class LineageOfModel:
-    """What `registry.transfer` sends along with a model."""
+def read(connection: Connection, model: str) -> Iterator[dict[str, Any]]:
+    """The rows of a model's archive."""
+    storage.prepare_reading(connection)
+    nodes = storage.load(connection, sorted(_belonging(connection, model)))
+    keys = {node_id: node.key for node_id, node in nodes.items()}
+    edges = sorted(storage.edges_among(connection, keys))
+    # A run that linked two nodes need not be upstream of either.
+    runs = storage.ids_of(connection, sorted({e.run for e in edges if e.run} - set(keys.values())))
+    nodes |= storage.load(connection, sorted(runs.values()))
+    yield from (to_json(node) for node in sorted(nodes.values(), key=lambda node: node.key))
+    yield from (to_json(edge) for edge in edges)
 
-    name = "lineage"
 
-    def read(self, registry: Registry, model: str) -> bytes:
-        with registry.reading(None) as connection:
-            storage.prepare_reading(connection)
-            nodes = storage.load(connection, sorted(_belonging(connection, model)))
-            keys = {node_id: node.key for node_id, node in nodes.items()}
-            edges = sorted(storage.edges_among(connection, keys))
-            # A run that linked two nodes need not be upstream of either.
-            runs = storage.ids_of(connection, sorted({e.run for e in edges if e.run} - set(keys.values())))
-            nodes |= storage.load(connection, sorted(runs.values()))
-        rows = [_node_json(node) for node in sorted(nodes.values(), key=lambda node: node.key)]
-        return b"".join(_line(row) for row in (*rows, *(_edge_json(edge) for edge in edges)))
+class Incoming:
+    """An archive's rows on their way in. InvalidInputError, with the cause, for what `read` would not have written."""
 
-    def check(self, content: bytes) -> None:
-        _fragment(content)
+    def __init__(self) -> None:
+        self._nodes: dict[str, Node] = {}
+        self._edges: dict[Edge, None] = {}
 
-    def write(self, registry: Registry, content: bytes, source: str) -> None:
-        with Lineage(registry).importing(source) as importer:
-            importer.add(_fragment(content))
+    def add(self, row: object) -> None:
+        if isinstance(row, Mapping) and "edge" in row:
+            edge = read_form(Edge, row, "the edge")
+            if not {edge.source, edge.target, edge.run or edge.source} <= self._nodes.keys():
+                raise InvalidInputError(f"an edge ({edge.kind}) leads to a node that is not in it.")
+            if edge in self._edges:
+                raise InvalidInputError("the edge stands there twice.")
+            self._edges[edge] = None
+            return
+        node = read_form(Node, row, "the node")
+        if node.key in self._nodes:
+            raise InvalidInputError("the node stands there twice.")
+        self._nodes[node.key] = node
+
+    def finish(self) -> Ready:
+        return prepare(Fragment(tuple(self._nodes.values()), tuple(self._edges)), {})
+
+
+def write(transaction: Write, ready: Ready, source: str) -> None:
+    """Adds what is not here yet, in the transaction in which the model comes."""
+    if ready.rows:
+        write_ready(transaction, ready, {}, {"source": clean_text(source)})
 
 
 def _belonging(connection: Connection, model: str) -> set[int]:
@@ -65,40 +85,3 @@ def _belonging(connection: Connection, model: str) -> set[int]:
     for batch in storage.batches(sorted(judged)):
         found |= walking.upstream_of(connection, batch)
     return found
-
-
-def _node_json(node: Node) -> dict[str, Any]:
-    facts = {name: list(values) for name, values in node.facts.items()}
-    return {"kind": node.kind.value, "content": dict(node.content), "facts": facts}
-
-
-def _edge_json(edge: Edge) -> dict[str, Any]:
-    return {"source": edge.source, "edge": edge.kind.value, "target": edge.target, "run": edge.run}
-
-
-def _line(row: Mapping[str, Any]) -> bytes:
-    return json.dumps(row, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
-
-
-def _fragment(content: bytes) -> Fragment:
-    try:
-        rows = [parse_json(line) for line in content.splitlines()]
-        nodes = tuple(_nodes(rows))
-        edges = tuple(Edge(r["source"], EdgeKind(r["edge"]), r["target"], r["run"]) for r in rows if "edge" in r)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DamagedError(f"The archive's lineage cannot be read: {error!r}. Nothing was imported.") from error
-    keys = {node.key for node in nodes}
-    for edge in edges:
-        if not {edge.source, edge.target, edge.run or edge.source} <= keys:
-            raise DamagedError(
-                f"The archive's lineage was altered: an edge ({edge.kind}) leads to a node that is not in it. "
-                "Nothing was imported; export it again."
-            )
-    return Fragment(nodes, edges)
-
-
-def _nodes(rows: Iterable[Mapping[str, Any]]) -> Iterator[Node]:
-    for row in rows:
-        if "edge" not in row:
-            facts = {str(name): tuple(map(str, values)) for name, values in row["facts"].items()}
-            yield Node(NodeKind(row["kind"]), dict(row["content"]), facts)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from tfx_pedigree.digest import PREFIX, canonical_json, digest_of, parse_json
-from tfx_pedigree.json_form import Bounds
+from tfx_pedigree.json_form import Bounds, JsonForm, Layout
 from tfx_pedigree.registry.records import format_timestamp
 
 REGISTRY_CHAIN = "*"
@@ -22,11 +22,13 @@ MOST_EVENTS = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Event:
+class Event(JsonForm):
     """Who did what, when, to which version, from where to where, and why. `subject` is a version's number or None."""
 
+    JSON: ClassVar[Layout] = Layout(names={"from_state": "from", "to_state": "to"}, whole=True)
+
     chain: str
-    position: int
+    position: Annotated[int, Bounds(1, MOST_EVENTS)]
     at: datetime
     actor: str
     action: str
@@ -59,25 +61,6 @@ class Event:
 
     def to_json(self) -> dict[str, Any]:
         return {**self.content(), "hash": self.hash}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Event:
-        """`Event.from_json(e.to_json()) == e`. Raises KeyError, TypeError or ValueError for what is not an event."""
-        at = datetime.strptime(data["at"], "%Y-%m-%dT%H:%M:%S.%f%z")
-        return cls(
-            chain=data["chain"],
-            position=int(data["position"]),
-            at=at,
-            actor=data["actor"],
-            action=data["action"],
-            subject=data["subject"],
-            from_state=data["from"],
-            to_state=data["to"],
-            reason=data["reason"],
-            details=data["details"],
-            previous=data["previous"],
-            hash=data["hash"],
-        )
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Event:

@@ -68,6 +68,11 @@ def _plain(table: str, row: Mapping[Any, Any]) -> dict[str, Any]:
     return {"table": table} | {k: to_json(v) if isinstance(v, datetime) else v for k, v in values.items()}
 
 
+def hashes(connection: Connection, model: str) -> list[str]:
+    e = schema.events.c
+    return list(connection.execute(sa.select(e.hash).where(e.chain == model).order_by(e.position)).scalars())
+
+
 def count_events(connection: Connection, model: str) -> int:
     query = sa.select(sa.func.count()).select_from(schema.events).where(schema.events.c.chain == model)
     return connection.execute(query).scalar_one()

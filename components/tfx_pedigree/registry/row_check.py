@@ -46,12 +46,13 @@ class RowCheck:
         self._strange = strange
         self._seen: set[tuple[str, object]] = set()
         self._parameters: dict[str, dict[str, Any]] = {}
-        self._evidence = self._periods = 0
+        self._evidence = self._periods = self._place = 0
         self._described = {version.description_digest for version in facts.versions.values()}
 
     def accept(self, row: Row) -> Row:
         """The row with the events' own values. InvalidInputError, with what is wrong, where it is not as they say."""
         try:
+            self._in_order(row)
             return _CHECKS[type(row)](self, row)
         except RowError as wrong:
             raise InvalidInputError(f"{self._name}: {wrong}") from None
@@ -75,6 +76,13 @@ class RowCheck:
             if shown < told:
                 found.append(f"{self._name}: of its {told} {what} only {shown} are there.")
         return found
+
+    def _in_order(self, row: Row) -> None:
+        """What a row names stands before it."""
+        place = _ORDER.index(type(row))
+        if place < self._place:
+            raise RowError(f"a row of {row.table} stands after one of {_ORDER[self._place].table}.")
+        self._place = place
 
     def _model(self, row: ModelRow) -> Row:
         said = _told(self._facts.model, "the model")
@@ -152,7 +160,7 @@ class RowError(Exception):
     """What is wrong with a row."""
 
 
-_CHECKS: dict[type, Callable[[RowCheck, Any], Row]] = {
+_CHECKS: dict[type[Row], Callable[[RowCheck, Any], Row]] = {
     ModelRow: RowCheck._model,
     DescriptionRow: RowCheck._description,
     VersionRow: RowCheck._version,
@@ -160,6 +168,9 @@ _CHECKS: dict[type, Callable[[RowCheck, Any], Row]] = {
     AliasRow: RowCheck._alias,
     EvidenceRow: RowCheck._piece_of_evidence,
 }
+
+
+_ORDER = tuple(_CHECKS)
 
 
 def _told(said: T | None, what: str) -> T:

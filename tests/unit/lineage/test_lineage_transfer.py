@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from graph_testing import MODEL, counted, data, making
 
+from archive_testing import HEADER, LINEAGE, members, pack
 from pedigree_testing import Clock, description
 from tfx_pedigree.digest import digest_of
 from tfx_pedigree.errors import DamagedError, InvalidInputError
 from tfx_pedigree.lineage.graph import Fragment
 from tfx_pedigree.lineage.lineage import Lineage
-from tfx_pedigree.lineage.transfer import LineageOfModel
 from tfx_pedigree.registry import Candidate, Registry
-from tfx_pedigree.registry.transfer import export_model, import_model
-
-WITH_LINEAGE = [LineageOfModel()]
+from tfx_pedigree.service.archive import export_to_file, import_from_file
 
 
 @pytest.fixture
@@ -35,7 +32,7 @@ def archive(registry: Registry, tmp_path: Path) -> Path:
         lineage.record(making(version, number, before), model=MODEL)
         before = version
     lineage.record(Fragment((data(99),)))
-    export_model(registry, MODEL, tmp_path / "model.tar", attachments=WITH_LINEAGE)
+    export_to_file(registry, MODEL, tmp_path / "model.tar")
     return tmp_path / "model.tar"
 
 
@@ -47,7 +44,7 @@ def elsewhere(tmp_path: Path, clock: Clock) -> Registry:
 def test_lineage_arrives_whole_and_nothing_of_others_with_it(
     registry: Registry, archive: Path, elsewhere: Registry
 ) -> None:
-    import_model(elsewhere, archive, attachments=WITH_LINEAGE)
+    import_from_file(elsewhere, archive)
     here, there = Lineage(registry), Lineage(elsewhere)
     for ask in ("get_upstream", "get_lineage"):
         assert getattr(there, ask)(f"{MODEL}@1.0.1") == getattr(here, ask)(f"{MODEL}@1.0.1")
@@ -57,15 +54,21 @@ def test_lineage_arrives_whole_and_nothing_of_others_with_it(
 
 
 def test_importing_twice_adds_nothing(archive: Path, elsewhere: Registry) -> None:
-    import_model(elsewhere, archive, attachments=WITH_LINEAGE)
+    import_from_file(elsewhere, archive)
     rows, log = counted(elsewhere), elsewhere.history(None).items
-    assert import_model(elsewhere, archive, attachments=WITH_LINEAGE).added == 0
+    assert import_from_file(elsewhere, archive).added == 0
     assert (counted(elsewhere), elsewhere.history(None).items) == (rows, log)
 
 
-def test_lineage_is_not_dropped_without_a_word(archive: Path, elsewhere: Registry) -> None:
-    with pytest.raises(InvalidInputError, match="also holds lineage, which would be lost here"):
-        import_model(elsewhere, archive)
+def test_what_this_release_does_not_know_is_not_dropped_without_a_word(
+    archive: Path, elsewhere: Registry, tmp_path: Path
+) -> None:
+    content = members(archive)
+    header = json.loads(content[HEADER])
+    header["attachments"]["rollouts"] = "sha256:" + "0" * 64
+    later = pack(tmp_path / "later.tar", {**content, HEADER: json.dumps(header).encode()})
+    with pytest.raises(InvalidInputError, match="also holds rollouts, which would be lost here"):
+        import_from_file(elsewhere, later)
     assert elsewhere.models().items == ()
 
 
@@ -73,20 +76,25 @@ def test_lineage_is_not_dropped_without_a_word(archive: Path, elsewhere: Registr
     ("change", "told"),
     [
         (lambda text: text.replace(b'"rate":0.1', b'"rate":0.2'), "leads to a node that is not in it"),
-        (lambda text: text.replace(b'"trained_on"', b'"never_on"'), "cannot be read"),
-        (lambda text: text[:-20], "cannot be read"),
+        (lambda text: text.replace(b'"trained_on"', b'"never_on"'), "`edge` must be one of"),
+        (lambda text: text[:-20], "is no JSON"),
+        (lambda text: text + text.splitlines(keepends=True)[-1], "stands there twice"),
+        (lambda text: text.splitlines(keepends=True)[0] + text, "stands there twice"),
+        (lambda text: b"[]\n" + text, "must be an object"),
+        (lambda text: text.replace(b'"facts":{', b'"facts":{"x":5,', 1), "must be a list"),
+        (lambda text: text.replace(b'"content":{', b'"content":{"promotion":1e999,', 1), "must be a number"),
     ],
 )
 def test_altered_lineage_is_refused_and_nothing_is_imported(
     archive: Path, elsewhere: Registry, tmp_path: Path, change: Callable[[bytes], bytes], told: str
 ) -> None:
     forged = tmp_path / "forged.tar"
-    rewrite(archive, forged, change, mend=True)
-    with pytest.raises(DamagedError, match=told):
-        import_model(elsewhere, forged, attachments=WITH_LINEAGE)
-    rewrite(archive, tmp_path / "careless.tar", change, mend=False)
-    with pytest.raises(DamagedError, match="its lineage has another digest"):
-        import_model(elsewhere, tmp_path / "careless.tar", attachments=WITH_LINEAGE)
+    content = members(archive)
+    before, after = content[LINEAGE], change(content[LINEAGE])
+    header = content[HEADER].replace(digest_of(before).encode(), digest_of(after).encode())
+    pack(forged, {**content, LINEAGE: after, HEADER: header})
+    with pytest.raises(DamagedError, match=f"forged.tar: line .* of lineage.jsonl: .*{told}"):
+        import_from_file(elsewhere, forged)
     assert elsewhere.models().items == ()
     assert counted(elsewhere) == (0, 0, 0)
 
@@ -97,22 +105,26 @@ def test_model_without_any_lineage_travels_as_well(registry: Registry, elsewhere
     (folder / "weights.bin").write_bytes(b"w")
     manifest = registry.store.put(folder)
     registry.add("bare", Candidate(manifest.digest, description(), 1, 1))
-    export_model(registry, "bare", tmp_path / "bare.tar", attachments=WITH_LINEAGE)
-    assert import_model(elsewhere, tmp_path / "bare.tar", attachments=WITH_LINEAGE).versions == 1
+    export_to_file(registry, "bare", tmp_path / "bare.tar")
+    assert import_from_file(elsewhere, tmp_path / "bare.tar").versions == 1
 
 
-def rewrite(source: Path, target: Path, change: Callable[[bytes], bytes], *, mend: bool) -> None:
-    """The archive with another lineage; `mend` also gives the header its digest, as a forger would."""
-    with tarfile.open(source) as old:
-        members = [(member.name, old.extractfile(member).read()) for member in old]  # type: ignore[union-attr]
-    before = dict(members)["lineage.jsonl"]
-    after = change(before)
-    assert after != before
-    with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as new:
-        for name, old_content in members:
-            content = after if name == "lineage.jsonl" else old_content
-            if mend and name == "pedigree-export.json":
-                content = content.replace(digest_of(before).encode(), digest_of(after).encode())
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            new.addfile(member, io.BytesIO(content))
+def test_lineage_that_does_not_have_its_digest_is_refused(archive: Path, elsewhere: Registry, tmp_path: Path) -> None:
+    content = members(archive)
+    content[LINEAGE] = content[LINEAGE].replace(b'"trained_on"', b'"derived_from"')
+    with pytest.raises(DamagedError, match=r"lineage\.jsonl has another digest"):
+        import_from_file(elsewhere, pack(tmp_path / "careless.tar", content))
+    assert elsewhere.models().items == ()
+
+
+def test_lineage_that_cannot_be_recorded_keeps_the_model_out_as_well(
+    archive: Path, elsewhere: Registry, tmp_path: Path
+) -> None:
+    content = members(archive)
+    long = json.dumps({"kind": "data", "content": {"a": "x" * 1_000_000, "b": "x" * 100_000}, "facts": {}}).encode()
+    after = long + b"\n" + content[LINEAGE]
+    header = content[HEADER].replace(digest_of(content[LINEAGE]).encode(), digest_of(after).encode())
+    with pytest.raises(DamagedError, match=r"lineage\.jsonl: .*characters"):
+        import_from_file(elsewhere, pack(tmp_path / "long.tar", {**content, LINEAGE: after, HEADER: header}))
+    assert elsewhere.models().items == ()
+    assert counted(elsewhere) == (0, 0, 0)

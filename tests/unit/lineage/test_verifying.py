@@ -14,11 +14,8 @@ from tfx_pedigree.digest import canonical_json
 from tfx_pedigree.lineage import storage
 from tfx_pedigree.lineage.graph import Fragment, Node
 from tfx_pedigree.lineage.lineage import Lineage
-from tfx_pedigree.lineage.transfer import LineageOfModel
 from tfx_pedigree.registry import Candidate, Registry
-from tfx_pedigree.registry.transfer import export_model, import_model
-
-WITH_LINEAGE = [LineageOfModel()]
+from tfx_pedigree.service.archive import export_to_file, import_from_file
 
 
 @pytest.fixture
@@ -177,14 +174,14 @@ def test_model_that_goes_to_another_registry_and_comes_back_longer_is_counted_on
 ) -> None:
     """The log of a model travels with it, and with it the events that tell of recordings elsewhere."""
     _grow(registry, tmp_path, 0)
-    export_model(registry, MODEL, tmp_path / "there.tar", attachments=WITH_LINEAGE)
+    export_to_file(registry, MODEL, tmp_path / "there.tar")
     elsewhere = Registry.create(tmp_path / "elsewhere", actor="grace", clock=clock)
     Lineage(elsewhere).record(Fragment((data(50),)))
-    import_model(elsewhere, tmp_path / "there.tar", attachments=WITH_LINEAGE)
+    import_from_file(elsewhere, tmp_path / "there.tar")
     assert Lineage(elsewhere).verify().problems == ()
     _grow(elsewhere, tmp_path, 1)
-    export_model(elsewhere, MODEL, tmp_path / "back.tar", attachments=WITH_LINEAGE)
-    import_model(registry, tmp_path / "back.tar", attachments=WITH_LINEAGE)
+    export_to_file(elsewhere, MODEL, tmp_path / "back.tar")
+    import_from_file(registry, tmp_path / "back.tar")
     _grow(registry, tmp_path, 2)
     assert Lineage(registry).verify().problems == ()
     assert Lineage(elsewhere).verify().problems == ()

@@ -12,7 +12,7 @@ import pytest
 from pedigree_testing import Clock, description
 from tfx_pedigree.errors import ConflictError, DamagedError, ForbiddenError, InvalidInputError, NotFoundError
 from tfx_pedigree.registry import Candidate, Evidence, Facts, PromotionRequest, Registry, Verdict
-from tfx_pedigree.registry.transfer import export_model, import_model
+from tfx_pedigree.service.archive import export_to_file, import_from_file
 
 MODEL = "flight-delay"
 
@@ -44,7 +44,7 @@ def storied(registry: Registry, tmp_path: Path, clock: Clock) -> Registry:
 @pytest.fixture
 def archive(storied: Registry, tmp_path: Path) -> Path:
     path = tmp_path / "flight-delay.tar"
-    export_model(storied, MODEL, path)
+    export_to_file(storied, MODEL, path)
     return path
 
 
@@ -57,7 +57,7 @@ def elsewhere(tmp_path: Path, clock: Clock) -> Registry:
 def test_model_arrives_whole_with_its_history_and_goes_on_there(
     storied: Registry, archive: Path, elsewhere: Registry
 ) -> None:
-    report = import_model(elsewhere, archive)
+    report = import_from_file(elsewhere, archive)
     assert (report.versions, report.objects) == (3, 4)
     assert elsewhere.versions(MODEL).items == storied.versions(MODEL).items
     assert elsewhere.history(MODEL, limit=500).items == storied.history(MODEL, limit=500).items
@@ -71,9 +71,9 @@ def test_model_arrives_whole_with_its_history_and_goes_on_there(
 
 
 def test_importing_twice_is_importing_once(archive: Path, elsewhere: Registry) -> None:
-    import_model(elsewhere, archive)
+    import_from_file(elsewhere, archive)
     log = elsewhere.history(None).items
-    again = import_model(elsewhere, archive)
+    again = import_from_file(elsewhere, archive)
     assert again.added == 0
     assert elsewhere.history(None).items == log
 
@@ -81,40 +81,40 @@ def test_importing_twice_is_importing_once(archive: Path, elsewhere: Registry) -
 def test_longer_history_continues_the_one_that_is_there(
     storied: Registry, archive: Path, elsewhere: Registry, tmp_path: Path
 ) -> None:
-    import_model(elsewhere, archive)
+    import_from_file(elsewhere, archive)
     storied.promote(f"{MODEL}@1.0.2", PromotionRequest(expect="1.0.0"))
     later = tmp_path / "later.tar"
-    export_model(storied, MODEL, later)
-    assert import_model(elsewhere, later).added == 2
+    export_to_file(storied, MODEL, later)
+    assert import_from_file(elsewhere, later).added == 2
     assert elsewhere.model(MODEL).champion == "1.0.2"
     assert elsewhere.verify_audit().problems == ()
-    assert import_model(elsewhere, archive).added == 0, "an older archive takes nothing back"
+    assert import_from_file(elsewhere, archive).added == 0, "an older archive takes nothing back"
     assert elsewhere.model(MODEL).champion == "1.0.2"
 
 
 def test_what_is_done_here_while_an_archive_is_read_is_not_lost(
     storied: Registry, archive: Path, elsewhere: Registry, tmp_path: Path
 ) -> None:
-    import_model(elsewhere, archive)
+    import_from_file(elsewhere, archive)
     storied.archive(f"{MODEL}@1.0.2", reason="old")
-    export_model(storied, MODEL, tmp_path / "longer.tar")
+    export_to_file(storied, MODEL, tmp_path / "longer.tar")
 
     def meanwhile(done: int, total: int, what: str) -> None:
         if done < total:
             elsewhere.set_alias("meanwhile", f"{MODEL}@1.0.0")
 
     with pytest.raises(ConflictError, match=r"was changed here while its archive was read.*Run the import again"):
-        import_model(elsewhere, tmp_path / "longer.tar", meanwhile)
+        import_from_file(elsewhere, tmp_path / "longer.tar", meanwhile)
     assert elsewhere.get(f"{MODEL}@meanwhile").version == "1.0.0"
     assert elsewhere.verify_audit().problems == ()
     with pytest.raises(ConflictError, match="another history"):
-        import_model(elsewhere, tmp_path / "longer.tar")
+        import_from_file(elsewhere, tmp_path / "longer.tar")
 
 
 def test_other_history_under_the_same_name_is_refused(archive: Path, elsewhere: Registry) -> None:
     elsewhere.add(MODEL, Candidate("sha256:" + "a" * 64, description()))
     with pytest.raises(ConflictError, match="exists here with another history"):
-        import_model(elsewhere, archive)
+        import_from_file(elsewhere, archive)
     assert elsewhere.model(MODEL).versions == 1
     assert elsewhere.verify_audit().problems == ()
 
@@ -167,11 +167,11 @@ def test_archive_that_was_altered_is_refused_and_the_registry_is_as_before(
 ) -> None:
     path = altered(archive, ALTERATIONS[what])
     with pytest.raises((DamagedError, InvalidInputError, NotFoundError)):
-        import_model(elsewhere, path)
+        import_from_file(elsewhere, path)
     assert elsewhere.models().items == ()
     assert elsewhere.verify_audit().problems == ()
     assert elsewhere.store.verify().ok
-    assert import_model(elsewhere, archive).versions == 3, "the right one still arrives"
+    assert import_from_file(elsewhere, archive).versions == 3, "the right one still arrives"
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "objects/../../x", "extra.txt"])
@@ -179,26 +179,26 @@ def test_member_that_no_export_writes_is_refused(archive: Path, elsewhere: Regis
     with tarfile.open(archive, "a") as tar:
         tar.addfile(tarfile.TarInfo(name), io.BytesIO(b""))
     with pytest.raises(InvalidInputError, match="which no export writes"):
-        import_model(elsewhere, archive)
+        import_from_file(elsewhere, archive)
     assert elsewhere.models().items == ()
 
 
 def test_what_is_no_archive_is_refused(elsewhere: Registry, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear registry")
     with pytest.raises(InvalidInputError, match="not an archive"):
-        import_model(elsewhere, tmp_path / "letter.txt")
+        import_from_file(elsewhere, tmp_path / "letter.txt")
     with pytest.raises(NotFoundError, match="no file"):
-        import_model(elsewhere, tmp_path / "nothing.tar")
+        import_from_file(elsewhere, tmp_path / "nothing.tar")
 
 
 def test_export_never_overwrites_and_leaves_nothing_half(storied: Registry, tmp_path: Path) -> None:
     target = tmp_path / "out" / "x.tar"
     with pytest.raises(InvalidInputError, match="folder .* does not exist"):
-        export_model(storied, MODEL, target)
+        export_to_file(storied, MODEL, target)
     target.parent.mkdir()
     target.write_text("mine")
     with pytest.raises(ConflictError, match="exists already"):
-        export_model(storied, MODEL, target)
+        export_to_file(storied, MODEL, target)
     assert target.read_text() == "mine"
     damaged = next((tmp_path / "store" / "objects").rglob("*"), None)
     assert damaged is not None
@@ -207,10 +207,10 @@ def test_export_never_overwrites_and_leaves_nothing_half(storied: Registry, tmp_
             path.chmod(0o644)
             path.write_bytes(b"x" * 5000)
     with pytest.raises(DamagedError):
-        export_model(storied, MODEL, target.with_name("y.tar"))
+        export_to_file(storied, MODEL, target.with_name("y.tar"))
     assert [p.name for p in target.parent.iterdir()] == ["x.tar"]
 
 
 def test_only_an_admin_imports(archive: Path, elsewhere: Registry, tmp_path: Path) -> None:
     with Registry.open(tmp_path / "elsewhere", actor="bob") as bob, pytest.raises(ForbiddenError, match="needs admin"):
-        import_model(bob, archive)
+        import_from_file(bob, archive)
