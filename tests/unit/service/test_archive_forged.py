@@ -130,9 +130,9 @@ FORGERIES: dict[str, tuple[Callable[[Forgery], None], str]] = {
         "cannot be read",
     ),
     "a row with a number of its own": (setting("reigns", id=1), "unknown field `id`"),
-    "a model row twice": (lambda forged: forged.rows.append(dict(forged.row("models"))), "stands there twice"),
+    "a model row twice": (lambda forged: forged.rows.insert(1, dict(forged.row("models"))), "stands there twice"),
     "another model": (
-        lambda forged: forged.rows.append({**forged.row("models"), "name": "other"}),
+        lambda forged: forged.rows.insert(0, {**forged.row("models"), "name": "other"}),
         "stands there twice|name is",
     ),
     "the alias champion": (alias_champion, r"line \d+ of events.jsonl: .*does not follow"),
