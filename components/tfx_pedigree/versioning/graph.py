@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from tfx_pedigree.versioning._words import quoted
@@ -47,15 +47,18 @@ ATTRIBUTES = frozenset(
         "transpose_b",
     )
 )
-_MOST_NODES = 4_000_000
+_MOST_NODES = 1_000_000
+_MOST_LINKED = 500_000  # nodes outside functions, whose names are kept
+_MOST_FUNCTIONS = 100_000
+_MOST_OPERATIONS = 100_000  # of different names
+_LONGEST_VALUE = 64 << 10
 _REMEMBERED = 256  # bytes of an attribute that is worth a look-up
-_MOST_REMEMBERED = 100_000
+_MOST_REMEMBERED = 20_000
 
 
 class Node(NamedTuple):
-    """One node as far as it is read: its operation, its inputs and the functions it names."""
+    """One node as far as it is read: its operation, its inputs and the functions it calls."""
 
-    name: str
     op: str
     attributes: tuple[str, ...]
     inputs: list[str]
@@ -72,57 +75,85 @@ def operations(graph: Span, roots: Iterable[str] | None) -> dict[str, int]:
     A function counts once, however often it is called; a call inside a function counts as an operation.
     Without `roots` (a model without signatures) the whole graph and its whole function library count.
     """
-    reader = _Reader()
-    library = _library(graph)
-    nodes: Iterable[Node] = (reader.node(message, linked=True) for message in graph.messages(1))
-    waiting: list[str] = []
-    if roots is None:
-        waiting += library
-    else:
-        nodes = _reached({node.name: node for node in nodes}, roots)
+    reader, library = _Reader(), _library(graph)
+    called = _Called(library)
     counted: Counter[str] = Counter()
+    if roots is None:
+        nodes: Iterable[Node] = map(reader.node, graph.messages(1))
+        called.add(library)
+    else:
+        nodes = _reached(reader, graph, roots)
     for node in nodes:
-        _count(node, library, counted, waiting, hidden=PLUMBING | _CALLS)
-    seen: set[str] = set()
-    while waiting:
-        name = waiting.pop()
-        if name not in seen:
-            seen.add(name)
-            for message in library[name].messages(3):
-                _count(reader.node(message), library, counted, waiting, hidden=PLUMBING)
+        _count(node, called, counted, hidden=PLUMBING | _CALLS)
+    for name in called:
+        for message in library[name].messages(3):
+            _count(reader.node(message), called, counted, hidden=PLUMBING)
     return dict(counted)
 
 
-def _count(
-    node: Node, library: dict[str, Span], counted: Counter[str], waiting: list[str], hidden: frozenset[str]
-) -> None:
-    waiting += [name for name in node.calls if name in library]
-    if node.op in library:
-        waiting.append(node.op)
+class _Called:
+    """The functions that are called, each once; more may be added while one goes through them."""
+
+    def __init__(self, library: Mapping[str, Span]) -> None:
+        self._library = library
+        self._seen: set[str] = set()
+        self._waiting: list[str] = []
+
+    def add(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name in self._library and name not in self._seen:
+                self._seen.add(name)
+                self._waiting.append(name)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._library
+
+    def __iter__(self) -> Iterator[str]:
+        while self._waiting:
+            yield self._waiting.pop()
+
+
+def _count(node: Node, called: _Called, counted: Counter[str], hidden: frozenset[str]) -> None:
+    called.add(node.calls)
+    if node.op in called:
+        called.add((node.op,))
     elif node.op not in hidden:
         counted[node.operation] += 1
+        if len(counted) > _MOST_OPERATIONS:
+            raise WireError(f"the graph has more than {_MOST_OPERATIONS:,} operations of different names")
 
 
 def _library(graph: Span) -> dict[str, Span]:
-    return {
-        function.message(1).message(1).text(): function
-        for library in graph.messages(2)
-        for function in library.messages(1)
+    found: dict[str, Span] = {}
+    for library in graph.messages(2):
+        for function in library.messages(1, _MOST_FUNCTIONS, "functions"):
+            found[function.message(1).message(1).text()] = function
+            if len(found) > _MOST_FUNCTIONS:
+                raise WireError(f"there are more than {_MOST_FUNCTIONS:,} functions")
+    return found
+
+
+def _reached(reader: _Reader, graph: Span, roots: Iterable[str]) -> Iterator[Node]:
+    """Only where a node lies is kept, and it is read when it is reached."""
+    nodes = {
+        message.message(1).text(): message for message in graph.messages(1, _MOST_LINKED, "nodes outside functions")
     }
+    reached: set[str] = set()
+    waiting: list[str] = []
 
+    def reach(tensors: Iterable[str]) -> None:
+        for name in map(_node_name, tensors):
+            if name not in nodes:
+                raise WireError(f"a signature needs the node {quoted(name)}, which the graph does not have")
+            if name not in reached:
+                reached.add(name)
+                waiting.append(name)
 
-def _reached(nodes: dict[str, Node], roots: Iterable[str]) -> list[Node]:
-    waiting = [_node_name(root) for root in roots]
-    found: dict[str, Node] = {}
+    reach(roots)
     while waiting:
-        name = waiting.pop()
-        if name in found:
-            continue
-        if name not in nodes:
-            raise WireError(f"a signature needs the node {quoted(name)}, which the graph does not have")
-        found[name] = nodes[name]
-        waiting += map(_node_name, nodes[name].inputs)
-    return list(found.values())
+        node = reader.node(nodes[waiting.pop()], linked=True)
+        reach(node.inputs)
+        yield node
 
 
 def _node_name(tensor: str) -> str:
@@ -147,12 +178,12 @@ class _Reader:
         self._known: dict[bytes, _Attribute] = {}
 
     def node(self, message: Span, linked: bool = False) -> Node:
-        """With its name and inputs only if it is `linked`: a function's body is taken whole."""
+        """With its inputs only if it is `linked`: a function's body is taken whole."""
         self._left -= 1
         if self._left < 0:
-            raise WireError(f"the graph has more than {_MOST_NODES} nodes")
+            raise WireError(f"the graph has more than {_MOST_NODES:,} nodes")
         data = message.data
-        name = op = ""
+        op = ""
         inputs: list[str] = []
         attributes: list[_Attribute] = []
         for number, start, stop in scan(*message):
@@ -165,10 +196,8 @@ class _Reader:
                 op = Span(data, start, stop).text()
             elif linked and number == 3:
                 inputs.append(Span(data, start, stop).text())
-            elif linked and number == 1:
-                name = Span(data, start, stop).text()
         said = tuple(one.said for one in attributes if one.said)
-        return Node(name, op, said, inputs, [name for one in attributes for name in one.calls])
+        return Node(op, said, inputs, [name for one in attributes for name in one.calls])
 
     def _attribute(self, entry: Span) -> _Attribute:
         attribute = _attribute(entry)
@@ -196,6 +225,8 @@ def _attribute(entry: Span) -> _Attribute:
 
 def _value(value: Span) -> str | None:
     """A text, number, truth or list of these as JSON; None for a type, shape, tensor or placeholder."""
+    if value.stop - value.start > _LONGEST_VALUE:
+        raise WireError(f"the attribute at byte {value.start} has more than {_LONGEST_VALUE:,} bytes")
     for number, part in value.fields():
         if number == 1 and isinstance(part, Span):
             return "[" + ", ".join(_list(part)) + "]"

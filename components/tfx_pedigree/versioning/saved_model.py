@@ -17,7 +17,7 @@ from tfx_pedigree.versioning._words import plain, some
 from tfx_pedigree.versioning.description import OPAQUE, ModelDescription, Scalar, Signature, TensorSpec
 from tfx_pedigree.versioning.graph import operations
 from tfx_pedigree.versioning.tensors import dtype_name, shape_of
-from tfx_pedigree.versioning.wire import Span, WireError, whole
+from tfx_pedigree.versioning.wire import Span, WireError, reading, whole
 
 GRAPH_FILE = "saved_model.pb"
 INDEX_FILE = "variables/variables.index"
@@ -27,6 +27,11 @@ SERVE = "serve"
 _PSEUDO = ("__saved_model_init_op", "__saved_model_train_op")
 _OTHER_FORMS = ("saved_model.pbtxt", "saved_model.cpb")
 _LARGEST = 2 << 30  # protocol buffers go no further
+_LARGEST_INDEX = 32 << 20
+_MOST_GRAPHS = 100
+_MOST_TAGS = 100
+_MOST_SIGNATURES = 1_000
+_MOST_TENSORS = 100_000
 _KINDS = {1: "sparse", 3: "ragged"}  # TypeSpecProto.TypeSpecClass
 _DEEPEST = 16
 
@@ -75,13 +80,13 @@ def describe_files(
             transform_digest=transform_digest,
             schema_digest=schema_digest,
         )
-    found = _read(open_file, place + GRAPH_FILE, _graph_file)
+    found = _read(open_file, place + GRAPH_FILE, _graph_file, _LARGEST)
     index = place + INDEX_FILE
     return ModelDescription(
         tags=found.tags,
         signatures=found.signatures,
         operations=found.operations,
-        variables=_read(open_file, index, tensor_bundle.variables) if index in paths else {},
+        variables=_read(open_file, index, tensor_bundle.variables, _LARGEST_INDEX) if index in paths else {},
         parameters=parameters or {},
         transform_digest=transform_digest,
         schema_digest=schema_digest,
@@ -108,13 +113,14 @@ def _place(paths: Collection[str]) -> str | None:
     return None
 
 
-def _read(open_file: Open, path: str, parse: Callable[[bytes], T]) -> T:
+def _read(open_file: Open, path: str, parse: Callable[[bytes], T], largest: int) -> T:
     with open_file(path) as file:
-        data = file.read(_LARGEST + 1)
-    if len(data) > _LARGEST:
-        raise InvalidInputError(f"{path} has more than 2 GiB, so it is no SavedModel's file.")
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        raise InvalidInputError(f"{path} has more than {largest >> 20:,} MiB, so it is no SavedModel's file.")
     try:
-        return parse(data)
+        with reading():
+            return parse(data)
     except WireError as error:
         raise InvalidInputError(
             f"{path} cannot be read as part of a SavedModel: {error}. Copy or export the model again."
@@ -126,9 +132,13 @@ def _graph_file(data: bytes) -> _GraphFile:
     graph = meta_graph.message(2)
     signatures: dict[str, Signature] = {}
     roots: list[str] = []
-    for key, message in _map(meta_graph.messages(5)):
+    tensors = 0
+    for key, message in _map(meta_graph.messages(5, _MOST_SIGNATURES, "signatures")):
         if key not in _PSEUDO:
-            signatures[key] = _signature(message)
+            signatures[key] = one = _signature(message)
+            tensors += len(one.inputs) + len(one.outputs)
+            if tensors > _MOST_TENSORS:
+                raise WireError(f"the signatures have more than {_MOST_TENSORS:,} inputs and outputs")
             roots += _output_tensors(message)
     return _GraphFile(tags, signatures, operations(graph, roots if signatures else None))
 
@@ -136,7 +146,8 @@ def _graph_file(data: bytes) -> _GraphFile:
 def _serving_graph(saved_model: Span) -> tuple[tuple[str, ...], Span]:
     """The only graph whatever its tags, else the one tagged `serve` alone, else one that is tagged so too."""
     graphs = [
-        (tuple(sorted(tag.text() for tag in graph.message(1).messages(4))), graph) for graph in saved_model.messages(2)
+        (tuple(sorted(tag.text() for tag in graph.message(1).messages(4, _MOST_TAGS, "tags"))), graph)
+        for graph in saved_model.messages(2, _MOST_GRAPHS, "graphs")
     ]
     if not graphs:
         raise WireError("it holds no graph")
@@ -151,9 +162,9 @@ def _serving_graph(saved_model: Span) -> tuple[tuple[str, ...], Span]:
 
 
 def _signature(message: Span) -> Signature:
-    inputs = {name: _tensor(info) for name, info in _map(message.messages(1))}
-    outputs = {name: _tensor(info) for name, info in _map(message.messages(2))}
-    defaults = {name for name, _ in _map(message.messages(4))}
+    inputs = {name: _tensor(info) for name, info in _map(message.messages(1, _MOST_TENSORS, "inputs"))}
+    outputs = {name: _tensor(info) for name, info in _map(message.messages(2, _MOST_TENSORS, "outputs"))}
+    defaults = {name for name, _ in _map(message.messages(4, _MOST_TENSORS, "defaults"))}
     return Signature(inputs, outputs, frozenset(defaults & set(inputs)), message.message(3).text())
 
 
@@ -179,16 +190,16 @@ def _tensor(info: Span) -> TensorSpec:
 def _composite(spec: Span) -> TensorSpec:
     """A TypeSpecProto: shape and type of a sparse or ragged one, the name of the class of any other."""
     kind = _KINDS.get(spec.number(1), "composite")
-    shapes, types = [], []
+    shape = dtype = None
     for value in spec.message(2).message(52).messages(1):
         for number, part in value.fields():
-            if number == 31 and isinstance(part, Span):
-                shapes.append(shape_of(part))
-            elif number == 32 and isinstance(part, int):
-                types.append(dtype_name(part))
-    if kind == "composite" or not types:
+            if number == 31 and isinstance(part, Span) and shape is None:
+                shape = part
+            elif number == 32 and isinstance(part, int) and dtype is None:
+                dtype = part
+    if kind == "composite" or dtype is None:
         return TensorSpec(spec.message(3).text() or kind, None, kind)
-    return TensorSpec(types[0], shapes[0] if shapes else None, kind)
+    return TensorSpec(dtype_name(dtype), None if shape is None else shape_of(shape), kind)
 
 
 def _output_tensors(signature: Span) -> list[str]:

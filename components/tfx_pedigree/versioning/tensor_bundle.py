@@ -19,6 +19,7 @@ _TRAILER = 5  # one byte for the compression, four for the checksum
 _MAGIC = 0xDB4775248B80FB57
 _SNAPPY = 1
 _LONGEST_KEY = 4096
+_MOST_VARIABLES = 200_000
 _ALL_KEYS = 64 << 20  # prefix compression could blow a small file up to gigabytes of names
 _OBJECT = "/.ATTRIBUTES/"
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -45,6 +46,8 @@ def variables(index: bytes) -> dict[str, Variable]:
         name = _variable_name(_text(key))
         if name is not None:
             found[name] = _variable(value, name)
+            if len(found) > _MOST_VARIABLES:
+                raise WireError(f"there are more than {_MOST_VARIABLES:,} variables")
     return _without_keras_list(found)
 
 

@@ -8,15 +8,42 @@ Its answers are tested against the protobuf package and against TensorFlow.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple
 
 _SIZES = {1: 8, 5: 4}
 _LENGTH_DELIMITED = 2
+_HIGHEST_FIELD = (1 << 29) - 1
 NUMBER = -1  # in place of an end: the field is a number
+
+# An empty field takes two bytes, and looking at it half a microsecond: without these a small file costs minutes.
+MOST_FIELDS = 100_000_000
+MOST_FIELDS_OF_ONE = 1_000_000
 
 
 class WireError(ValueError):
     """The bytes are no well-formed message. Caught by those who know the file's name."""
+
+
+class _Budget:
+    """How many fields may still be looked at in the file that is read."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
+_BUDGET: ContextVar[_Budget] = ContextVar("fields of one file")
+
+
+@contextmanager
+def reading(most: int = MOST_FIELDS) -> Iterator[None]:
+    """All that is scanned within counts together."""
+    token = _BUDGET.set(_Budget(most))
+    try:
+        yield
+    finally:
+        _BUDGET.reset(token)
 
 
 class Span(NamedTuple):
@@ -40,10 +67,14 @@ class Span(NamedTuple):
         for number, value, stop in scan(self.data, self.start, self.stop):
             yield number, value if stop == NUMBER else Span(self.data, value, stop)
 
-    def messages(self, number: int) -> Iterator[Span]:
-        """All messages, texts or bytes under one field number."""
+    def messages(self, number: int, most: int = MOST_FIELDS_OF_ONE, what: str = "fields of one kind") -> Iterator[Span]:
+        """All messages, texts or bytes under one field number; more than `most` are refused."""
+        count = 0
         for found, start, stop in scan(self.data, self.start, self.stop):
             if found == number and stop != NUMBER:
+                count += 1
+                if count > most:
+                    raise WireError(f"there are more than {most:,} {what}")
                 yield Span(self.data, start, stop)
 
     def message(self, number: int) -> Span:
@@ -78,32 +109,43 @@ def scan(data: bytes, at: int, stop: int) -> Iterator[tuple[int, int, int]]:
 
     For a number the second is its value and the third is NUMBER.
     """
-    while at < stop:
-        key = data[at]
-        at += 1
-        if key >= 0x80:
-            key, at = varint(data, at - 1, stop)
-        number, kind = key >> 3, key & 7
-        if kind == _LENGTH_DELIMITED:
-            if at < stop and data[at] < 0x80:
-                size = data[at]
-                at += 1
+    budget = _BUDGET.get(None) or _Budget(MOST_FIELDS)
+    begin, left = at, min(budget.left, MOST_FIELDS_OF_ONE)
+    first = left
+    try:
+        while at < stop:
+            left -= 1
+            if left < 0:
+                raise WireError(f"the message at byte {begin} has too many fields, or the file has")
+            key = data[at]
+            at += 1
+            if key >= 0x80:
+                key, at = varint(data, at - 1, stop)
+            number, kind = key >> 3, key & 7
+            if not 0 < number <= _HIGHEST_FIELD:
+                raise WireError(f"{number} is no field's number, before byte {at}")
+            if kind == _LENGTH_DELIMITED:
+                if at < stop and data[at] < 0x80:
+                    size = data[at]
+                    at += 1
+                else:
+                    size, at = varint(data, at, stop)
+                end = at + size
+                if end > stop:
+                    raise WireError(f"field {number} ends {end - stop} bytes behind its message, at byte {at}")
+                yield number, at, end
+                at = end
+            elif kind == 0:
+                value, at = varint(data, at, stop)
+                yield number, value, NUMBER
             else:
-                size, at = varint(data, at, stop)
-            end = at + size
-            if end > stop or not number:
-                raise WireError(f"field {number} ends {end - stop} bytes behind its message, at byte {at}")
-            yield number, at, end
-            at = end
-        elif kind == 0:
-            value, at = varint(data, at, stop)
-            yield number, value, NUMBER
-        else:
-            end = at + _SIZES.get(kind, stop + 1)
-            if end > stop:
-                raise WireError(f"field {number} has wire type {kind} or is cut off, at byte {at}")
-            yield number, int.from_bytes(data[at:end], "little"), NUMBER
-            at = end
+                end = at + _SIZES.get(kind, stop + 1)
+                if end > stop:
+                    raise WireError(f"field {number} has wire type {kind} or is cut off, at byte {at}")
+                yield number, int.from_bytes(data[at:end], "little"), NUMBER
+                at = end
+    finally:
+        budget.left -= first - left
 
 
 def varint(data: bytes, at: int, stop: int) -> tuple[int, int]:

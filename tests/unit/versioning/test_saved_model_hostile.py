@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
+import subprocess
+import sys
 import time
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -249,7 +253,27 @@ def test_endless_run_of_empty_nodes_is_given_up(monkeypatch: pytest.MonkeyPatch)
     graph = model.meta_graphs.add().graph_def
     for _ in range(1001):
         graph.node.add()
-    _within_limits(graph_only, model.SerializeToString(), "more than 1000 nodes")
+    _within_limits(graph_only, model.SerializeToString(), "more than 1,000 nodes")
+
+
+def test_eight_megabytes_of_anything_cost_little_time_and_memory() -> None:
+    """In a process of its own, so that nothing but the reader counts."""
+    child = Path(__file__).with_name("saved_model_bombs.py")
+    done = subprocess.run([sys.executable, child], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert len(told["seconds"]) >= 15
+    assert {kind: spent for kind, spent in told["seconds"].items() if spent > 10} == {}
+    assert told["peak"] < 250 << 20
+
+
+@pytest.mark.parametrize("key", [b"\x00", b"\x02", b"\x05", _number(1 << 32 | 2)])
+def test_number_that_no_field_can_have_is_refused(key: bytes) -> None:
+    _within_limits(graph_only, key + bytes(16), "is no field's number")
+
+
+def test_index_of_more_than_it_can_be_is_refused() -> None:
+    _within_limits(with_index, bytes((32 << 20) + 1), "more than 32 MiB")
 
 
 def test_model_without_graph_is_refused() -> None:
