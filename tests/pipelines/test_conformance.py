@@ -1,4 +1,5 @@
-"""The reference pipeline as Kubeflow and Vertex run it: compiled, run task by task, and held against a local run."""
+"""The reference pipeline, month after month on real flights: here, and as Kubeflow and Vertex run it, compiled and run
+task by task. Both come to the same end; then a version is rolled back, and the next month is judged."""
 
 from __future__ import annotations
 
@@ -20,8 +21,11 @@ from tfx_pedigree.tfx_runner import compile_pipeline, local_run
 
 MODEL = "flight-delay"
 ROWS = 300
+TOLD = "comparison.json"
 CHECKOUT = Path(__file__).parents[2]
 IMAGE = f"registry.example/flight-delay:1@sha256:{'0' * 64}"
+# The second month's model has more features than the first's: a MINOR change.
+FEATURES = {1: "schedule", 2: "departure"}
 # On so few flights the score wavers from training to training: a policy of which the word does not depend on that.
 POLICY = """
 format: pedigree.policy/1
@@ -49,7 +53,7 @@ def ended(folder: Path, comparisons: list[Path]) -> End:
         assert registry.store.verify().ok
         versions = [one.to_json() for one in reversed(registry.versions(MODEL).items)]
         events = [(one.action, one.subject) for one in reversed(registry.history(MODEL).items)]
-    told = [json.loads((path / "comparison.json").read_text()) for path in comparisons]
+    told = [json.loads((path / TOLD).read_text()) for path in comparisons]
     return End([_state(one) for one in versions], events, [_judgement(one) for one in told])
 
 
@@ -88,11 +92,11 @@ def _judgement(comparison: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def spans(tmp_path_factory: pytest.TempPathFactory, few_flights: Path) -> Path:
-    """The data of two months, in a folder each: a month arrives when its folder is copied."""
+    """The data of three months, in a folder each: a month arrives when its folder is copied."""
     folder = tmp_path_factory.mktemp("spans")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(data, "_package_file", lambda name: few_flights / name)
-        data.write_spans(folder, [1, 2], ROWS)
+        data.write_spans(folder, [1, 2, 3], ROWS)
     return folder
 
 
@@ -107,23 +111,46 @@ def place(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class Local:
+    """What the local runner works in. Months arrive one after the other."""
+
+    folder: Path
+
+    def run(self, features: str, **pedigree: Any) -> list[Path]:
+        """With the newest month; gives the folders of all comparisons so far."""
+        where = {"registry": str(self.folder / "registry"), "actor": "ada"}
+        config = local(
+            self.folder,
+            pedigree={**pedigree, **where},
+            training=Training(epochs=1),
+            features=features,
+            code=str(CHECKOUT),
+        )
+
+        def make_pipeline() -> Any:
+            from pipelines.flight_delay.pipeline import create_pipeline
+
+            return create_pipeline(config)
+
+        local_run.run_local(make_pipeline, self.folder / "run.log", io.StringIO())
+        made = (self.folder / "artifacts" / "VersionComparator" / "comparison").iterdir()
+        return sorted((one for one in made if one.name.isdigit()), key=lambda one: int(one.name))
+
+
 @pytest.fixture(scope="module")
-def locally(tmp_path_factory: pytest.TempPathFactory, spans: Path) -> End:
-    """The same two months on the local runner."""
-    folder = place(tmp_path_factory, "locally")
-    pedigree = {**pedigree_settings(folder), "registry": str(folder / "registry"), "actor": "ada"}
-    config = local(folder, pedigree=pedigree, training=Training(epochs=1))
+def here(tmp_path_factory: pytest.TempPathFactory, spans: Path) -> Local:
+    return Local(place(tmp_path_factory, "locally"))
 
-    def make_pipeline() -> Any:
-        from pipelines.flight_delay.pipeline import create_pipeline
 
-        return create_pipeline(config)
-
-    for number in (1, 2):
-        arrived(folder, spans, number)
-        local_run.run_local(make_pipeline, folder / "run.log", io.StringIO())
-    made = (folder / "artifacts" / "VersionComparator" / "comparison").iterdir()
-    return ended(folder, sorted((one for one in made if one.name.isdigit()), key=lambda one: int(one.name)))
+@pytest.fixture(scope="module")
+def locally(here: Local, spans: Path) -> End:
+    """Two months on the local runner."""
+    made: list[Path] = []
+    for number, features in FEATURES.items():
+        arrived(here.folder, spans, number)
+        made = here.run(features, **pedigree_settings(here.folder))
+    return ended(here.folder, made)
 
 
 def pedigree_settings(folder: Path) -> dict[str, Any]:
@@ -132,7 +159,7 @@ def pedigree_settings(folder: Path) -> dict[str, Any]:
     return {"policy": str(folder / "policy.yaml"), **options}
 
 
-def compiled_for(kind: SpecKind, folder: Path) -> CompiledPipeline:
+def compiled_for(kind: SpecKind, folder: Path, features: str) -> CompiledPipeline:
     """As `pedigree pipeline compile` makes it. The image's files are this checkout's, buckets are folders, and the
     container's environment says where the registry is."""
     settings = {
@@ -141,6 +168,7 @@ def compiled_for(kind: SpecKind, folder: Path) -> CompiledPipeline:
         "serving": str(folder / "serving"),
         "code": str(CHECKOUT),
         "training": {"epochs": 1},
+        "features": features,
         "pedigree": pedigree_settings(folder),
     }
     create = "pipelines.flight_delay.pipeline:create_pipeline"
@@ -162,9 +190,35 @@ def test_a_version_and_its_retraining_end_on_services_as_they_end_here(
     """The first month on Kubeflow, the second on Vertex, each with the newest span that is there when it runs."""
     folder = place(tmp_path_factory, "services")
     subprocesses = {SpecKind.KUBEFLOW: ["CsvExampleGen"], SpecKind.VERTEX: ["ChampionProvider"]}
-    compiled = {kind: compiled_for(kind, folder) for kind in SpecKind}
+    compiled = {
+        kind: compiled_for(kind, folder, features) for kind, features in zip(SpecKind, FEATURES.values(), strict=True)
+    }
     runs = []
     for number, kind in enumerate(SpecKind, 1):
         arrived(folder, spans, number)
         runs.append(Service(folder / str(kind), subprocesses[kind]).run(compiled[kind]))
     assert ended(folder, [comparison_of(run) for run in runs]) == locally
+
+
+def test_baseline_after_a_rollback_is_the_champion_and_not_the_newest_blessed(
+    here: Local, locally: End, spans: Path
+) -> None:
+    """The third month is judged by the reference policy, with all its slices."""
+    assert [one["champion"] and one["champion"]["version"] for one in locally.comparisons] == [None, "1.0.0"]
+    assert [one["version"] for one in locally.registry] == ["1.0.0", "1.1.0"]
+    with Registry.open(here.folder / "registry", actor="ada") as registry:
+        assert registry.model(MODEL).champion == "1.1.0"
+        registry.rollback(MODEL, reason="a complaint")
+        arrived(here.folder, spans, 3)
+        third = json.loads((here.run("departure", comparator_options={"latency_rounds": 3})[-1] / TOLD).read_text())
+        assert third["champion"]["version"] == "1.0.0", "not 1.1.0, which was blessed last"
+        assert third["challenger"]["version"] == "1.1.1", "the same model retrained"
+        assert {"origin", "carrier"} <= {name for one in third["metrics"] for name in one["slice"]}
+        assert registry.verify_audit().ok
+        assert registry.store.verify().ok
+
+
+def test_evaluation_is_later_than_training_and_the_same_for_both(spans: Path) -> None:
+    for number in (1, 2, 3):
+        about = json.loads((spans / f"span-{number}" / "about.json").read_text())
+        assert about["evaluation"]["month"] == about["train"]["month"] + 1 == number + 1

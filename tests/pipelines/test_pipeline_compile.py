@@ -130,7 +130,7 @@ def test_pipeline_of_ones_own_is_looked_through_and_not_written(own, tmp_path: P
     done = own()
     assert done.returncode == 1, done.stderr
     assert "error: Make: the image own has neither tag nor digest" in done.stdout
-    assert "error: Make: its artifact type elsewhere.Mine cannot be imported" in done.stdout
+    assert "error: Make: the artifact type elsewhere.Mine cannot be imported" in done.stdout
     assert "error: Make: its parameter `password` holds what is called a password" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr
     assert "noise" not in done.stdout

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tfx_pedigree.cli.main import cli
 from tfx_pedigree.registry import Registry
+from tfx_pedigree.tfx_runner import run_pipeline
 
 PEDIGREE = Path(sys.executable).with_name("pedigree")
 MODULE = """
@@ -37,23 +43,24 @@ def crashing(settings):
 
 
 @pytest.fixture
-def run(tmp_path: Path):
+def config(tmp_path: Path) -> Callable[[str], Path]:
     (tmp_path / "own_pipeline.py").write_text(MODULE)
     Registry.create(tmp_path / "registry", actor="ada").close()
 
-    def run_config(create: str) -> subprocess.CompletedProcess[str]:
-        (tmp_path / "config.yaml").write_text(
+    def write(create: str) -> Path:
+        file = tmp_path / "config.yaml"
+        file.write_text(
             f"registry: registry\nactor: ada\npipeline:\n  create: {create}\n  prepare: own_pipeline:prepare\n"
             "  log: run.log\n  settings: {root: '${here}/artifacts'}\n"
         )
-        words = [str(PEDIGREE), "--config", str(tmp_path / "config.yaml"), "pipeline", "run"]
-        return subprocess.run(words, capture_output=True, text=True, check=False)
+        return file
 
-    return run_config
+    return write
 
 
-def test_own_pipeline_runs_with_a_line_for_each_component(run, tmp_path: Path) -> None:
-    done = run("own_pipeline:create")
+def test_own_pipeline_runs_with_a_line_for_each_component(config: Callable[[str], Path], tmp_path: Path) -> None:
+    words = [str(PEDIGREE), "--config", str(config("own_pipeline:create")), "pipeline", "run"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "ImportSchemaGen" in done.stderr
     assert "WARNING" not in done.stderr
@@ -69,9 +76,26 @@ def test_own_pipeline_runs_with_a_line_for_each_component(run, tmp_path: Path) -
         ("no_such_module:create", "Error: There is no module no_such_module. Set `pipeline.path`"),
     ],
 )
-def test_run_that_fails_says_why_and_where_the_rest_is(run, create: str, says: str) -> None:
-    done = run(create)
-    assert done.returncode == 1
-    assert says in done.stderr
-    assert "run.log" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_run_that_fails_says_why_and_where_the_rest_is(
+    config: Callable[[str], Path],
+    create: str,
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """What the command starts is done in this process, where TensorFlow is loaded already."""
+
+    def start(module: str, order: dict[str, Any], **_: Any) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(order)))
+        return subprocess.CompletedProcess(module, run_pipeline.main())
+
+    monkeypatch.setattr("tfx_pedigree.service.tfx_process.start", start)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "own_pipeline", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--config", str(config(create)), "pipeline", "run"])
+    said = capfd.readouterr().err
+    assert ended.value.code == 1
+    assert says in said
+    assert "run.log" in said
+    assert "Traceback" not in said
