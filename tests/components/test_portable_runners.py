@@ -183,8 +183,12 @@ def test_the_comparison_of_a_portable_runner_is_that_of_the_local_one(
     world: World,  # noqa: F811
     examples: Any,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    far = _judged(tmp_path / "far", world, examples, cluster.options)
     near = _judged(tmp_path / "near", world, examples, ())
+    monkeypatch.setattr(executor, "LARGEST_HERE", 0)  # few rows would be left to this process
+    before = cluster.workers()
+    far = _judged(tmp_path / "far", world, examples, cluster.options)
+    assert cluster.workers() > before
     assert far == near
     assert far["blessed"] == 1

@@ -37,6 +37,7 @@ from tfx_pedigree.tfx_components.version_comparator.predictions import (
     PredictPairs,
     compare_predictions,
     read_sums,
+    sums_of,
 )
 from tfx_pedigree.tfx_components.version_comparator.running import ComparisonSettings, run_models
 from tfx_pedigree.tfx_components.version_comparator.serving import ServedModel, ServingSignature
@@ -50,15 +51,19 @@ def _plan(world: World, **more: Any) -> Plan:  # noqa: F811
     return Plan(PairOf.at(_serving(world.new), _serving(world.old), ServingSignature()), LABEL, **more)
 
 
-def _run(tmp_path: Path, examples: Any, plan: Plan, *options: str) -> PairedSums:
+def _run(examples: Any, plan: Plan) -> PairedSums:
+    return sums_of(Examples.of([examples], "eval").files, plan)
+
+
+def _run_on_beam(tmp_path: Path, examples: Any, plan: Plan, *options: str) -> PairedSums:
     paths = Examples.of([examples], "eval").files
     with beam.Pipeline(argv=["--runner=DirectRunner", *options]) as pipeline:
         compare_predictions(pipeline, paths, plan, str(tmp_path / "sums.json"))
     return read_sums(str(tmp_path / "sums.json"))
 
 
-def test_the_sums_are_what_numpy_computes_from_the_weights(world: World, tmp_path: Path) -> None:  # noqa: F811
-    found = _run(tmp_path, world.examples, _plan(world))
+def test_the_sums_are_what_numpy_computes_from_the_weights(world: World) -> None:  # noqa: F811
+    found = _run(world.examples, _plan(world))
     new, old, y = world.predictions(GOOD), world.predictions(POOR), world.rows.labels
     assert found.count == len(y) and not found.unusable and not found.failed
     assert found.delta.mean_signed == pytest.approx(np.mean((y - new) - (y - old)), abs=1e-6)
@@ -70,7 +75,6 @@ def test_the_sums_are_what_numpy_computes_from_the_weights(world: World, tmp_pat
 
 def test_the_sums_are_the_plain_form_of_the_same_predictions_to_the_last_digit(
     world: World,  # noqa: F811
-    tmp_path: Path,
 ) -> None:
     (path,) = Examples.of([world.examples], "eval").files
     (batch,) = batches(path, 10_000)
@@ -78,13 +82,13 @@ def test_the_sums_are_the_plain_form_of_the_same_predictions_to_the_last_digit(
         ServedModel(_serving(one), ServingSignature()).predict(batch).tolist() for one in (world.new, world.old)
     )
     plain = DeltaSums.of(world.rows.labels.tolist(), new, old)
-    assert _run(tmp_path, world.examples, _plan(world)).delta == plain
+    assert _run(world.examples, _plan(world)).delta == plain
 
 
 @pytest.mark.parametrize("size", [1, 7, ROWS - 1, ROWS, 100_000])
 def test_the_batch_size_changes_nothing(world: World, tmp_path: Path, size: int) -> None:  # noqa: F811
-    whole = _run(tmp_path, world.examples, _plan(world))
-    found = _run(tmp_path, world.examples, _plan(world, batch_size=size))
+    whole = _run(world.examples, _plan(world))
+    found = _run(world.examples, _plan(world, batch_size=size))
     assert found.flips == whole.flips and found.count == whole.count
     # What a matrix product rounds depends on its shape; the adding up does not.
     assert found.delta.signed == pytest.approx(whole.delta.signed, abs=1e-5)
@@ -98,10 +102,10 @@ def test_files_and_workers_change_nothing(
     options: tuple[str, ...],
 ) -> None:
     examples = write_examples(tmp_path / "examples", world.rows, files=5)
-    found = _run(tmp_path, examples, _plan(world, batch_size=16), *options)
-    again = _run(tmp_path, examples, _plan(world, batch_size=16))
+    found = _run_on_beam(tmp_path, examples, _plan(world, batch_size=16), *options)
+    again = _run(examples, _plan(world, batch_size=16))
     assert found == again
-    assert found.flips == _run(tmp_path, world.examples, _plan(world)).flips
+    assert found.flips == _run(world.examples, _plan(world)).flips
 
 
 def test_what_travels_to_a_worker_loads_the_models_there(world: World) -> None:  # noqa: F811
@@ -123,7 +127,7 @@ def test_examples_without_a_label_count_as_unusable(world: World, tmp_path: Path
     without = world.rows.labels.copy()
     without[::3] = np.nan
     examples = write_examples(tmp_path / "examples", replace(world.rows, labels=without))
-    found = _run(tmp_path, examples, _plan(world))
+    found = _run(examples, _plan(world))
     assert (found.count, found.unusable) == (100, 50)
     new, old = world.predictions(GOOD), world.predictions(POOR)
     plain = DeltaSums.of(without.tolist(), new.tolist(), old.tolist())
@@ -158,7 +162,7 @@ def test_one_batch_that_cannot_be_read_does_not_take_the_others_with_it(
     with tf.io.TFRecordWriter(path, "GZIP") as writer:
         for record in records:
             writer.write(record)
-    found = _run(tmp_path, examples, _plan(world, batch_size=40))
+    found = _run(examples, _plan(world, batch_size=40))
     assert (found.count, found.failed) == (ROWS - 40, 40)
     assert "parse" in found.problem.lower()
     assert found.delta.unusable == 40

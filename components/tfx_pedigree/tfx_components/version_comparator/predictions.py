@@ -122,6 +122,13 @@ class ComparePredictions(beam.PTransform):  # type: ignore[misc]
         )
 
 
+def sums_of(paths: Iterable[str], plan: Plan) -> PairedSums:
+    """In this process, without Beam."""
+    predict = PredictPairs(plan)
+    predict.setup()
+    return sum((one for path in paths for one in predict.process(path)), PairedSums(plan.threshold))
+
+
 def write_sums(sums: PairedSums, path: str) -> None:
     with fileio.open(path, "w") as file:
         file.write(json.dumps(sums.to_json(), sort_keys=True) + "\n")
