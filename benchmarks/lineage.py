@@ -180,7 +180,7 @@ def with_networkx(registry: Registry, models: list[int]) -> dict[str, Measured]:
     n, e = schema.lineage_nodes.c, schema.lineage_edges.c
     begun = time.perf_counter()
     graph = nx.DiGraph()
-    with registry.reading(None) as connection:
+    with registry.transactions.reading(None) as connection:
         keys = {row.id: row.key for row in connection.execute(sa.select(n.id, n.key))}
         graph.add_nodes_from(keys.values())
         rows = connection.execute(sa.select(e.source_id, e.target_id))

@@ -18,17 +18,19 @@ HOSTILE = '</script><img src=x onerror=alert(1)>"];\n%%{init}%% `end` [x](y) \\N
 
 def make_versions(registry: Registry, clock: Clock) -> None:
     """1.0.0 was champion until 1.0.1 replaced it; the gate refused 1.1.0."""
-    first = registry.add(MODEL, candidate("first", learning_rate=0.01), facts=Facts({"auc": 0.9, "loss": 0.31}))
+    first = registry.add(MODEL, candidate("first", learning_rate=0.01), facts=Facts({"auc": 0.9, "loss": 0.31})).version
     clock.advance(minutes=1)
     registry.promote(f"{MODEL}@1.0.0", PromotionRequest(reason="first model"))
     clock.advance(hours=1)
-    second = registry.add(MODEL, candidate("second", learning_rate=0.01), facts=Facts({"auc": 0.918, "loss": 0.29}))
+    second = registry.add(
+        MODEL, candidate("second", learning_rate=0.01), facts=Facts({"auc": 0.918, "loss": 0.29})
+    ).version
     passed = Evidence(second.digest, first.digest, Verdict.PASS, "auc is 2 % better")
     registry.attach_evidence(f"{MODEL}@1.0.1", passed)
     clock.advance(minutes=1)
     registry.promote(f"{MODEL}@1.0.1")
     clock.advance(hours=1)
-    third = registry.add(MODEL, candidate("third", learning_rate=0.003), facts=Facts({"auc": 0.9}))
+    third = registry.add(MODEL, candidate("third", learning_rate=0.003), facts=Facts({"auc": 0.9})).version
     failed = Evidence(third.digest, second.digest, Verdict.FAIL, "auc fell by 2 %, more than the 1 % allowed")
     registry.attach_evidence(f"{MODEL}@1.1.0", failed)
 

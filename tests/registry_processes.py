@@ -24,7 +24,7 @@ _signs: list[Event] = []
 def register_many(address: str, worker: int, count: int) -> list[int]:
     """Registers so many versions; gives their sequence numbers."""
     with Registry.open(address, actor="ada") as registry:
-        return [registry.add(MODEL, candidate((worker, number))).sequence for number in range(count)]
+        return [registry.add(MODEL, candidate((worker, number))).version.sequence for number in range(count)]
 
 
 def promote_once(address: str, version: str, expect: str, start_at: float) -> bool:
@@ -50,7 +50,7 @@ def count_champions(address: str) -> tuple[int, set[int]]:
         query = sa.select(sa.func.count()).where(schema.model_versions.c.state == "production")
         open_reigns = sa.select(sa.func.count()).where(schema.reigns.c.ended_at.is_(None))
         while not enough.is_set() and time.time() < deadline:
-            with registry.reading(MODEL) as connection:
+            with registry.transactions.reading(MODEL) as connection:
                 seen |= {connection.execute(query).scalar_one(), connection.execute(open_reigns).scalar_one()}
             looks += 1
             looking.set()
@@ -65,7 +65,7 @@ def busy_until_killed(address: str, seed: int) -> None:
         number = 0
         while True:
             number += 1
-            version = registry.add(MODEL, candidate((seed, number)), facts=Facts({"auc": chance.random()}))
+            version = registry.add(MODEL, candidate((seed, number)), facts=Facts({"auc": chance.random()})).version
             reference = f"{MODEL}@{version.version}"
             act = chance.choice(["promote", "stage", "rollback", "archive", "alias", "annotate"])
             try:

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfx_pedigree.notebook import to_dataframe as to_dataframe
     from tfx_pedigree.registry import Registry as Registry
+    from tfx_pedigree.service.workspace import connect as connect
     from tfx_pedigree.store import Store as Store
     from tfx_pedigree.versioning import ModelDescription as ModelDescription
 
@@ -54,6 +55,7 @@ _HOMES = {
     "ModelDescription": "tfx_pedigree.versioning",
     "Registry": "tfx_pedigree.registry",
     "Store": "tfx_pedigree.store",
+    "connect": "tfx_pedigree.service.workspace",
     "to_dataframe": "tfx_pedigree.notebook",
     **dict.fromkeys(_COMPONENTS, "tfx_pedigree.tfx_components"),
 }

@@ -20,7 +20,7 @@ EVERYTHING = pipeline_actions(PushTarget.PRODUCTION, lineage=True)
 
 
 def crown(registry: Registry, golden: str = "keras", **parameters: str) -> None:
-    version = registry.add(NAME, candidate_of(registry.store, MODELS / golden, parameters=parameters))
+    version = registry.add(NAME, candidate_of(registry.store, MODELS / golden, parameters=parameters)).version
     registry.promote(f"{NAME}@{version.version}")
 
 

@@ -335,7 +335,7 @@ def test_a_run_is_never_told_of_yesterdays_champion(place: Place, local_registry
     )
     for golden in ("keras", "keras_tanh"):
         local_dag_runner.LocalDagRunner().run(only)
-        version = local_registry.add(NAME, candidate_of(local_registry.store, MODELS / golden))
+        version = local_registry.add(NAME, candidate_of(local_registry.store, MODELS / golden)).version
         local_registry.promote(f"{NAME}@{version.version}")
     local_dag_runner.LocalDagRunner().run(only)
     with metadata.Metadata(only.metadata_connection_config) as handle:

@@ -83,7 +83,7 @@ def only(found: Subgraph, kind: NodeKind) -> Node:
 
 def rows(registry: Registry) -> dict[str, int]:
     """How much is in the tables of the graph."""
-    with registry.reading(None) as connection:
+    with registry.transactions.reading(None) as connection:
         tables = (schema.lineage_nodes, schema.lineage_facts, schema.lineage_edges)
         return {
             table.name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
@@ -413,7 +413,7 @@ def test_no_secret_reaches_a_file_the_registry_or_the_graph(
     assert found["environment"]["variables_set_later"]["TRACKING_TOKEN"] == "(hidden)"  # noqa: S105
     assert found["training"]["custom_config"]["wandb"] == {"api_key": "(hidden)"}
     assert found["parameters"]["units"] == 4
-    with local_registry.reading(None) as connection:
+    with local_registry.transactions.reading(None) as connection:
         tables = [str(connection.execute(sa.select(table)).all()) for table in schema.metadata.sorted_tables]
     assert any(NAME in table for table in tables)
     assert SECRET not in "".join(tables)

@@ -28,15 +28,12 @@ def alias() -> None:
 @pass_app
 def set_(app: App, name: str, ref: str) -> None:
     """Let NAME mean this version from now on."""
-    from tfx_pedigree.registry import Reference
-
-    with app.open() as registry:
-        before = registry.get(ref)
-        version = registry.set_alias(name, Reference(before.model, before.version))
+    with app.open().registry as registry:
+        change = registry.set_alias(name, ref)
+    version = change.version
     changes.answer(
         app,
-        version,
-        changed=name not in before.aliases,
+        change,
         done=f"{version.model}@{name} is {version.name} now.",
         already=f"{version.model}@{name} is {version.name} already",
     )
@@ -48,7 +45,7 @@ def set_(app: App, name: str, ref: str) -> None:
 @pass_app
 def remove(app: App, model: str, name: str) -> None:
     """Forget an alias; its version stays as it is."""
-    with app.open() as registry:
+    with app.open().registry as registry:
         registry.remove_alias(model, name)
     if app.json:
         output.emit({"changed": True, "model": model, "alias": name})
@@ -74,7 +71,7 @@ def list_(app: App, model: str, columns: list[str] | None) -> None:
     """List a model's aliases and the versions that they mean."""
     from tfx_pedigree.registry import Reference
 
-    with app.open() as registry:
+    with app.open().registry as registry:
         found = [(name, registry.get(Reference(model, number))) for name, number in registry.aliases(model).items()]
     if app.json:
         output.emit({"items": [{"alias": name, "version": version.version} for name, version in found], "next": None})

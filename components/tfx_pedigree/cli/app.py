@@ -13,7 +13,7 @@ import click
 from tfx_pedigree.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from tfx_pedigree.registry import Registry
+    from tfx_pedigree.service.workspace import Workspace
     from tfx_pedigree.settings import Settings
 
 
@@ -37,15 +37,15 @@ class App:
 
     @property
     def opening(self) -> dict[str, Any]:
-        """What `Registry.open` and `Registry.create` take beside the address."""
+        """What `connect` and `Registry.create` take beside the address."""
         arguments: dict[str, Any] = {"actor": self.settings.actor, "store": self.settings.store}
         return arguments if self.clock is None else {**arguments, "clock": self.clock}
 
-    def open(self) -> Registry:
-        from tfx_pedigree.registry import Registry
+    def open(self) -> Workspace:
+        from tfx_pedigree.service.workspace import connect
 
         try:
-            return Registry.open(self.settings.registry, **self.opening)
+            return connect(self.settings.registry, **self.opening)
         except NotFoundError as error:
             source = self.settings.sources["registry"]
             raise NotFoundError(

@@ -42,7 +42,7 @@ def verify(app: App, ctx: click.Context, anchor_file: Path | None) -> None:
     from tfx_pedigree.registry import Anchor
 
     anchor = Anchor.from_json(inputs.read_json(anchor_file, "anchor")) if anchor_file else None
-    with app.open() as registry:
+    with app.open().registry as registry:
         with bar("Checking", unit="events") as progress:
             report = registry.verify_audit(anchor, progress)
         with bar("Checking the lineage graph", unit="nodes") as progress:
@@ -81,7 +81,7 @@ def anchor(app: App, file: Path | None, repository: Path | None) -> None:
 
     Keep it where those who own the database cannot change it: in a git tag, a ticket, another system.
     """
-    with app.open() as registry:
+    with app.open().registry as registry:
         taken = registry.anchor()
     if repository is not None:
         _keep_in_git(app, taken, repository)

@@ -8,15 +8,15 @@ from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App
 
 if TYPE_CHECKING:
-    from tfx_pedigree.registry import Version
+    from tfx_pedigree.registry import Version, VersionChange
 
 
-def answer(app: App, version: Version, *, changed: bool, done: str, already: str, **more: Any) -> None:
+def answer(app: App, change: VersionChange, *, done: str, already: str, **more: Any) -> None:
     """In JSON: `changed`, `version` and what else the command knows."""
     if app.json:
-        output.emit({"changed": changed, "version": version.to_json(), **more})
+        output.emit({"changed": change.changed, "version": change.version.to_json(), **more})
     else:
-        output.done(done if changed else f"{already}; nothing changed.")
+        output.done(done if change.changed else f"{already}; nothing changed.")
 
 
 def reference(version: Version) -> str:

@@ -34,7 +34,7 @@ def compare(app: App, ctx: click.Context, *, ref: str, other: str | None, everyt
     """
     from tfx_pedigree.service.comparing import compare_versions
 
-    with app.open() as registry:
+    with app.open().registry as registry:
         comparison = compare_versions(registry, ref, other)
     if app.json:
         output.emit(comparison.to_json())

@@ -12,7 +12,7 @@ _MOST = 200
 
 def model_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     try:
-        with ctx.ensure_object(App).open() as registry:
+        with ctx.ensure_object(App).open().registry as registry:
             names = [model.name for model in registry.models(limit=_MOST).items]
     except PedigreeError:
         return []
@@ -25,7 +25,7 @@ def references(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
     if not at:
         return [f"{name}@" for name in model_names(ctx, param, incomplete)]
     try:
-        with ctx.ensure_object(App).open() as registry:
+        with ctx.ensure_object(App).open().registry as registry:
             versions = registry.versions(model, limit=_MOST).items
     except PedigreeError:
         return []

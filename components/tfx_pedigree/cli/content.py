@@ -37,7 +37,7 @@ def pull(app: App, ref: str, target: Path, link: Any) -> None:
     Every byte is checked. The folder appears complete or not at all; if it holds this version already, nothing
     changes.
     """
-    with app.open() as registry:
+    with app.open().registry as registry:
         version = registry.get(ref)
         with bar(f"Pulling {version.name}") as progress:
             folder = registry.store.materialise(version.digest, target, link=link, progress=progress)
@@ -59,7 +59,7 @@ def verify(app: App, ctx: click.Context, ref: str | None) -> None:
     """
     from tfx_pedigree.service.content import verify_content
 
-    with app.open() as registry, bar("Verifying") as progress:
+    with app.open().registry as registry, bar("Verifying") as progress:
         report = verify_content(registry, ref, progress)
     if app.json:
         output.emit(report.to_json())
@@ -101,7 +101,7 @@ def gc(app: App, delete: bool, grace: str, force: bool) -> None:
     from tfx_pedigree.service.content import collect_garbage
 
     spare = duration(grace)
-    with app.open() as registry, waiting("Looking for what no version needs"):
+    with app.open().registry as registry, waiting("Looking for what no version needs"):
         report = collect_garbage(registry, delete=delete, grace=spare, force=force)
     if app.json:
         output.emit(to_json(report))

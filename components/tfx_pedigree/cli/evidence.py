@@ -27,24 +27,20 @@ def attach(app: App, ref: str, file: Path) -> None:
 
     The newest evidence of a version decides whether it may be promoted. FILE may be - for standard input.
     """
-    from tfx_pedigree.registry import Evidence, Reference, Verdict
+    from tfx_pedigree.registry import Evidence, Verdict
 
     found = Evidence.from_json(inputs.read_json(file, "evidence"))
-    with app.open() as registry:
-        before = registry.get(ref)
-        exact = Reference(before.model, before.version)
-        newest = registry.history(exact.model, exact.selector, limit=1)
-        version = registry.attach_evidence(exact, found)
-        changed = registry.history(exact.model, exact.selector, limit=1) != newest
+    with app.open().registry as registry:
+        change = registry.attach_evidence(ref, found)
+    version = change.version
     changes.answer(
         app,
-        version,
-        changed=changed,
+        change,
         done=f"{version.name} has the verdict {found.verdict.value} now: {found.reason}",
         already=f"{version.name} has this evidence already",
         evidence=found.digest,
     )
-    if changed and not app.json and found.verdict is Verdict.PASS:
+    if change.changed and not app.json and found.verdict is Verdict.PASS:
         output.next_step("promote", changes.reference(version))
 
 
@@ -58,7 +54,7 @@ def show(app: App, ref: str) -> None:
     """
     from tfx_pedigree.registry import Reference
 
-    with app.open() as registry:
+    with app.open().registry as registry:
         version = registry.get(ref)
         found = registry.evidence(Reference(version.model, version.version))
     if found is None:

@@ -40,7 +40,7 @@ def tag(app: App, ref: str, everything: bool, repo: Path) -> None:
     """
     from tfx_pedigree.service.git_tags import tag_all_versions, tag_version
 
-    with app.open() as registry:
+    with app.open().registry as registry:
         if everything:
             with bar("Tagging", unit="versions") as progress:
                 done = tag_all_versions(registry, ref, repo, progress)

@@ -82,7 +82,7 @@ def history(app: App, ref: str | None, columns: list[str] | None, limit: int, af
 
     Newest first: of a model, of one version (MODEL@VERSION), or of the registry itself where neither is given.
     """
-    with app.open() as registry:
+    with app.open().registry as registry:
         model, at, _ = (ref or "").partition("@")
         version = registry.get(ref).version if ref and at else None
         page = registry.history(model or None, version, limit=limit, after=after)
@@ -102,7 +102,7 @@ def at(app: App, model: str, time: str) -> None:
     from tfx_pedigree.registry.search import parse_time
 
     moment = parse_time(time)
-    with app.open() as registry:
+    with app.open().registry as registry:
         version = registry.at(model, moment)
     if app.json:
         at_time = format_timestamp(moment)

@@ -91,7 +91,7 @@ def _pairs(values: Mapping[str, Any]) -> str:
 @pass_app
 def models(app: App, columns: list[str] | None, limit: int, after: str | None) -> None:
     """List the models of the registry."""
-    with app.open() as registry:
+    with app.open().registry as registry:
         page = registry.models(limit=limit, after=after)
     _MODELS.answer(app, page, columns, words=("models", "--limit", str(limit)), nothing="There is no model yet.")
     if not page.items and after is None and not app.json:
@@ -105,7 +105,7 @@ def models(app: App, columns: list[str] | None, limit: int, after: str | None) -
 @pass_app
 def versions(app: App, model: str, columns: list[str] | None, limit: int, after: str | None) -> None:
     """List a model's versions, newest first."""
-    with app.open() as registry:
+    with app.open().registry as registry:
         page = registry.versions(model, limit=limit, after=after)
     words = ("versions", model, "--limit", str(limit))
     _VERSIONS.answer(app, page, columns, words=words, nothing=f"{model} has no version yet.")
@@ -129,7 +129,7 @@ def search(
 
     The first metric that is compared also gives the order, best first; else the newest come first.
     """
-    with app.open() as registry:
+    with app.open().registry as registry:
         page = registry.search(model, terms, limit=limit, after=after)
     words = ("search", model, *terms, "--limit", str(limit))
     _VERSIONS.answer(app, page, columns, words=words, nothing=f"No version of {model} fits {' and '.join(terms)}.")

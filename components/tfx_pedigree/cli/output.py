@@ -40,7 +40,7 @@ def emit(value: Any) -> None:
 
 
 def emit_page(page: Page[Any]) -> None:
-    emit({"items": [item.to_json() for item in page.items], "next": page.next})
+    emit(page.to_json())
 
 
 def emit_list(items: Iterable[Any]) -> None:

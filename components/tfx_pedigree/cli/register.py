@@ -12,11 +12,10 @@ from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.complete import model_names, references
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.progress import bar
-from tfx_pedigree.errors import NotFoundError
 from tfx_pedigree.text import listed
 
 if TYPE_CHECKING:
-    from tfx_pedigree.registry import Evidence, Registry, Version
+    from tfx_pedigree.registry import Evidence, VersionChange
     from tfx_pedigree.versioning import ModelDescription
 
 _FILE = click.Path(path_type=Path)
@@ -68,45 +67,34 @@ def register(
     facts = Facts(inputs.metrics(metric, metrics_file), inputs.pairs(tags, "tag"))
     evidence = _evidence(evidence_file)
     parameters, description = inputs.parameters(param, params_file), _description(description_file)
-    with app.open() as registry:
+    with app.open().registry as registry:
         registry.require(Action.REGISTER, model)
         with bar("Storing") as progress:
             candidate = candidate_of(
                 registry.store, folder, parameters=parameters, description=description, progress=progress
             )
-        before = _known(registry, model, candidate.digest)
-        version = registry.add(model, candidate, request, facts, evidence)
-    _answer(app, before, version)
-    if before is not None and any(version.parameters.get(name) != value for name, value in parameters.items()):
+        change = registry.add(model, candidate, request, facts, evidence)
+    _answer(app, change)
+    kept = change.version.parameters
+    if change.before is not None and any(kept.get(name) != value for name, value in parameters.items()):
         output.note("The parameters were not changed: a version keeps those with which it was first registered.")
 
 
-def _answer(app: App, before: Version | None, version: Version) -> None:
+def _answer(app: App, change: VersionChange) -> None:
+    before, version = change.before, change.version
     bump = f", a {version.bump.upper()} change after {version.predecessor}" if version.bump else ""
     if before is None or before.state.value == "reserved":
         done = f"Registered {version.name}{bump}."
     else:
         done = f"{version.name} holds these files already; new metrics, tags and evidence were added."
-    changes.answer(
-        app, version, changed=before != version, done=done, already=f"{version.name} holds these files already"
-    )
+    changes.answer(app, change, done=done, already=f"{version.name} holds these files already")
     if app.json:
         return
     if before is None:
         for reason in version.reasons:
             output.done(reason, indent=2)
-    if version.state.value in ("development", "staging") and before != version:
+    if version.state.value in ("development", "staging") and change.changed:
         output.next_step("promote", changes.reference(version))
-
-
-def _known(registry: Registry, model: str, digest: str) -> Version | None:
-    """The version that these bytes are already: only for telling what happened, so it may be outdated at once."""
-    from tfx_pedigree.registry import Reference
-
-    try:
-        return registry.get(Reference(model, digest))
-    except NotFoundError:
-        return None
 
 
 def _evidence(file: Path | None) -> Evidence | None:
@@ -133,21 +121,15 @@ def tag(app: App, ref: str, tags: tuple[str, ...]) -> None:
     from tfx_pedigree.registry import Facts
 
     facts = Facts(tags=inputs.pairs(tags, "tag"))
-    with app.open() as registry:
-        before = registry.get(ref)
-        version = registry.annotate(_exact(before), facts)
+    with app.open().registry as registry:
+        change = registry.annotate(ref, facts)
+    version = change.version
     held: dict[str, Any] = dict(version.tags)
     done = f"{version.name} has the tags {_told(held)} now." if held else f"{version.name} has no tags now."
     already = (
         f"{version.name} has these tags already" if any(facts.tags.values()) else f"{version.name} has no such tag"
     )
-    changes.answer(app, version, changed=before.tags != version.tags, done=done, already=already)
-
-
-def _exact(version: Version) -> Any:
-    from tfx_pedigree.registry import Reference
-
-    return Reference(version.model, version.version)
+    changes.answer(app, change, done=done, already=already)
 
 
 def _told(tags: dict[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,9 +11,10 @@ from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.columns import Column, Columns
 from tfx_pedigree.cli.complete import model_names
 from tfx_pedigree.cli.lazy import PedigreeGroup
+from tfx_pedigree.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from tfx_pedigree.registry import Grant
+    from tfx_pedigree.registry import Grant, Registry, RoleChange
 
 _ROLES = ["viewer", "contributor", "reviewer", "releaser", "admin"]
 _MODEL = click.option("--model", shell_complete=model_names, help="Only on this model, not on the whole registry.")
@@ -50,7 +51,7 @@ _GRANTS: Columns[Grant] = Columns(
 @pass_app
 def list_(app: App, columns: list[str] | None) -> None:
     """List who has which role where."""
-    with app.open() as registry:
+    with app.open().registry as registry:
         grants = registry.grants()
     if app.json:
         output.emit_list(grants)
@@ -64,18 +65,28 @@ def list_(app: App, columns: list[str] | None) -> None:
 @_MODEL
 @pass_app
 def grant(app: App, name: str, role: str, model: str | None) -> None:
-    """Give NAME a role; it takes the place of the one that NAME has there."""
+    """Give NAME a role; it takes the place of the one that NAME has there.
+
+    The model need not exist yet: a contributor on a model to come can register its first version.
+    """
     from tfx_pedigree.registry import Role
 
     scope = model or "*"
-    with app.open() as registry:
-        if model:
-            registry.model(model)  # a role on a model that does not exist would be a slip of the pen
-        held = {(g.binding.principal, g.binding.scope): g.binding.role for g in registry.grants()}
-        registry.grant(name, Role.parse(role), scope)
-    changed = held.get((name, scope)) is not Role.parse(role)
-    outcome = {"changed": changed, "principal": name, "role": role, "scope": scope}
-    _answer(app, outcome, f"{name} is {role} {_where(scope)}")
+    with app.open().registry as registry:
+        change = registry.grant(name, Role.parse(role), scope)
+        missing = _missing(registry, model) if model else ""
+    _answer(app, change, f"{name} is {role} {_where(scope)}")
+    if missing:
+        output.note(f"{missing} The role counts as soon as there is one.")
+
+
+def _missing(registry: Registry, model: str) -> str:
+    """What to say where there is no such model yet: it may be one to come, or a typo."""
+    try:
+        registry.model(model)
+    except NotFoundError as error:
+        return str(error)
+    return ""
 
 
 @roles.command("revoke")
@@ -85,17 +96,16 @@ def grant(app: App, name: str, role: str, model: str | None) -> None:
 def revoke(app: App, name: str, model: str | None) -> None:
     """Take NAME's role away."""
     scope = model or "*"
-    with app.open() as registry:
-        registry.revoke(name, scope)
-    outcome = {"changed": True, "principal": name, "role": None, "scope": scope}
-    _answer(app, outcome, f"{name} has no role {_where(scope)}")
+    with app.open().registry as registry:
+        change = registry.revoke(name, scope)
+    _answer(app, change, f"{name} has no role {_where(scope)}")
 
 
-def _answer(app: App, outcome: dict[str, Any], state: str) -> None:
+def _answer(app: App, change: RoleChange, state: str) -> None:
     if app.json:
-        output.emit(outcome)
+        output.emit({"changed": change.changed, **change.to_json()})
     else:
-        output.done(f"{state} now." if outcome["changed"] else f"{state} already; nothing changed.")
+        output.done(f"{state} now." if change.changed else f"{state} already; nothing changed.")
 
 
 def _where(scope: str) -> str:

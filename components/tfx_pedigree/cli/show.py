@@ -33,7 +33,7 @@ def show(app: App, ref: str) -> None:
     """
     from tfx_pedigree.service.version_sheet import version_sheet
 
-    with app.open() as registry:
+    with app.open().registry as registry:
         sheet = version_sheet(registry, ref)
     if app.json:
         output.emit(sheet.to_json())

@@ -15,7 +15,7 @@ from tfx_pedigree.cli.progress import bar
 from tfx_pedigree.text import visible
 
 if TYPE_CHECKING:
-    from tfx_pedigree.registry import PromotionPreview, Reference, Registry, Version
+    from tfx_pedigree.registry import PromotionPreview, Version
 
 _EXPECT = click.option(
     "--expect",
@@ -54,35 +54,33 @@ def promote(
     With --dry-run nothing is changed or recorded, and the stored files are not checked. Exit code 1 means that the
     promotion would be refused.
     """
-    from tfx_pedigree.registry import PromotionRequest, State
+    from tfx_pedigree.registry import PromotionRequest, Reference, State
     from tfx_pedigree.service import promotion as use_cases
 
     request = PromotionRequest(State(target), expect, override, reason)
     if dry_run:
-        with app.open() as registry:
+        with app.open().registry as registry:
             preview = registry.preview_promotion(ref, request)
         _tell(app, preview)
         if not preview.allowed:
             ctx.exit(exits.FOUND_PROBLEMS)
         return
-    with app.open() as registry:
-        before = registry.get(ref)
-        exact = _exact(before)
-        with bar(f"Checking {before.name}") as progress:
-            version = use_cases.promote(registry, exact, request, verify=not no_verify, progress=progress)
-        changed = before.state is not version.state
-        replaced = _replaced(registry, exact) if changed else None
+    with app.open().registry as registry:
+        found = registry.get(ref)
+        exact = Reference(found.model, found.version)
+        with bar(f"Checking {found.name}") as progress:
+            change = use_cases.promote(registry, exact, request, verify=not no_verify, progress=progress)
+    version, replaced = change.version, change.replaced
     role = "champion" if request.target is State.PRODUCTION else "in staging"
     behind = f"; it replaces {replaced}" if replaced else ""
     changes.answer(
         app,
-        version,
-        changed=changed,
+        change,
         done=f"{version.name} is {role} now{behind}.",
         already=f"{version.name} is {role} already",
         replaced=replaced,
     )
-    if changed and not app.json:
+    if change.changed and not app.json:
         _what_next(version, replaced)
 
 
@@ -101,15 +99,6 @@ def _tell(app: App, preview: PromotionPreview) -> None:
     for check in preview.checks:
         table.add_row(check.name, "yes" if check.passed else "no", visible(check.detail))
     output.show(table)
-
-
-def _replaced(registry: Registry, exact: Reference) -> str | None:
-    """As the audit log has it: what was champion before this command was given may not have been at its turn."""
-    for event in registry.history(exact.model, exact.selector, limit=1).items:
-        if event.action in ("promote", "rollback"):
-            name: str | None = event.details.get("replaces")
-            return name
-    return None
 
 
 def _what_next(version: Version, replaced: str | None) -> None:
@@ -132,29 +121,18 @@ def rollback(app: App, model: str, reason: str, number: str | None, expect: str 
 
     Each call goes back by one champion. In a script that may run twice, give --to or --expect.
     """
-    with app.open() as registry:
-        before = _champion(registry, model)
-        version = registry.rollback(model, reason=reason, to=number, expect=expect)
-        changed = before is None or before.version != version.version
-        replaced = _replaced(registry, _exact(version)) if changed else None
+    with app.open().registry as registry:
+        change = registry.rollback(model, reason=reason, to=number, expect=expect)
+    version, replaced = change.version, change.replaced
     changes.answer(
         app,
-        version,
-        changed=changed,
+        change,
         done=f"{version.name} is champion again{f'; it replaces {replaced}' if replaced else ''}.",
         already=f"{version.name} is champion already",
         replaced=replaced,
     )
-    if changed and not app.json:
+    if change.changed and not app.json:
         output.next_step("verify", changes.reference(version))
-
-
-def _champion(registry: Registry, model: str) -> Version | None:
-    from tfx_pedigree.registry import Reference
-    from tfx_pedigree.registry.names import CHAMPION
-
-    name = registry.model(model).champion
-    return registry.get(Reference(model, CHAMPION)) if name else None
 
 
 @click.command(cls=PedigreeCommand)
@@ -167,19 +145,18 @@ def archive(app: App, ref: str, reason: str) -> None:
     Neither a promotion nor a rollback brings it back until it is restored. Its bytes stay in the store. If it is the
     champion, its model then has none.
     """
-    with app.open() as registry:
-        before = registry.get(ref)
-        version = registry.archive(_exact(before), reason=reason)
-    was_champion = before.state.value == "production"
+    with app.open().registry as registry:
+        change = registry.archive(ref, reason=reason)
+    version = change.version
+    was_champion = change.before is not None and change.before.state.value == "production"
     without = f"; {version.model} has no champion now" if was_champion else ""
     changes.answer(
         app,
-        version,
-        changed=not before.withdrawn,
+        change,
         done=f"{version.name} is archived{without}.",
         already=f"{version.name} is archived already",
     )
-    if not app.json and not before.withdrawn:
+    if change.changed and not app.json:
         if was_champion:
             output.next_step("rollback", version.model, "--reason", "WHY")
         else:
@@ -195,22 +172,14 @@ def restore(app: App, ref: str, reason: str | None) -> None:
 
     It returns to development and can be promoted again.
     """
-    with app.open() as registry:
-        before = registry.get(ref)
-        version = registry.restore(_exact(before), reason=reason)
-    changed = before.state is not version.state
+    with app.open().registry as registry:
+        change = registry.restore(ref, reason=reason)
+    version = change.version
     changes.answer(
         app,
-        version,
-        changed=changed,
+        change,
         done=f"{version.name} is in {version.state} again.",
         already=f"{version.name} is in {version.state} already",
     )
-    if changed and not app.json and version.state.value == "development":
+    if change.changed and not app.json and version.state.value == "development":
         output.next_step("promote", changes.reference(version))
-
-
-def _exact(version: Version) -> Reference:
-    from tfx_pedigree.registry import Reference
-
-    return Reference(version.model, version.version)

@@ -136,7 +136,7 @@ class Lineage:
     def verify(self, progress: Progress = silent) -> GraphReport:
         """Whether the graph is what was recorded: every node has its digest, edges and facts hang on nodes that are
         there, and there are as many rows as the audit log tells of. What it cannot see stands in docs/lineage.md."""
-        with self.registry.reading(None) as connection:
+        with self.registry.transactions.reading(None) as connection:
             return verifying.verify(connection, progress)
 
     def _registered(self, named: Node | str) -> Version:
@@ -151,6 +151,6 @@ class Lineage:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with self.registry.reading(None) as connection:
+        with self.registry.transactions.reading(None) as connection:
             storage.prepare_reading(connection)
             yield connection

@@ -18,7 +18,7 @@ from tfx_pedigree.lineage.graph import Edge, Fragment, Node, NodeKind
 from tfx_pedigree.lineage.secrets import clean_node, clean_text
 from tfx_pedigree.lineage.storage import NodeRow
 from tfx_pedigree.registry import Action, Registry
-from tfx_pedigree.registry.transaction import Write, check_role
+from tfx_pedigree.registry.write import Write, check_role
 
 FACT_LENGTH = 512
 CONTENT_LENGTH = 1 << 20

@@ -19,7 +19,7 @@ from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind, Subgraph
 from tfx_pedigree.lineage.node_factory import decision_node
 from tfx_pedigree.lineage.walking import Way
 from tfx_pedigree.registry import ChampionPeriod, State
-from tfx_pedigree.registry.records import format_timestamp
+from tfx_pedigree.text import format_timestamp
 
 _V = schema.model_versions.c
 _M = schema.models.c

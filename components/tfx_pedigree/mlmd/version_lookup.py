@@ -17,7 +17,7 @@ def versions_in(registry: Registry) -> Finder:
 
     def find(digest: str) -> Iterable[tuple[str, str | None]]:
         query = sa.select(m.name, v.version).join_from(schema.model_versions, schema.models).where(v.digest == digest)
-        with registry.reading(None) as connection:
+        with registry.transactions.reading(None) as connection:
             return [(row.name, row.version) for row in connection.execute(query)]
 
     return find

@@ -6,13 +6,24 @@ model's bytes, and nothing in it is decided by anything but `decisions`, `roles`
 
 from __future__ import annotations
 
+from tfx_pedigree.registry.api import Administration, RegistryApi, VersionChanges, VersionQuestions
 from tfx_pedigree.registry.audit import Anchor, AuditReport
 from tfx_pedigree.registry.decisions import PromotionRequest
 from tfx_pedigree.registry.differences import VersionDiff
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.names import Reference
-from tfx_pedigree.registry.records import ChampionPeriod, Grant, Model, Page, PromotionPreview, Version
+from tfx_pedigree.registry.pages import LARGEST_PAGE, every
+from tfx_pedigree.registry.records import (
+    ChampionPeriod,
+    Grant,
+    Model,
+    Page,
+    PromotionPreview,
+    RoleChange,
+    Version,
+    VersionChange,
+)
 from tfx_pedigree.registry.registration import Candidate, Facts
 from tfx_pedigree.registry.registry import Registry
 from tfx_pedigree.registry.roles import Action, Role
@@ -20,7 +31,9 @@ from tfx_pedigree.registry.states import State
 from tfx_pedigree.verdict import Recommendation, Verdict
 
 __all__ = [
+    "LARGEST_PAGE",
     "Action",
+    "Administration",
     "Anchor",
     "AuditReport",
     "Candidate",
@@ -36,9 +49,15 @@ __all__ = [
     "Recommendation",
     "Reference",
     "Registry",
+    "RegistryApi",
     "Role",
+    "RoleChange",
     "State",
     "Verdict",
     "Version",
+    "VersionChange",
+    "VersionChanges",
     "VersionDiff",
+    "VersionQuestions",
+    "every",
 ]

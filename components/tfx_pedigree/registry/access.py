@@ -8,18 +8,19 @@ from sqlalchemy.engine import Connection
 from tfx_pedigree.db import schema
 from tfx_pedigree.errors import ConflictError, NotFoundError
 from tfx_pedigree.registry.names import check_actor, check_model_name
-from tfx_pedigree.registry.records import Grant
+from tfx_pedigree.registry.records import Grant, RoleChange
 from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE, Binding, Role
-from tfx_pedigree.registry.transaction import Write
+from tfx_pedigree.registry.write import Write
 
 _B = schema.role_bindings.c
 
 
-def bind(write: Write, principal: str, scope: str, role: Role) -> None:
+def bind(write: Write, principal: str, scope: str, role: Role) -> RoleChange:
     """One role per principal and scope: a new one takes the place of the old one."""
     held = _held(write.connection, principal, scope)
-    if held is role:
-        return
+    change = RoleChange(principal, role, scope, held)
+    if not change.changed:
+        return change
     key = sa.and_(_B.principal == principal, _B.scope == scope)
     values = {"role": str(role), "granted_at": write.now, "granted_by": write.actor}
     if held is None:
@@ -27,24 +28,27 @@ def bind(write: Write, principal: str, scope: str, role: Role) -> None:
     else:
         write.connection.execute(schema.role_bindings.update().where(key).values(**values))
     write.log("grant", details={"principal": principal, "scope": scope, "role": str(role)})
+    return change
 
 
-def grant(write: Write, principal: str, role: Role, scope: str) -> None:
+def grant(write: Write, principal: str, role: Role, scope: str) -> RoleChange:
     _check_names(principal, scope)
     if role is not Role.ADMIN:
         _keep_an_admin(write.connection, principal, scope)
-    bind(write, principal, scope, role)
+    return bind(write, principal, scope, role)
 
 
-def revoke(write: Write, principal: str, scope: str) -> None:
+def revoke(write: Write, principal: str, scope: str) -> RoleChange:
     _check_names(principal, scope)
-    if _held(write.connection, principal, scope) is None:
+    held = _held(write.connection, principal, scope)
+    if held is None:
         where = "the whole registry" if scope == EVERYWHERE else scope
         raise NotFoundError(f"{principal} has no role on {where}. See who has one with `pedigree roles list`.")
     _keep_an_admin(write.connection, principal, scope)
     key = sa.and_(_B.principal == principal, _B.scope == scope)
     write.connection.execute(schema.role_bindings.delete().where(key))
     write.log("revoke", details={"principal": principal, "scope": scope})
+    return RoleChange(principal, None, scope, held)
 
 
 def grants(connection: Connection) -> tuple[Grant, ...]:

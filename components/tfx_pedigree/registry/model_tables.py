@@ -22,7 +22,7 @@ from tfx_pedigree.registry.model_rows import (
     VersionRow,
 )
 from tfx_pedigree.registry.registration import index_for_search
-from tfx_pedigree.registry.transaction import append, insert_if_absent
+from tfx_pedigree.registry.write import append, insert_if_absent
 
 _HELD_BY_MODEL = (schema.reigns, schema.aliases, schema.evidence, schema.version_metrics, schema.version_tags)
 _PAGE = 500

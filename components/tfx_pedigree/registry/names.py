@@ -57,5 +57,9 @@ class Reference:
             raise InvalidInputError(f"{text!r} names no version after '@'. Write {model}@1.2.0 or {model}@champion.")
         return cls(model, selector or LATEST)
 
+    @classmethod
+    def of(cls, reference: str | Reference) -> Reference:
+        return cls.parse(reference) if isinstance(reference, str) else reference
+
     def __str__(self) -> str:
         return f"{self.model}@{self.selector}"

@@ -18,7 +18,7 @@ from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.reading import read_position
 from tfx_pedigree.registry.records import Page
 from tfx_pedigree.registry.roles import Action
-from tfx_pedigree.registry.transaction import Write
+from tfx_pedigree.registry.write import Write
 
 _E = schema.events
 

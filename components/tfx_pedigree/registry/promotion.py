@@ -29,7 +29,7 @@ from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.records import PromotionPreview
 from tfx_pedigree.registry.roles import Action
 from tfx_pedigree.registry.states import State
-from tfx_pedigree.registry.transaction import Write, check_role
+from tfx_pedigree.registry.write import Write, check_role
 
 _V = schema.model_versions.c
 _R = schema.reigns.c
@@ -87,11 +87,18 @@ def _check_role(connection: Connection, actor: str, model: str, request: Promoti
     return PromotionCheck("role", True, f"{actor} may promote to {request.target}.")
 
 
-def rollback(write: Write, model: RowMapping, to: str | None, expect: str | None, reason: str) -> RowMapping:
+def rollback(
+    write: Write,
+    model: RowMapping,
+    target: RowMapping | None,
+    reign: RowMapping | None,
+    *,
+    to: str | None,
+    expect: str | None,
+    reason: str,
+) -> RowMapping:
     """The champion before the present one reigns again; with `to`, any former champion."""
-    connection = write.connection
-    champion = reading.champion_of(connection, model["id"])
-    target, reign = _rollback_target(connection, model, to)
+    champion = reading.champion_of(write.connection, model["id"])
     standing = reading.standing(model["name"], target) if target else None
     asked = {"named": to is not None, "served": reign is not None}
     if not decide_rollback(model["name"], champion, standing, **asked, expect=expect):
@@ -149,16 +156,11 @@ def set_alias(write: Write, model: RowMapping, row: RowMapping, alias: str) -> R
     return row
 
 
-def remove_alias(write: Write, model: RowMapping, alias: str) -> bool:
-    """False if there is no such alias."""
+def remove_alias(write: Write, model: RowMapping, row: RowMapping, alias: str) -> RowMapping:
     a = schema.aliases
-    key = sa.and_(a.c.model_id == model["id"], a.c.name == alias)
-    held = write.connection.execute(sa.select(a.c.version_id).where(key)).scalar_one_or_none()
-    if held is None:
-        return False
-    write.connection.execute(a.delete().where(key))
-    write.log("remove-alias", _number(write.connection, held), details={"alias": alias})
-    return True
+    write.connection.execute(a.delete().where(a.c.model_id == model["id"], a.c.name == alias))
+    write.log("remove-alias", row["version"], details={"alias": alias})
+    return row
 
 
 def _make_champion(
@@ -166,6 +168,7 @@ def _make_champion(
 ) -> None:
     """Ends the present reign and begins the next. The database allows one at a time, so the old one goes first."""
     if champion is not None:
+        write.replaced = champion.version
         condition = sa.and_(_V.model_id == model["id"], _V.state == State.PRODUCTION)
         write.connection.execute(schema.model_versions.update().where(condition).values(state=State.ARCHIVED))
         write.log(
@@ -204,7 +207,7 @@ def _top(connection: Connection, model_id: int) -> int | None:
     return result
 
 
-def _rollback_target(
+def rollback_target(
     connection: Connection, model: RowMapping, to: str | None
 ) -> tuple[RowMapping | None, RowMapping | None]:
     if to is not None:

@@ -1,4 +1,4 @@
-"""What the registry answers with: values that stay as they were read."""
+"""What the registry answers with: values that stay as they were read, each with a JSON form."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
-from tfx_pedigree.json_form import JsonForm, Layout
+from tfx_pedigree.json_form import JsonForm, Layout, Measured
 from tfx_pedigree.registry.decisions import PromotionCheck
 from tfx_pedigree.registry.roles import Binding, Role
 from tfx_pedigree.registry.states import State
@@ -16,7 +16,9 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(JsonForm):
+    """A model and how many versions it has. `champion` is the number of the version in production."""
+
     name: str
     description: str
     created_at: datetime
@@ -24,12 +26,9 @@ class Model:
     versions: int
     champion: str | None
 
-    def to_json(self) -> dict[str, Any]:
-        return _json(self)
-
 
 @dataclass(frozen=True)
-class Version:
+class Version(JsonForm):
     """One version as it stands. Its interface and variables are read with `Registry.description`."""
 
     model: str
@@ -43,7 +42,7 @@ class Version:
     reasons: tuple[str, ...]
     predecessor: str | None
     description_digest: str
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, Measured]
     parameters: Mapping[str, Any]
     tags: Mapping[str, str]
     aliases: tuple[str, ...]
@@ -57,9 +56,6 @@ class Version:
     @property
     def name(self) -> str:
         return f"{self.model} {self.version}"
-
-    def to_json(self) -> dict[str, Any]:
-        return _json(self)
 
 
 @dataclass(frozen=True)
@@ -88,7 +84,35 @@ class PromotionPreview(JsonForm):
 
 
 @dataclass(frozen=True)
-class ChampionPeriod:
+class VersionChange(JsonForm):
+    """What a write did to one version, as it was true in the transaction that did it.
+
+    `before` is the version as it was found (None: this write made it), `replaced` the number of the champion whose
+    place it took. Where `changed` is False there was nothing to do, and nothing was written.
+    """
+
+    version: Version
+    before: Version | None
+    replaced: str | None
+    changed: bool
+
+
+@dataclass(frozen=True)
+class RoleChange(JsonForm):
+    """What a grant or a revocation did; `role` and `before` are None where the principal has, or had, none there."""
+
+    principal: str
+    role: Role | None
+    scope: str
+    before: Role | None
+
+    @property
+    def changed(self) -> bool:
+        return self.role is not self.before
+
+
+@dataclass(frozen=True)
+class ChampionPeriod(JsonForm):
     """A time during which a version was champion; `ended_at` is None for the one that is."""
 
     model: str
@@ -96,12 +120,9 @@ class ChampionPeriod:
     began_at: datetime
     ended_at: datetime | None
 
-    def to_json(self) -> dict[str, Any]:
-        return _json(self)
-
 
 @dataclass(frozen=True)
-class Page(Generic[T]):
+class Page(JsonForm, Generic[T]):
     """Part of a long answer. `next` asks for the part after it; None says that this was the last."""
 
     items: tuple[T, ...]
@@ -109,37 +130,11 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Grant:
+class Grant(JsonForm):
+    """A role that somebody has, with who gave it and when."""
+
+    JSON: ClassVar[Layout] = Layout(flat=("binding",))
+
     binding: Binding
     granted_at: datetime
     granted_by: str
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "principal": self.binding.principal,
-            "scope": self.binding.scope,
-            "role": str(self.binding.role),
-            "granted_at": format_timestamp(self.granted_at),
-            "granted_by": self.granted_by,
-        }
-
-
-def format_timestamp(value: datetime) -> str:
-    """A time as it stands in every JSON that Pedigree writes."""
-    return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _json(record: Any) -> dict[str, Any]:
-    return {name: _plain(getattr(record, name)) for name in record.__dataclass_fields__}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return format_timestamp(value)
-    if isinstance(value, State | Role):
-        return str(value)
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return dict(value)
-    return value

@@ -21,7 +21,7 @@ from tfx_pedigree.registry import reading
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.model_rows import seal
 from tfx_pedigree.registry.states import State
-from tfx_pedigree.registry.transaction import Write, insert_if_absent
+from tfx_pedigree.registry.write import Write, insert_if_absent
 from tfx_pedigree.verdict import Verdict
 from tfx_pedigree.versioning import ModelDescription, Request, decide, timestamp_tag
 
@@ -62,7 +62,7 @@ class Facts:
 
 def reserve(write: Write, model: RowMapping, candidate: Candidate, request: Request) -> RowMapping:
     """The row of the version that these bytes have; a new one if they have none."""
-    existing = _by_digest(write.connection, model, candidate.digest)
+    existing = by_digest(write.connection, model, candidate.digest)
     if existing is not None:
         if request.version not in (None, existing["version"]):
             raise ConflictError(
@@ -103,7 +103,7 @@ def reserve(write: Write, model: RowMapping, candidate: Candidate, request: Requ
             "facts": seal(decision.reasons, candidate.size, candidate.files),
         },
     )
-    row = _by_digest(write.connection, model, candidate.digest)
+    row = by_digest(write.connection, model, candidate.digest)
     assert row is not None  # noqa: S101  inserted just above, in this transaction
     return row
 
@@ -199,7 +199,7 @@ def attach_evidence(write: Write, model: RowMapping, row: RowMapping, evidence: 
     return reading.find_version(write.connection, model, row["digest"])
 
 
-def _by_digest(connection: Connection, model: RowMapping, digest: str) -> RowMapping | None:
+def by_digest(connection: Connection, model: RowMapping, digest: str) -> RowMapping | None:
     query = sa.select(schema.model_versions).where(_V.model_id == model["id"], _V.digest == digest)
     return connection.execute(query).mappings().one_or_none()
 

@@ -16,7 +16,7 @@ from tfx_pedigree.errors import ConflictError, DamagedError
 from tfx_pedigree.registry import audit, model_tables
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.model_rows import Row
-from tfx_pedigree.registry.transaction import Write
+from tfx_pedigree.registry.write import Write
 
 
 @dataclass(frozen=True)

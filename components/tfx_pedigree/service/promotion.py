@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tfx_pedigree.errors import DamagedError
 from tfx_pedigree.progress import Progress, silent
-from tfx_pedigree.registry import PromotionRequest, Reference, Registry, Version
+from tfx_pedigree.registry import PromotionRequest, Reference, Registry, Version, VersionChange
 from tfx_pedigree.registry.promotion import action_of
 from tfx_pedigree.service.intake import check_bytes
 from tfx_pedigree.store import Store
@@ -45,7 +45,7 @@ def promote(
     *,
     verify: bool = True,
     progress: Progress = silent,
-) -> Version:
+) -> VersionChange:
     """What `reference` means is looked up once: the version whose bytes were read is the one that moves."""
     version = registry.get(reference)
     if verify:

@@ -103,15 +103,15 @@ def _register(
     """Adds nothing where there is nothing new: the champion compared with itself, or the same answer as before."""
     itself = evidence is not None and evidence.champion == evidence.challenger
     if version.state is State.RESERVED:
-        return registry.register(reference, facts, None if itself else evidence)
+        return registry.register(reference, facts, None if itself else evidence).version
     if evidence is None or itself or says_nothing_new(registry.evidence(reference), evidence):
         return version
-    return registry.register(reference, facts, evidence)
+    return registry.register(reference, facts, evidence).version
 
 
 def _promote(registry: Registry, reference: Reference, request: PromotionRequest) -> Pushed:
     try:
-        promoted = registry.promote(reference, request)
+        promoted = registry.promote(reference, request).version
     except StaleEvidenceError as lost:
         return Pushed(PushOutcome.STALE, _note(registry, reference, str(lost)), str(lost))
     except ConflictError as refusal:
@@ -123,4 +123,4 @@ def _promote(registry: Registry, reference: Reference, request: PromotionRequest
 
 def _note(registry: Registry, reference: Reference, reason: str) -> Version:
     """Keeps the reason with the version, so that a person who looks for it there finds it; empty takes it away."""
-    return registry.annotate(reference, Facts(tags={NOT_PROMOTED: reason}))
+    return registry.annotate(reference, Facts(tags={NOT_PROMOTED: reason})).version

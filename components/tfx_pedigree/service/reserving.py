@@ -44,7 +44,7 @@ def reserve_trained(
         schema_digest=making.data.get("schema", {}).get("structure"),
         transform_digest=making.data.get("transform", {}).get("structure"),
     )
-    version = registry.reserve(model, replace(candidate, description=description), request)
+    version = registry.reserve(model, replace(candidate, description=description), request).version
     # The same bytes may have been described before, with other hyperparameters: the registry's word counts.
     description = registry.description(Reference(model, version.digest))
     rival = champion_record(champion, registry.description(Reference(model, champion.digest))) if champion else None

@@ -30,7 +30,7 @@ def act(order: dict[str, Any]) -> int:
     if word in ("fail", "die") and mine:
         return 1 if word == "fail" else -9
     with Registry.open(given["registry"], actor=given["actor"]) as registry:
-        version = registry.add(settings["name"], _candidate(span), facts=Facts(tags={"span": str(span)}))
+        version = registry.add(settings["name"], _candidate(span), facts=Facts(tags={"span": str(span)})).version
         while word == "hang" and mine and not (here / "go").exists():
             time.sleep(0.02)
         if given.get("promote_to") != "none":

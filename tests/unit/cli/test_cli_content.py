@@ -94,7 +94,7 @@ def test_gc_keeps_a_version_that_is_only_reserved(pedigree: Pedigree, registry: 
     from tfx_pedigree.service.intake import candidate_of
 
     with Registry.open(registry, actor="mia") as opened:
-        reserved = opened.reserve("other", candidate_of(opened.store, new_model))
+        reserved = opened.reserve("other", candidate_of(opened.store, new_model)).version
         assert pedigree("gc", "--grace", "0", "--delete", "--json").json["versions"] == []
         assert opened.store.has(reserved.digest)
 

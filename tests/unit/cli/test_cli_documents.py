@@ -103,7 +103,7 @@ def trained(stage: Stage, order: dict[str, Any]) -> None:
     """The first one becomes champion, and nothing after it is better."""
     span, given = order["settings"]["span"], order["settings"]["pedigree"]
     with Registry.open(given["registry"], actor=given["actor"], clock=stage.clock) as registry:
-        version = registry.add("flight-delay", candidate(span), facts=Facts(tags={"span": str(span)}))
+        version = registry.add("flight-delay", candidate(span), facts=Facts(tags={"span": str(span)})).version
         if version.sequence == 1:
             registry.promote(f"flight-delay@{version.version}")
 

@@ -164,6 +164,16 @@ def test_evidence_that_is_shown_can_be_attached(pedigree: Pedigree, tmp_path: Pa
     assert "nothing changed" in pedigree("evidence", "attach", "flight-delay@1.0.1", shown).out
 
 
+def test_role_on_a_model_to_come_counts_when_it_comes_and_a_typo_is_pointed_out(
+    pedigree: Pedigree, new_model: Path
+) -> None:
+    said = pedigree("roles", "grant", "bob", "contributor", "--model", "flight-delai")
+    assert "Did you mean flight-delay? The role counts as soon as there is one." in said.err
+    assert "bob is contributor on flight-delai now." in said.out
+    pedigree("--actor", "bob", "register", "flight-delai", str(new_model))
+    assert "There is no model" not in pedigree("roles", "grant", "bob", "reviewer", "--model", "flight-delai").err
+
+
 def test_roles_are_granted_listed_and_revoked(pedigree: Pedigree) -> None:
     assert (
         "bob is reviewer on flight-delay now"

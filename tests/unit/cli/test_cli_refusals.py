@@ -51,7 +51,6 @@ from tfx_pedigree.registry import Registry
         (("alias", "remove", "flight-delay", "nope"), 3, "has no alias 'nope'"),
         (("alias", "sett"), 2, "Did you mean set?"),
         (("evidence", "show", "flight-delay@1.0.0"), 3, "pedigree evidence attach flight-delay@1.0.0 FILE"),
-        (("roles", "grant", "bob", "reviewer", "--model", "flight-dely"), 3, "Did you mean flight-delay?"),
         (("roles", "revoke", "mia"), 4, "the only admin"),
         (("gc", "--grace", "soon"), 2, "Write 90s, 30m, 24h"),
         (("audit", "verify", "--anchor", "none.json"), 3, "no file none.json"),

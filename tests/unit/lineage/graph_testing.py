@@ -96,7 +96,7 @@ def storied(registry: Registry, count: int = 3, promoted: tuple[int, ...] = (0, 
     for number in range(count):
         found = candidate((MODEL, number))
         evidence = judged(found.digest, champion)
-        version = registry.add(MODEL, found, evidence=evidence)
+        version = registry.add(MODEL, found, evidence=evidence).version
         lineage.record(making(version, number, made[-1] if made else None, evidence), model=MODEL)
         made.append(version)
         if number in promoted:
@@ -107,7 +107,7 @@ def storied(registry: Registry, count: int = 3, promoted: tuple[int, ...] = (0, 
 
 def counted(registry: Registry) -> tuple[int, ...]:
     """The rows of nodes, facts and edges."""
-    with registry.reading(None) as connection:
+    with registry.transactions.reading(None) as connection:
         return tuple(connection.execute(sa.select(sa.func.count()).select_from(t)).scalar_one() for t in TABLES)
 
 

@@ -106,7 +106,7 @@ def test_tags_of_an_older_release_are_told_where_no_lineage_was_recorded(registr
 
 
 def test_what_a_recorder_did_not_see_is_said(registry: Registry) -> None:
-    version = registry.add(MODEL, candidate("bare"))
+    version = registry.add(MODEL, candidate("bare")).version
     record = version_json(version, 1, code=None, modules=None, environment=None, data={}, training={}, parameters={})
     run = PipelineRun(id="night-1", incomplete="ML Metadata did not answer")
     lineage = Lineage(registry)
@@ -123,7 +123,7 @@ def test_what_a_recorder_did_not_see_is_said(registry: Registry) -> None:
 
 
 def test_what_another_release_or_system_left_in_other_forms_is_told_all_the_same(registry: Registry) -> None:
-    version = registry.add(MODEL, candidate("odd"))
+    version = registry.add(MODEL, candidate("odd")).version
     environment = {"cpu": {"count": 8, "model": "x86"}, "accelerators": ["T4", "T4"], "image": "train@sha256:1"}
     training = {"seed": 17, "empty": [], "nothing": {}, "args": {"learning_rate": 0.01, "steps": [1, 2]}}
     changed = {"environment": environment, "training": training, "parameters": {"learning_rate": 0.01}}
@@ -137,7 +137,7 @@ def test_what_another_release_or_system_left_in_other_forms_is_told_all_the_same
 
 
 def test_weak_identity_of_data_is_a_warning(registry: Registry) -> None:
-    version = registry.add(MODEL, candidate("weak"))
+    version = registry.add(MODEL, candidate("weak")).version
     node = node_factory.version_node(MODEL, version.digest, version="1.0.0")
     data = node_factory.data_node(uri="gs://flights/2013", split="train")
     Lineage(registry).record(Fragment((node, data), (Edge(node.key, EdgeKind.TRAINED_ON, data.key),)), model=MODEL)

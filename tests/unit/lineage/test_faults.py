@@ -54,7 +54,7 @@ def fork() -> Iterator[Callable[..., Ended]]:
 def test_recorder_killed_at_any_statement_recorded_all_of_it_or_nothing(
     registry: Registry, address: str, fork: Callable[..., Ended]
 ) -> None:
-    version = registry.add(MODEL, candidate("a"))
+    version = registry.add(MODEL, candidate("a")).version
     fragment = making(version, 1)
     died = 0
     for number in range(1, 100, 3):

@@ -139,7 +139,7 @@ def test_what_cannot_be_a_name_is_refused(lineage: Lineage, text: str, told: str
 
 
 def test_version_that_nobody_recorded_is_found_by_its_number_and_its_digest(lineage: Lineage) -> None:
-    version = lineage.registry.add("other", candidate("bare"))
+    version = lineage.registry.add("other", candidate("bare")).version
     assert lineage.find("other@1.0.0").key == lineage.find(version.digest[:16]).key == node_of(version).key
 
 
@@ -149,7 +149,7 @@ def test_looking_for_something_in_a_large_graph_reads_no_more_than_in_a_small_on
     names = ("run:run-2", "span:1", "commit:0101", data(1).key[:12], f"{MODEL}@1.0.1", "module:trainr.py")
     before = {name: cost(registry, lambda name=name: _look(lineage, name)) for name in names}
     lineage.record(Fragment(tuple(thing(number) for number in range(20_000))))
-    lineage.record(making(registry.add(MODEL, candidate("more")), 1))
+    lineage.record(making(registry.add(MODEL, candidate("more")).version, 1))
     for name in names:
         assert same(before[name], cost(registry, lambda name=name: _look(lineage, name))), name
 

@@ -77,7 +77,7 @@ def test_times_in_production_are_those_of_the_registry(lineage: Lineage, registr
 
 
 def test_what_reaches_a_version_in_steps_is_told_in_steps(lineage: Lineage, registry: Registry) -> None:
-    version = registry.add(MODEL, candidate("a"))
+    version = registry.add(MODEL, candidate("a")).version
     made, transform, train = node_of(version), transform_node(digest("t")), data(5)
     deployment = deployment_node(MODEL, version.digest, "serving/models")
     lineage.record(
@@ -98,7 +98,7 @@ def test_what_reaches_a_version_in_steps_is_told_in_steps(lineage: Lineage, regi
 
 
 def test_run_that_used_the_data_counts_where_nothing_says_more(lineage: Lineage, registry: Registry) -> None:
-    version = registry.add(MODEL, candidate("a"))
+    version = registry.add(MODEL, candidate("a")).version
     whole = making(version, 1)
     silent = Fragment(whole.nodes, tuple(e for e in whole.edges if e.kind in (EdgeKind.PRODUCED_BY, EdgeKind.USED)))
     lineage.record(silent, model=MODEL)
@@ -127,7 +127,7 @@ def test_way_of_thousands_of_steps_is_counted_and_told_in_short(lineage: Lineage
 
 
 def test_thousand_versions_on_one_commit_are_all_counted(lineage: Lineage, registry: Registry) -> None:
-    versions = [registry.add(MODEL, candidate(number)) for number in range(30)]
+    versions = [registry.add(MODEL, candidate(number)).version for number in range(30)]
     foreign = [version_node("elsewhere", digest(number)) for number in range(1200)]
     nodes = [*(node_of(version) for version in versions), *foreign]
     lineage.record(Fragment((code(1), *nodes), tuple(Edge(node.key, EdgeKind.BUILT_BY, code(1).key) for node in nodes)))

@@ -28,7 +28,7 @@ def archive(registry: Registry, tmp_path: Path) -> Path:
         folder.mkdir()
         (folder / "weights.bin").write_bytes(bytes([number]) * 500)
         manifest = registry.store.put(folder)
-        version = registry.add(MODEL, Candidate(manifest.digest, description(), 500, 1))
+        version = registry.add(MODEL, Candidate(manifest.digest, description(), 500, 1)).version
         lineage.record(making(version, number, before), model=MODEL)
         before = version
     lineage.record(Fragment((data(99),)))

@@ -85,7 +85,7 @@ def open_lineage() -> Iterator[Lineage]:
 
 def everything(registry: Registry) -> str:
     """All rows of all tables as text."""
-    with registry.reading(None) as connection:
+    with registry.transactions.reading(None) as connection:
         return "\n".join(repr(tuple(row)) for t in metadata.sorted_tables for row in connection.execute(sa.select(t)))
 
 

@@ -24,7 +24,7 @@ def lineage(registry: Registry) -> Lineage:
 
 
 def test_recording_again_adds_nothing_and_logs_nothing(lineage: Lineage, registry: Registry) -> None:
-    version = registry.add(MODEL, candidate("a"))
+    version = registry.add(MODEL, candidate("a")).version
     fragment = making(version, 3)
     first = lineage.record(fragment, model=MODEL)
     assert (first.nodes, first.edges) == (len(fragment.nodes), len(fragment.edges))
@@ -37,7 +37,7 @@ def test_recording_again_adds_nothing_and_logs_nothing(lineage: Lineage, registr
 def test_who_recorded_what_is_in_the_models_log_and_the_audit_accepts_it(
     lineage: Lineage, registry: Registry, open_as: Callable[[str], Registry]
 ) -> None:
-    version = registry.add(MODEL, candidate("a"))
+    version = registry.add(MODEL, candidate("a")).version
     registry.grant("bob", Role.CONTRIBUTOR, scope=MODEL)
     recorded = Lineage(open_as("bob")).record(making(version, 3), model=MODEL)
     event = registry.history(MODEL, limit=1).items[0]
@@ -132,7 +132,7 @@ def test_every_digest_of_a_nodes_content_can_be_searched_by(lineage: Lineage) ->
 
 
 def test_strangers_may_ask_and_not_record(lineage: Lineage, open_as: Callable[[str], Registry]) -> None:
-    version = lineage.registry.add(MODEL, candidate("a"))
+    version = lineage.registry.add(MODEL, candidate("a")).version
     stranger = Lineage(open_as("stranger"))
     with pytest.raises(ForbiddenError, match="stranger may not record lineage on flight-delay.*needs contributor"):
         stranger.record(making(version, 1), model=MODEL)
@@ -146,7 +146,7 @@ def test_role_on_one_model_records_no_origin_of_anothers_versions(
     lineage: Lineage, open_as: Callable[[str], Registry]
 ) -> None:
     registry = lineage.registry
-    mine, theirs = registry.add("mine", candidate("a")), registry.add("theirs", candidate("b"))
+    mine, theirs = registry.add("mine", candidate("a")).version, registry.add("theirs", candidate("b")).version
     registry.grant("bob", Role.CONTRIBUTOR, scope="mine")
     bob = Lineage(open_as("bob"))
     assert bob.record(making(mine, 1, theirs), model="mine").anything, "comparing with another's version is fine"

@@ -38,7 +38,7 @@ def behind_its_back(registry: Registry, *statements: str, **values: str | int) -
 
 
 def number_of(registry: Registry, node: Node) -> int:
-    with registry.reading(None) as connection:
+    with registry.transactions.reading(None) as connection:
         return storage.ids_of(connection, [node.key])[node.key]
 
 
@@ -149,7 +149,7 @@ def test_many_problems_are_counted_and_the_first_ones_told(registry: Registry) -
 def test_event_that_does_not_say_how_much_it_was_is_no_ground_to_suspect_what_is_there(registry: Registry) -> None:
     lineage = Lineage(registry)
     lineage.record(Fragment((thing(1), thing(2))))
-    with registry.recording(None) as write:
+    with registry.transactions.recording(None) as write:
         write.log("record-lineage", details={"source": "an older release"})
     assert lineage.verify().ok
     behind_its_back(registry, "DELETE FROM lineage_facts")
@@ -162,7 +162,7 @@ def test_import_that_does_not_say_what_it_brought_is_no_ground_to_suspect_its_mo
     registry: Registry, story: Node
 ) -> None:
     """Whether the model's recordings were made here is not known then, so that none of them is counted."""
-    with registry.recording(None) as write:
+    with registry.transactions.recording(None) as write:
         write.log("import-model", details={"model": MODEL, "head": "sha256:" + "0" * 64})
     assert Lineage(registry).verify().problems == ()
     behind_its_back(registry, "UPDATE lineage_nodes SET content = '{}' WHERE key = :key", key=story.key)
@@ -195,7 +195,7 @@ def _grow(registry: Registry, folder: Path, number: int) -> None:
     files.mkdir()
     (files / "weights.bin").write_bytes(bytes([number]) * 50)
     manifest = registry.store.put(files)
-    version = registry.add(MODEL, Candidate(manifest.digest, description(), 50, 1))
+    version = registry.add(MODEL, Candidate(manifest.digest, description(), 50, 1)).version
     Lineage(registry).record(making(version, number), model=MODEL)
 
 

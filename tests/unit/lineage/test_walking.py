@@ -211,7 +211,7 @@ def test_promotions_stand_in_the_answer_as_the_registry_tells_of_them_now(lineag
     assert all(node.kind is not NodeKind.PROMOTION for node in lineage.get_upstream(f"{MODEL}@1.0.0").nodes.values())
     near = lineage.get_downstream(f"{MODEL}@1.0.0", depth=0)
     assert (len(near.nodes), near.complete) == (1, False)
-    with registry.reading(None):
+    with registry.transactions.reading(None):
         assert registry.verify_audit().problems == ()
 
 

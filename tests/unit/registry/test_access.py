@@ -17,7 +17,7 @@ MODEL = "flight-delay"
 
 
 def record_lineage(registry: Registry) -> None:
-    with registry.recording(MODEL) as write:
+    with registry.transactions.recording(MODEL) as write:
         write.log("record-lineage", details={"nodes": 1})
 
 
@@ -92,7 +92,7 @@ def test_least_role_is_enough(prepared: Registry, open_as: Callable[[str], Regis
 def test_role_on_one_model_reaches_no_other(registry: Registry, open_as: Callable[[str], Registry]) -> None:
     registry.grant("bob", Role.CONTRIBUTOR, scope="bobs-model")
     bob = open_as("bob")
-    assert bob.add("bobs-model", candidate("a")).version == "1.0.0"
+    assert bob.add("bobs-model", candidate("a")).version.version == "1.0.0"
     with pytest.raises(ForbiddenError, match="bob may not reserve on other-model.*--model other-model"):
         bob.add("other-model", candidate("a"))
     assert [m.name for m in registry.models().items] == ["bobs-model"]

@@ -89,7 +89,7 @@ def test_killed_at_random_points_the_registry_verifies_and_goes_on(registry: Reg
         process.stdout.close()
         report = registry.verify_audit()
         assert report.ok, report.problems
-    assert registry.add(MODEL, candidate("after")).state is State.DEVELOPMENT
+    assert registry.add(MODEL, candidate("after")).version.state is State.DEVELOPMENT
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from tfx_pedigree.db import Database, engine, metadata, schema
 from tfx_pedigree.db.migrate import config
 from tfx_pedigree.errors import ConflictError, DamagedError, InvalidInputError, NotFoundError, UnavailableError
 from tfx_pedigree.registry import Action, Registry, Role, State
-from tfx_pedigree.registry.registry import utc_now
+from tfx_pedigree.registry.transactions import utc_now
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -168,7 +168,7 @@ def test_writer_waits_for_another_writer(registry: Registry) -> None:
     holding = threading.Event()
 
     def hold() -> None:
-        with registry._administer(Action.GRANT):
+        with registry.transactions.administering(Action.GRANT):
             holding.set()
             time.sleep(0.3)
             order.append("first")

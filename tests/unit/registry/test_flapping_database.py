@@ -50,7 +50,7 @@ def register(address: str) -> str:
 
 
 def add(registry: Registry) -> str:
-    return registry.add("flight-delay", candidate_of(registry.store, MODELS / "keras")).version
+    return registry.add("flight-delay", candidate_of(registry.store, MODELS / "keras")).version.version
 
 
 def versions(address: str) -> list[str]:

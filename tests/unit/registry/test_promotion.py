@@ -43,9 +43,9 @@ def test_staging_holds_several_and_touches_no_champion(three: Registry) -> None:
 
 
 def test_promoting_the_champion_again_changes_nothing(three: Registry) -> None:
-    first = three.promote("flight-delay@1.0.0")
+    first = three.promote("flight-delay@1.0.0").version
     events = three.history("flight-delay").items
-    assert three.promote("flight-delay@1.0.0") == first
+    assert three.promote("flight-delay@1.0.0").version == first
     assert three.history("flight-delay").items == events
 
 
@@ -76,7 +76,7 @@ def test_evidence_is_good_again_after_a_rollback_to_its_champion(three: Registry
     three.attach_evidence("flight-delay@1.0.2", Evidence(digest("c"), digest("a"), Verdict.PASS, "6 % better"))
     three.promote("flight-delay@1.0.1")
     three.rollback("flight-delay", reason="1.0.1 times out")
-    assert three.promote("flight-delay@1.0.2").state is State.PRODUCTION
+    assert three.promote("flight-delay@1.0.2").version.state is State.PRODUCTION
 
 
 @pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.INSUFFICIENT])
@@ -110,14 +110,14 @@ def test_replaced_champion_comes_back_by_rollback_only(three: Registry) -> None:
     three.promote("flight-delay@1.0.1")
     with pytest.raises(ConflictError, match="pedigree rollback flight-delay --to 1.0.0"):
         three.promote("flight-delay@1.0.0")
-    assert three.rollback("flight-delay", to="1.0.0", reason="complaints").version == "1.0.0"
+    assert three.rollback("flight-delay", to="1.0.0", reason="complaints").version.version == "1.0.0"
 
 
 def test_rollbacks_go_back_step_by_step_until_the_first_champion(three: Registry) -> None:
     for version in ("1.0.0", "1.0.1", "1.0.2"):
         three.promote(f"flight-delay@{version}")
-    assert three.rollback("flight-delay", reason="slow").version == "1.0.1"
-    assert three.rollback("flight-delay", reason="slow too").version == "1.0.0"
+    assert three.rollback("flight-delay", reason="slow").version.version == "1.0.1"
+    assert three.rollback("flight-delay", reason="slow too").version.version == "1.0.0"
     with pytest.raises(ConflictError, match="1.0.0 is its first champion"):
         three.rollback("flight-delay", reason="hm")
     assert states(three) == {"1.0.0": "production", "1.0.1": "archived", "1.0.2": "archived"}
@@ -128,7 +128,7 @@ def test_rollback_after_a_rollback_and_a_new_champion_skips_the_bad_one(three: R
     three.promote("flight-delay@1.0.1")
     three.rollback("flight-delay", reason="1.0.1 is bad")
     three.promote("flight-delay@1.0.2")
-    assert three.rollback("flight-delay", reason="1.0.2 is bad as well").version == "1.0.0"
+    assert three.rollback("flight-delay", reason="1.0.2 is bad as well").version.version == "1.0.0"
 
 
 def test_rollback_records_why_and_whom_it_replaces(three: Registry) -> None:
@@ -178,14 +178,14 @@ def test_archiving_the_champion_leaves_none_and_the_next_promotion_expects_none(
 def test_archived_on_purpose_stays_out_until_restored(three: Registry) -> None:
     three.promote("flight-delay@1.0.0")
     three.promote("flight-delay@1.0.1")
-    withdrawn = three.archive("flight-delay@1.0.0", reason="trained on wrong data")
+    withdrawn = three.archive("flight-delay@1.0.0", reason="trained on wrong data").version
     assert withdrawn.withdrawn
     with pytest.raises(ConflictError, match="archived on purpose.*pedigree restore flight-delay@1.0.0"):
         three.rollback("flight-delay", reason="x")
     with pytest.raises(ConflictError, match="archived on purpose"):
         three.promote("flight-delay@1.0.0")
-    assert three.restore("flight-delay@1.0.0").state is State.DEVELOPMENT
-    assert three.promote("flight-delay@1.0.0").state is State.PRODUCTION
+    assert three.restore("flight-delay@1.0.0").version.state is State.DEVELOPMENT
+    assert three.promote("flight-delay@1.0.0").version.state is State.PRODUCTION
 
 
 def test_archiving_and_restoring_twice_is_once(three: Registry) -> None:
@@ -200,7 +200,7 @@ def test_archiving_and_restoring_twice_is_once(three: Registry) -> None:
 def test_restored_reservation_is_reserved_again(registry: Registry) -> None:
     registry.reserve("flight-delay", candidate("a"))
     registry.archive("flight-delay@1.0.0", reason="run was cancelled")
-    assert registry.restore("flight-delay@1.0.0").state is State.RESERVED
+    assert registry.restore("flight-delay@1.0.0").version.state is State.RESERVED
 
 
 def test_champion_in_staging_is_refused_with_the_way_back(three: Registry) -> None:

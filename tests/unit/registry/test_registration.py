@@ -13,24 +13,24 @@ from tfx_pedigree.versioning import ModelDescription, Request
 
 
 def test_first_version_is_1_0_0_with_sequence_1(registry: Registry) -> None:
-    version = registry.add("flight-delay", candidate("a"))
+    version = registry.add("flight-delay", candidate("a")).version
     assert (version.version, version.sequence, version.state) == ("1.0.0", 1, State.DEVELOPMENT)
 
 
 def test_number_says_what_changed_against_the_version_before(registry: Registry) -> None:
     registry.add("flight-delay", candidate("a", rate=0.1))
-    retrained = registry.add("flight-delay", candidate("b", rate=0.1))
-    tuned = registry.add("flight-delay", candidate("c", rate=0.2))
-    broken = registry.add("flight-delay", candidate("d", features=4, rate=0.2))
+    retrained = registry.add("flight-delay", candidate("b", rate=0.1)).version
+    tuned = registry.add("flight-delay", candidate("c", rate=0.2)).version
+    broken = registry.add("flight-delay", candidate("d", features=4, rate=0.2)).version
     assert [v.version for v in (retrained, tuned, broken)] == ["1.0.1", "1.1.0", "2.0.0"]
     assert [v.predecessor for v in (retrained, tuned, broken)] == ["1.0.0", "1.0.1", "1.1.0"]
     assert "features" in " ".join(broken.reasons)
 
 
 def test_same_bytes_are_the_same_version_again_and_nothing_is_written(registry: Registry) -> None:
-    first = registry.add("flight-delay", candidate("a"), facts=Facts({"auc": 0.8}))
+    first = registry.add("flight-delay", candidate("a"), facts=Facts({"auc": 0.8})).version
     events = registry.history("flight-delay").items
-    again = registry.add("flight-delay", candidate("a"), facts=Facts({"auc": 0.8}))
+    again = registry.add("flight-delay", candidate("a"), facts=Facts({"auc": 0.8})).version
     assert again == first
     assert registry.history("flight-delay").items == events
 
@@ -38,24 +38,24 @@ def test_same_bytes_are_the_same_version_again_and_nothing_is_written(registry: 
 def test_same_bytes_under_another_name_are_another_model(registry: Registry) -> None:
     registry.add("flight-delay", candidate("a"))
     registry.add("flight-delay", candidate("b"))
-    assert registry.add("flight-delay-eu", candidate("b")).version == "1.0.0"
+    assert registry.add("flight-delay-eu", candidate("b")).version.version == "1.0.0"
     assert [m.name for m in registry.models().items] == ["flight-delay", "flight-delay-eu"]
 
 
 def test_reserved_number_is_not_given_again_even_if_its_run_dies(registry: Registry) -> None:
-    reserved = registry.reserve("flight-delay", candidate("dies"))
-    following = registry.add("flight-delay", candidate("lives"))
+    reserved = registry.reserve("flight-delay", candidate("dies")).version
+    following = registry.add("flight-delay", candidate("lives")).version
     assert (reserved.version, following.version) == ("1.0.0", "1.0.1")
     assert registry.get("flight-delay").version == "1.0.1", "latest is the newest that was registered"
-    finished = registry.register("flight-delay@1.0.0")
+    finished = registry.register("flight-delay@1.0.0").version
     assert (finished.version, finished.state) == ("1.0.0", State.DEVELOPMENT)
 
 
 def test_explicit_version_wins_if_it_is_higher_than_every_existing_one(registry: Registry) -> None:
     registry.add("flight-delay", candidate("a"))
-    given = registry.add("flight-delay", candidate("b"), Request.of(version="v3.0.0"))
+    given = registry.add("flight-delay", candidate("b"), Request.of(version="v3.0.0")).version
     assert given.version == "3.0.0"
-    assert registry.add("flight-delay", candidate("c")).version == "3.0.1"
+    assert registry.add("flight-delay", candidate("c")).version.version == "3.0.1"
     with pytest.raises(ConflictError, match=r"2\.0\.0.*3\.0\.1"):
         registry.add("flight-delay", candidate("d"), Request.of(version="2.0.0"))
     assert registry.get("flight-delay").version == "3.0.1"
@@ -69,8 +69,8 @@ def test_bytes_that_have_a_number_cannot_get_another(registry: Registry) -> None
 
 def test_prerelease_and_then_its_release(registry: Registry) -> None:
     registry.add("flight-delay", candidate("a"))
-    pre = registry.add("flight-delay", candidate("b"), Request.of(bump="minor", pre="rc"))
-    release = registry.add("flight-delay", candidate("c"), Request.of(bump="minor"))
+    pre = registry.add("flight-delay", candidate("b"), Request.of(bump="minor", pre="rc")).version
+    release = registry.add("flight-delay", candidate("c"), Request.of(bump="minor")).version
     assert (pre.version, release.version) == ("1.1.0-rc.1", "1.1.0")
 
 
@@ -79,12 +79,12 @@ def test_model_without_interface_needs_an_explicit_bump_after_the_first(registry
     registry.add("trees", Candidate(digest(1), opaque))
     with pytest.raises(InvalidInputError, match="--bump"):
         registry.add("trees", Candidate(digest(2), opaque))
-    assert registry.add("trees", Candidate(digest(2), opaque), Request.of(bump="patch")).version == "1.0.1"
+    assert registry.add("trees", Candidate(digest(2), opaque), Request.of(bump="patch")).version.version == "1.0.1"
     assert registry.model("trees").versions == 2, "the refused attempt took no number"
 
 
 def test_metrics_that_are_no_number_are_kept_and_found_by_no_comparison(registry: Registry) -> None:
-    version = registry.add("flight-delay", candidate("a"), facts=Facts({"auc": float("nan"), "loss": 0.25}))
+    version = registry.add("flight-delay", candidate("a"), facts=Facts({"auc": float("nan"), "loss": 0.25})).version
     assert version.metrics == {"auc": "NaN", "loss": 0.25}
     assert registry.search("flight-delay", ["metric.auc>=0"]).items == ()
 
@@ -98,7 +98,7 @@ def test_metrics_keep_their_value_to_the_bit_and_the_audit_agrees(registry: Regi
 
 def test_annotating_adds_changes_and_takes_away(registry: Registry) -> None:
     registry.add("flight-delay", candidate("a"), facts=Facts({"auc": 0.8}, {"team": "ops", "note": "x"}))
-    version = registry.annotate("flight-delay@1.0.0", Facts({"loss": 0.3}, {"team": "research", "note": ""}))
+    version = registry.annotate("flight-delay@1.0.0", Facts({"loss": 0.3}, {"team": "research", "note": ""})).version
     assert version.metrics == {"auc": 0.8, "loss": 0.3}
     assert version.tags == {"team": "research"}
     assert registry.search("flight-delay", ["tag.team=ops"]).items == ()
@@ -121,9 +121,11 @@ def test_evidence_must_be_about_the_version(registry: Registry) -> None:
 def test_refused_version_stays_in_development_with_the_reason(registry: Registry) -> None:
     registry.add("flight-delay", candidate("a"))
     evidence = Evidence(digest("a"), None, Verdict.FAIL, "auc 0.61 is below the floor 0.7")
-    version = registry.attach_evidence("flight-delay@1.0.0", evidence)
+    version = registry.attach_evidence("flight-delay@1.0.0", evidence).version
     assert (version.state, version.refusal) == (State.DEVELOPMENT, "FAIL: auc 0.61 is below the floor 0.7")
-    passed = registry.attach_evidence("flight-delay@1.0.0", Evidence(digest("a"), None, Verdict.PASS, "0.71 now"))
+    passed = registry.attach_evidence(
+        "flight-delay@1.0.0", Evidence(digest("a"), None, Verdict.PASS, "0.71 now")
+    ).version
     assert passed.refusal is None
     kept = registry.evidence("flight-delay@1.0.0")
     assert kept is not None
@@ -148,7 +150,7 @@ def test_names_that_fit_no_folder_tag_or_label_are_refused(registry: Registry, n
 
 def test_version_is_found_by_each_of_its_names(registry: Registry, clock: Clock) -> None:
     clock.advance(hours=2, minutes=30)
-    version = registry.add("flight-delay", candidate("a"))
+    version = registry.add("flight-delay", candidate("a")).version
     registry.add("flight-delay", candidate("b"))
     registry.promote("flight-delay@1.0.0")
     registry.set_alias("canary", "flight-delay@1.0.0")

@@ -150,7 +150,7 @@ def test_search_agrees_with_looking_at_each_version(six: Registry, terms: list[s
 )
 def test_search_walks_an_index_and_sorts_nothing(six: Registry, terms: list[str]) -> None:
     """What makes a page cost the same in a long history: no scan of the table, no sort of what was found."""
-    with six.reading(MODEL) as connection:
+    with six.transactions.reading(MODEL) as connection:
         if connection.dialect.name == "postgresql":
             for setting in ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin"):
                 connection.execute(sa.text(f"SET LOCAL {setting} = off"))

@@ -109,7 +109,7 @@ class Story(RuleBasedStateMachine):
 
     @invariant()
     def there_is_one_champion_at_the_most_and_it_reigns(self) -> None:
-        with self.registry.reading(MODEL) as connection:
+        with self.registry.transactions.reading(MODEL) as connection:
             query = sa.select(schema.model_versions.c.version).where(schema.model_versions.c.state == "production")
             in_production = list(connection.execute(query).scalars())
         reigning = [reign.version for reign in self.registry.reigns(MODEL) if reign.ended_at is None]

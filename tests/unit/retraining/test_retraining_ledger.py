@@ -113,7 +113,7 @@ def test_registry_alone_tells_what_was_trained_and_tried(registry: Registry, clo
 def test_reason_stands_in_the_history_of_the_version_and_the_audit_agrees(registry: Registry) -> None:
     session = Session(registry, MODEL)
     begun = session.begin(planned(1), Ledger())
-    version = registry.add(MODEL, candidate("a"), facts=Facts(tags={"span": "1"}))
+    version = registry.add(MODEL, candidate("a"), facts=Facts(tags={"span": "1"})).version
     session.end(begun, version)
     event = registry.history(MODEL, "1.0.0", limit=1).items[0]
     assert (event.action, event.reason, event.details["span"]) == ("retrain", "span 1 is new", 1)

@@ -66,7 +66,7 @@ def test_model_arrives_whole_with_its_history_and_goes_on_there(
     assert elsewhere.search(MODEL, ["metric.auc>0.705", "tag.team=ops"]).items[0].version == "1.0.2"
     assert elsewhere.verify_audit().problems == ()
     assert elsewhere.store.verify().ok
-    assert elsewhere.rollback(MODEL, to="1.0.1", reason="moved").version == "1.0.1"
+    assert elsewhere.rollback(MODEL, to="1.0.1", reason="moved").version.version == "1.0.1"
     assert elsewhere.verify_audit().problems == ()
 
 

@@ -23,7 +23,7 @@ def opened(tmp_path: Path) -> Iterator[Registry]:
 
 @pytest.fixture
 def version(opened: Registry, new_model: Path) -> Version:
-    return opened.add("m", candidate_of(opened.store, new_model))
+    return opened.add("m", candidate_of(opened.store, new_model)).version
 
 
 def damage(opened: Registry) -> None:

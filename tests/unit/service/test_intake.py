@@ -82,7 +82,7 @@ def test_broken_model_and_missing_folder_are_refused(store: Store, tmp_path: Pat
 
 def test_lost_manifest_is_damage_with_a_way_out(store: Store, new_model: Path, tmp_path: Path) -> None:
     with Registry.create(tmp_path / "registry", actor="mia") as opened:
-        version = opened.add("flight-delay", candidate_of(opened.store, new_model))
+        version = opened.add("flight-delay", candidate_of(opened.store, new_model)).version
         check_bytes(opened.store, version)
     with pytest.raises(DamagedError, match=r"its manifest is missing.*pedigree register flight-delay FOLDER"):
         check_bytes(store, version)

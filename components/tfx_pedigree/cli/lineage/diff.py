@@ -54,7 +54,7 @@ def diff(app: App, ctx: click.Context, *, v1: str, v2: str | None, everything: b
     from tfx_pedigree.lineage.lineage import Lineage
     from tfx_pedigree.service.comparing import pair
 
-    with app.open() as registry:
+    with app.open().registry as registry:
         old, new = pair(registry, v1, v2)
         found = Lineage(registry).diff(str(old), str(new))
     if app.json:

@@ -27,7 +27,7 @@ def explain(app: App, version: str) -> None:
     """
     from tfx_pedigree.lineage.lineage import Lineage
 
-    with app.open() as registry:
+    with app.open().registry as registry:
         found = Lineage(registry).explain(version)
     if app.json:
         output.emit(found.to_json())

@@ -32,7 +32,7 @@ def impact(app: App, ctx: click.Context, node: str, exit_code: bool) -> None:
     from tfx_pedigree.lineage.exports.json_form import impact_json
     from tfx_pedigree.lineage.lineage import Lineage
 
-    with app.open() as registry:
+    with app.open().registry as registry:
         found = Lineage(registry).impact(node)
     if app.json:
         output.emit(impact_json(found))

@@ -48,7 +48,7 @@ def import_mlmd(
     from tfx_pedigree.registry.search import parse_time
 
     selection = Selection(pipeline, parse_time(since) if since else None)
-    with app.open() as registry, connect(source) as reader, bar("Importing", unit="nodes") as progress:
+    with app.open().registry as registry, connect(source) as reader, bar("Importing", unit="nodes") as progress:
         remains = Remains(digests=digests, versions=versions_in(registry))
         found = import_store(reader, Lineage(registry), selection, remains=remains, dry_run=dry_run, progress=progress)
         shown = reader.shown

@@ -60,7 +60,7 @@ def of_node(app: App, *, node: str, way: str, depth: int | None, form: str | Non
     form = form or ("json" if app.json else _TEXT)
     if form == _TEXT and file is not None:
         raise InvalidInputError(f"--output needs a form: --format {' or '.join(FORMATS)}.")
-    with app.open() as registry:
+    with app.open().registry as registry:
         lineage = Lineage(registry)
         found = lineage.find(node)
         graph = _ask(lineage, found, way, depth)

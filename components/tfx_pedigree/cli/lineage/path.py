@@ -29,7 +29,7 @@ def path(app: App, a: str, b: str) -> None:
     from tfx_pedigree.lineage.exports.json_form import edge_json, node_json
     from tfx_pedigree.lineage.lineage import Lineage
 
-    with app.open() as registry:
+    with app.open().registry as registry:
         lineage = Lineage(registry)
         ends = lineage.find(a), lineage.find(b)
         way = lineage.path(*ends)

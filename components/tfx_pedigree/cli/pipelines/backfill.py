@@ -50,10 +50,10 @@ def backfill(
     request = service.BackfillRequest(first, last, again, reason)
     job = TrainingJob.of(pipeline_of(app, "backfill"), app.settings)
     if dry_run:
-        with app.open() as registry:
+        with app.open().registry as registry:
             _tell_plan(app, job, service.plan_backfill(registry, job, request, clock=app.clock))
         return
-    with app.open() as registry, stopped_by_kill():
+    with app.open().registry as registry, stopped_by_kill():
         done = service.backfill(registry, job, request, tell=training_teller(app), clock=app.clock)
     if app.json:
         output.emit(done.to_json())

@@ -46,11 +46,11 @@ def retrain(ctx: click.Context, app: App, dry_run: bool, force: str | None) -> N
         raise InvalidInputError("--force needs a reason in words; it stands in the audit log.")
     job = TrainingJob.of(pipeline_of(app, "retrain"), app.settings)
     if dry_run:
-        with app.open() as registry:
+        with app.open().registry as registry:
             _tell_plan(app, job, retraining.plan_retraining(registry, job, force=force, clock=app.clock))
         return
     try:
-        with app.open() as registry, stopped_by_kill():
+        with app.open().registry as registry, stopped_by_kill():
             tell = training_teller(app)
             done = retraining.retrain(registry, job, tell=tell, force=force, clock=app.clock)
     except BusyError as busy:  # whoever calls it every hour need not hear of it

@@ -27,7 +27,7 @@ def run(app: App, ctx: click.Context, span: int | None) -> None:
     from tfx_pedigree.service.tfx_process import how_ended
 
     pipeline = LocalPipeline(pipeline_of(app, "run"), app.settings)
-    with app.open() as registry, stopped_by_kill():
+    with app.open().registry as registry, stopped_by_kill():
         done = run_pipeline(registry, pipeline, span)
     if app.json:
         output.emit(done.to_json())

@@ -53,6 +53,8 @@ class Write:
         self.chain = chain
         row = self._lock()
         self._head = Head(row["length"], row["head"])
+        self.written = 0  # events so far
+        self.replaced: str | None = None  # the champion whose place was taken
         last: datetime | None = row["last_at"]
         self.now = clock_time if last is None else max(clock_time, last + timedelta(microseconds=1))
 
@@ -94,6 +96,7 @@ class Write:
         event = replace(event, hash=event.computed_hash())
         append(self.connection, event)
         self._head = Head(event.position, event.hash)
+        self.written += 1
         self.now += timedelta(microseconds=1)
         return event
 

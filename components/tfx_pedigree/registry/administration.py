@@ -1,0 +1,39 @@
+"""Roles and the audit of a local registry (see `api.Administration`)."""
+
+from __future__ import annotations
+
+from tfx_pedigree.progress import Progress, silent
+from tfx_pedigree.registry import access, audit
+from tfx_pedigree.registry.api import Administration
+from tfx_pedigree.registry.audit import Anchor, AuditReport
+from tfx_pedigree.registry.records import Grant, RoleChange
+from tfx_pedigree.registry.roles import EVERYWHERE, Action, Role
+from tfx_pedigree.registry.transactions import Transactions
+from tfx_pedigree.text import format_timestamp
+
+
+class LocalAdministration(Administration):
+    transactions: Transactions
+
+    def grants(self) -> tuple[Grant, ...]:
+        with self.transactions.reading(None) as connection:
+            return access.grants(connection)
+
+    def grant(self, principal: str, role: Role, scope: str = EVERYWHERE) -> RoleChange:
+        with self.transactions.administering(Action.GRANT) as write:
+            return access.grant(write, principal, role, scope)
+
+    def revoke(self, principal: str, scope: str = EVERYWHERE) -> RoleChange:
+        with self.transactions.administering(Action.GRANT) as write:
+            return access.revoke(write, principal, scope)
+
+    def require(self, action: Action, model: str | None = None) -> None:
+        self.transactions.require(action, model)
+
+    def verify_audit(self, anchor: Anchor | None = None, progress: Progress = silent) -> AuditReport:
+        with self.transactions.reading(None) as connection:
+            return audit.verify(connection, anchor, progress)
+
+    def anchor(self) -> Anchor:
+        with self.transactions.reading(None) as connection:
+            return audit.take_anchor(connection, format_timestamp(self.transactions.clock()))

@@ -1,0 +1,236 @@
+"""What a registry can be asked and told, wherever it is: all arguments and all results have a JSON form.
+
+`Registry` is the local implementation. Whoever only asks takes a `VersionQuestions`, whoever changes versions a
+`VersionChanges`; a use case that needs both takes a `RegistryApi`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from tfx_pedigree.progress import Progress, silent
+from tfx_pedigree.registry.audit import Anchor, AuditReport
+from tfx_pedigree.registry.decisions import PromotionRequest
+from tfx_pedigree.registry.differences import VersionDiff
+from tfx_pedigree.registry.events import Event
+from tfx_pedigree.registry.evidence import Evidence
+from tfx_pedigree.registry.names import Reference
+from tfx_pedigree.registry.records import (
+    ChampionPeriod,
+    Grant,
+    Model,
+    Page,
+    PromotionPreview,
+    RoleChange,
+    Version,
+    VersionChange,
+)
+from tfx_pedigree.registry.registration import Candidate, Facts
+from tfx_pedigree.registry.roles import EVERYWHERE, Action, Role
+from tfx_pedigree.registry.search import Term
+from tfx_pedigree.versioning import ModelDescription, Request
+
+PAGE = 50
+
+
+class VersionQuestions(Protocol):
+    """Questions about models and versions. A reader's role on the model is enough.
+
+    A reference is `MODEL@SELECTOR`: a number (`flight-delay@1.2.0`), `@champion`, `@latest`, a digest or its beginning
+    (`@sha256:…`), a sequence (`@7`), an alias, or a timestamp tag. Long answers come in pages: `after` takes the `next`
+    of the page before, and `every` walks through all of them.
+    """
+
+    def models(self, *, limit: int = PAGE, after: str | None = None) -> Page[Model]:
+        """All models, by name."""
+        ...
+
+    def model(self, name: str) -> Model:
+        """One model, with the number of its champion."""
+        ...
+
+    def get(self, reference: str | Reference) -> Version:
+        """The one version that the reference means; NotFoundError with near names if there is none."""
+        ...
+
+    def versions(self, model: str, *, limit: int = PAGE, after: str | None = None) -> Page[Version]:
+        """All versions of a model, newest first, the reserved and archived ones too."""
+        ...
+
+    def search(
+        self, model: str, terms: Sequence[str | Term], *, limit: int = PAGE, after: str | None = None
+    ) -> Page[Version]:
+        """Versions for which all terms hold (`metric.auc>=0.9`, `state=staging`, `tag.team=ops`, `created>2026-11-01`).
+
+        Best first by the first metric that is compared, else newest first.
+        """
+        ...
+
+    def newest_by_tag(self, model: str, key: str) -> dict[str, Version]:
+        """For each value of a tag the newest version that carries it."""
+        ...
+
+    def description(self, reference: str | Reference) -> ModelDescription:
+        """What the model is to those who use it: its interface, variables, operations and parameters."""
+        ...
+
+    def evidence(self, reference: str | Reference) -> Evidence | None:
+        """The newest evidence of a version, which decides whether it may be promoted; None if it has none."""
+        ...
+
+    def compare(self, old: str | Reference, new: str | Reference) -> VersionDiff:
+        """Two versions of one model side by side: metrics, parameters, interface, and what kind of change it is."""
+        ...
+
+    def at(self, model: str, when: datetime) -> Version | None:
+        """The version that was in production at that moment, as it stands now; None if there was none."""
+        ...
+
+    def reigns(self, model: str, version: str | None = None, *, limit: int = PAGE) -> tuple[ChampionPeriod, ...]:
+        """When which version was champion, newest first; of one version where one is named."""
+        ...
+
+    def aliases(self, model: str) -> dict[str, str]:
+        """The aliases that people gave, each with the number of its version."""
+        ...
+
+    def history(
+        self, model: str | None, version: str | None = None, *, limit: int = PAGE, after: str | None = None
+    ) -> Page[Event]:
+        """Events, newest first: of a model, of one version, or (without a model) of the registry itself."""
+        ...
+
+    def preview_promotion(
+        self, reference: str | Reference, request: PromotionRequest | None = None
+    ) -> PromotionPreview:
+        """What `promote` would say now: role, state, champion and gate. Nothing is changed, and no event is written."""
+        ...
+
+    def notes(self, model: str, action: Action, *, limit: int = PAGE, after: str | None = None) -> Page[Event]:
+        """The notes of one kind, newest first; none for a model that does not exist yet."""
+        ...
+
+
+class VersionChanges(Protocol):
+    """Changes to versions. Each is one transaction with the event that tells of it, and is refused where the actor's
+    role does not allow it. Repeating one that is done changes nothing, and the answer says so."""
+
+    def reserve(self, model: str, candidate: Candidate, request: Request | None = None) -> VersionChange:
+        """A number for these bytes; the one that they have if they were reserved before. Makes the model if needed."""
+        ...
+
+    def register(
+        self, reference: str | Reference, facts: Facts | None = None, evidence: Evidence | None = None
+    ) -> VersionChange:
+        """Makes a reserved version a registered one, with its metrics, tags and evidence."""
+        ...
+
+    def add(
+        self,
+        model: str,
+        candidate: Candidate,
+        request: Request | None = None,
+        facts: Facts | None = None,
+        evidence: Evidence | None = None,
+    ) -> VersionChange:
+        """Reserves and registers in one transaction. Makes the model if needed."""
+        ...
+
+    def annotate(self, reference: str | Reference, facts: Facts) -> VersionChange:
+        """Adds or changes metrics and tags; an empty tag takes the tag away."""
+        ...
+
+    def attach_evidence(self, reference: str | Reference, evidence: Evidence) -> VersionChange:
+        """Keeps evidence with the version that it judges; the newest decides. The same evidence twice is one."""
+        ...
+
+    def promote(self, reference: str | Reference, request: PromotionRequest | None = None) -> VersionChange:
+        """To staging or production. Compare-and-swap: refused if the champion is not the one that the request, or
+        else the evidence, names. The bytes are for the caller to check before."""
+        ...
+
+    def rollback(self, model: str, *, reason: str, to: str | None = None, expect: str | None = None) -> VersionChange:
+        """The previous champion serves again, in one step; with `to`, any version that was champion before."""
+        ...
+
+    def archive(self, reference: str | Reference, *, reason: str) -> VersionChange:
+        """Takes a version out of use until it is restored. If it is the champion, its model then has none."""
+        ...
+
+    def restore(self, reference: str | Reference, *, reason: str | None = None) -> VersionChange:
+        """Takes an archived version back into use; it then stands in development, or is reserved as it was."""
+        ...
+
+    def set_alias(self, alias: str, reference: str | Reference) -> VersionChange:
+        """Lets the alias mean this version from now on."""
+        ...
+
+    def remove_alias(self, model: str, alias: str) -> VersionChange:
+        """Forgets an alias; the answer has the version that it meant."""
+        ...
+
+    def note(
+        self,
+        model: str,
+        action: Action,
+        *,
+        reason: str | None,
+        details: Mapping[str, Any],
+        subject: str | None = None,
+        expect: int | None = None,
+    ) -> Event:
+        """An event that changes no version; it makes the model if there is none.
+
+        With `expect`, the position of the newest note of this action that the caller has seen (0: none), it is refused
+        if there is a newer one.
+        """
+        ...
+
+
+class Administration(Protocol):
+    """Roles, and whether the log is true."""
+
+    def grants(self) -> tuple[Grant, ...]:
+        """Who has which role where."""
+        ...
+
+    def grant(self, principal: str, role: Role, scope: str = EVERYWHERE) -> RoleChange:
+        """Gives a role, on one model or everywhere; it takes the place of the one that the principal has there.
+        The model need not exist yet."""
+        ...
+
+    def revoke(self, principal: str, scope: str = EVERYWHERE) -> RoleChange:
+        """Takes the role away that the principal has on the model, or everywhere."""
+        ...
+
+    def require(self, action: Action, model: str | None = None) -> None:
+        """Raises ForbiddenError unless the actor may do this: for work outside a transaction, before it begins."""
+        ...
+
+    def verify_audit(self, anchor: Anchor | None = None, progress: Progress = silent) -> AuditReport:
+        """Whether every chain of events is whole, and the rows are what the events add up to."""
+        ...
+
+    def anchor(self) -> Anchor:
+        """The ends of all chains now: kept elsewhere, it shows later that nobody rewrote history."""
+        ...
+
+
+class RegistryApi(VersionQuestions, VersionChanges, Administration, Protocol):
+    """A registry, used by one actor."""
+
+    @property
+    def actor(self) -> str:
+        """Who acts; stands in the audit log."""
+        ...
+
+    @property
+    def url(self) -> str:
+        """Where the registry is, without a password."""
+        ...
+
+    def close(self) -> None:
+        """Gives connections back. The registry cannot be used after it."""
+        ...
