@@ -44,7 +44,7 @@ def test_damaged_version_does_not_move(opened: Registry, version: Version) -> No
 def test_version_that_is_there_already_is_not_read_again(opened: Registry, version: Version) -> None:
     promote(opened, "m@1.0.0", PromotionRequest())
     damage(opened)
-    assert promote(opened, "m@1.0.0", PromotionRequest()).state is State.PRODUCTION
+    assert promote(opened, "m@1.0.0", PromotionRequest()).version.state is State.PRODUCTION
 
 
 def test_who_may_not_promote_reads_no_bytes(opened: Registry, version: Version, tmp_path: Path) -> None:
