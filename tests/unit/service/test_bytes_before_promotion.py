@@ -38,7 +38,7 @@ def test_damaged_version_does_not_move(opened: Registry, version: Version) -> No
     with pytest.raises(DamagedError, match="cannot be used"):
         promote(opened, "m@1.0.0", PromotionRequest())
     assert opened.get("m@1.0.0").state is State.DEVELOPMENT
-    assert promote(opened, "m@1.0.0", PromotionRequest(), verify=False).state is State.PRODUCTION
+    assert promote(opened, "m@1.0.0", PromotionRequest(), verify=False).version.state is State.PRODUCTION
 
 
 def test_version_that_is_there_already_is_not_read_again(opened: Registry, version: Version) -> None:
