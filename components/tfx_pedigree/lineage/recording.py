@@ -73,7 +73,7 @@ class Ready:
 
 def record(registry: Registry, fragment: Fragment, model: str | None) -> Recorded:
     ready = prepare(fragment, {})
-    with registry.recording(model) as write:
+    with registry.transactions.recording(model) as write:
         _check_owners(write, ready)
         recorded, _ = write_ready(write, ready, {}, {})
     return recorded
@@ -113,7 +113,7 @@ class Importer:
             self._edges = list(set(ready.edges) - set(whole))
             ready = replace(ready, edges=whole)
         if ready.rows or ready.edges:
-            with self._registry.recording(None, Action.IMPORT) as write:
+            with self._registry.transactions.recording(None, Action.IMPORT) as write:
                 recorded, ids = write_ready(write, ready, self._ids, {"source": self._source})
             self.recorded += recorded
             self._ids |= ids

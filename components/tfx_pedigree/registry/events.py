@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar
 
 from tfx_pedigree.digest import PREFIX, canonical_json, digest_of, parse_json
 from tfx_pedigree.json_form import Bounds, JsonForm, Layout
-from tfx_pedigree.registry.records import format_timestamp
+from tfx_pedigree.text import format_timestamp
 
 REGISTRY_CHAIN = "*"
 BEGINNING = PREFIX + "0" * 64

@@ -85,15 +85,15 @@ def import_model(registry: Registry, stream: BinaryIO, name: str, progress: Prog
     registry.require(Action.IMPORT)
     tar = TarReader(stream, name)
     header = _read_header(tar)
-    replay, lines, hashes = _read_events(tar, header, name, registry._clock())
+    replay, lines, hashes = _read_events(tar, header, name, registry.transactions.clock())
     rows = list(_read_rows(tar, replay, header, name))
     ready = _read_lineage(tar, header, name)
     history = transfer.History(header.model, hashes, _Lines(lines), rows)
-    with registry.reading(None) as connection:
+    with registry.transactions.reading(None) as connection:
         added = transfer.count_new(connection, history)
     digests = [row.digest for row in rows if isinstance(row, VersionRow)]
     objects = _store_bytes(registry.store, tar, digests, name, progress)
-    with registry.importing(header.model) as write:
+    with registry.transactions.importing(header.model) as write:
         if added:
             transfer.write(write, history, added)
         lineage.write(write, ready, Path(name).name)
