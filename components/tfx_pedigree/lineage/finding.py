@@ -198,15 +198,7 @@ def _having(
     for name in names:
         query = sa.select(_F.node_id).where(_F.name == name, condition).order_by(_F.value)
         found.update(connection.execute(query.limit(MOST)).scalars())
-    return found if kind is None else _of_kind(connection, found, kind)
-
-
-def _of_kind(connection: Connection, ids: Iterable[int], kind: NodeKind) -> set[int]:
-    found: set[int] = set()
-    for batch in storage.batches(sorted(ids)):
-        query = sa.select(_N.id).where(storage.among(connection, _N.id, batch), _N.kind == kind.value)
-        found.update(connection.execute(query).scalars())
-    return found
+    return found if kind is None else set(storage.of_kinds(connection, found, [kind]))
 
 
 def _by_digest(connection: Connection, text: str) -> set[int]:

@@ -6,11 +6,13 @@ following edges leads upstream, against them downstream. docs/lineage.md describ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.json_form import Layout
@@ -147,7 +149,45 @@ class Subgraph:
     edges: tuple[Edge, ...]
     depth: Mapping[str, int] = field(default_factory=dict)
     complete: bool = True
-    cycles: tuple[tuple[str, ...], ...] = ()
+    cycles: tuple[tuple[str, ...], ...] = field(default_factory=tuple)
+
+    @classmethod
+    def lazy(
+        cls, start: tuple[str, ...], nodes: Mapping[str, Node], complete: bool, **later: Callable[[Subgraph], Any]
+    ) -> Subgraph:
+        """With `edges`, `depth` and `cycles` as functions that are called when somebody looks: a large answer takes
+        longer to be put into objects than to be read."""
+        found = cls.__new__(cls)
+        found.__dict__.update(start=start, nodes=nodes, complete=complete, _later=later)
+        return found
+
+    def extended(self, nodes: Mapping[str, Node], edges: Iterable[Edge], *, complete: bool) -> Subgraph:
+        """With nodes that came of some of this, and the edges from them."""
+        more = tuple(edges)
+
+        def depth(_: Subgraph) -> dict[str, int]:
+            near: dict[str, int] = {}
+            for edge in more:
+                near[edge.source] = min(near.get(edge.source, sys.maxsize), self.depth[edge.target] + 1)
+            return {**self.depth, **near}
+
+        return Subgraph.lazy(
+            self.start,
+            ChainMap(dict(nodes), cast("dict[str, Node]", self.nodes)),
+            complete,
+            edges=lambda _: tuple(sorted((*self.edges, *more))),
+            depth=depth,
+            cycles=lambda _: self.cycles,
+        )
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            later = self.__dict__.get("_later", {}).get(name)
+            if later is None:
+                raise AttributeError(name)
+            value = self.__dict__[name] = later(self)
+            return value
 
     def to_networkx(self) -> networkx.MultiDiGraph:
         """Edges lead as in the graph itself, from later to earlier; `kind` and `facts` are attributes."""

@@ -10,8 +10,9 @@ from sqlalchemy.engine import Connection
 
 from tfx_pedigree.lineage import storage
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind
+from tfx_pedigree.lineage.storage import Step
 from tfx_pedigree.lineage.version_status import VersionStatus, of_versions
-from tfx_pedigree.lineage.walking import Step, Way, downstream_steps, steps
+from tfx_pedigree.lineage.walking import Way, downstream_steps, steps
 
 LONGEST_PATH = 20
 _CARRIES = frozenset(kind for kind in EdgeKind if kind.carries)
@@ -61,8 +62,10 @@ def of(connection: Connection, nodes: Sequence[Node]) -> Impact:
     used = _Ways(starts, carrying)
     told = _Ways(starts, [step for step in carrying if step[1] is not EdgeKind.USED])
     evaluated = _evaluated(connection, used)
-    versions = storage.load(connection, sorted(used.steps.keys() | evaluated.keys()), NodeKind.VERSION)
-    deployments = storage.load(connection, sorted(used.steps), NodeKind.DEPLOYMENT)
+    kinds = storage.of_kinds(connection, {*used.steps, *evaluated}, (NodeKind.VERSION, NodeKind.DEPLOYMENT))
+    loaded = storage.load(connection, sorted(kinds))
+    versions = {node_id: node for node_id, node in loaded.items() if node.kind is NodeKind.VERSION}
+    deployments = [loaded[node_id] for node_id in used.steps if kinds.get(node_id) is NodeKind.DEPLOYMENT]
     found = {
         node_id: (told.way(node_id) if node_id in told.steps else evaluated.get(node_id) or used.way(node_id))
         for node_id in versions
@@ -79,7 +82,7 @@ def of(connection: Connection, nodes: Sequence[Node]) -> Impact:
         for node in nodes
         if node.kind is NodeKind.VERSION and node.key not in recorded
     ]
-    by_key = sorted(deployments.values(), key=lambda node: node.key)
+    by_key = sorted(deployments, key=lambda node: node.key)
     return Impact(tuple(nodes), tuple(sorted(affected, key=_order)), tuple(by_key))
 
 

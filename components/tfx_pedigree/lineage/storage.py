@@ -2,6 +2,9 @@
 
 Rows are added in the order of their keys, and in the same order of tables, by everybody: two who add the same rows at
 once wait for each other at most once and in one direction, so that neither fails.
+
+What a question reads in great number is read by statements that are written out once for each database, and comes as
+the driver gives it: to put a statement together and to wrap its rows took longer than to execute it.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -22,15 +25,13 @@ from tfx_pedigree.digest import parse_json
 from tfx_pedigree.errors import DamagedError
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind
 
-BATCH = 500
+BATCH = 2000
 # Looked up rather than made: a large answer has a million of each.
 EDGE_KINDS = {kind.value: kind for kind in EdgeKind}
 _KINDS = {kind.value: kind for kind in NodeKind}
 T = TypeVar("T")
 
 _N = schema.lineage_nodes.c
-_F = schema.lineage_facts.c
-_E = schema.lineage_edges.c
 
 
 def prepare_reading(connection: Connection) -> None:
@@ -56,6 +57,22 @@ def batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
 # Reading
 
 
+class StoredNode(NamedTuple):
+    """A node as it is kept. `facts` are pairs of name and value as JSON, `edges` what leads from the node: kind, id of
+    the target and key of the run, as JSON; both may be None where there are none."""
+
+    id: int
+    key: str
+    kind: str
+    content: str
+    facts: str | None
+    edges: str | None
+
+
+# Source, kind and target of an edge, by id.
+Step = tuple[int, EdgeKind, int]
+
+
 def among(
     connection: Connection, column: sa.Column[Any], values: Collection[int] | Collection[str]
 ) -> sa.ColumnElement[bool]:
@@ -66,45 +83,59 @@ def among(
     return column == sa.func.any(sa.bindparam(None, list(values), type_=sa.ARRAY(column.type)))
 
 
-def following(
-    connection: Connection, given: sa.FromClause, column: sa.Column[Any]
-) -> tuple[sa.FromClause, sa.FromClause]:
-    """To select from: each row of `given` beside the rows whose `column` is its `id`; and what has their columns.
+def fetch(connection: Connection, statement: str, ids: Iterable[int]) -> list[tuple[Any, ...]]:
+    """The rows of a statement that takes ids, as the driver gives them."""
+    parameter = json.dumps(list(ids)) if connection.dialect.name == "sqlite" else list(ids)
+    with connection.exec_driver_sql(statement, (parameter,)) as result:
+        return cast("list[tuple[Any, ...]]", cast("Any", result).cursor.fetchall())
+
+
+@functools.cache
+def given(dialect: str) -> str:
+    """The ids that a statement is executed with, as a table to select from, in their order."""
+    if dialect == "sqlite":
+        return "(SELECT value AS id FROM json_each(?)) AS given"
+    return "unnest(CAST(%s AS bigint[])) AS given(id)"
+
+
+def joined(dialect: str, table: str, column: str, alias: str, to: str = "given") -> str:
+    """Each row of `to` beside the rows of a table whose `column` is its `id`.
 
     PostgreSQL may look into any index that holds the column, also into all of one that begins with another, and with
     statistics from the middle of an import it does. Looked up by range, one id after the other and in the column's
     order, only the index that begins with it will do.
     """
-    return _following(connection.dialect.name, given, column)
-
-
-def _following(dialect: str, given: sa.FromClause, column: sa.Column[Any]) -> tuple[sa.FromClause, sa.FromClause]:
-    table = column.table
     if dialect == "sqlite":
-        return given.join(table, column == given.c.id), table
-    rows = sa.select(table).where(column.between(given.c.id, given.c.id)).order_by(column).offset(0).lateral()
-    return given.join(rows, sa.true()), rows
+        return f"CROSS JOIN {table} AS {alias} ON {alias}.{column} = {to}.id"
+    return f"CROSS JOIN LATERAL {_rows(dialect, table, column, f'{to}.id')} AS {alias}"
 
 
-def rows_at(connection: Connection, column: sa.Column[Any]) -> sa.FromClause:
-    """The rows whose `column` is one of some ids, to select from; read by the index that begins with it. The statement
-    is executed with `these(connection, ids)`."""
-    return _rows_at(connection.dialect.name, column)
+def _rows(dialect: str, table: str, column: str, wanted: str) -> str:
+    if dialect == "sqlite":
+        return f"(SELECT * FROM {table} WHERE {column} = {wanted})"  # noqa: S608  names of our own, as below
+    return f"(SELECT * FROM {table} WHERE {column} BETWEEN {wanted} AND {wanted} ORDER BY {column} OFFSET 0)"  # noqa: S608
 
 
 @functools.cache
-def _rows_at(dialect: str, column: sa.Column[Any]) -> sa.FromClause:
-    """Made once: to put it together takes longer than to execute it."""
-    if dialect == "sqlite":
-        each = sa.func.json_each(sa.bindparam("ids", type_=sa.Text)).table_valued("value")
-        return sa.select(column.table).where(column.in_(sa.select(each.c.value))).subquery()
-    ids = sa.func.unnest(sa.bindparam("ids", type_=sa.ARRAY(column.type))).table_valued("id").render_derived()
-    joined, rows = _following(dialect, ids, column)
-    return sa.select(rows).select_from(joined).subquery()
+def _nodes_by_id(dialect: str) -> str:
+    """One row a node, its facts and edges in it: a database makes a text of them sooner than a row of each."""
+    every, pair, text = (
+        ("json_group_array", "json_array", "") if dialect == "sqlite" else ("json_agg", "json_build_array", "::text")
+    )
+    facts = _rows(dialect, "lineage_facts", "node_id", "n.id")
+    edges = _rows(dialect, "lineage_edges", "source_id", "n.id")
+    run = "(SELECT r.key FROM lineage_nodes AS r WHERE r.id = e.run_id)"
+    return (
+        f"SELECT n.id, n.key, n.kind, n.content,"  # noqa: S608
+        f" (SELECT {every}({pair}(f.name, f.value)){text} FROM {facts} AS f),"
+        f" (SELECT {every}({pair}(e.kind, e.target_id, {run})){text} FROM {edges} AS e)"
+        f" FROM {given(dialect)} {joined(dialect, 'lineage_nodes', 'id', 'n')}"
+    )
 
 
-def these(connection: Connection, ids: Collection[int]) -> dict[str, Any]:
-    return {"ids": json.dumps(list(ids)) if connection.dialect.name == "sqlite" else list(ids)}
+@functools.cache
+def _values_by_id(dialect: str, table: str, column: str, values: str) -> str:
+    return f"SELECT {values} FROM {given(dialect)} {joined(dialect, table, column, 'x')}"  # noqa: S608
 
 
 def ids_of(connection: Connection, keys: Iterable[str]) -> dict[str, int]:
@@ -117,67 +148,65 @@ def ids_of(connection: Connection, keys: Iterable[str]) -> dict[str, int]:
 
 
 def keys_of(connection: Connection, ids: Iterable[int]) -> dict[int, str]:
-    found: dict[int, str] = {}
+    statement = _values_by_id(connection.dialect.name, "lineage_nodes", "id", "x.id, x.key")
+    return {node_id: key for batch in batches(ids) for node_id, key in fetch(connection, statement, batch)}
+
+
+def of_kinds(connection: Connection, ids: Iterable[int], kinds: Collection[NodeKind]) -> dict[int, NodeKind]:
+    """Those of the nodes that are of these kinds."""
+    statement = _values_by_id(connection.dialect.name, "lineage_nodes", "id", "x.id, x.kind")
+    rows = (row for batch in batches(ids) for row in fetch(connection, statement, batch))
+    return {node_id: _KINDS[kind] for node_id, kind in rows if kind in kinds}
+
+
+def stored(connection: Connection, ids: Iterable[int]) -> Iterator[StoredNode]:
+    """Nodes as they are kept, in the order of the ids. DamagedError where a row is not what its key says."""
+    statement = _nodes_by_id(connection.dialect.name)
     for batch in batches(ids):
-        query = sa.select(_N.id, _N.key).where(among(connection, _N.id, batch))
-        found.update((node_id, key) for node_id, key in connection.execute(query))
-    return found
+        for row in fetch(connection, statement, batch):
+            if key_of(row[2], row[3]) != row[1]:
+                raise DamagedError(
+                    f"The lineage node {row[1][:20]}… was altered: its content has another digest. "
+                    "Restore the registry's database from a backup."
+                )
+            yield StoredNode._make(row)
 
 
-def load(connection: Connection, ids: Iterable[int], kind: NodeKind | None = None) -> dict[int, Node]:
-    """Whole nodes by id; of one kind, if it is given. DamagedError where a row is not what its key says."""
-    found: dict[int, Node] = {}
-    for batch in batches(ids):
-        query = sa.select(_N.id, _N.key, _N.kind, _N.content).where(among(connection, _N.id, batch))
-        rows = connection.execute(query if kind is None else query.where(_N.kind == kind.value)).all()
-        facts = _facts(connection, [row[0] for row in rows])
-        for node_id, key, kind_of, content in rows:
-            found[node_id] = _node(key, kind_of, content, facts.get(node_id, {}))
-    return found
+def load(connection: Connection, ids: Iterable[int]) -> dict[int, Node]:
+    """Whole nodes by id."""
+    return {row.id: node_of(row) for row in stored(connection, ids)}
 
 
-def _facts(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, tuple[str, ...]]]:
-    found: dict[int, dict[str, tuple[str, ...]]] = {}
-    if ids:
-        facts = rows_at(connection, _F.node_id).c
-        columns = (facts.node_id, facts.name, facts.value)
-        for node_id, name, value in connection.execute(sa.select(*columns).order_by(*columns), these(connection, ids)):
-            of_node = found.setdefault(node_id, {})
-            of_node[name] = (*of_node[name], value) if name in of_node else (value,)
-    return found
-
-
-def _node(key: str, kind: str, content: str, facts: Mapping[str, tuple[str, ...]]) -> Node:
-    if key_of(kind, content) != key:
-        raise DamagedError(
-            f"The lineage node {key[:20]}… was altered: its content has another digest. "
-            "Restore the registry's database from a backup."
-        )
-    node = Node(_KINDS[kind], parse_json(content), facts)
-    node.__dict__["key"] = key  # just computed; the node itself would parse and sort everything again
+def node_of(row: StoredNode) -> Node:
+    facts: dict[str, tuple[str, ...]] = {}
+    for name, value in sorted(json.loads(row.facts) if row.facts else ()):
+        facts[name] = (*facts[name], value) if name in facts else (value,)
+    node = Node(_KINDS[row.kind], parse_json(row.content), facts)
+    node.__dict__["key"] = row.key  # just computed; the node itself would parse and sort everything again
     return node
+
+
+def links(row: StoredNode) -> list[tuple[str, int, str | None]]:
+    """Kind, target's id and run's key of the edges that lead from a node."""
+    return json.loads(row.edges) if row.edges else []
+
+
+def edges_of(rows: Iterable[StoredNode], keys: Mapping[int, str]) -> Iterator[Edge]:
+    """The edges that begin at these nodes and end at any that `keys` has, by id.
+
+    They are looked for where they begin: what a node came from was settled when it was made, while what comes of it,
+    of a champion or a commit, grows for ever.
+    """
+    for row in rows:
+        for kind, target, run in links(row):
+            if target in keys:
+                yield Edge(row.key, EDGE_KINDS[kind], keys[target], run)
 
 
 def key_of(kind: str, content: str) -> str:
     """`Node.key`, from the content as canonical JSON."""
     hashed = f'{{"content":{content},"kind":"{kind}"}}'
     return f"{kind}:{hashlib.sha256(hashed.encode()).hexdigest()}"
-
-
-def edges_among(connection: Connection, keys: Mapping[int, str]) -> Iterator[Edge]:
-    """The edges that begin and end among these nodes (ids and their keys).
-
-    They are looked for where they begin: what a node came from was settled when it was made, while what comes of it,
-    of a champion or a commit, grows for ever.
-    """
-    runs = dict(keys)
-    edges = rows_at(connection, _E.source_id).c
-    query = sa.select(edges.source_id, edges.kind, edges.target_id, edges.run_id)
-    for batch in batches(keys):
-        rows = [row for row in connection.execute(query, these(connection, batch)) if row[2] in keys]
-        runs.update(keys_of(connection, {row[3] for row in rows if row[3]} - runs.keys()))
-        for source, kind, target, run in rows:
-            yield Edge(keys[source], EDGE_KINDS[kind], keys[target], runs[run] if run else None)
 
 
 # Adding

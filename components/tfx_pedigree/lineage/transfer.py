@@ -32,9 +32,10 @@ _JUDGING = (EdgeKind.EVALUATES, EdgeKind.RESTS_ON, EdgeKind.DECIDES_ON, EdgeKind
 def read(connection: Connection, model: str) -> Iterator[dict[str, Any]]:
     """The rows of a model's archive."""
     storage.prepare_reading(connection)
-    nodes = storage.load(connection, sorted(_belonging(connection, model)))
-    keys = {node_id: node.key for node_id, node in nodes.items()}
-    edges = sorted(storage.edges_among(connection, keys))
+    stored = list(storage.stored(connection, sorted(_belonging(connection, model))))
+    keys = {row.id: row.key for row in stored}
+    edges = sorted(storage.edges_of(stored, keys))
+    nodes = {row.id: storage.node_of(row) for row in stored}
     # A run that linked two nodes need not be upstream of either.
     runs = storage.ids_of(connection, sorted({e.run for e in edges if e.run} - set(keys.values())))
     nodes |= storage.load(connection, sorted(runs.values()))
@@ -83,5 +84,5 @@ def _belonging(connection: Connection, model: str) -> set[int]:
         judged.update(source for source, _, _ in walking.downstream_steps(connection, batch, _JUDGING))
     found: set[int] = set()
     for batch in storage.batches(sorted(judged)):
-        found |= walking.upstream_of(connection, batch)
+        found.update(walking.closure(connection, batch, walking.Way.UP))
     return found

@@ -6,7 +6,7 @@ A promotion is an event of the registry's log that made a version champion, by p
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +25,7 @@ _V = schema.model_versions.c
 _M = schema.models.c
 _R = schema.reigns.c
 _EV = schema.events.c
+_VERSION = f"{NodeKind.VERSION.value}:"
 
 
 @dataclass(frozen=True)
@@ -84,23 +85,21 @@ def with_promotions(connection: Connection, graph: Subgraph, depth: int | None, 
     """The answer with the promotions of its versions, which are downstream of them and of the decisions behind them."""
     if way is Way.UP:
         return graph
-    standings = of_versions(connection, graph.nodes.values())
-    promoted = {key: standing for key, standing in standings.items() if standing.reigns}
-    nodes, depths, edges = dict(graph.nodes), dict(graph.depth), list(graph.edges)
+    versions = [graph.nodes[key] for key in graph.nodes if key.startswith(_VERSION)]
+    promoted = {key: standing for key, standing in of_versions(connection, versions).items() if standing.reigns}
+    nodes: dict[str, Node] = {}
+    edges: list[Edge] = []
     complete = graph.complete
     for promotion in _promotions(connection, promoted):
         ends = {promotion.version: EdgeKind.PROMOTES}
         if promotion.decision in graph.nodes:
             ends[str(promotion.decision)] = EdgeKind.DECIDED_BY
-        near = min(graph.depth[key] for key in ends) + 1
-        if depth is not None and near > depth:
+        if depth is not None and min(graph.depth[key] for key in ends) >= depth:
             complete = False
             continue
         nodes[promotion.node.key] = promotion.node
-        depths[promotion.node.key] = near
         edges += [Edge(promotion.node.key, kind, key) for key, kind in ends.items()]
-    ordered = dict(sorted(nodes.items(), key=lambda item: (depths[item[0]], item[0])))
-    return replace(graph, nodes=ordered, depth=depths, edges=tuple(sorted(edges)), complete=complete)
+    return graph.extended(nodes, edges, complete=complete)
 
 
 def _promotions(connection: Connection, promoted: Mapping[str, VersionStatus]) -> Iterable[_Promotion]:

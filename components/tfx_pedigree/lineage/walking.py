@@ -7,31 +7,61 @@ beside it.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import Enum
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tfx_pedigree.db import schema
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage import storage
 from tfx_pedigree.lineage.cycles import find_cycles
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, Subgraph
+from tfx_pedigree.lineage.storage import Step, StoredNode
 
 # What came of a node can be without end, what it came from cannot: a step down counts as many steps up.
 _DOWN_COSTS = 8
-_E = schema.lineage_edges.c
-# Source, kind and target of an edge, by id.
-Step = tuple[int, EdgeKind, int]
 
 
 class Way(Enum):
     UP = "up"
     DOWN = "down"
     BOTH = "both"
+
+    @property
+    def each(self) -> tuple[Way, ...]:
+        return (Way.UP, Way.DOWN) if self is Way.BOTH else (self,)
+
+    @property
+    def columns(self) -> tuple[str, str]:
+        """Where a step begins and where it ends."""
+        return ("source_id", "target_id") if self is Way.UP else ("target_id", "source_id")
+
+    def ends(self, edge: Edge) -> tuple[str, str]:
+        return (edge.source, edge.target) if self is Way.UP else (edge.target, edge.source)
+
+
+class StoredNodes(Mapping[str, Node]):
+    """The nodes of an answer by key. They are kept as rows, which is as much as was read of them, until somebody
+    looks."""
+
+    def __init__(self, rows: Mapping[str, StoredNode]) -> None:
+        self._rows = rows
+        self._made: dict[str, Node] = {}
+
+    def __getitem__(self, key: str) -> Node:
+        node = self._made.get(key)
+        if node is None:
+            node = self._made[key] = storage.node_of(self._rows[key])
+        return node
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 def walk(connection: Connection, start: Node, depth: int | None, way: Way) -> Subgraph:
@@ -41,39 +71,36 @@ def walk(connection: Connection, start: Node, depth: int | None, way: Way) -> Su
     found = storage.ids_of(connection, [start.key]).get(start.key)
     if found is None:
         return Subgraph((start.key,), {start.key: start}, (), {start.key: 0})
-    ways = (Way.UP, Way.DOWN) if way is Way.BOTH else (way,)
-    ids: set[int] = set()
-    levels: dict[Way, list[set[int]]] = {}
-    for each in ways:
-        if depth is None:
-            ids.update(connection.execute(sa.select(_closure(connection, [found], each).c.id)).scalars())
-        else:
-            levels[each] = _levels(connection, found, each, depth)
-            ids.update(*levels[each])
-    nodes = storage.load(connection, sorted(ids))
-    keys = {node_id: node.key for node_id, node in nodes.items()}
-    edges = tuple(sorted(storage.edges_among(connection, keys), key=lambda e: (e.source, e.kind.value, e.target)))
-    depths = _depths(start.key, edges, ways)
-    ordered = sorted(nodes.values(), key=lambda node: (depths[node.key], node.key))
-    return Subgraph(
-        start=(start.key,),
-        nodes={node.key: node for node in ordered},
-        edges=edges,
-        depth={node.key: depths[node.key] for node in ordered},
-        complete=not any(_leads_further(connection, levels[each], each, keys, edges) for each in levels),
-        cycles=tuple(find_cycles(keys.values(), edges)),
+    if depth is None:
+        reached = {each: closure(connection, [found], each) for each in way.each}
+        rows = _rows(connection, itertools.chain(*reached.values()))
+        complete = True
+    else:
+        levels = {each: _levels(connection, found, each, depth) for each in way.each}
+        rows = _rows(connection, (node_id for each in levels.values() for level in each for node_id in level))
+        complete = not any(_leads_further(connection, levels[each], each, rows.values()) for each in levels)
+    return Subgraph.lazy(
+        (start.key,),
+        StoredNodes(rows),
+        complete,
+        edges=lambda _: tuple(sorted(storage.edges_of(rows.values(), {row.id: row.key for row in rows.values()}))),
+        depth=lambda graph: _depths(start.key, graph.edges, way.each),
+        cycles=lambda graph: tuple(find_cycles(graph.nodes, graph.edges)),
     )
+
+
+def _rows(connection: Connection, ids: Iterable[int]) -> dict[str, StoredNode]:
+    """By key, each once, in the order of the ids."""
+    return {row.key: row for row in storage.stored(connection, dict.fromkeys(ids))}
 
 
 def steps(
     connection: Connection, ids: Iterable[int], way: Way, kinds: Collection[EdgeKind] | None = None
 ) -> Iterator[Step]:
     """All edges that lead up from these nodes, or down to them; of these kinds, if any are given."""
-    here, _ = _columns(way)
-    edges = storage.rows_at(connection, here).c
-    query = sa.select(edges.source_id, edges.kind, edges.target_id).where(_of_kinds(edges.kind, kinds))
+    statement = _steps(connection.dialect.name, way, _names(kinds))
     for batch in storage.batches(sorted(ids)):
-        for source, kind, target in connection.execute(query, storage.these(connection, batch)):
+        for source, kind, target in storage.fetch(connection, statement, batch):
             yield source, storage.EDGE_KINDS[kind], target
 
 
@@ -82,13 +109,15 @@ def downstream_steps(connection: Connection, starts: Iterable[int], kinds: Colle
 
     The nodes first and their edges then: asked for both at once, some releases of SQLite read every edge there is.
     """
-    reached = connection.execute(sa.select(_closure(connection, starts, Way.DOWN, kinds).c.id)).scalars().all()
-    return steps(connection, reached, Way.DOWN, kinds)
+    return steps(connection, closure(connection, starts, Way.DOWN, kinds), Way.DOWN, kinds)
 
 
-def upstream_of(connection: Connection, starts: Iterable[int]) -> set[int]:
-    """The starts and all that they came from."""
-    return set(connection.execute(sa.select(_closure(connection, starts, Way.UP).c.id)).scalars())
+def closure(
+    connection: Connection, starts: Iterable[int], way: Way, kinds: Collection[EdgeKind] | None = None
+) -> list[int]:
+    """The ids of all nodes that are reached, the starts first and the nearest before the others."""
+    statement = _closure(connection.dialect.name, way, _names(kinds))
+    return [row[0] for row in storage.fetch(connection, statement, starts)]
 
 
 def shortest_path(connection: Connection, a: str, b: str) -> tuple[Edge, ...] | None:
@@ -103,61 +132,76 @@ def shortest_path(connection: Connection, a: str, b: str) -> tuple[Edge, ...] | 
     return _edges_along(connection, found) if found else None
 
 
-def _columns(way: Way) -> tuple[sa.Column[int], sa.Column[int]]:
-    """Where a step begins and where it ends."""
-    return (_E.source_id, _E.target_id) if way is Way.UP else (_E.target_id, _E.source_id)
+def _names(kinds: Collection[EdgeKind] | None) -> str:
+    """As SQL: they are names of our own."""
+    return ", ".join(f"'{kind.value}'" for kind in sorted(kinds or ()))
 
 
-def _closure(
-    connection: Connection, starts: Iterable[int], way: Way, kinds: Collection[EdgeKind] | None = None
-) -> sa.CTE:
-    """The ids of all nodes that are reached, the starts among them. The union ends on cycles."""
-    here, there = _columns(way)
-    node = schema.lineage_nodes.c.id
-    first = sa.select(node).where(storage.among(connection, node, sorted(starts)))
-    reached = first.cte("reached", recursive=True)
-    joined, edges = storage.following(connection, reached, here)
-    step = sa.select(edges.c[there.name]).select_from(joined).where(_of_kinds(edges.c.kind, kinds))
-    return reached.union(step)
+@functools.cache
+def _closure(dialect: str, way: Way, kinds: str) -> str:
+    """The union ends on cycles."""
+    here, there = way.columns
+    edges = storage.joined(dialect, "lineage_edges", here, "e", to="reached")
+    return (
+        f"WITH RECURSIVE reached(id) AS (SELECT given.id FROM {storage.given(dialect)}"  # noqa: S608
+        f" UNION SELECT e.{there} FROM reached {edges}{f' WHERE e.kind IN ({kinds})' if kinds else ''})"
+        " SELECT id FROM reached"
+    )
 
 
-def _of_kinds(column: sa.ColumnElement[str], kinds: Collection[EdgeKind] | None) -> sa.ColumnElement[bool]:
-    return sa.true() if kinds is None else column.in_(sorted(kind.value for kind in kinds))
+@functools.cache
+def _steps(dialect: str, way: Way, kinds: str) -> str:
+    edges = storage.joined(dialect, "lineage_edges", way.columns[0], "e")
+    return (
+        f"SELECT e.source_id, e.kind, e.target_id FROM {storage.given(dialect)} {edges}"  # noqa: S608
+        f"{f' WHERE e.kind IN ({kinds})' if kinds else ''}"
+    )
+
+
+@functools.cache
+def _nexts(dialect: str, way: Way) -> str:
+    here, there = way.columns
+    return f"SELECT e.{there} FROM {storage.given(dialect)} {storage.joined(dialect, 'lineage_edges', here, 'e')}"  # noqa: S608
 
 
 def _levels(connection: Connection, start: int, way: Way, depth: int) -> list[set[int]]:
     """The nodes that are 0, 1, 2 … steps away, up to `depth` or to the end."""
     levels, seen = [{start}], {start}
-    here, there = _columns(way)
-    query = sa.select(storage.rows_at(connection, here).c[there.name]).distinct()
+    statement = _nexts(connection.dialect.name, way)
     while levels[-1] and len(levels) <= depth:
         found: set[int] = set()
         for batch in storage.batches(sorted(levels[-1])):
-            found.update(connection.execute(query, storage.these(connection, batch)).scalars())
+            found.update(row[0] for row in storage.fetch(connection, statement, batch))
         levels.append(found - seen)
         seen |= found
     return levels
 
 
-def _leads_further(
-    connection: Connection, levels: list[set[int]], way: Way, keys: Mapping[int, str], edges: Iterable[Edge]
-) -> bool:
-    """Whether anything lies beyond the last level that the answer does not hold. As many steps as stay inside it are
-    counted beforehand: one more is enough to know, and no hub is fetched whole."""
-    ids = {key: node_id for node_id, key in keys.items()}
+def _leads_further(connection: Connection, levels: list[set[int]], way: Way, rows: Collection[StoredNode]) -> bool:
+    """Whether anything lies beyond the last level that the answer does not hold. What leads up from a node is known.
+    Of what leads down to it as many steps as stay inside are counted beforehand: one more is enough to know, and no
+    hub is fetched whole."""
+    here = {row.id for row in rows}
     inside: dict[int, list[int]] = {}
-    for edge in edges:
-        here, there = (edge.source, edge.target) if way is Way.UP else (edge.target, edge.source)
-        inside.setdefault(ids[here], []).append(ids[there])
-    column, other = _columns(way)
+    outside = set()
+    for row in rows:
+        for _, target, _ in storage.links(row):
+            if target not in here:
+                outside.add(row.id)
+            elif way is Way.UP:
+                inside.setdefault(row.id, []).append(target)
+            else:
+                inside.setdefault(target, []).append(row.id)
+    statement = _nexts(connection.dialect.name, Way.DOWN)
     walked = set().union(*levels[:-1])
     last = levels[-1]
     while last:
-        for batch in storage.batches(sorted(last)):
+        for batch in storage.batches(sorted(last)) if way is Way.DOWN else ():
             stay = sum(len(inside.get(node_id, ())) for node_id in batch)
-            query = sa.select(storage.rows_at(connection, column).c[other.name]).limit(stay + 1)
-            if len(connection.execute(query, storage.these(connection, batch)).all()) > stay:
+            if len(storage.fetch(connection, f"{statement} LIMIT {stay + 1}", batch)) > stay:
                 return True
+        if way is Way.UP and not outside.isdisjoint(last):
+            return True
         walked |= last
         # Nodes of the answer that only the other way led to: on a cycle, more may lie behind them.
         last = {there for node_id in last for there in inside.get(node_id, ())} - walked
@@ -169,7 +213,7 @@ def _depths(start: str, edges: Iterable[Edge], ways: Iterable[Way]) -> dict[str,
     for way in ways:
         nexts: dict[str, list[str]] = {}
         for edge in edges:
-            here, there = (edge.source, edge.target) if way is Way.UP else (edge.target, edge.source)
+            here, there = way.ends(edge)
             nexts.setdefault(here, []).append(there)
         steps_to, queue = {start: 0}, deque([start])
         while queue:
@@ -215,7 +259,7 @@ def _edges_along(connection: Connection, ids: list[int]) -> tuple[Edge, ...]:
     """Of several edges between the same two nodes, the first that carries."""
     keys = storage.keys_of(connection, ids)
     between: dict[tuple[str, str], Edge] = {}
-    found = storage.edges_among(connection, keys)
+    found = storage.edges_of(storage.stored(connection, keys), keys)
     for edge in sorted(found, key=lambda e: (not e.kind.carries, e.kind.value)):
         between.setdefault((edge.source, edge.target), edge)
     return tuple(between[keys[source], keys[target]] for source, target in itertools.pairwise(ids))
