@@ -119,3 +119,21 @@ def test_output_that_cannot_be_encoded_is_shown_all_the_same(registry: Path, tol
     )
     assert done.returncode == 0
     assert "Gr\\xf6\\xdfe" in done.stdout
+
+
+def test_archive_goes_from_one_registry_to_another_through_a_pipe(told: Path, tmp_path: Path) -> None:
+    own, other = environment(told), {**environment(told), "PEDIGREE_REGISTRY": str(tmp_path / "other")}
+    words = [sys.executable, "-c", f"{RUN}cli.main(sys.argv[1:], 'pedigree')"]
+    subprocess.run([*words, "init"], check=True, capture_output=True, env=other)
+    with subprocess.Popen(
+        [*words, "export", "flight-delay", "-", "--json"], stdout=subprocess.PIPE, env=own
+    ) as exporting:
+        done = subprocess.run(
+            [*words, "import", "-", "--json"], stdin=exporting.stdout, capture_output=True, check=True, env=other
+        )
+    assert exporting.returncode == 0
+    assert json.loads(done.stdout)["versions"] == 3
+    said = subprocess.run([*words, "export", "flight-delay", "-"], capture_output=True, check=True, env=own)
+    assert b"was written to standard output" in said.stderr
+    again = subprocess.run([*words, "import", "-"], input=said.stdout, capture_output=True, check=True, env=other)
+    assert b"nothing changed" in again.stdout

@@ -101,7 +101,7 @@ def import_model(registry: Registry, stream: BinaryIO, name: str, progress: Prog
 
 
 def _read_header(tar: TarReader) -> _Header:
-    data = _parse(_next(tar, HEADER).whole(limits.MOST_HEADER), HEADER)
+    data = _parse(_next(tar, HEADER).whole(limits.MOST_HEADER), "its header")
     found = data.get("format") if isinstance(data, dict) else None
     if isinstance(found, str) and found != limits.FORMAT and found.startswith("pedigree.export/"):
         raise tar.refusal(
@@ -109,7 +109,7 @@ def _read_header(tar: TarReader) -> _Header:
             "wrote it, or a newer one"
         )
     try:
-        header = _Header.from_json(data, HEADER)
+        header = _Header.from_json(data, "its header")
         check_model_name(header.model)
     except InvalidInputError as error:
         raise tar.refusal(str(error).rstrip(".")) from None
