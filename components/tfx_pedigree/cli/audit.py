@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +14,7 @@ from tfx_pedigree.cli.progress import bar
 from tfx_pedigree.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tfx_pedigree.lineage.verifying import GraphReport
-    from tfx_pedigree.registry import Anchor, AuditReport
+    from tfx_pedigree.service.audit import AnchorTag, AuditFindings
 
 _FILE = click.Path(path_type=Path)
 
@@ -38,37 +34,33 @@ def verify(app: App, ctx: click.Context, anchor_file: Path | None) -> None:
     With an anchor that was kept outside the database, a history that was rewritten as a whole is found as well.
     Exit code 1 says that something is wrong.
     """
-    from tfx_pedigree.lineage.lineage import Lineage
     from tfx_pedigree.registry import Anchor
+    from tfx_pedigree.service.audit import verify_audit
 
     anchor = Anchor.from_json(inputs.read_json(anchor_file, "anchor")) if anchor_file else None
     with app.open().registry as registry:
-        with bar("Checking", unit="events") as progress:
-            report = registry.verify_audit(anchor, progress)
-        with bar("Checking the lineage graph", unit="nodes") as progress:
-            graph = Lineage(registry).verify(progress)
-    problems = (*report.problems, *graph.problems)
+        findings = verify_audit(registry, anchor, lambda unit: bar("Checking", unit=unit))
     if app.json:
-        emitted = {**report.to_json(), "ok": not problems, "problems": list(problems)}
-        output.emit({**emitted, "lineage": graph.to_json()})
+        output.emit(findings.to_json())
     else:
-        _tell(report, graph, problems)
-        if not problems and anchor is None:
+        _tell(findings)
+        if not findings.problems and anchor is None:
             output.note("Without an anchor, who owns the database could have rewritten it: pedigree audit anchor")
-    if problems:
+    if findings.problems:
         ctx.exit(exits.FOUND_PROBLEMS)
 
 
-def _tell(report: AuditReport, graph: GraphReport, problems: Sequence[str]) -> None:
-    events = plural(report.events, "event")
+def _tell(findings: AuditFindings) -> None:
+    log, graph = findings.log, findings.lineage
+    events = plural(log.events, "event")
     rows = [plural(many, noun) for many, noun in ((graph.nodes, "node"), (graph.edges, "edge"))]
     lineage = f", {' and '.join(rows)} of lineage" if graph.nodes or graph.edges else ""
-    if not problems:
-        output.done(f"{events} in {plural(report.chains, 'log')}{lineage}: all is as it was.")
+    if not findings.problems:
+        output.done(f"{events} in {plural(log.chains, 'log')}{lineage}: all is as it was.")
         return
-    for problem in problems:
+    for problem in findings.problems:
         output.say(problem)
-    output.say(f"{plural(len(problems), 'problem')} in {events}{lineage}.")
+    output.say(f"{plural(len(findings.problems), 'problem')} in {events}{lineage}.")
     output.note("Restore the database from a backup, and find out who can write to it.")
 
 
@@ -81,15 +73,17 @@ def anchor(app: App, file: Path | None, repository: Path | None) -> None:
 
     Keep it where those who own the database cannot change it: in a git tag, a ticket, another system.
     """
+    from tfx_pedigree.service.audit import anchor_text, keep_in_git
+
     with app.open().registry as registry:
+        if repository is not None:
+            _tell_of_tag(app, keep_in_git(registry, repository))
+            return
         taken = registry.anchor()
-    if repository is not None:
-        _keep_in_git(app, taken, repository)
-        return
     if file is None or file == inputs.STANDARD:
         output.emit(taken.to_json())
         return
-    inputs.write_new(file, json.dumps(taken.to_json(), indent=2) + "\n")
+    inputs.write_new(file, anchor_text(taken))
     if app.json:
         output.emit({"file": str(file), "digest": taken.digest})
     else:
@@ -97,15 +91,10 @@ def anchor(app: App, file: Path | None, repository: Path | None) -> None:
         output.next_step("audit", "verify", "--anchor", str(file))
 
 
-def _keep_in_git(app: App, taken: Anchor, repository: Path) -> None:
-    from tfx_pedigree.versioning.git_anchor import tag_anchor
-
-    text = json.dumps(taken.to_json(), indent=2) + "\n"
-    logs = plural(len(taken.heads), "log")
-    name, new = tag_anchor(repository, taken.digest, text, f"Anchor of {logs} of the registry {taken.registry}")
+def _tell_of_tag(app: App, kept: AnchorTag) -> None:
     if app.json:
-        output.emit({"changed": new, "tag": name, "digest": taken.digest})
+        output.emit(kept.to_json())
         return
-    output.done(f"The anchor of {logs} is the git tag {name}.")
-    output.note(f"Nothing was pushed. To check against it: git cat-file blob {name} > anchor.json")
+    output.done(f"The anchor of {plural(kept.logs, 'log')} is the git tag {kept.tag}.")
+    output.note(f"Nothing was pushed. To check against it: git cat-file blob {kept.tag} > anchor.json")
     output.next_step("audit", "verify", "--anchor", "anchor.json")

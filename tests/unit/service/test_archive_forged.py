@@ -208,6 +208,13 @@ def test_archive_from_before_the_digests_of_reasons_and_named_rollbacks_still_ar
 # Whatever single thing is changed: refused, or no change at all.
 
 VALUES: list[object] = [None, 5, -1, 2**70, True, "x", "", [], {}, [[]], {"a": 1}, 0.5, "2026-11-20T12:00:00.000000Z"]
+VALUES += [
+    "0001-01-01T00:00:00.000000+23:59",
+    "9999-12-31T23:59:59.999999-23:59",
+    "sha256:" + "0" * 64,
+    "../../x",
+    "a\nb",
+]
 RAW = [b"1e999", b"NaN", b"Infinity", b"[" * 3000, b'"\\ud800"', b"", b"}", b"9" * 5000]
 
 

@@ -16,7 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, BinaryIO, ClassVar, cast
 
-from tfx_pedigree.digest import PREFIX, parse_json
+from tfx_pedigree.bounded_parse import parse_json
+from tfx_pedigree.digest import PREFIX
 from tfx_pedigree.errors import DamagedError, InvalidInputError, NotFoundError
 from tfx_pedigree.json_form import Bounds, JsonForm, Layout
 from tfx_pedigree.lineage import transfer as lineage
@@ -101,14 +102,15 @@ def import_model(registry: Registry, stream: BinaryIO, name: str, progress: Prog
 
 
 def _read_header(tar: TarReader) -> _Header:
-    data = _parse(_next(tar, HEADER).whole(limits.MOST_HEADER), "its header")
-    found = data.get("format") if isinstance(data, dict) else None
-    if isinstance(found, str) and found != limits.FORMAT and found.startswith("pedigree.export/"):
-        raise tar.refusal(
-            f"its format is {plain(found, 60)!r} and this release reads {limits.FORMAT!r}; install the release that "
-            "wrote it, or a newer one"
-        )
+    content = _next(tar, HEADER).whole(limits.MOST_HEADER)
     try:
+        data = parse_json(content, "its header")
+        found = data.get("format") if isinstance(data, dict) else None
+        if isinstance(found, str) and found != limits.FORMAT and found.startswith("pedigree.export/"):
+            raise InvalidInputError(
+                f"its format is {plain(found, 60)!r} and this release reads {limits.FORMAT!r}; install the release "
+                "that wrote it, or a newer one"
+            )
         header = _Header.from_json(data, "its header")
         check_model_name(header.model)
     except InvalidInputError as error:
@@ -146,7 +148,7 @@ def _read_events(
 
 
 def _event(line: bytes) -> Event:
-    return Event.from_json(_parse(line, "the event"), "the event")
+    return Event.from_json(parse_json(line, "the event", canonical=True), "the event")
 
 
 def _check_event(check: ChainCheck, replay: ModelReplay, event: Event) -> None:
@@ -164,7 +166,7 @@ def _read_rows(tar: TarReader, replay: ModelReplay, header: _Header, name: str) 
     check = RowCheck(replay.chain, replay.facts, strange=True)
     for number, line in enumerate(_next(tar, ROWS).lines(limits.MOST_ROWS, limits.MOST_LINE), start=1):
         with _placed(name, ROWS, number):
-            row = check.accept(read_row(_parse(line, "the row"), "the row"))
+            row = check.accept(read_row(parse_json(line, "the row", canonical=True), "the row"))
         yield row
     missing = check.missing()
     if not missing and header.versions != len(replay.facts.versions):
@@ -179,7 +181,7 @@ def _read_lineage(tar: TarReader, header: _Header, name: str) -> Ready:
         for number, line in enumerate(_next(tar, LINEAGE).lines(limits.MOST_LINEAGE, limits.MOST_LINE), start=1):
             sha.update(line + b"\n")
             with _placed(name, LINEAGE, number):
-                incoming.add(_parse(line, "the row"))
+                incoming.add(parse_json(line, "the row", canonical=True))
         if PREFIX + sha.hexdigest() != header.attachments["lineage"]:
             raise DamagedError(f"{name} was altered: {LINEAGE} has another digest. {_REMEDY}")
     try:
@@ -193,13 +195,6 @@ def _next(tar: TarReader, name: str) -> Member:
     if member is None or member.name != name:
         raise tar.refusal(f"{name} is missing")
     return member
-
-
-def _parse(line: bytes, what: str) -> object:
-    try:
-        return parse_json(line.decode())
-    except (ValueError, RecursionError) as error:
-        raise InvalidInputError(f"{what} is no JSON: {plain(str(error), 100)}.") from None
 
 
 @contextlib.contextmanager
