@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from tfx_pedigree.errors import ConflictError, DamagedError
-from tfx_pedigree.registry import audit, model_tables
+from tfx_pedigree.registry import audit, model_tables, reading
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.model_rows import Row
 from tfx_pedigree.registry.write import Write
@@ -30,6 +30,8 @@ class History:
 
 
 def read(connection: Connection, model: str) -> tuple[list[Event], list[dict[str, Any]]]:
+    """NotFoundError where there is no such model."""
+    reading.find_model(connection, model)
     return list(audit.read_chain(connection, model)), list(model_tables.read(connection, model))
 
 

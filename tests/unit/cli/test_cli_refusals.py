@@ -56,6 +56,8 @@ from tfx_pedigree.registry import Registry
         (("audit", "verify", "--anchor", "none.json"), 3, "no file none.json"),
         (("import", "none.tar"), 3, "none.tar"),
         (("export", "flight-delay", "no/folder/x.tar"), 2, "no/folder"),
+        (("export", "flight-dely", "x.tar"), 3, "Did you mean flight-delay?"),
+        (("import", "-"), 2, "Standard input is not an archive of `pedigree export`: it is empty"),
         (("pull", "flight-delay@7", "out"), 3, "no version or alias '7'"),
         (("verify", "--store", "nowhere"), 3, "nowhere"),
         (("git", "tag", "flight-delay", "--repo", "nowhere"), 3, "nowhere"),

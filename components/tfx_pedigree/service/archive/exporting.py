@@ -41,7 +41,8 @@ def export_model(
     registry: Registry, model: str, out: BinaryIO, progress: Progress = silent, *, path: str = "-"
 ) -> ExportReport:
     """Writes the archive from where `out` stands. If it raises, what was written is no archive."""
-    with registry.transactions.reading(model) as connection:
+    # All may be read: what a model came from is also that of others.
+    with registry.transactions.reading(None) as connection:
         events, rows = transfer.read(connection, model)
         nodes_and_edges = _lines(lineage.read(connection, model))
     digests = [row["digest"] for row in rows if row["table"] == "model_versions"]
