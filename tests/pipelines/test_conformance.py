@@ -28,7 +28,7 @@ IMAGE = f"registry.example/flight-delay:1@sha256:{'0' * 64}"
 FEATURES = {1: "schedule", 2: "departure"}
 # On so few flights the score wavers from training to training: a policy of which the word does not depend on that.
 POLICY = """
-format: pedigree.policy/1
+format: pedigree.policy/2
 metric: auc
 rule: {absolute: 0.5}
 similar: prefer_challenger

@@ -7,18 +7,20 @@ the Evaluator's EvalConfig. Never: measures a model itself, promotes, reads a fi
 from __future__ import annotations
 
 from tfx_pedigree.comparison.assemble import Measurements, compare_models
-from tfx_pedigree.comparison.checks import Check
+from tfx_pedigree.comparison.checks import Check, Latency
 from tfx_pedigree.comparison.document import Code, Comparison, Data, MetricRow, ParameterChange, Side
 from tfx_pedigree.comparison.eval_config import EvaluatorPlan, ExtraMetric, ModelInputs, Share, evaluator_plan
 from tfx_pedigree.comparison.gate import GateDecision, decide
 from tfx_pedigree.comparison.intervals import at_confidence
-from tfx_pedigree.comparison.latency import LatencySummary, Timings, measure, ratio
+from tfx_pedigree.comparison.latency import LatencySummary, Patience, Timings, measure, ratio
 from tfx_pedigree.comparison.metrics import Direction, Metric, known
 from tfx_pedigree.comparison.numbers import OVERALL, Key, MetricValue, Scores, Slice
 from tfx_pedigree.comparison.policy import (
     Bounds,
+    Gain,
     Guardrail,
     LatencyBudget,
+    MajorChange,
     MissingSlice,
     NotComparable,
     Policy,
@@ -49,11 +51,14 @@ __all__ = [
     "EvaluatorPlan",
     "ExtraMetric",
     "FlipCounts",
+    "Gain",
     "GateDecision",
     "Guardrail",
     "Key",
+    "Latency",
     "LatencyBudget",
     "LatencySummary",
+    "MajorChange",
     "Measurements",
     "Metric",
     "MetricRow",
@@ -62,6 +67,7 @@ __all__ = [
     "ModelInputs",
     "NotComparable",
     "ParameterChange",
+    "Patience",
     "Policy",
     "Recommendation",
     "Regression",

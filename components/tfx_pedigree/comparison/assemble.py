@@ -6,18 +6,21 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from tfx_pedigree.comparison.checks import Latency
 from tfx_pedigree.comparison.document import Comparison, Data, MetricRow, Side
 from tfx_pedigree.comparison.gate import GateDecision, decide
-from tfx_pedigree.comparison.latency import Timings, ratio
-from tfx_pedigree.comparison.metrics import known
+from tfx_pedigree.comparison.latency import Timings, highest, ratio
+from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.numbers import Key, MetricValue, Scores
-from tfx_pedigree.comparison.policy import Policy
+from tfx_pedigree.comparison.policy import Gain, Policy
 from tfx_pedigree.comparison.scores import DeltaSums, FlipCounts, characteristics, importance, similarity
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.versioning import ModelDescription
+from tfx_pedigree.versioning import Bump, ModelDescription
 from tfx_pedigree.versioning import compare as compare_descriptions
 
 Metrics = Mapping[Key, MetricValue]
+# Of the latencies' intervals, which always decide, where the policy names none for the metrics.
+DEFAULT_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -46,16 +49,17 @@ def compare_models(
     warnings: tuple[str, ...] = (),
 ) -> Comparison:
     """`not_comparable` says why a champion that exists could not be evaluated on these data."""
-    latency_ratio = _latency_ratio(policy, measured.timings)
+    latency = _latency(policy, measured.timings)
+    bump, changes = _changes(champion_description, challenger_description)
     decision = decide(
         policy,
         _scores(challenger, measured.challenger),
         _scores(champion, measured.champion) if champion else None,
         differences=measured.differences,
-        latency_ratio=latency_ratio,
+        latency=latency,
         not_comparable=not_comparable,
+        breaking=changes[0] if bump == str(Bump.MAJOR) else None,
     )
-    bump, changes = _changes(champion_description, challenger_description)
     return Comparison(
         model,
         challenger,
@@ -70,18 +74,24 @@ def compare_models(
         performance_delta=measured.performance_delta,
         flips=measured.flips,
         importance=_importance(policy, decision, challenger, champion),
-        latency_ratio=latency_ratio,
+        latency_ratio=latency.ratio,
     )
 
 
 def _scores(side: Side, metrics: Metrics) -> Scores:
-    return Scores(metrics, side.size_bytes, side.latency.p95_ms if side.latency else None)
+    return Scores(metrics, side.size_bytes)
 
 
-def _latency_ratio(policy: Policy, timings: Timings | None) -> MetricValue | None:
-    if timings is None or not timings.champion:
-        return None
-    return ratio(timings) if policy.confidence is None else ratio(timings, confidence=policy.confidence)
+def _latency(policy: Policy, timings: Timings | None) -> Latency:
+    if timings is None:
+        return Latency()
+    confidence = policy.confidence or DEFAULT_CONFIDENCE
+    p95 = highest(timings, confidence=confidence)
+    if not timings.champion:
+        return Latency(p95, waited=timings.waited)
+    worked = timings.on_processor
+    by_processor = ratio(worked, confidence=confidence) if worked else None
+    return Latency(p95, ratio(timings, confidence=confidence), by_processor, timings.waited)
 
 
 def _changes(old: ModelDescription | None, new: ModelDescription | None) -> tuple[str | None, tuple[str, ...]]:
@@ -137,13 +147,17 @@ def _similarity(
 
 
 def _importance(policy: Policy, decision: GateDecision, challenger: Side, champion: Side | None) -> float | None:
-    """None where the improvement is not a finite share, or where a latency is missing that has a weight."""
-    if decision.change is None or champion is None or not math.isfinite(decision.change.relative):
+    """None where there is no finite improvement, or where a latency is missing that has a weight."""
+    if decision.change is None or champion is None:
         return None
+    change = decision.change
+    gain = change.relative
+    if policy.importance.gain is Gain.ABSOLUTE:
+        gain = change.difference if policy.better is Direction.HIGHER else -change.difference
     seconds = 0.0
     if policy.importance.latency:
         if challenger.latency is None or champion.latency is None:
             return None
         seconds = (challenger.latency.p50_ms - champion.latency.p50_ms) / 1000
-    found = importance(decision.change.relative, seconds, policy.importance)
+    found = importance(gain, seconds, policy.importance)
     return found if math.isfinite(found) else None

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tfx_pedigree.comparison.config_reader import ConfigNode
-from tfx_pedigree.comparison.metrics import Direction
+from tfx_pedigree.comparison.margin import Measure, Pair, Spread
+from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.numbers import OVERALL, Interval, Key, MetricValue, Scores, Slice
 from tfx_pedigree.comparison.policy import (
     Bounds,
@@ -22,14 +23,19 @@ from tfx_pedigree.comparison.policy import (
     RuleKind,
     TooFew,
 )
-from tfx_pedigree.comparison.rule import allowed_loss, share
+from tfx_pedigree.comparison.rule import TOLERANCE, share
 from tfx_pedigree.comparison.verdict import CheckOutcome
 from tfx_pedigree.comparison.wording import amount, bytes_text, moved, number, percent, plain
 from tfx_pedigree.comparison.wording import interval as interval_text
 from tfx_pedigree.digest import plain_json
+from tfx_pedigree.text import nearest
 
 # An interval of zero width says that nothing varied. Of fewer examples than this nothing could vary.
 FEW = 100
+# What lies outside a metric's range, or outside its own interval, by no more than this came there by rounding.
+_ROUNDING = 1e-6
+# Where a call had no processor for more than this share of its time, other programs are worth a word.
+_BUSY = 0.3
 NO_CHAMPION = "there is no champion to compare it with"
 
 
@@ -66,35 +72,61 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Latency:
+    """With intervals: the challenger's 95th percentile, its ratio to the champion's, the same ratio by processor time,
+    and the share of the time in which other programs had the processors."""
+
+    p95_ms: MetricValue | None = None
+    ratio: MetricValue | None = None
+    processor_ratio: MetricValue | None = None
+    waited: float = 0.0
+
+
+@dataclass(frozen=True)
 class Measured:
     """Both models' numbers. `differences` holds challenger − champion with its paired interval, as TFMA's `_diff`."""
 
     challenger: Scores
     champion: Scores | None = None
     differences: Mapping[Key, MetricValue] = field(default_factory=dict)
-    latency_ratio: MetricValue | None = None
+    latency: Latency = field(default_factory=Latency)
 
 
 def named(key: Key) -> str:
     return plain(key.metric) if key.slice.is_overall else f"{plain(key.metric)} on {plain(str(key.slice))}"
 
 
-def missing(whose: str, key: Key, value: MetricValue | None) -> str | None:
+def missing(whose: str, key: Key, scores: Scores) -> str | None:
     """What is wrong with a number, or None if it can be used."""
+    value = scores.metrics.get(key)
     if value is None:
-        return f"{named(key)} of the {whose} is missing"
+        return f"{named(key)} of the {whose} is missing{_meant(key, scores)}"
     if not math.isfinite(value.value):
         return f"{named(key)} of the {whose} is {number(value.value)}"
+    metric = known(key.metric)
+    if not metric.low - _ROUNDING <= value.value <= metric.high + _ROUNDING:
+        return f"{named(key)} of the {whose} is {number(value.value)}, which no {plain(metric.name)} can be"
+    if value.interval is not None and not _holds(value.interval, value.value):
+        return f"{named(key)} of the {whose} lies outside its own interval"
     return None
 
 
+def _meant(key: Key, scores: Scores) -> str:
+    """A typing error in the policy shows as a number that is missing."""
+    near = nearest(key.metric, {other.metric for other in scores.metrics if other.slice == key.slice} - {key.metric}, 1)
+    return f" (there is {plain(near[0])})" if near else ""
+
+
 def enough(key: Key, found: Measured, least: int) -> str | None:
-    """What is wrong with the number of examples, or None."""
-    if least <= 0:
+    """Why fewer than `least` examples are known to stand behind a number."""
+    if not least:
         return None
     count = count_of(key, found)
     if count is None:
-        return f"it is not known of how many examples {named(key)} was measured, and the policy asks for {least}"
+        return (
+            f"the evaluation does not say how many examples {named(key)} was measured on (its EvalConfig lacks an "
+            f"unweighted ExampleCount), and the policy asks for {least}"
+        )
     if count < least:
         return f"{named(key)} was measured on {count} examples, fewer than the {least} that the policy asks for"
     return None
@@ -107,7 +139,30 @@ def count_of(key: Key, found: Measured) -> int | None:
     return None
 
 
-def paired_interval(key: Key, found: Measured, least: int) -> Interval | str:
+def paired(key: Key, found: Measured, measure: Measure, *, confident: bool, least: int) -> Pair | str:
+    """Both models' values, with their intervals where a confidence is asked for; or what is wrong with them."""
+    assert found.champion is not None  # noqa: S101  the callers have looked
+    problem = missing("challenger", key, found.challenger) or missing("champion", key, found.champion)
+    if problem:
+        return problem
+    new, old = found.challenger.metrics[key], found.champion.metrics[key]
+    if not confident:
+        return Pair(new.value, old.value)
+    ends = _difference(key, found, new.value - old.value, least)
+    if isinstance(ends, str):
+        return ends
+    if measure.kind is RuleKind.ABSOLUTE:
+        return Pair(new.value, old.value, Spread(ends))
+    widths = _half_width(new), _half_width(old)
+    if widths[0] is None or widths[1] is None:
+        whose = "challenger" if widths[0] is None else "champion"
+        return (
+            f"the interval of {named(key)} of the {whose} is missing: a share of a score is as uncertain as the score"
+        )
+    return Pair(new.value, old.value, Spread(ends, widths[0], widths[1]))
+
+
+def _difference(key: Key, found: Measured, difference: float, least: int) -> Interval | str:
     """The interval of challenger − champion, or what is wrong with it."""
     value = found.differences.get(key)
     ends = value.interval if value is not None else None
@@ -118,19 +173,31 @@ def paired_interval(key: Key, found: Measured, least: int) -> Interval | str:
     count = count_of(key, found)
     if ends[0] == ends[1] and (ends[0] != 0 or count is None or count < max(least, FEW)):
         return f"the interval of the difference of {named(key)} has no width: too few examples to trust it"
+    if not _holds(ends, difference):
+        return f"the interval of the difference of {named(key)} does not hold the difference itself"
     return ends
+
+
+def _holds(ends: Interval, value: float) -> bool:
+    slack = _ROUNDING * max(1e-12, *map(abs, ends), abs(value))
+    return ends[0] - slack <= value <= ends[1] + slack
+
+
+def _half_width(value: MetricValue) -> float | None:
+    if value.interval is None or not all(map(math.isfinite, value.interval)):
+        return None
+    return (value.interval[1] - value.interval[0]) / 2
 
 
 def floor_checks(policy: Policy, found: Measured) -> Iterator[Check]:
     """What a model without a champion must reach."""
     for metric, bounds in policy.first_version.items():
         key = Key(metric)
-        value = found.challenger.get(metric)
-        problem = missing("challenger", key, value)
-        if problem or value is None:
-            yield Check(f"floor of {plain(metric)}", CheckOutcome.UNKNOWN, problem or "")
+        name = f"floor of {plain(metric)}"
+        if problem := missing("challenger", key, found.challenger):
+            yield Check(name, CheckOutcome.UNKNOWN, problem)
         else:
-            yield _bounds(f"floor of {plain(metric)}", key, bounds, value.value)
+            yield _bounds(name, key, bounds, found.challenger.metrics[key].value)
 
 
 def guardrail_checks(policy: Policy, found: Measured) -> Iterator[Check]:
@@ -138,18 +205,19 @@ def guardrail_checks(policy: Policy, found: Measured) -> Iterator[Check]:
         slices = _slices(rail, found)
         if not slices:
             yield _no_slice(rail, policy.missing_slice)
-        for where in slices:
-            yield from _guard(policy, rail, Key(rail.metric, where), found)
+        checks = [check for where in slices for check in _guard(policy, rail, Key(rail.metric, where), found)]
+        yield from checks
+        if rail.slice is None and checks and all(check.warning for check in checks):
+            yield _nothing_guarded(rail)
 
 
 def budget_checks(policy: Policy, found: Measured) -> Iterator[Check]:
     budget, size = policy.latency, policy.size
     mine, theirs = found.challenger, found.champion
     if budget.p95_ms is not None:
-        name = "latency (p95)"
-        yield _budget(name, mine.p95_ms, budget.p95_ms, lambda ms: f"{number(ms)} ms")
+        yield _within("latency (p95)", found.latency.p95_ms, budget.p95_ms, found.latency, _milliseconds)
     if budget.ratio is not None:
-        yield _latency_ratio(policy, budget.ratio, found)
+        yield _latency_ratio(budget.ratio, found)
     if size.bytes is not None:
         yield _budget("size", mine.size_bytes, size.bytes, bytes_text)
     if size.ratio is not None:
@@ -157,7 +225,7 @@ def budget_checks(policy: Policy, found: Measured) -> Iterator[Check]:
         if theirs is None:
             yield Check(name, CheckOutcome.SKIPPED, f"the {name} does not apply: {NO_CHAMPION}")
         else:
-            yield _ratio(name, _divided(mine.size_bytes, theirs.size_bytes), size.ratio, None)
+            yield _ratio(name, _divided(mine.size_bytes, theirs.size_bytes), size.ratio)
 
 
 def _slices(rail: Guardrail, found: Measured) -> list[Slice]:
@@ -179,19 +247,26 @@ def _no_slice(rail: Guardrail, answer: MissingSlice) -> Check:
     return Check(f"{metric} on {where}", outcome, sentence, warning=outcome is CheckOutcome.SKIPPED)
 
 
+def _nothing_guarded(rail: Guardrail) -> Check:
+    """Skipping a slice is one thing. A guardrail of which nothing is left has not been kept."""
+    where, metric = plain(rail.where), plain(rail.metric)
+    sentence = f"the guardrail on {metric} ({where}) guarded nothing: everything it looks at has too few examples"
+    return Check(f"{metric} on {where}", CheckOutcome.UNKNOWN, sentence)
+
+
 def _guard(policy: Policy, rail: Guardrail, key: Key, found: Measured) -> Iterator[Check]:
     least = policy.min_examples if rail.min_examples is None else rail.min_examples
     problem = enough(key, found, least)
-    if problem and rail.too_few is TooFew.SKIP:
+    # A count that is not known is not "too few": whatever hides it would switch the guardrail off.
+    if problem and rail.too_few is TooFew.SKIP and count_of(key, found) is not None:
         yield Check(named(key), CheckOutcome.SKIPPED, problem, _numbers(key, found), warning=True)
         return
-    value = found.challenger.metrics.get(key)
-    problem = problem or missing("challenger", key, value)
-    if problem or value is None:
-        yield Check(named(key), CheckOutcome.UNKNOWN, problem or "", _numbers(key, found))
+    problem = problem or missing("challenger", key, found.challenger)
+    if problem:
+        yield Check(named(key), CheckOutcome.UNKNOWN, problem, _numbers(key, found))
         return
     if rail.bounds is not None:
-        yield _bounds(named(key), key, rail.bounds, value.value)
+        yield _bounds(named(key), key, rail.bounds, found.challenger.metrics[key].value)
     if rail.max_regression is not None:
         confidence = None if rail.point_estimate else policy.confidence
         yield _regression(rail.max_regression, rail.direction, key, found, confidence=confidence, least=least)
@@ -226,24 +301,19 @@ def _regression(
     name, numbers = named(key), _numbers(key, found)
     if found.champion is None:
         return Check(name, CheckOutcome.SKIPPED, f"the change of {name} does not count: {NO_CHAMPION}", numbers)
-    new, old = found.challenger.metrics[key], found.champion.metrics.get(key)
-    problem = missing("champion", key, old)
-    ends = paired_interval(key, found, least) if confidence is not None else None
-    if isinstance(ends, str):
-        problem = problem or ends
-    if problem or old is None or isinstance(ends, str):
-        return Check(name, CheckOutcome.UNKNOWN, problem or "", numbers)
-    sign = -1.0 if direction is Direction.HIGHER else 1.0
-    loss = sign * (new.value - old.value)
-    low, high = sorted((sign * ends[0], sign * ends[1])) if ends else (loss, loss)
-    allowed = allowed_loss(limit, old.value)
-    outcome = _beyond(low, high, allowed)
+    assert direction is not None  # noqa: S101  Guardrail has made sure of it
     kind = RuleKind.RELATIVE if limit.relative else RuleKind.ABSOLUTE
-    unit = abs(old.value) if limit.relative else 1.0
-    numbers |= {"loss": share(loss, unit), "allowed": limit.limit}
-    said = f"{moved(name, old.value, new.value)}: {_lost(kind, share(loss, unit))}"
-    if ends:
-        said += f" ({interval_text(kind, (-share(high, unit), -share(low, unit)), confidence)})"
+    measure = Measure(direction, kind)
+    pair = paired(key, found, measure, confident=confidence is not None, least=least)
+    if isinstance(pair, str):
+        return Check(name, CheckOutcome.UNKNOWN, pair, numbers)
+    low, high = measure.margin(pair, -limit.limit * (1 + TOLERANCE))
+    outcome = CheckOutcome.HOLDS if low >= 0 else (CheckOutcome.BROKEN if high < 0 else CheckOutcome.UNKNOWN)
+    loss = share(-measure.gain(pair), measure.unit(pair.champion))
+    numbers |= {"loss": loss, "allowed": limit.limit}
+    said = f"{moved(name, pair.champion, pair.challenger)}: {_lost(kind, loss)}"
+    if ends := measure.shares(pair):
+        said += f" ({interval_text(kind, ends, confidence)})"
     permitted = f"the {amount(kind, limit.limit)} that may be lost"
     words = {
         CheckOutcome.HOLDS: f", and up to {amount(kind, limit.limit)} may be lost",
@@ -285,29 +355,56 @@ def _budget(name: str, value: float | None, limit: float, said: Callable[[float]
     return Check(name, CheckOutcome.HOLDS, f"{name} is {said(value)}, within the budget of {said(limit)}", numbers)
 
 
-def _latency_ratio(policy: Policy, limit: float, found: Measured) -> Check:
-    name = "latency against the champion"
+def _latency_ratio(limit: float, found: Measured) -> Check:
+    name, latency = "latency against the champion", found.latency
     if found.champion is None:
         return Check(name, CheckOutcome.SKIPPED, f"the {name} does not apply: {NO_CHAMPION}")
-    ratio = found.latency_ratio
-    if ratio is None:
-        return _ratio(name, _divided(found.challenger.p95_ms, found.champion.p95_ms), limit, None)
-    return _ratio(name, ratio.value, limit, ratio.interval if policy.confidence is not None else None)
+    check = _within(name, latency.ratio, limit, latency, percent)
+    by_processor = latency.processor_ratio
+    if check.outcome is not CheckOutcome.BROKEN or by_processor is None:
+        return check
+    low = by_processor.interval[0] if by_processor.interval else by_processor.value
+    if low > limit:
+        return check
+    said = f"{check.sentence}, but its processor time is {percent(by_processor.value)}: the machine was busy"
+    return Check(name, CheckOutcome.UNKNOWN, said, {**check.numbers, "processor_ratio": by_processor.value})
 
 
-def _ratio(name: str, ratio: float | None, limit: float, ends: Interval | None) -> Check:
-    if ratio is None or not all(map(math.isfinite, (ratio, *(ends or ())))):
+def _within(
+    name: str, value: MetricValue | None, limit: float, latency: Latency, said: Callable[[float], str]
+) -> Check:
+    """By the interval alone: one slow round must not refuse a model, nor one quick round let it pass."""
+    ends = value.interval if value is not None else None
+    if value is None or ends is None or not all(map(math.isfinite, (value.value, *ends))):
         return Check(name, CheckOutcome.UNKNOWN, f"the {name} is missing, and the policy limits it")
-    low, high = ends or (ratio, ratio)
-    outcome = _beyond(low, high, limit)
-    said = f"{name} is {percent(ratio)}"
-    said += f" ({percent(low)} to {percent(high)})" if ends else ""
-    words = {
-        CheckOutcome.HOLDS: f", within the budget of {percent(limit)}",
-        CheckOutcome.BROKEN: f", over the budget of {percent(limit)}",
-        CheckOutcome.UNKNOWN: f", and whether that is within the budget of {percent(limit)} cannot be told",
-    }
-    return Check(name, outcome, said + words[outcome], {"ratio": ratio, "limit": limit})
+    outcome = _beyond(*ends, limit)
+    numbers = {"measured": value.value, "low": ends[0], "high": ends[1], "limit": limit}
+    sentence = f"{name} is {said(value.value)} ({said(ends[0])} to {said(ends[1])})"
+    sentence += {
+        CheckOutcome.HOLDS: f", within the budget of {said(limit)}",
+        CheckOutcome.BROKEN: f", over the budget of {said(limit)}",
+        CheckOutcome.UNKNOWN: f", and whether that is within the budget of {said(limit)} cannot be told",
+    }[outcome]
+    if outcome is CheckOutcome.UNKNOWN and latency.waited > _BUSY:
+        sentence += f": the machine was busy with other work for {percent(latency.waited)} of the time"
+    return Check(name, outcome, sentence, numbers)
+
+
+def _milliseconds(value: float) -> str:
+    return f"{number(value)} ms"
+
+
+def _ratio(name: str, ratio: float | None, limit: float) -> Check:
+    if ratio is None or not math.isfinite(ratio):
+        return Check(name, CheckOutcome.UNKNOWN, f"the {name} is missing, and the policy limits it")
+    numbers = {"ratio": ratio, "limit": limit}
+    if ratio > limit:
+        return Check(
+            name, CheckOutcome.BROKEN, f"{name} is {percent(ratio)}, over the budget of {percent(limit)}", numbers
+        )
+    return Check(
+        name, CheckOutcome.HOLDS, f"{name} is {percent(ratio)}, within the budget of {percent(limit)}", numbers
+    )
 
 
 def _divided(value: float | None, by: float | None) -> float | None:

@@ -55,6 +55,20 @@ class ConfigNode:
                 raise self.wrong(f"lacks `{key}`.")
         return Fields(self, {key: place for key, place in self.value.items() if not place.is_null})
 
+    def inside(self, path: str) -> ConfigNode:
+        """The place at `guardrails[2].at_least`; the nearest around it where that is not written."""
+        here = self
+        for step in path.replace("[", ".").replace("]", "").split("."):
+            inner: ConfigNode | None = None
+            if isinstance(here.value, dict):
+                inner = here.value.get(step)
+            elif isinstance(here.value, list) and step.isdigit() and int(step) < len(here.value):
+                inner = here.value[int(step)]
+            if inner is None:
+                break
+            here = inner
+        return here
+
     @property
     def is_null(self) -> bool:
         return self.value is None

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from tfx_pedigree.comparison.metrics import Direction, Metric, known
+from tfx_pedigree.comparison.metrics import KNOWN, Direction, Metric, known
 from tfx_pedigree.comparison.numbers import Slice
 from tfx_pedigree.comparison.policy import (
     Bounds,
@@ -28,6 +28,7 @@ from tfx_pedigree.comparison.policy import (
 )
 from tfx_pedigree.comparison.rule import TOLERANCE
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.text import did_you_mean
 
 Json = dict[str, Any]
 # Half-way between "exactly the threshold" and where the gate begins to count it as more.
@@ -35,6 +36,7 @@ _MORE = 1 + TOLERANCE / 2
 _NOT_WORSE = 1 + 2 * TOLERANCE
 # A slice of fewer examples can honestly score 0 in any metric, and TFMA then compares with NaN.
 _SAFE_SLICE = 30
+COUNT = "example_count"
 
 
 class Share(str, Enum):
@@ -107,7 +109,7 @@ def evaluator_plan(
     config: Json = {
         "modelSpecs": [(model or ModelInputs()).to_json()],
         "slicingSpecs": _distinct(specs),
-        "metricsSpecs": [_metrics_spec(policy, thresholds, {one.name: one for one in metrics})],
+        "metricsSpecs": _metrics_specs(policy, thresholds, {one.name: one for one in metrics}),
     }
     if policy.confidence is not None:
         config["options"] = {
@@ -235,26 +237,31 @@ def _slicing(policy: Policy) -> list[Json]:
     return [_guard_spec(rail) for rail in policy.guardrails]
 
 
-def _metrics_spec(policy: Policy, thresholds: dict[str, list[Json]], extra: Mapping[str, ExtraMetric]) -> Json:
-    names = [
-        "example_count",
-        policy.metric,
-        *(rail.metric for rail in policy.guardrails),
-        *policy.first_version,
-        *extra,
-    ]
+def _metrics_specs(policy: Policy, thresholds: dict[str, list[Json]], extra: Mapping[str, ExtraMetric]) -> list[Json]:
+    names = [policy.metric, *(rail.metric for rail in policy.guardrails), *policy.first_version, *extra]
     metrics: list[Json] = []
     in_model: Json = {}
     for name in dict.fromkeys(names):
-        found = _class_of(name, extra)
         own = thresholds.get(name)
+        if name == COUNT:
+            continue
+        found = _class_of(name, extra)
         if found is None:
             in_model[name] = {"thresholds": own} if own else {}
         else:
             metrics.append(found | ({"perSliceThresholds": own} if own else {}))
     spec: Json = {"metrics": metrics}
     in_model = {name: own for name, own in in_model.items() if own}
-    return spec | ({"perSliceThresholds": in_model} if in_model else {})
+    spec |= {"perSliceThresholds": in_model} if in_model else {}
+    return [counting_spec(thresholds.get(COUNT)), *([spec] if len(spec) > 1 or metrics else [])]
+
+
+def counting_spec(thresholds: list[Json] | None = None) -> Json:
+    """How many examples there were, also where they have weights: TFMA's count is then a sum of weights."""
+    count: Json = {"className": known(COUNT).class_name}
+    if thresholds:
+        count["perSliceThresholds"] = thresholds
+    return {"metrics": [count], "exampleWeights": {"unweighted": True}}
 
 
 def _class_of(name: str, extra: Mapping[str, ExtraMetric]) -> Json | None:
@@ -269,9 +276,9 @@ def _class_of(name: str, extra: Mapping[str, ExtraMetric]) -> Json | None:
         return {"className": metric.class_name}
     if name in ("loss", "accuracy"):
         return None
+    near = did_you_mean(name, sorted({*KNOWN, *extra}), "Use a metric of the table in docs/policy.md.")
     raise InvalidInputError(
-        f"It is not known how TFMA computes `{name}`. Give an ExtraMetric with its class, or use a metric of the "
-        "table in docs/policy.md."
+        f"It is not known how TFMA computes `{name}`. {near} For another metric give an ExtraMetric with its class."
     )
 
 

@@ -8,12 +8,13 @@ PASS into FAIL; swapping the two models swaps the recommendation; scale does not
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tfx_pedigree.comparison.checks import (
     Check,
+    Latency,
     Measured,
     budget_checks,
     enough,
@@ -21,13 +22,14 @@ from tfx_pedigree.comparison.checks import (
     guardrail_checks,
     missing,
     named,
-    paired_interval,
+    paired,
 )
 from tfx_pedigree.comparison.config_reader import ConfigNode, optional
+from tfx_pedigree.comparison.margin import Pair
 from tfx_pedigree.comparison.metrics import Direction, known
-from tfx_pedigree.comparison.numbers import Interval, Key, MetricValue, Scores
-from tfx_pedigree.comparison.policy import NotComparable, Policy, RuleKind, Similar
-from tfx_pedigree.comparison.rule import Contest, ScoreChange, recommend, score_change, share
+from tfx_pedigree.comparison.numbers import Key, MetricValue, Scores
+from tfx_pedigree.comparison.policy import MajorChange, NotComparable, Policy, RuleKind, Similar
+from tfx_pedigree.comparison.rule import Contest, ScoreChange, recommend, score_change, score_outcome, share
 from tfx_pedigree.comparison.verdict import CheckOutcome, Recommendation, Verdict
 from tfx_pedigree.comparison.wording import amount, graded, moved, number, plain, some
 from tfx_pedigree.comparison.wording import interval as interval_text
@@ -76,20 +78,22 @@ def decide(
     champion: Scores | None,
     *,
     differences: Mapping[Key, MetricValue] | None = None,
-    latency_ratio: MetricValue | None = None,
+    latency: Latency | None = None,
     not_comparable: str | None = None,
+    breaking: str | None = None,
 ) -> GateDecision:
-    """`not_comparable` says why a champion that exists could not be evaluated on these data."""
+    """`not_comparable` says why a champion that exists could not be evaluated on these data; `breaking` what callers of
+    the champion cannot rely on any more, where the change is a MAJOR one."""
     if not_comparable is not None and policy.not_comparable is NotComparable.HUMAN:
         reason = f"Not decided: the champion cannot be compared ({not_comparable}), so a person must decide."
         return GateDecision(Verdict.INSUFFICIENT, reason, warnings=(not_comparable,))
     if champion is None or not_comparable is not None:
-        return _alone(policy, challenger, not_comparable)
-    found = Measured(challenger, champion, differences or {}, latency_ratio)
+        return _alone(policy, Measured(challenger, latency=latency or Latency()), not_comparable)
+    found = Measured(challenger, champion, differences or {}, latency or Latency())
     score, recommendation, change = _score(policy, found)
-    checks = (score, *guardrail_checks(policy, found), *budget_checks(policy, found))
-    warnings = (*_out_of_reach(policy, champion), *_skipped(checks))
+    checks = (score, *guardrail_checks(policy, found), *budget_checks(policy, found), *_major(policy, breaking))
     verdict = _verdict(checks)
+    warnings = (*_out_of_reach(policy, champion, verdict), *_skipped(checks))
     lead = {
         Verdict.PASS: "The challenger wins",
         Verdict.FAIL: "The champion stays",
@@ -98,9 +102,8 @@ def decide(
     return GateDecision(verdict, _reason(lead, verdict, checks), recommendation, change, checks, warnings)
 
 
-def _alone(policy: Policy, challenger: Scores, not_comparable: str | None) -> GateDecision:
+def _alone(policy: Policy, found: Measured, not_comparable: str | None) -> GateDecision:
     """There is no champion to beat: the floors, the bounds and the budgets decide."""
-    found = Measured(challenger)
     checks = (
         _usable(policy, found),
         *floor_checks(policy, found),
@@ -122,50 +125,36 @@ def _alone(policy: Policy, challenger: Scores, not_comparable: str | None) -> Ga
 
 def _usable(policy: Policy, found: Measured) -> Check:
     key = Key(policy.metric)
-    value = found.challenger.metrics.get(key)
-    problem = missing("challenger", key, value) or enough(key, found, policy.min_examples)
-    if problem or value is None:
-        return Check(SCORE, CheckOutcome.UNKNOWN, problem or "")
-    return Check(SCORE, CheckOutcome.HOLDS, f"{named(key)} is {number(value.value)}", {"challenger": value.value})
+    if problem := missing("challenger", key, found.challenger) or enough(key, found, policy.min_examples):
+        return Check(SCORE, CheckOutcome.UNKNOWN, problem)
+    value = found.challenger.metrics[key].value
+    return Check(SCORE, CheckOutcome.HOLDS, f"{named(key)} is {number(value)}", {"challenger": value})
+
+
+def _major(policy: Policy, breaking: str | None) -> Iterator[Check]:
+    """Whoever calls the model must change with it, which no metric tells."""
+    if breaking is not None and policy.major is MajorChange.HUMAN:
+        sentence = f"the change is a MAJOR one ({breaking}), which a person must promote"
+        yield Check("MAJOR change", CheckOutcome.UNKNOWN, sentence)
 
 
 def _score(policy: Policy, found: Measured) -> tuple[Check, Recommendation | None, ScoreChange | None]:
     key = Key(policy.metric)
     contest = Contest(policy.rule, policy.better)
-    new = found.challenger.metrics.get(key)
-    old = found.champion.metrics.get(key) if found.champion else None
-    problem = missing("challenger", key, new) or missing("champion", key, old)
-    if problem or new is None or old is None:
-        return Check(SCORE, CheckOutcome.UNKNOWN, problem or ""), None, None
-    problem = enough(key, found, policy.min_examples)
-    ends = paired_interval(key, found, policy.min_examples) if policy.confidence is not None else None
-    problem = problem or (ends if isinstance(ends, str) else None)
-    change = score_change(contest, new.value, old.value, None if isinstance(ends, str) else ends)
-    if problem or isinstance(ends, str):
-        numbers = {"challenger": new.value, "champion": old.value}
+    values = paired(key, found, contest.measure, confident=False, least=policy.min_examples)
+    if isinstance(values, str):
+        return Check(SCORE, CheckOutcome.UNKNOWN, values), None, None
+    pair = paired(key, found, contest.measure, confident=policy.confidence is not None, least=policy.min_examples)
+    problem = enough(key, found, policy.min_examples) or (pair if isinstance(pair, str) else None)
+    change = score_change(contest, values if isinstance(pair, str) else pair)
+    if problem or isinstance(pair, str):
+        numbers = {"challenger": values.challenger, "champion": values.champion}
         return Check(SCORE, CheckOutcome.UNKNOWN, problem or "", numbers), None, change
-    gain = contest.gain(new.value, old.value)
-    around = contest.oriented(ends) if ends else (gain, gain)
-    recommendation = recommend(contest, new.value, old.value, around)
-    outcome = _score_outcome(policy.similar, contest, new.value, old.value, around)
+    recommendation = recommend(contest, pair)
+    outcome = score_outcome(contest, policy.similar, pair)
     sentence = _score_sentence(policy, change, outcome, recommendation)
-    numbers = {"challenger": new.value, "champion": old.value, "gain": change.gain}
+    numbers = {"challenger": pair.challenger, "champion": pair.champion, "gain": change.gain}
     return Check(SCORE, outcome, sentence, numbers), recommendation, change
-
-
-def _score_outcome(
-    similar: Similar, contest: Contest, challenger: float, champion: float, gain: Interval
-) -> CheckOutcome:
-    """Who prefers fresher data still refuses what lost by either reading of "worse": see docs/policy.md."""
-    low, high = gain
-    if low > contest.limit(champion):
-        return CheckOutcome.HOLDS
-    if similar is Similar.KEEP_CHAMPION:
-        return CheckOutcome.BROKEN if high <= contest.limit(champion) else CheckOutcome.UNKNOWN
-    may_lose = min(contest.limit(challenger), contest.limit(champion))
-    if -low <= may_lose:
-        return CheckOutcome.HOLDS
-    return CheckOutcome.BROKEN if -high > may_lose else CheckOutcome.UNKNOWN
 
 
 def _score_sentence(
@@ -193,8 +182,8 @@ def _score_sentence(
 
 def _seen_from_challenger(policy: Policy, change: ScoreChange) -> str:
     """The champion is recommended by the same rule, in which the challenger is the one to beat."""
-    kind, contest = policy.rule.kind, Contest(policy.rule, policy.better)
-    lead = share(contest.gain(change.champion, change.challenger), contest.unit(change.challenger))
+    kind, measure = policy.rule.kind, Contest(policy.rule, policy.better).measure
+    lead = share(measure.gain(Pair(change.champion, change.challenger)), measure.unit(change.challenger))
     asked = amount(kind, policy.rule.threshold)
     return f"; seen from the challenger the champion is {graded(kind, lead)}, more than {asked}"
 
@@ -233,8 +222,10 @@ def _skipped(checks: Sequence[Check]) -> tuple[str, ...]:
     return (f"{_counted(len(names), 'check')} skipped, for want of examples or of the slice: {some(names)}",)
 
 
-def _out_of_reach(policy: Policy, champion: Scores) -> tuple[str, ...]:
+def _out_of_reach(policy: Policy, champion: Scores, verdict: Verdict) -> tuple[str, ...]:
     """A rule that nobody can satisfy is worth a word before months of retraining go by."""
+    if verdict is Verdict.PASS or policy.similar is Similar.PREFER_CHALLENGER:
+        return ()
     value = champion.get(policy.metric)
     if value is None or not math.isfinite(value.value) or policy.rule.kind is RuleKind.ERROR_REDUCTION:
         return ()

@@ -90,7 +90,6 @@ class Scores:
 
     metrics: Mapping[Key, MetricValue] = field(default_factory=dict)
     size_bytes: int | None = None
-    p95_ms: float | None = None
 
     @classmethod
     def of(cls, **overall: float) -> Scores:

@@ -1,6 +1,9 @@
 """When a challenger wins, as values. docs/policy.md describes the file; `policy_file` reads it.
 
 Laws: `read_policy(p.to_json()) == p`, and two policies have the same digest exactly if they decide by the same rules.
+
+A policy of the first form knows neither `major` nor `importance.gain`. It goes on deciding as it did before there were
+such keys, and keeps its digest.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ from tfx_pedigree.comparison.numbers import Slice
 from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.errors import InvalidInputError
 
-FORMAT = "pedigree.policy/1"
+FORMATS = {"pedigree.policy/1": 1, "pedigree.policy/2": 2}
+NEWEST = 2
 # Above this the rule would no longer be monotone for a score that changes its sign; docs/policy.md says why.
 LARGEST_SHARE = 0.9
 
@@ -40,6 +44,20 @@ class MissingSlice(str, Enum):
     FAIL = "fail"
     INSUFFICIENT = "insufficient"
     WARN = "warn"
+
+
+class MajorChange(str, Enum):
+    """Who promotes a version that breaks its callers."""
+
+    HUMAN = "human"
+    ALLOW = "allow"
+
+
+class Gain(str, Enum):
+    """In which unit the importance score counts the improvement."""
+
+    ABSOLUTE = "absolute"
+    RELATIVE = "relative"
 
 
 class TooFew(str, Enum):
@@ -183,13 +201,14 @@ class SizeBudget:
 
 @dataclass(frozen=True)
 class Weights:
-    """Of the importance score: improvement · share − latency · seconds."""
+    """Of the importance score: improvement · gain − latency · seconds. The gain as a difference, or as a share."""
 
     improvement: float = 0.7
     latency: float = 0.3
+    gain: Gain = Gain.ABSOLUTE
 
     def to_json(self) -> dict[str, Any]:
-        return {"improvement": self.improvement, "latency": self.latency}
+        return {"improvement": self.improvement, "latency": self.latency, "gain": self.gain.value}
 
 
 @dataclass(frozen=True)
@@ -209,6 +228,8 @@ class Policy:
     importance: Weights = field(default_factory=Weights)
     not_comparable: NotComparable = NotComparable.HUMAN
     missing_slice: MissingSlice = MissingSlice.FAIL
+    major: MajorChange = MajorChange.HUMAN
+    form: int = NEWEST
 
     def __post_init__(self) -> None:
         if self.direction is None:
@@ -220,6 +241,11 @@ class Policy:
                 f"The confidence {self.confidence} is out of range: give 0.5 or more and less than 1, such as 0.95."
             )
         object.__setattr__(self, "first_version", dict(sorted(self.first_version.items())))
+        if self.form == 1 and (self.major, self.importance.gain) != (MajorChange.ALLOW, Gain.RELATIVE):
+            raise InvalidInputError(
+                "A policy of the form pedigree.policy/1 promotes a MAJOR change by itself and counts a relative gain: "
+                "`major` and `importance.gain` need pedigree.policy/2."
+            )
 
     @property
     def better(self) -> Direction:
@@ -233,8 +259,8 @@ class Policy:
 
     def to_json(self) -> dict[str, Any]:
         """Everything spelt out, so that a later default changes no policy that was decided by."""
-        return {
-            "format": FORMAT,
+        found: dict[str, Any] = {
+            "format": f"pedigree.policy/{self.form}",
             "metric": self.metric,
             "direction": self.better.value,
             "rule": self.rule.to_json(),
@@ -249,12 +275,14 @@ class Policy:
             "not_comparable": self.not_comparable.value,
             "missing_slice": self.missing_slice.value,
         }
+        if self.form == 1:
+            del found["importance"]["gain"]
+            return found
+        return found | {"major": self.major.value}
 
 
 def _no_direction(metric: str) -> str:
-    return (
-        f"It is not known whether more or less of `{metric}` is better. Give `direction: higher` or `direction: lower`."
-    )
+    return f"`{metric}` has no known direction. Give `direction: higher` or `direction: lower`."
 
 
 def _given(found: dict[str, Any]) -> dict[str, Any]:

@@ -14,11 +14,14 @@ from tfx_pedigree.comparison.config_reader import ConfigNode, Fields, from_data,
 from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.numbers import Slice
 from tfx_pedigree.comparison.policy import (
-    FORMAT,
+    FORMATS,
     LARGEST_SHARE,
+    NEWEST,
     Bounds,
+    Gain,
     Guardrail,
     LatencyBudget,
+    MajorChange,
     MissingSlice,
     NotComparable,
     Policy,
@@ -30,6 +33,7 @@ from tfx_pedigree.comparison.policy import (
     TooFew,
     Weights,
 )
+from tfx_pedigree.comparison.policy_sense import nonsense
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 
 T = TypeVar("T")
@@ -49,6 +53,7 @@ _FIELDS = (
     "importance",
     "not_comparable",
     "missing_slice",
+    "major",
     RETRAINING,
 )
 _RULE = tuple(kind.value for kind in RuleKind)
@@ -70,7 +75,12 @@ def policy_text(path: str | Path) -> str:
 
 
 def parse_policy(text: str, source: str = "the policy") -> Policy:
-    return policy_at(from_yaml(text, source))
+    """What a person wrote, who is told of a demand that can't be meant. Decisions on file are read without that."""
+    place = from_yaml(text, source)
+    policy = policy_at(place)
+    for path, problem in nonsense(policy):
+        raise place.inside(path).wrong(problem)
+    return policy
 
 
 def read_policy(data: Any, source: str = "the policy") -> Policy:
@@ -80,15 +90,13 @@ def read_policy(data: Any, source: str = "the policy") -> Policy:
 
 def policy_at(place: ConfigNode) -> Policy:
     found = place.fields(_FIELDS, ("metric",))
-    if "format" in found and found["format"].value != FORMAT:
-        raise found["format"].must_be(f"{FORMAT}: another form needs another Pedigree, or was never a policy")
+    form = optional(found, "format", _form) or NEWEST
     metric_place = found["metric"]
     metric = metric_place.text()
     direction = optional(found, "direction", _direction) or known(metric).direction
     if direction is None:
         raise metric_place.wrong(
-            f"is {metric!r}, of which it is not known whether more or less is better. Give `direction: higher` or "
-            "`direction: lower` beside it."
+            f"is {metric!r}, which has no known direction. Give `direction: higher` or `direction: lower` as well."
         )
     given: dict[str, Any] = {
         "rule": optional(found, "rule", lambda one: _rule(one, direction)),
@@ -99,9 +107,11 @@ def policy_at(place: ConfigNode) -> Policy:
         "latency": optional(found, "latency", _latency),
         "size": optional(found, "size", _size),
         "first_version": optional(found, "first_version", _floors),
-        "importance": optional(found, "importance", _weights),
+        "importance": optional(found, "importance", lambda one: _weights(one, form)) or _default_weights(form),
         "not_comparable": optional(found, "not_comparable", lambda one: one.choice(NotComparable)),
         "missing_slice": optional(found, "missing_slice", lambda one: one.choice(MissingSlice)),
+        "major": optional(found, "major", lambda one: _since_2(one, form).choice(MajorChange)) or _default_major(form),
+        "form": form,
     }
     given = {key: value for key, value in given.items() if value is not None}
     return _made(place, lambda: Policy(metric, direction, **given))
@@ -113,6 +123,27 @@ def _made(place: ConfigNode, make: Callable[[], T]) -> T:
         return make()
     except InvalidInputError as error:
         raise place.wrong(f"cannot be used. {error}") from None
+
+
+def _form(place: ConfigNode) -> int:
+    if place.value not in FORMATS:
+        known = " or ".join(FORMATS)
+        raise place.must_be(f"{known}: another form needs another Pedigree, or was never a policy")
+    return FORMATS[str(place.value)]
+
+
+def _since_2(place: ConfigNode, form: int) -> ConfigNode:
+    if form == 1:
+        raise place.wrong("is not known in pedigree.policy/1. Write `format: pedigree.policy/2`.")
+    return place
+
+
+def _default_major(form: int) -> MajorChange:
+    return MajorChange.ALLOW if form == 1 else MajorChange.HUMAN
+
+
+def _default_weights(form: int) -> Weights:
+    return Weights(gain=Gain.RELATIVE if form == 1 else Gain.ABSOLUTE)
 
 
 def _direction(place: ConfigNode) -> Direction:
@@ -239,10 +270,11 @@ def _size(place: ConfigNode) -> SizeBudget:
     return SizeBudget(optional(found, "bytes", ConfigNode.whole), optional(found, "ratio", _positive))
 
 
-def _weights(place: ConfigNode) -> Weights:
-    found = place.fields(("improvement", "latency"))
-    default = Weights()
+def _weights(place: ConfigNode, form: int) -> Weights:
+    found = place.fields(("improvement", "latency", "gain"))
+    default = _default_weights(form)
     return Weights(
         _not_negative(found["improvement"]) if "improvement" in found else default.improvement,
         _not_negative(found["latency"]) if "latency" in found else default.latency,
+        _since_2(found["gain"], form).choice(Gain) if "gain" in found else default.gain,
     )

@@ -1,8 +1,8 @@
 """The arithmetic of "better by more than": one predicate, from which the recommendation and all its laws follow.
 
-`beats(x, y)`: x is better than y by more than the threshold, measured on y. The challenger is recommended if it beats
-the champion and the champion if it beats the challenger, so that swapping the two swaps the recommendation. The
-comparison multiplies and never divides: it needs no sign and no exception for zero.
+x beats y if x is better than y by more than the threshold, measured on y: if `margin` is more than 0. The challenger is
+recommended if it beats the champion and the champion if it beats the challenger, so that swapping the two swaps the
+recommendation. The comparison multiplies and never divides: it needs no sign and no exception for zero.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfx_pedigree.comparison.config_reader import ConfigNode, optional
+from tfx_pedigree.comparison.margin import Measure, Pair
 from tfx_pedigree.comparison.metrics import Direction
 from tfx_pedigree.comparison.numbers import Interval, read_interval
-from tfx_pedigree.comparison.policy import Regression, Rule, RuleKind
-from tfx_pedigree.comparison.verdict import Recommendation
+from tfx_pedigree.comparison.policy import Rule, Similar
+from tfx_pedigree.comparison.verdict import CheckOutcome, Recommendation
 from tfx_pedigree.digest import plain_json
 
 # "More than 5 %" begins at 5.00005 %: a score that was rounded to float32 on its way can't turn an exact 5 % into more.
@@ -29,58 +30,43 @@ class Contest:
     rule: Rule
     direction: Direction
 
-    def gain(self, value: float, baseline: float) -> float:
-        """How much better `value` is; negative if it is worse."""
-        value, baseline = self._clipped(value), self._clipped(baseline)
-        return value - baseline if self.direction is Direction.HIGHER else baseline - value
+    @property
+    def measure(self) -> Measure:
+        perfect = math.nan if self.rule.perfect is None else self.rule.perfect
+        return Measure(self.direction, self.rule.kind, perfect)
 
-    def unit(self, baseline: float) -> float:
-        """What the threshold is a share of."""
-        if self.rule.kind is RuleKind.ABSOLUTE:
-            return 1.0
-        if self.rule.kind is RuleKind.RELATIVE:
-            return abs(baseline)
-        assert self.rule.perfect is not None  # noqa: S101  Rule has made sure of it
-        return abs(self.rule.perfect - self._clipped(baseline))
-
-    def limit(self, baseline: float) -> float:
-        """Who is better than `baseline` by more than this beats it."""
-        return self.rule.threshold * (1 + TOLERANCE) * self.unit(baseline)
+    @property
+    def share(self) -> float:
+        """Who is better by more than this share of the other's unit beats it."""
+        return self.rule.threshold * (1 + TOLERANCE)
 
     def beats(self, value: float, baseline: float) -> bool:
-        return self.gain(value, baseline) > self.limit(baseline)
-
-    def oriented(self, difference: Interval) -> Interval:
-        """The interval of challenger − champion as one of the gain."""
-        low, high = difference
-        return (low, high) if self.direction is Direction.HIGHER else (-high, -low)
-
-    def _clipped(self, value: float) -> float:
-        """Nothing is better than perfect."""
-        if self.rule.perfect is None:
-            return value
-        bound = min if self.direction is Direction.HIGHER else max
-        return bound(value, self.rule.perfect)
+        return self.measure.margin(Pair(value, baseline), self.share)[0] > 0
 
 
-def recommend(contest: Contest, challenger: float, champion: float, gain: Interval) -> Recommendation | None:
-    """By the interval in which the gain lies, which is one point where the values decide.
-
-    None if parts of the interval say different things.
-    """
-    low, high = gain
-    if low > contest.limit(champion):
+def recommend(contest: Contest, pair: Pair) -> Recommendation | None:
+    """None if parts of the interval say different things."""
+    win = contest.measure.margin(pair, contest.share)
+    loss = contest.measure.margin(pair.swapped(), contest.share)
+    if win[0] > 0:
         return Recommendation.CHALLENGER
-    if -high > contest.limit(challenger):
+    if loss[0] > 0:
         return Recommendation.CHAMPION
-    if high <= contest.limit(champion) and -low <= contest.limit(challenger):
-        return Recommendation.SIMILAR
-    return None
+    return Recommendation.SIMILAR if win[1] <= 0 and loss[1] <= 0 else None
 
 
-def allowed_loss(regression: Regression, champion: float) -> float:
-    unit = abs(champion) if regression.relative else 1.0
-    return regression.limit * (1 + TOLERANCE) * unit
+def score_outcome(contest: Contest, similar: Similar, pair: Pair) -> CheckOutcome:
+    """Who prefers fresher data still refuses what lost by either reading of "worse": see docs/policy.md."""
+    win = contest.measure.margin(pair, contest.share)
+    if win[0] > 0:
+        return CheckOutcome.HOLDS
+    if similar is Similar.KEEP_CHAMPION:
+        return CheckOutcome.BROKEN if win[1] <= 0 else CheckOutcome.UNKNOWN
+    kept = contest.measure.margin(pair, -contest.share)
+    beaten = contest.measure.margin(pair.swapped(), contest.share)
+    if kept[0] >= 0 and beaten[1] <= 0:
+        return CheckOutcome.HOLDS
+    return CheckOutcome.BROKEN if kept[1] < 0 or beaten[0] > 0 else CheckOutcome.UNKNOWN
 
 
 def share(gain: float, unit: float) -> float:
@@ -124,17 +110,15 @@ class ScoreChange:
         )
 
 
-def score_change(contest: Contest, challenger: float, champion: float, interval: Interval | None) -> ScoreChange:
-    unit = contest.unit(champion)
-    gain = contest.gain(challenger, champion)
+def score_change(contest: Contest, pair: Pair) -> ScoreChange:
+    challenger, champion, measure = pair.challenger, pair.champion, contest.measure
     plain = challenger - champion if contest.direction is Direction.HIGHER else champion - challenger
-    low_high = contest.oriented(interval) if interval else None
     return ScoreChange(
         challenger=challenger,
         champion=champion,
         difference=challenger - champion,
-        gain=share(gain, unit),
+        gain=share(measure.gain(pair), measure.unit(champion)),
         relative=share(plain, abs(champion)),
-        interval=interval,
-        gain_interval=(share(low_high[0], unit), share(low_high[1], unit)) if low_high else None,
+        interval=pair.spread.difference if pair.spread else None,
+        gain_interval=measure.shares(pair),
     )

@@ -17,6 +17,7 @@ from tfx_pedigree.comparison import (
     Key,
     LatencyBudget,
     LatencySummary,
+    MajorChange,
     Measurements,
     MetricValue,
     Policy,
@@ -48,6 +49,7 @@ POLICY = Policy(
     ),
     latency=LatencyBudget(p95_ms=50.0, ratio=1.5),
     first_version={"auc": Bounds(at_least=0.6)},
+    major=MajorChange.ALLOW,
 )
 
 

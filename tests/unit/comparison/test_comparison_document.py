@@ -22,6 +22,7 @@ from tfx_pedigree.comparison import (
     DeltaSums,
     Direction,
     FlipCounts,
+    Gain,
     GateDecision,
     Key,
     LatencySummary,
@@ -160,6 +161,13 @@ def test_the_score_comes_first_and_all_examples_before_their_slices() -> None:
     assert keys[3:] == sorted(keys[3:], key=lambda key: (key[0], key[1] != "overall", key[1]))
 
 
+def test_a_document_with_a_policy_of_the_first_form_is_read_and_keeps_its_digests() -> None:
+    text = (GOLDENS / "comparison_of_policy_1.json").read_text(encoding="utf-8")
+    comparison = Comparison.from_text(text)
+    assert comparison.policy.form == 1
+    assert comparison.to_text() == text
+
+
 def test_importance_is_improvement_less_what_latency_costs() -> None:
     comparison = retrained()
     change, new, old = comparison.decision.change, comparison.challenger.latency, comparison.champion
@@ -168,14 +176,16 @@ def test_importance_is_improvement_less_what_latency_costs() -> None:
     assert old is not None
     assert old.latency is not None
     slower = (new.p50_ms - old.latency.p50_ms) / 1000
-    assert comparison.importance == pytest.approx(0.7 * change.relative - 0.3 * slower)
+    assert comparison.importance == pytest.approx(0.7 * 0.051 - 0.3 * slower)
+    relative = retrained(replace(POLICY, importance=Weights(gain=Gain.RELATIVE)))
+    assert relative.importance == pytest.approx(0.7 * change.relative - 0.3 * slower)
 
 
 def test_importance_is_left_out_where_a_part_of_it_is_missing() -> None:
     auc = {Key("auc"): MetricValue(0.8)}
     untimed = (side("1.1.0", (), "1", "a", 1), side("1.0.0", (), "1", "a", 1))
     assert compare_models("m", Policy("auc"), *untimed, Measurements(auc, auc)).importance is None
-    weightless = Policy("auc", importance=Weights(0.7, 0.0))
+    weightless = Policy("auc", importance=Weights(0.7, 0.0, Gain.RELATIVE))
     assert compare_models("m", weightless, *untimed, Measurements(auc, auc)).importance == 0
     from_zero = Measurements(auc, {Key("auc"): MetricValue(0.0)})
     assert compare_models("m", weightless, *untimed, from_zero).importance is None

@@ -42,7 +42,7 @@ THRESHOLDS = st.sampled_from([0.0, 0.05, 0.3]) | st.floats(0, 0.9)
 
 
 def names(config: Any) -> list[str]:
-    return [one["className"] for one in config["metricsSpecs"][0]["metrics"]]
+    return [one["className"] for spec in config["metricsSpecs"] for one in spec["metrics"]]
 
 
 @st.composite
@@ -143,9 +143,9 @@ def test_the_default_rule_reaches_tfma_with_the_sign_that_it_needs() -> None:
         "modelSpecs": [{"labelKey": "delayed", "signatureName": "serving_default"}],
         "slicingSpecs": [{}],
         "metricsSpecs": [
+            {"metrics": [{"className": "ExampleCount"}], "exampleWeights": {"unweighted": True}},
             {
                 "metrics": [
-                    {"className": "ExampleCount"},
                     {
                         "className": "AUC",
                         "perSliceThresholds": [
@@ -162,10 +162,10 @@ def test_the_default_rule_reaches_tfma_with_the_sign_that_it_needs() -> None:
                         ],
                     },
                 ]
-            }
+            },
         ],
     }
-    loss = evaluator_plan(Policy("binary_crossentropy")).config["metricsSpecs"][0]["metrics"][1]
+    loss = evaluator_plan(Policy("binary_crossentropy")).config["metricsSpecs"][1]["metrics"][0]
     change = loss["perSliceThresholds"][0]["threshold"]["changeThreshold"]
     assert change["direction"] == "LOWER_IS_BETTER"
     assert change["relative"] == pytest.approx(-0.05, rel=1e-4)
@@ -184,7 +184,7 @@ def test_the_default_rule_reaches_tfma_with_the_sign_that_it_needs() -> None:
 )
 def test_tfma_gets_what_is_sound_and_the_plan_says_how_much(policy: Policy, share: Share, kind: str | None) -> None:
     plan = evaluator_plan(policy)
-    threshold = plan.config["metricsSpecs"][0]["metrics"][1]["perSliceThresholds"][0]["threshold"]
+    threshold = plan.config["metricsSpecs"][1]["metrics"][0]["perSliceThresholds"][0]["threshold"]
     assert plan.share is share
     assert (kind in threshold["changeThreshold"]) if kind else ("changeThreshold" not in threshold)
     assert bool(plan.notes) is (share is Share.NECESSARY_PART)
@@ -207,7 +207,7 @@ def test_guardrails_are_given_with_their_slices_and_what_cannot_be_given_is_said
         {"featureValues": {"origin": "LGA"}},
         {"featureKeys": ["month"]},
     ]
-    metrics = {one["className"]: one.get("perSliceThresholds", []) for one in plan.config["metricsSpecs"][0]["metrics"]}
+    metrics = {one["className"]: one.get("perSliceThresholds", []) for one in plan.config["metricsSpecs"][1]["metrics"]}
     assert [one["slicingSpecs"] for one in metrics["AUC"]] == [[{}], [{"featureValues": {"origin": "JFK"}}]]
     bounds = {"valueThreshold": {"lowerBound": 0.8, "upperBound": 1.2}}
     assert metrics["Calibration"] == [{"slicingSpecs": [{}], "threshold": bounds}]
@@ -238,13 +238,27 @@ def test_metrics_that_pedigree_does_not_know_need_a_class() -> None:
         Policy("revenue", Direction.HIGHER),
         metrics=[ExtraMetric("revenue", "Revenue", "shop.metrics", {"currency": "EUR"})],
     )
-    found = plan.config["metricsSpecs"][0]["metrics"][1]
+    found = plan.config["metricsSpecs"][1]["metrics"][0]
     assert (found["className"], found["module"]) == ("Revenue", "shop.metrics")
     assert json.loads(found["config"]) == {"name": "revenue", "currency": "EUR"}
 
 
+def test_examples_are_counted_without_their_weights() -> None:
+    rail = Guardrail("example_count", bounds=Bounds(at_least=1000))
+    plan = evaluator_plan(Policy("auc", guardrails=(rail,)), ModelInputs(example_weight_key="hours"))
+    counting = plan.config["metricsSpecs"][0]
+    assert counting["exampleWeights"] == {"unweighted": True}
+    assert counting["metrics"][0]["perSliceThresholds"][0]["threshold"] == {"valueThreshold": {"lowerBound": 1000}}
+
+
+def test_a_metric_that_is_spelt_wrong_is_refused_with_the_right_spelling() -> None:
+    rail = Guardrail("binary_acuracy", direction=Direction.HIGHER, max_regression=Regression(0.1))
+    with pytest.raises(InvalidInputError, match="Did you mean `binary_accuracy`"):
+        evaluator_plan(Policy("auc", guardrails=(rail,)))
+
+
 def test_metrics_that_the_model_brings_are_named_in_the_spec() -> None:
-    spec = evaluator_plan(Policy("loss")).config["metricsSpecs"][0]
+    spec = evaluator_plan(Policy("loss")).config["metricsSpecs"][1]
     assert names(evaluator_plan(Policy("loss")).config) == ["ExampleCount"]
     assert list(spec["perSliceThresholds"]) == ["loss"]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import random
+import statistics
 from typing import Any
 
 import pytest
@@ -15,7 +17,9 @@ from tfx_pedigree.comparison import (
     GateDecision,
     Guardrail,
     Key,
+    Latency,
     LatencyBudget,
+    MajorChange,
     MetricValue,
     MissingSlice,
     NotComparable,
@@ -32,6 +36,8 @@ from tfx_pedigree.comparison import (
     Verdict,
     decide,
 )
+from tfx_pedigree.comparison.margin import Measure, Pair, Spread
+from tfx_pedigree.comparison.rule import Contest
 
 CHALLENGER, CHAMPION, SIMILAR = Recommendation.CHALLENGER, Recommendation.CHAMPION, Recommendation.SIMILAR
 PASS, FAIL, INSUFFICIENT = Verdict.PASS, Verdict.FAIL, Verdict.INSUFFICIENT
@@ -160,14 +166,21 @@ def test_what_is_missing_never_promotes_and_is_named() -> None:
     assert decision.reason == "Not decided: m of the challenger is missing."
 
 
-def confident(gain: tuple[float, float], count: int = 5000, **given: Any) -> GateDecision:
-    """A champion at 0.8, so that 0.04 is the threshold."""
+def sure_to(value: float, half: float, count: int = 5000) -> MetricValue:
+    return MetricValue(value, (value - half, value + half), count)
+
+
+def confident(
+    gain: tuple[float, float], count: int = 5000, own: tuple[float, float] | None = None, **given: Any
+) -> GateDecision:
+    """A champion at 0.8, so that 0.04 is the threshold. `own`: half the width of each one's own interval."""
     policy = Policy("auc", confidence=0.95, **given)
-    middle = (gain[0] + gain[1]) / 2
+    middle, half = (gain[0] + gain[1]) / 2, (gain[1] - gain[0]) / 2
+    new, old = own or (half, 0.0)
     return decide(
         policy,
-        Scores({AUC: MetricValue(0.8 + middle, count=count)}),
-        Scores({AUC: MetricValue(0.8, count=count)}),
+        Scores({AUC: sure_to(0.8 + middle, new, count)}),
+        Scores({AUC: sure_to(0.8, old, count)}),
         differences={AUC: MetricValue(middle, gain, count)},
     )
 
@@ -193,12 +206,52 @@ def test_with_a_confidence_the_whole_paired_interval_decides(
     assert (decision.verdict, decision.recommendation) == (verdict, recommendation)
 
 
+def test_a_share_of_the_champions_score_is_as_uncertain_as_the_score() -> None:
+    """At t = 0.05 the difference must be beyond 5 % of a champion that is itself known to ± 0.1 only."""
+    certain, uncertain = ((0.041, 0.061), None), ((0.041, 0.061), (0.0990, 0.1005))
+    assert confident(certain[0], own=certain[1]).verdict is PASS
+    decision = confident(uncertain[0], own=uncertain[1])
+    assert decision.verdict is INSUFFICIENT
+    assert "the interval does not tell whether that is enough" in decision.reason
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+@pytest.mark.parametrize("kind", [RuleKind.RELATIVE, RuleKind.ERROR_REDUCTION])
+def test_the_interval_is_that_of_the_margin_itself(direction: Direction, kind: RuleKind) -> None:
+    """Against the jackknife of new − (1 + t) · old, computed part by part from the same samples."""
+    chance = random.Random(5)
+    parts = [(0.5 + chance.gauss(0, 0.02), 0.4 + chance.gauss(0, 0.05)) for _ in range(20)]
+    new, old = (sum(side) / 20 for side in zip(*parts, strict=True))
+    perfect = 0.9 if direction is Direction.HIGHER else 0.1
+    rule = Rule(kind, 0.2, perfect if kind is RuleKind.ERROR_REDUCTION else None)
+    measure = Contest(rule, direction).measure
+
+    def half(values: list[float]) -> float:
+        return 2.093 * math.sqrt(statistics.variance(values) / 20)
+
+    difference = half([a - b for a, b in parts])
+    spread = Spread(
+        (new - old - difference, new - old + difference), *(half(list(one)) for one in zip(*parts, strict=True))
+    )
+    low, high = measure.margin(Pair(new, old, spread), 0.2)
+    exact = [measure.gain(Pair(a, b)) - 0.2 * measure.unit(b) for a, b in parts]
+    assert (high - low) / 2 == pytest.approx(half(exact), rel=1e-9)
+    assert (high + low) / 2 == pytest.approx(sum(exact) / 20, rel=1e-9)
+
+
+def test_a_champion_that_may_be_zero_is_measured_by_either_sign() -> None:
+    spread = Spread((0.08, 0.12), 0.02, 0.03)
+    low, high = Measure(Direction.HIGHER, RuleKind.RELATIVE).margin(Pair(0.11, 0.01, spread), 0.5)
+    assert low < 0.1 - 0.5 * 0.01 < high
+    assert Measure(Direction.HIGHER, RuleKind.RELATIVE).shares(Pair(0.11, 0.01, spread)) is None
+
+
 def test_an_interval_without_width_is_not_trusted() -> None:
     decision = confident((0.06, 0.06))
     assert decision.verdict is INSUFFICIENT
     assert "has no width" in decision.reason
     assert confident((0.0, 0.0), count=20).verdict is INSUFFICIENT
-    assert confident((0.0, 0.0), count=5000).recommendation is SIMILAR  # the same predictions on many examples
+    assert confident((0.0, 0.0), count=5000, own=(0.01, 0.01)).recommendation is SIMILAR  # the same predictions
 
 
 def test_an_interval_that_the_policy_needs_and_nobody_gave_is_named() -> None:
@@ -206,6 +259,33 @@ def test_an_interval_that_the_policy_needs_and_nobody_gave_is_named() -> None:
     assert decision.verdict is INSUFFICIENT
     assert "the interval of the difference of auc is missing" in decision.reason
     assert confident((math.nan, math.nan)).verdict is INSUFFICIENT
+
+
+def test_a_number_that_no_such_metric_can_be_never_promotes() -> None:
+    decision = decide(Policy("auc"), Scores.of(auc=1.2), Scores.of(auc=0.8))
+    assert (decision.verdict, decision.recommendation) == (INSUFFICIENT, None)
+    assert "auc of the challenger is 1.2, which no auc can be" in decision.reason
+    assert decide(Policy("auc"), Scores.of(auc=1.2), None).verdict is INSUFFICIENT
+    rounded = decide(Policy("auc"), Scores.of(auc=1.0000001), Scores.of(auc=0.8))
+    assert rounded.verdict is PASS
+
+
+def test_an_interval_that_does_not_hold_its_own_number_never_promotes() -> None:
+    new, old = Scores({AUC: MetricValue(0.9, count=500)}), Scores({AUC: MetricValue(0.8, count=500)})
+    absolute = Policy("auc", rule=Rule(RuleKind.ABSOLUTE, 0.01), confidence=0.95)
+    for ends, verdict in (((0.05, 0.15), PASS), ((0.2, 0.3), INSUFFICIENT), ((-0.3, 0.05), INSUFFICIENT)):
+        decision = decide(absolute, new, old, differences={AUC: MetricValue(0.1, ends, 500)})
+        assert decision.verdict is verdict
+    assert "does not hold the difference itself" in decision.reason
+    outside = Scores({AUC: MetricValue(0.9, (0.7, 0.8), 500)})
+    decision = decide(absolute, outside, old, differences={AUC: MetricValue(0.1, (0.05, 0.15), 500)})
+    assert "auc of the challenger lies outside its own interval" in decision.reason
+
+
+def test_a_metric_that_the_evaluation_spells_otherwise_is_named() -> None:
+    rail = Guardrail("binary_acuracy", direction=Direction.HIGHER, max_regression=Regression(0.1))
+    decision = decide(guarded(rail), Scores.of(auc=0.9, binary_accuracy=1), Scores.of(auc=0.8, binary_accuracy=1))
+    assert "binary_acuracy of the challenger is missing (there is binary_accuracy)" in decision.reason
 
 
 def test_too_few_examples_decide_nothing() -> None:
@@ -222,9 +302,9 @@ def guarded(*rails: Guardrail, **given: Any) -> Policy:
 
 
 def scores(auc: float, **slices: tuple[float, int]) -> Scores:
-    found = {AUC: MetricValue(auc, count=10_000)}
+    found = {AUC: sure_to(auc, 0.01, 10_000)}
     for name, (value, count) in slices.items():
-        found[Key("auc", Slice((("origin", name),)))] = MetricValue(value, count=count)
+        found[Key("auc", Slice((("origin", name),)))] = sure_to(value, 0.05, count)
     return Scores(found)
 
 
@@ -262,6 +342,40 @@ def test_each_slice_is_looked_at_and_small_ones_may_be_skipped() -> None:
     assert decision.warnings == ("1 check skipped, for want of examples or of the slice: auc on origin=LGA",)
 
 
+def test_an_unknown_count_is_not_too_few() -> None:
+    """Whatever hides the count (weights, a config without ExampleCount) must not switch a guardrail off."""
+    rail = Guardrail("auc", max_regression=Regression(0.02), slice=JFK, min_examples=100, too_few=TooFew.SKIP)
+    broken = Scores({AUC: MetricValue(0.9), Key("auc", JFK): MetricValue(0.1)})
+    decision = decide(guarded(rail), broken, Scores({AUC: MetricValue(0.8), Key("auc", JFK): MetricValue(0.8)}))
+    assert decision.verdict is INSUFFICIENT
+    assert "lacks an unweighted ExampleCount" in decision.reason
+
+
+def test_a_guardrail_of_which_everything_was_skipped_has_not_been_kept() -> None:
+    rail = Guardrail("auc", max_regression=Regression(0.02), each_slice_of=("origin",), min_examples=100)
+    lenient = Guardrail(**{**vars(rail), "too_few": TooFew.SKIP})
+    new, old = scores(0.9, JFK=(0.1, 30), LGA=(0.1, 30)), scores(0.8, JFK=(0.8, 30), LGA=(0.8, 30))
+    decision = decide(guarded(lenient), new, old)
+    assert decision.verdict is INSUFFICIENT
+    assert "(each slice of origin) guarded nothing" in decision.reason
+
+
+def test_a_major_change_waits_for_a_person_unless_the_policy_lets_it_pass() -> None:
+    why = "input `age` was removed"
+    decision = decide(Policy("auc"), Scores.of(auc=0.9), Scores.of(auc=0.8), breaking=why)
+    assert (decision.verdict, decision.recommendation) == (INSUFFICIENT, CHALLENGER)
+    assert f"the change is a MAJOR one ({why}), which a person must promote" in decision.reason
+    worse = decide(Policy("auc"), Scores.of(auc=0.7), Scores.of(auc=0.8), breaking=why)
+    assert worse.verdict is FAIL
+    allowed = Policy("auc", major=MajorChange.ALLOW)
+    assert decide(allowed, Scores.of(auc=0.9), Scores.of(auc=0.8), breaking=why).verdict is PASS
+
+
+def test_nobody_is_told_that_nobody_can_win_beside_a_win() -> None:
+    fresher = Policy("auc", similar=Similar.PREFER_CHALLENGER)
+    assert not decide(fresher, Scores.of(auc=0.99), Scores.of(auc=0.96)).warnings
+
+
 def test_a_slice_that_only_the_champion_has_is_missed() -> None:
     rail = Guardrail("auc", max_regression=Regression(0.02), each_slice_of=("origin",))
     decision = decide(guarded(rail), scores(0.9, JFK=(0.8, 500)), scores(0.8, JFK=(0.8, 5), LGA=(0.8, 5)))
@@ -289,28 +403,56 @@ def test_a_guardrail_needs_its_interval_too_unless_it_asks_for_the_values_alone(
     assert decide(by_value, new, old, differences=differences).verdict is PASS
 
 
+def took(p95: float | None, around: float = 0.0) -> Latency:
+    """A champion at 10 ms."""
+    if p95 is None:
+        return Latency()
+    ends = (p95 - around, p95 + around)
+    return Latency(MetricValue(p95, ends), MetricValue(p95 / 10, (ends[0] / 10, ends[1] / 10)))
+
+
 @pytest.mark.parametrize(
     ("p95", "size", "verdict"),
     [(20.0, 100, PASS), (20.1, 100, FAIL), (None, 100, INSUFFICIENT), (20.0, 101, FAIL), (20.0, None, INSUFFICIENT)],
 )
 def test_budgets(p95: float | None, size: int | None, verdict: Verdict) -> None:
     policy = Policy("auc", latency=LatencyBudget(p95_ms=20, ratio=2), size=SizeBudget(bytes=100, ratio=2))
-    new = Scores(Scores.of(auc=0.9).metrics, size, p95)
-    assert decide(policy, new, Scores(Scores.of(auc=0.8).metrics, 50, 10.5)).verdict is verdict
+    new, old = Scores(Scores.of(auc=0.9).metrics, size), Scores(Scores.of(auc=0.8).metrics, 50)
+    assert decide(policy, new, old, latency=took(p95)).verdict is verdict
 
 
-def test_a_latency_ratio_is_judged_by_its_interval_where_there_is_a_confidence() -> None:
-    policy = Policy("auc", confidence=0.95, latency=LatencyBudget(ratio=1.5))
+@pytest.mark.parametrize("confidence", [None, 0.95])
+def test_latency_is_always_judged_by_its_interval(confidence: float | None) -> None:
+    """A point of 2.2 with an interval of 0.6 to 3.1 says nothing about a budget of 2."""
+    policy = Policy("auc", rule=Rule(RuleKind.ABSOLUTE, 0.0), confidence=confidence, latency=LatencyBudget(ratio=2.0))
     differences = {AUC: MetricValue(0.1, (0.09, 0.11), 1000)}
-    for ends, verdict in (((1.1, 1.4), PASS), ((1.4, 1.6), INSUFFICIENT), ((1.6, 1.7), FAIL)):
+    for (value, ends), verdict in (
+        ((1.2, (1.1, 1.4)), PASS),
+        ((2.2, (0.63, 3.08)), INSUFFICIENT),
+        ((2.2, (2.1, 2.3)), FAIL),
+        ((2.2, None), INSUFFICIENT),
+    ):
         decision = decide(
             policy,
             Scores.of(auc=0.9),
             Scores.of(auc=0.8),
             differences=differences,
-            latency_ratio=MetricValue(sum(ends) / 2, ends),
+            latency=Latency(ratio=MetricValue(value, ends)),
         )
         assert decision.verdict is verdict
+
+
+def test_other_programs_on_the_machine_refuse_no_model() -> None:
+    policy = Policy("auc", latency=LatencyBudget(ratio=2.0))
+    slow, same = MetricValue(2.5, (2.2, 2.8)), MetricValue(1.0, (0.9, 1.1))
+    busy = decide(policy, Scores.of(auc=0.9), Scores.of(auc=0.8), latency=Latency(None, slow, same, 0.6))
+    assert busy.verdict is INSUFFICIENT
+    assert "its processor time is 100 %: the machine was busy" in busy.reason
+    truly = decide(policy, Scores.of(auc=0.9), Scores.of(auc=0.8), latency=Latency(None, slow, slow, 0.6))
+    assert truly.verdict is FAIL
+    wide = Latency(None, MetricValue(1.5, (0.9, 2.8)), same, 0.6)
+    decision = decide(policy, Scores.of(auc=0.9), Scores.of(auc=0.8), latency=wide)
+    assert "the machine was busy with other work for 60 % of the time" in decision.reason
 
 
 def test_a_first_version_must_reach_the_floors_and_nothing_else() -> None:

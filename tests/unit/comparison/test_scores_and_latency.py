@@ -14,6 +14,7 @@ from tfx_pedigree.comparison import (
     DeltaSums,
     FlipCounts,
     LatencySummary,
+    Patience,
     Timings,
     Weights,
     at_confidence,
@@ -134,10 +135,41 @@ def test_both_are_timed_in_turn_after_the_warm_up() -> None:
 
 def test_a_first_version_is_timed_alone() -> None:
     clock = FakeClock()
-    timings = measure(clock.model("new", 0.002), None, rounds=2, warmup=0, clock=clock)
-    assert timings == Timings((pytest.approx(2), pytest.approx(2)))
+    timings = measure(clock.model("new", 0.002), None, rounds=2, warmup=0, clock=clock, processor=clock)
+    assert timings.challenger == pytest.approx((2, 2))
+    assert timings.champion == ()
+    assert timings.on_processor is not None
     with pytest.raises(InvalidInputError, match="nothing to divide by"):
         ratio(timings)
+
+
+def test_rounds_go_on_until_the_answer_is_narrow_or_the_time_is_up() -> None:
+    def rounds_of(*new: float, **patience: float) -> int:
+        clock = FakeClock()
+        times = [one / 1000 for one in new]
+        found = measure(
+            clock.model("new", *times),
+            clock.model("old", 0.005),
+            rounds=4,
+            warmup=0,
+            patience=Patience(**{"width": 0.25, "seconds": 60.0, "rounds": 64, **patience}),  # type: ignore[arg-type]
+            clock=clock,
+        )
+        return len(found.challenger)
+
+    noisy = [5.0, 50.0, 5.0, 9.0, 30.0] * 6
+    assert rounds_of(5.0) == 4
+    assert rounds_of(*noisy) > 16
+    assert rounds_of(*noisy, rounds=8) == 8
+    assert rounds_of(*noisy, seconds=0.1) == 4
+
+
+def test_what_other_programs_took_shows_beside_the_processor_time() -> None:
+    alone = Timings((10.0, 10.0), (5.0, 5.0), ((10.0, 10.0), (5.0, 5.0)))
+    assert alone.waited == 0
+    crowded = Timings((20.0, 20.0), (10.0, 10.0), ((10.0, 10.0), (5.0, 5.0)))
+    assert crowded.waited == pytest.approx(0.5)
+    assert Timings((1.0,), (1.0,), ((0.0,), (0.0,))).on_processor is None  # a clock that ticks too seldom
 
 
 def test_nothing_is_measured_in_no_round() -> None:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from tfx_pedigree.comparison.document import Code, Comparison, Data, Side
+from tfx_pedigree.comparison.policy import Gain
 from tfx_pedigree.comparison.scores import FlipCounts
 from tfx_pedigree.comparison.wording import grouped, number, percent, signed
 from tfx_pedigree.html import Child, Markup, el
@@ -48,9 +49,9 @@ def behaviour_section(comparison: Comparison) -> Markup | None:
 
 def _importance_note(comparison: Comparison) -> str:
     weights = comparison.policy.importance
+    gain = "gain" if weights.gain is Gain.ABSOLUTE else "gain as a share of the champion's score"
     return (
-        f"{number(weights.improvement)} · improvement − {number(weights.latency)} · change of the median "
-        "latency in seconds"
+        f"{number(weights.improvement)} · {gain} − {number(weights.latency)} · change of the median latency in seconds"
     )
 
 

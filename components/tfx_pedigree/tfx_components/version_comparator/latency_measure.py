@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tfx_pedigree.comparison import LatencySummary, Timings, measure
+from tfx_pedigree.comparison import LatencySummary, Patience, Timings, measure
 from tfx_pedigree.tfx_components.version_comparator.serving import ServedModel
 
 _LEAST_WARMUP = 5
+# An interval of a quarter of the ratio tells apart what budgets ask for. Half a minute is not noticed in a pipeline.
+_PATIENCE = Patience(width=0.25, seconds=30.0, rounds=4000)
 
 
 @dataclass(frozen=True)
 class LatencySettings:
-    """`rounds` calls of each model with `batch_size` examples; 0 rounds: nothing is measured."""
+    """At least `rounds` calls of each model with `batch_size` examples; 0 rounds: nothing is measured."""
 
     rounds: int = 50
     batch_size: int = 32
@@ -52,6 +54,7 @@ def measure_latency(
         _call(champion, examples) if champion else None,
         rounds=settings.rounds,
         warmup=settings.warmup,
+        patience=_PATIENCE,
     )
     return Latency(timings, int(examples.shape[0]))
 

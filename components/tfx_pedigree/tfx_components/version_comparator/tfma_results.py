@@ -100,14 +100,14 @@ def _names(folder: str, models: set[str]) -> tuple[str, str | None]:
 
 def _table(found: Iterable[_Number]) -> dict[Key, MetricValue]:
     """With the number of examples beside each value. If a metric is there with weights and without, the one with them
-    gets another name."""
+    gets another name; so does a sum of weights that TFMA calls a count, whatever else is there."""
     numbers = list(found)
     plain = {one.key for one in numbers if not one.weighted}
     counts = {one.key.slice: one.value.value for one in numbers if one.key.metric == COUNT and not one.weighted}
     table = {}
     for one in numbers:
         key = one.key
-        if one.weighted and key in plain:
+        if one.weighted and (key in plain or key.metric == COUNT):
             key = Key(f"weighted_{key.metric}", key.slice)
         table[key] = MetricValue(
             one.value.value, one.value.interval, None if one.is_difference else _whole(counts, key)

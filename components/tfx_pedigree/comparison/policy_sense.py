@@ -1,0 +1,83 @@
+"""What a policy can't mean: a demand that nobody can meet, or that forbids nothing. Pure.
+
+Only what people write is held to this. A decision on file stays readable whatever its policy asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from tfx_pedigree.comparison.metrics import Direction, Metric, known
+from tfx_pedigree.comparison.policy import Bounds, Policy, Regression, RuleKind
+from tfx_pedigree.comparison.wording import number
+
+# Where it stands in the file, and the rest of the sentence about it.
+Problem = tuple[str, str]
+
+
+def nonsense(policy: Policy) -> Iterator[Problem]:
+    metric = known(policy.metric)
+    yield from _direction("direction", metric, policy.better)
+    yield from _rule(policy, metric)
+    for index, rail in enumerate(policy.guardrails):
+        here, guarded = f"guardrails[{index}]", known(rail.metric)
+        if rail.direction is not None:
+            yield from _direction(f"{here}.direction", guarded, rail.direction)
+        if rail.max_regression is not None:
+            yield from _regression(f"{here}.max_regression", guarded, rail.max_regression)
+        if rail.bounds is not None:
+            yield from _bounds(here, guarded, rail.bounds)
+    for name, bounds in policy.first_version.items():
+        yield from _bounds(f"first_version.{name}", known(name), bounds)
+
+
+def _direction(path: str, metric: Metric, given: Direction) -> Iterator[Problem]:
+    if metric.direction not in (None, given):
+        assert metric.direction is not None  # noqa: S101  for the type checker: None is in the tuple above
+        yield path, f"is {given.value}, but {metric.name} gets better as it gets {metric.direction.value}."
+
+
+def _rule(policy: Policy, metric: Metric) -> Iterator[Problem]:
+    rule = policy.rule
+    width = metric.high - metric.low
+    if rule.kind is RuleKind.ABSOLUTE and rule.threshold >= width:
+        yield "rule.absolute", f"is {number(rule.threshold)}, and {metric.name} lies {_range(metric)}: nobody can win."
+    perfect = rule.perfect
+    if perfect is None or metric.direction is None:
+        return
+    worst = metric.low if policy.better is Direction.HIGHER else metric.high
+    if perfect == worst or not metric.low <= perfect <= metric.high:
+        yield "rule.perfect", f"is {number(perfect)}, which no perfect {metric.name} is: it lies {_range(metric)}."
+
+
+def _regression(path: str, metric: Metric, limit: Regression) -> Iterator[Problem]:
+    if limit.relative and limit.limit >= 1:
+        yield (
+            f"{path}.relative",
+            f"is {number(limit.limit)}, which allows a loss of {number(limit.limit * 100)} %: give a share below 1 "
+            "(0.02 is 2 %), or `absolute`.",
+        )
+    elif not limit.relative and limit.limit >= metric.high - metric.low:
+        yield (
+            f"{path}.absolute",
+            f"is {number(limit.limit)}, and {metric.name} lies {_range(metric)}: it forbids nothing.",
+        )
+
+
+def _bounds(path: str, metric: Metric, bounds: Bounds) -> Iterator[Problem]:
+    for name, value in (("at_least", bounds.at_least), ("at_most", bounds.at_most)):
+        if value is not None and not metric.low <= value <= metric.high:
+            share = value / 100
+            meant = f" Did you mean {number(share)}?" if metric.high == 1 and 0 <= share <= 1 else ""
+            yield f"{path}.{name}", f"is {number(value)}, but {metric.name} lies {_range(metric)}.{meant}"
+
+
+def _range(metric: Metric) -> str:
+    if math.isinf(metric.high):
+        return f"from {number(metric.low)} on"
+    return (
+        f"up to {number(metric.high)}"
+        if math.isinf(metric.low)
+        else f"from {number(metric.low)} to {number(metric.high)}"
+    )
