@@ -107,14 +107,18 @@ class Place:
             found.set_int_custom_property("blessed", blessed)
         return found
 
-    def examples(self, rows: Iterable[Mapping[str, float]], split: str = "eval", span: str | None = None) -> Any:
+    def examples(
+        self, rows: Iterable[Mapping[str, float]], split: str = "eval", span: str | None = None, shards: int = 1
+    ) -> Any:
         found = self.made(standard_artifacts.Examples)
         found.split_names = artifact_utils.encode_split_names([split])
         if span is not None:
             found.set_string_custom_property("span", span)
         folder = Path(artifact_utils.get_split_uri([found], split))
         folder.mkdir()
-        write_rows(folder / "data_tfrecord-00000-of-00001.gz", rows)
+        every = list(rows)
+        for shard in range(shards):
+            write_rows(folder / f"data_tfrecord-{shard:05d}-of-{shards:05d}.gz", every[shard::shards])
         return found
 
 

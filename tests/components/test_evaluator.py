@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,11 @@ from tfx.components.evaluator import component as tfx_component
 from tfx.types import channel, standard_artifacts
 from tfx.utils import proto_utils
 
-from tfx_pedigree.comparison import ModelInputs, Policy, evaluator_plan
+from tfx_pedigree.comparison import Key, ModelInputs, Policy, evaluator_plan
+from tfx_pedigree.tfx_components.evaluation import evaluation
 from tfx_pedigree.tfx_components.evaluator.component import Evaluator
 from tfx_pedigree.tfx_components.evaluator.executor import Executor
+from tfx_pedigree.tfx_components.version_comparator.tfma_results import Evaluated, read_evaluation
 
 ROWS = [{"x": n / 20, "label": float(n % 3 == 0)} for n in range(20)]
 
@@ -101,6 +105,66 @@ def test_a_champion_that_fails_on_the_new_data_is_left_out_and_the_evaluation_sa
 def test_a_challenger_that_fails_is_an_error_of_the_run_and_not_of_the_champion(place: Place) -> None:
     with pytest.raises(ValueError, match="Fail to call signature"):
         evaluate(place, model(place, feature="gone"), model(place))
+
+
+def weighted_rows(count: int = 40) -> list[dict[str, float]]:
+    return [{"x": n / 40, "label": float(n % 3 == 0), "hours": 1.0 + n % 4} for n in range(count)]
+
+
+def evaluate_with(place: Place, rows: list[Any], policy: Policy, inputs: ModelInputs, shards: int = 1) -> Evaluated:
+    plan = evaluation(policy, None, inputs)
+    found = {
+        "examples": place.examples(rows, shards=shards),
+        "model": model(place, factor=0.8),
+        "baseline_model": model(place, factor=0.5),
+    }
+    outputs = {
+        "evaluation": place.made(standard_artifacts.ModelEvaluation),
+        "blessing": place.made(standard_artifacts.ModelBlessing),
+    }
+    properties = {"eval_config": proto_utils.proto_to_json(plan.config), "example_splits": "null"}
+    return read_evaluation(place.run(Executor, found, outputs, **properties)["evaluation"].uri)
+
+
+def test_weighted_examples_are_counted_and_not_their_weights(place: Place) -> None:
+    inputs = ModelInputs("label", "serving_default", example_weight_key="hours")
+    found = evaluate_with(place, weighted_rows(), Policy("mean_absolute_error"), inputs)
+    assert found.examples == 40
+    assert {value.count for key, value in found.challenger.items()} == {40}
+    weights = [row["hours"] for row in weighted_rows()]
+    errors = [abs(row["label"] - 0.8 * row["x"]) for row in weighted_rows()]
+    expected = sum(w * e for w, e in zip(weights, errors, strict=True)) / sum(weights)
+    assert found.challenger[Key("mean_absolute_error")].value == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("kinds", [40, 3], ids=["rows of their own", "three kinds of rows"])
+def test_the_same_rows_give_the_same_intervals_in_any_order_and_number_of_files(place: Place, kinds: int) -> None:
+    rows = [weighted_rows()[n % kinds] for n in range(120)]
+    inputs = ModelInputs("label", "serving_default")
+    policy = Policy("mean_absolute_error", confidence=0.95)
+    found = [
+        evaluate_with(place, given, policy, inputs, shards)
+        for given, shards in ((rows, 1), (rows, 1), (list(reversed(rows)), 3))
+    ]
+    score = Key("mean_absolute_error")
+    ends = [one.differences[score].interval for one in found]
+    assert ends[0] is not None
+    assert ends[0][0] < ends[0][1]
+    for other in ends[1:]:
+        assert other == pytest.approx(ends[0], rel=1e-6)
+
+
+def test_intervals_of_repeated_rows_are_as_wide_as_those_of_as_many_others(place: Place) -> None:
+    """Of 3 kinds of rows, 40 each, the standard error of the mean is known; parts by content alone would miss it."""
+    rows = [weighted_rows()[n % 3] for n in range(120)]
+    found = evaluate_with(
+        place, rows, Policy("mean_absolute_error", confidence=0.95), ModelInputs("label", "serving_default")
+    )
+    value = found.challenger[Key("mean_absolute_error")]
+    errors = [abs(row["label"] - 0.8 * row["x"]) for row in rows]
+    known = 2.093 * statistics.stdev(errors) / math.sqrt(len(errors))
+    assert value.interval is not None
+    assert (value.interval[1] - value.interval[0]) / 2 < 1.5 * known
 
 
 def test_it_is_tfxs_evaluator_in_all_but_the_executor() -> None:

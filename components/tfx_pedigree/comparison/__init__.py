@@ -9,11 +9,18 @@ from __future__ import annotations
 from tfx_pedigree.comparison.assemble import Measurements, compare_models
 from tfx_pedigree.comparison.checks import Check, Latency
 from tfx_pedigree.comparison.document import Code, Comparison, Data, MetricRow, ParameterChange, Side
-from tfx_pedigree.comparison.eval_config import EvaluatorPlan, ExtraMetric, ModelInputs, Share, evaluator_plan
+from tfx_pedigree.comparison.eval_config import (
+    EvaluatorPlan,
+    ExtraMetric,
+    ModelInputs,
+    Share,
+    counting_spec,
+    evaluator_plan,
+)
 from tfx_pedigree.comparison.gate import GateDecision, decide
 from tfx_pedigree.comparison.intervals import at_confidence
 from tfx_pedigree.comparison.latency import LatencySummary, Patience, Timings, measure, ratio
-from tfx_pedigree.comparison.metrics import Direction, Metric, known
+from tfx_pedigree.comparison.metrics import Direction, Metric, known, metric_of_class
 from tfx_pedigree.comparison.numbers import OVERALL, Key, MetricValue, Scores, Slice
 from tfx_pedigree.comparison.policy import (
     Bounds,
@@ -87,12 +94,14 @@ __all__ = [
     "at_confidence",
     "characteristics",
     "compare_models",
+    "counting_spec",
     "decide",
     "evaluator_plan",
     "importance",
     "known",
     "load_policy",
     "measure",
+    "metric_of_class",
     "parse_policy",
     "ratio",
     "read_policy",

@@ -6,6 +6,7 @@ A metric that is not in this table can be used all the same; the policy then say
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -84,3 +85,11 @@ KNOWN = {one.name: one for one in _ALL}
 def known(name: str) -> Metric:
     """What is known of a metric, which is nothing but its name if the table does not have it."""
     return KNOWN.get(name) or Metric(name)
+
+
+def metric_of_class(class_name: str) -> str:
+    """The name that TFMA gives a metric of this class where its configuration gives none."""
+    for metric in _ALL:
+        if metric.class_name == class_name:
+            return metric.name
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", class_name).lower()

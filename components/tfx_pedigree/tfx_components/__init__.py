@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfx_pedigree.tfx_components.artifacts import LineageRecord, ModelVersion, VersionComparison
     from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider
+    from tfx_pedigree.tfx_components.evaluation import eval_config_of
     from tfx_pedigree.tfx_components.evaluator.component import Evaluator
     from tfx_pedigree.tfx_components.lineage_recorder.component import LineageRecorder
     from tfx_pedigree.tfx_components.registry_pusher.component import RegistryPusher
     from tfx_pedigree.tfx_components.version_comparator.component import VersionComparator
     from tfx_pedigree.tfx_components.versioner.component import Versioner
-    from tfx_pedigree.tfx_components.wiring import Pedigree, add_pedigree, eval_config_of
+    from tfx_pedigree.tfx_components.wiring import Pedigree, add_pedigree
 
 _HOMES = {
     "ChampionProvider": "champion_provider.component",
@@ -31,7 +32,7 @@ _HOMES = {
     "VersionComparison": "artifacts",
     "Versioner": "versioner.component",
     "add_pedigree": "wiring",
-    "eval_config_of": "wiring",
+    "eval_config_of": "evaluation",
 }
 
 __all__ = [

@@ -8,19 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import json_format
 from tensorflow_model_analysis.proto import config_pb2
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.types.channel import BaseChannel
 
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.comparison import (
-    EvaluatorPlan,
     ExtraMetric,
     ModelInputs,
     Policy,
     Slice,
-    evaluator_plan,
     load_policy,
     read_policy,
 )
@@ -28,6 +25,7 @@ from tfx_pedigree.service.permissions import pipeline_actions
 from tfx_pedigree.service.push import PushTarget
 from tfx_pedigree.tfx_components import parameters
 from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider
+from tfx_pedigree.tfx_components.evaluation import evaluation
 from tfx_pedigree.tfx_components.evaluator.component import Evaluator
 from tfx_pedigree.tfx_components.lineage_recorder.component import LineageRecorder
 from tfx_pedigree.tfx_components.modules import modules_of
@@ -124,8 +122,8 @@ def add_pedigree(
     the LineageRecorder out, `lineage_options` are its parameters `mlmd`, `on_failure` and `eval_split`.
     """
     rules = policy_of(policy)
-    plan = evaluator_plan(rules, inputs, slices=slices, slice_features=slice_features, metrics=metrics)
-    config = eval_config if eval_config is not None else eval_config_of(plan)
+    plan = evaluation(rules, eval_config, inputs, slices=slices, slice_features=slice_features, metrics=metrics)
+    config = plan.config
     place: dict[str, Any] = {"model_name": model_name, "registry": registry, "store": store, "actor": actor}
     model, evaluated = trainer.outputs["model"], evaluate_on if evaluate_on is not None else examples
     needs = pipeline_actions(parameters.one_of(PushTarget, PROMOTE_TO, promote_to), lineage=lineage)
@@ -172,8 +170,7 @@ def add_pedigree(
         serving_base=serving_base,
         **place,
     )
-    notes = plan.notes if eval_config is None else ()
-    found = Pedigree(champion, versioner, judge, comparator, pusher, config, notes)
+    found = Pedigree(champion, versioner, judge, comparator, pusher, config, plan.notes)
     if not lineage:
         return found
     recorder = LineageRecorder(
@@ -195,10 +192,6 @@ def policy_of(policy: Policy | str | Path | Mapping[str, Any]) -> Policy:
     if isinstance(policy, Policy):
         return policy
     return read_policy(policy) if isinstance(policy, Mapping) else load_policy(policy)
-
-
-def eval_config_of(plan: EvaluatorPlan) -> config_pb2.EvalConfig:
-    return json_format.ParseDict(plan.config, config_pb2.EvalConfig())
 
 
 def label_of(config: config_pb2.EvalConfig) -> str | None:

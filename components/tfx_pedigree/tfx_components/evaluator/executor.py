@@ -1,8 +1,9 @@
-"""Decides whether the baseline takes part, then leaves the work to TFX's executor."""
+"""Decides whether the baseline takes part and what the intervals follow from; the rest is left to TFX's executor."""
 
 from __future__ import annotations
 
 import posixpath
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import tensorflow as tf
@@ -11,9 +12,11 @@ from tensorflow_model_analysis.proto import config_pb2
 from tfx.components.evaluator import executor as tfx_executor
 from tfx.dsl.io import fileio
 from tfx.types import standard_component_specs as keys
-from tfx.utils import proto_utils
+from tfx.utils import json_utils, proto_utils
 
 from tfx_pedigree.tfx_components import artifacts, files
+from tfx_pedigree.tfx_components.evaluator.same_intervals import copies, same_intervals
+from tfx_pedigree.tfx_components.version_comparator.examples import files_of
 from tfx_pedigree.versioning import ModelDescription, describe_files
 from tfx_pedigree.versioning.comparable import why_not_comparable
 from tfx_pedigree.versioning.description import LABEL_KEY
@@ -21,6 +24,7 @@ from tfx_pedigree.versioning.description import LABEL_KEY
 # What a model that is fed with the wrong data ends in. Beam's local runner makes all of it a RuntimeError.
 _OF_A_MODEL = (RuntimeError, ValueError, TypeError, KeyError, tf.errors.OpError)
 _LONGEST = 300
+_DEFAULT_SPLIT = "eval"
 _NOISE = ("Traceback", "File ", "Graph execution error", "Detected at node", "<stack traces", "[[")
 
 Artifacts = dict[str, list[Any]]
@@ -30,6 +34,10 @@ class Executor(tfx_executor.Executor):  # type: ignore[misc]
     def Do(  # noqa: N802  TFX's name
         self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]
     ) -> None:
+        with _steady_intervals(input_dict, exec_properties):
+            self._evaluate(input_dict, output_dict, exec_properties)
+
+    def _evaluate(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         champion = artifacts.optional_single(input_dict, keys.BASELINE_MODEL_KEY)
         alone = {key: value for key, value in input_dict.items() if key != keys.BASELINE_MODEL_KEY}
         if artifacts.is_absent(champion):
@@ -62,10 +70,23 @@ class Executor(tfx_executor.Executor):  # type: ignore[misc]
         return None
 
 
-def _from_interfaces(champion: Any, challenger: Any, exec_properties: dict[str, Any]) -> str | None:
+def _steady_intervals(input_dict: Artifacts, exec_properties: dict[str, Any]) -> AbstractContextManager[None]:
+    if not _config(exec_properties).options.compute_confidence_intervals.value:
+        return nullcontext()
+    splits = json_utils.loads(exec_properties.get(keys.EXAMPLE_SPLITS_KEY) or "null") or [_DEFAULT_SPLIT]
+    paths = [path for split in splits for path in files_of(input_dict[keys.EXAMPLES_KEY], split)]
+    return same_intervals(copies(paths, files.open_binary))
+
+
+def _config(exec_properties: dict[str, Any]) -> config_pb2.EvalConfig:
     config = config_pb2.EvalConfig()
     if exec_properties.get(keys.EVAL_CONFIG_KEY):
         proto_utils.json_to_proto(exec_properties[keys.EVAL_CONFIG_KEY], config)
+    return config
+
+
+def _from_interfaces(champion: Any, challenger: Any, exec_properties: dict[str, Any]) -> str | None:
+    config = _config(exec_properties)
     spec = config.model_specs[0] if len(config.model_specs) else config_pb2.ModelSpec()
     return why_not_comparable(
         _describe(champion),

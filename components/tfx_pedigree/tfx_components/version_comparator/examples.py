@@ -34,11 +34,7 @@ class Examples:
 
     @classmethod
     def of(cls, artifacts: Sequence[Any], split: str) -> Examples:
-        try:
-            patterns = examples_utils.get_split_file_patterns(list(artifacts), split)
-        except ValueError as error:
-            raise InvalidInputError(f"The examples have no split '{split}': {error}.") from error
-        found = sorted(path for pattern in patterns for path in fileio.glob(pattern) if not fileio.isdir(path))
+        found = files_of(artifacts, split)
         spans = {span_of(artifact) or "" for artifact in artifacts} - {""}
         return cls(split, ", ".join(sorted(spans)) or None, tuple(found), _unreadable(artifacts))
 
@@ -65,6 +61,14 @@ class Examples:
 
     def data(self, examples: int | None) -> Data:
         return Data(self.split, self.span, self.fingerprint(), examples)
+
+
+def files_of(artifacts: Sequence[Any], split: str) -> list[str]:
+    try:
+        patterns = examples_utils.get_split_file_patterns(list(artifacts), split)
+    except ValueError as error:
+        raise InvalidInputError(f"The examples have no split '{split}': {error}.") from error
+    return sorted(path for pattern in patterns for path in fileio.glob(pattern) if not fileio.isdir(path))
 
 
 def batches(path: str, size: int) -> Iterator[Any]:

@@ -45,15 +45,15 @@ def fingerprint_rows(names: Iterable[str], open_file: Callable[[str], BinaryIO])
     try:
         for name in names:
             with open_file(name) as raw:
-                for record in _records(raw):
-                    total += int.from_bytes(hashlib.sha256(_steady(record)).digest(), "big")
+                for record in records(raw):
+                    total += int.from_bytes(hashlib.sha256(steady(record)).digest(), "big")
                     count += 1
     except (ValueError, EOFError, gzip.BadGzipFile):
         return None
     return Rows(digest_of(f"{count}:{total % (1 << 256):064x}".encode()), count)
 
 
-def _steady(record: bytes) -> bytes:
+def steady(record: bytes) -> bytes:
     """The features of a tf.Example in one order. What is none stays as it is."""
     try:
         features = list(_parts(record))
@@ -82,7 +82,7 @@ def _parts(message: bytes) -> Iterator[bytes]:
         position += length
 
 
-def _records(raw: BinaryIO) -> Iterator[bytes]:
+def records(raw: BinaryIO) -> Iterator[bytes]:
     start = raw.read(2)
     raw.seek(0)
     stream: Any = gzip.GzipFile(fileobj=raw) if start == _GZIP else raw
