@@ -1,12 +1,12 @@
 """TFMA's confidence intervals as a function of the rows: the same rows give the same intervals, on any runner.
 
 TFMA's jackknife throws every example into one of 20 parts by chance, so that a second run on the same rows can come to
-another verdict, and whoever runs often enough gets a PASS. Here the part follows from a hash of the example's content.
-Examples of the same content are spread over the parts one by one: where a few kinds of rows make up the data, parts by
-content alone would be no sample of them.
+another verdict, and whoever runs often enough gets a PASS. Here the part follows from a hash of the example's content,
+and of its place among its copies where the same content is there more than once: if a few kinds of rows make up the
+data, parts by content alone, or copies dealt out evenly, would be no sample of them.
 
 TFMA has no parameter for this. While its graph is built, three names in its modules mean something else: what prepares
-an example also notes its number, what fans out the slices spreads the copies first, and the partition goes by the number.
+an example also notes its number, what fans out the slices numbers copies first, and the partition goes by the number.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -153,4 +154,5 @@ class _OneOfEach(beam.CombineFn):  # type: ignore[misc]
 def _spread(element: tuple[int, tuple[int, Extracts]]) -> Iterator[Extracts]:
     number, (count, extracts) = element
     for copy in range(count):
-        yield {**extracts, NUMBER: number + copy}
+        mixed = hashlib.blake2b(struct.pack("<QQ", number, copy), digest_size=8).digest()
+        yield {**extracts, NUMBER: int.from_bytes(mixed, "big")}
