@@ -155,7 +155,7 @@ def test_the_same_rows_give_the_same_intervals_in_any_order_and_number_of_files(
 
 
 def test_intervals_of_repeated_rows_are_as_wide_as_those_of_as_many_others(place: Place) -> None:
-    """Of 3 kinds of rows, 40 each, the standard error is known. Parts by content alone would have one far too large, and
+    """Of 3 kinds of rows, 40 each, the standard error is known. Parts by content alone would have one far too large,
     copies that are dealt out evenly one of 0."""
     rows = [weighted_rows()[n % 3] for n in range(120)]
     found = evaluate_with(
