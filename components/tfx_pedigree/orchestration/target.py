@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tfx_pedigree.comparison.config_reader import ConfigNode, from_data, optional
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.orchestration.ir import SpecKind
 from tfx_pedigree.pipeline_config import filled, section_of
-from tfx_pedigree.text import did_you_mean, listed
 
 DEFAULT_IMAGE = "default"
 
@@ -67,97 +67,74 @@ def load_target(file: Path, environ: Mapping[str, str] | None = None) -> TargetC
             f"{file} names no target. Give it a section `target:` with `kind: kubeflow` or `kind: vertex`; "
             "docs/compile.md shows one."
         )
-    kind = _kind(file, section.get("kind"))
-    _known(file, section, kind)
     values = filled(file, dict(section), os.environ if environ is None else environ)
-    _no_two_places(file, values)
+    target = from_data({"target": values}, str(file)).table()["target"]
+    kind = target.fields(target.table(), required=("kind",))["kind"].choice(SpecKind)
+    found = target.fields(_known(target, kind))
+    env, secrets = optional(found, "env", _texts) or {}, optional(found, "secrets", _secrets) or {}
+    for name in sorted({*env} & {*secrets}):
+        raise target.wrong(
+            f"has {name} under `env` and under `secrets`, and a container has it once. Leave one of them out."
+        )
     return TargetConfig(
         file,
         kind,
-        _images(file, values.get("image")),
-        file.parent / str(values.get("output") or f"pipeline{kind.suffix}"),
-        _texts(file, "env", values.get("env") or {}),
-        _places(file, "secrets", values.get("secrets") or {}),
-        _volumes(file, values.get("volumes") or {}),
-        _texts(file, "target", {key: values[key] for key in SERVICE[kind] if values.get(key) is not None}),
-        _table(file, SCHEDULE, values.get(SCHEDULE) or {}),
+        _images(target, found),
+        file.parent / (optional(found, "output", _text) or f"pipeline{kind.suffix}"),
+        env,
+        secrets,
+        optional(found, "volumes", _volumes) or {},
+        {key: _text(found[key]) for key in SERVICE[kind] if key in found},
+        values[SCHEDULE] if optional(found, SCHEDULE, ConfigNode.table) else {},
     )
 
 
-def _kind(file: Path, value: Any) -> SpecKind:
-    try:
-        return SpecKind(str(value).lower())
-    except ValueError:
-        kinds = " or ".join(one.value for one in SpecKind)
-        raise InvalidInputError(f"{file}: `target.kind` is {value!r}, but it must be {kinds}.") from None
-
-
-def _known(file: Path, section: Mapping[str, Any], kind: SpecKind) -> None:
+def _known(target: ConfigNode, kind: SpecKind) -> tuple[str, ...]:
     keys = (*COMPILING, *CLUSTER[kind], *SERVICE[kind], SCHEDULE)
-    for key in section:
-        if key in keys:
-            continue
-        other = next((one for one in SpecKind if key in (*SERVICE[one], *CLUSTER[one])), None)
-        hint = did_you_mean(str(key), keys, f"It takes {listed(keys)}.")
-        if other is not None:
-            hint = f"That is one of {other}; this target is {kind}."
-        raise InvalidInputError(f"{file}: the target has no setting `{key}`. {hint}")
+    for key, node in target.table().items():
+        for other in SpecKind:
+            if key not in keys and key in (*SERVICE[other], *CLUSTER[other]):
+                raise node.wrong(f"is a setting of {other}; this target is {kind}. Leave it out.")
+    return keys
 
 
-def _images(file: Path, value: Any) -> Mapping[str, str]:
-    if isinstance(value, str) and value:
-        return {DEFAULT_IMAGE: value}
-    images = _texts(file, "image", value) if isinstance(value, Mapping) else {}
-    if not images.get(DEFAULT_IMAGE):
-        raise InvalidInputError(
-            f"{file}: `target.image` is missing. Give the image in which the tasks run, as registry/name:tag@sha256:…, "
-            f"or a table with `{DEFAULT_IMAGE}` and the tasks that need another one."
+def _images(target: ConfigNode, found: Mapping[str, ConfigNode]) -> Mapping[str, str]:
+    image = found.get("image")
+    images = (
+        {DEFAULT_IMAGE: image.value} if image and isinstance(image.value, str) else optional(found, "image", _texts)
+    )
+    if not images or not images.get(DEFAULT_IMAGE):
+        raise target.wrong(
+            "has no `image`. Give the image in which the tasks run, as registry/name:tag@sha256:…, or a table with "
+            f"`{DEFAULT_IMAGE}` and the tasks that need another one."
         )
     return images
 
 
-def _texts(file: Path, key: str, value: Any) -> Mapping[str, str]:
-    found = _table(file, key, value)
-    for name, one in found.items():
-        if not isinstance(one, str | int | float) or isinstance(one, bool):
-            what = f"a {type(one).__name__}" if key == "secrets" else repr(one)
-            raise InvalidInputError(f"{file}: `{key}.{name}` is {what}, but it must be a text. Put it in quotes.")
-    return {name: str(one) for name, one in found.items()}
+def _text(node: ConfigNode) -> str:
+    if not isinstance(node.value, str | int | float) or isinstance(node.value, bool):
+        raise node.must_be("a text. Put it in quotes")
+    return str(node.value)
 
 
-def _places(file: Path, key: str, value: Any) -> Mapping[str, str]:
-    found = _texts(file, key, value)
-    for name, place in found.items():
-        if not re.fullmatch(r"[^/\s]+/[^/\s]+", place):
-            raise InvalidInputError(
-                f"{file}: `{key}.{name}` must name a secret of the cluster and a key in it, as secret/key. "
-                "What stands there is not shown, since it may be a secret itself."
-            )
-    return found
+def _texts(node: ConfigNode) -> dict[str, str]:
+    return {name: _text(one) for name, one in node.table().items()}
 
 
-def _volumes(file: Path, value: Any) -> Mapping[str, str]:
-    found = _texts(file, "volumes", value)
+def _secrets(node: ConfigNode) -> dict[str, str]:
+    """What stands there is never shown: it may be a secret itself, put there by mistake."""
+    places = node.value if isinstance(node.value, dict) else {"": node}
+    for place in places.values():
+        if not re.fullmatch(r"[^/\s]+/[^/\s]+", str(place.value)) or place is node:
+            raise place.wrong("must name a secret of the cluster and a key in it: VARIABLE: secret/key.")
+    return {name: str(place.value) for name, place in places.items()}
+
+
+def _volumes(node: ConfigNode) -> dict[str, str]:
+    found = _texts(node)
     for path, claim in found.items():
         if not path.startswith("/") or not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", claim):
-            raise InvalidInputError(
-                f"{file}: `volumes` must give paths in the container the names of claims, as /mnt/data: flights, but "
-                f"has {path}: {claim}."
+            raise node.wrong(
+                f"must give paths in the container the names of claims, as /mnt/data: flights, but has {path}: {claim}."
             )
     return found
-
-
-def _no_two_places(file: Path, values: Mapping[str, Any]) -> None:
-    env, secrets = values.get("env"), values.get("secrets")
-    if isinstance(env, Mapping) and isinstance(secrets, Mapping):
-        for name in sorted({str(one) for one in env} & {str(one) for one in secrets}):
-            raise InvalidInputError(
-                f"{file}: {name} stands under `env` and under `secrets`, and a container has it once. Leave one out."
-            )
-
-
-def _table(file: Path, key: str, value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        what = f"a {type(value).__name__}" if key == "secrets" else repr(value)
-        raise InvalidInputError(f"{file}: `target.{key}` must be names with values, but is {what}.")
-    return {str(name): one for name, one in value.items()}
