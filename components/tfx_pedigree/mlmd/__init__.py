@@ -10,7 +10,7 @@ what was read until then.
 
 from __future__ import annotations
 
-from tfx_pedigree.mlmd.artifact_files import Remains
+from tfx_pedigree.mlmd.artifact_files import ArtifactFiles
 from tfx_pedigree.mlmd.history import Artifact, Event, Execution, History, RecordedRun
 from tfx_pedigree.mlmd.importing import Imported, import_store
 from tfx_pedigree.mlmd.mapping import Mapper
@@ -21,6 +21,7 @@ from tfx_pedigree.mlmd.walking import InterruptedWalkError, walk_upstream
 
 __all__ = [
     "Artifact",
+    "ArtifactFiles",
     "Event",
     "Execution",
     "History",
@@ -29,7 +30,6 @@ __all__ = [
     "Mapper",
     "Reader",
     "RecordedRun",
-    "Remains",
     "Selection",
     "Source",
     "connect",

@@ -31,7 +31,7 @@ def _none(digest: str) -> Iterable[tuple[str, str | None]]:
 
 
 @dataclass(frozen=True)
-class Remains:
+class ArtifactFiles:
     """`digests` says whether models, schemas and transform graphs are read to know them by content. `versions` tells
     model and number of the versions that have a digest."""
 

@@ -28,7 +28,7 @@ _START_SECONDS = 60.0
 _ROOT = str(Path(tfx_pedigree.__file__).parents[1])
 
 
-class Child:
+class ClientProcess:
     """A connection as `reading.Connection` says. Raises RuntimeError when the child says no, dies, or is too slow."""
 
     def __init__(self, config: Any, seconds: float) -> None:

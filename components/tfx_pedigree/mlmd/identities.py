@@ -12,7 +12,7 @@ from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage import node_factory
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node
 from tfx_pedigree.mlmd import vocabulary
-from tfx_pedigree.mlmd.artifact_files import Remains
+from tfx_pedigree.mlmd.artifact_files import ArtifactFiles
 from tfx_pedigree.mlmd.history import Artifact, Event, Execution, History
 
 # What an artifact that is one thing has instead of the name of a split.
@@ -24,9 +24,9 @@ Nodes = Mapping[str, Node]
 class Identities:
     """Remembers every artifact that it was asked for, so that one that was told of in another piece stays itself."""
 
-    def __init__(self, store: str, remains: Remains, known: Mapping[int, Nodes] | None = None) -> None:
+    def __init__(self, store: str, files: ArtifactFiles, known: Mapping[int, Nodes] | None = None) -> None:
         self._store = store
-        self._remains = remains
+        self._files = files
         self._nodes: dict[int, Nodes] = dict(known or {})
         # version.json by the id of the ModelVersion artifact.
         self.records: dict[int, Mapping[str, Any]] = {}
@@ -91,7 +91,7 @@ class Identities:
         model, digest = version.content["model"], version.content["digest"]
         if number := output.text("version"):
             self.numbers[model, number] = digest
-        record = self._remains.version_record(output.uri, model, digest)
+        record = self._files.version_record(output.uri, model, digest)
         if record is not None:
             self.records[output.id] = record
             self.recorded.add(digest)
@@ -120,7 +120,7 @@ class Identities:
         if artifact.type in (vocabulary.MODEL, vocabulary.MODEL_VERSION):
             return {WHOLE: _version(artifact) or self._model(artifact)}
         if artifact.type in (vocabulary.SCHEMA, vocabulary.TRANSFORM):
-            digest = self._remains.digest_of(artifact.uri)
+            digest = self._files.digest_of(artifact.uri)
             make = node_factory.schema_node if artifact.type == vocabulary.SCHEMA else node_factory.transform_node
             return {WHOLE: make(digest, uri=artifact.uri) if digest else self.foreign(artifact)}
         return {WHOLE: self.foreign(artifact, blessed=_yes_or_no(artifact.text("blessed")))}
@@ -134,10 +134,10 @@ class Identities:
         return node_factory.data_node(uri=place, split=split or None, span=artifact.text("span"))
 
     def _model(self, artifact: Artifact) -> Node:
-        digest = self._remains.digest_of_model(artifact.uri)
+        digest = self._files.digest_of_model(artifact.uri)
         if digest is None:
             return self.foreign(artifact)
-        version = self._remains.version_of(digest)
+        version = self._files.version_of(digest)
         if version is not None:
             return node_factory.version_node(version[0], digest, version=version[1])
         return node_factory.artifact_node(artifact.type, digest=digest, id=artifact.id, uri=artifact.uri or None)

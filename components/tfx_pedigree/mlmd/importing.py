@@ -14,7 +14,7 @@ from tfx_pedigree.lineage.cycles import find_cycles
 from tfx_pedigree.lineage.graph import Edge, Fragment
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.recording import Importer, Recorded
-from tfx_pedigree.mlmd.artifact_files import Remains
+from tfx_pedigree.mlmd.artifact_files import ArtifactFiles
 from tfx_pedigree.mlmd.mapping import Mapper
 from tfx_pedigree.mlmd.reading import Reader
 from tfx_pedigree.mlmd.scanning import Selection, scan, versions
@@ -57,13 +57,13 @@ def import_store(
     lineage: Lineage,
     selection: Selection | None = None,
     *,
-    remains: Remains | None = None,
+    files: ArtifactFiles | None = None,
     dry_run: bool = False,
     progress: Progress = silent,
 ) -> Imported:
     """Needs an admin, unless it is a dry run. When the store goes away in the middle, UnavailableError is raised, and
     what was written until then stays."""
-    mapper = Mapper(reader.identity, remains=remains)
+    mapper = Mapper(reader.identity, files=files)
     mapper.learn(versions(reader))
     seen = _Seen()
     with _writing(lineage, reader.shown, dry_run) as importer:

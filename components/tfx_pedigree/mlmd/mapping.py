@@ -1,7 +1,7 @@
 """A piece of a store in the terms of the graph: what a run's executions did becomes edges between what they handled.
 
 Executions of one run are folded into one run node; one that belongs to no run has a node of its own. Pure, but for
-files that still lie where the store says (remains.py).
+files that still lie where the store says (artifact_files.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from tfx_pedigree.lineage import node_factory, run_graph
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, NodeKind
 from tfx_pedigree.mlmd import execution_settings, vocabulary
-from tfx_pedigree.mlmd.artifact_files import Remains
+from tfx_pedigree.mlmd.artifact_files import ArtifactFiles
 from tfx_pedigree.mlmd.history import Artifact, Execution, History, RecordedRun, moment
 from tfx_pedigree.mlmd.identities import (
     WHOLE,
@@ -58,13 +58,13 @@ class Mapper:
         self,
         store: str,
         *,
-        remains: Remains | None = None,
+        files: ArtifactFiles | None = None,
         known: Mapping[int, Nodes] | None = None,
         runs: Mapping[str, Node] | None = None,
     ) -> None:
         self._store = store
-        self._remains = remains or Remains()
-        self._ids = Identities(store, self._remains, known)
+        self._files = files or ArtifactFiles()
+        self._ids = Identities(store, self._files, known)
         self._known_runs = dict(runs or {})
         self._settings = execution_settings.ExecutionSettings()
         # Artifacts that came out of an execution that had them as an input.
@@ -105,7 +105,7 @@ class Mapper:
         if artifact.type == vocabulary.EVALUATION:
             return self._evaluation(step, artifact, model)
         if artifact.type == vocabulary.COMPARISON:
-            found = self._remains.comparison(artifact.uri)
+            found = self._files.comparison(artifact.uri)
             if found is None:
                 return self._ids.foreign(artifact, verdict=artifact.text("verdict"))
             return node_factory.comparison_node(found.digest, verdict=artifact.text("verdict"))
@@ -205,7 +205,7 @@ class Mapper:
             return None
         record = self._ids.records[made[0].id]
         outputs = [one for step in steps for one in step.outputs if one.text("digest") == record["digest"]]
-        compared = (self._remains.comparison(one.uri) for one in outputs if one.type == vocabulary.COMPARISON)
+        compared = (self._files.comparison(one.uri) for one in outputs if one.type == vocabulary.COMPARISON)
         predecessor = self._ids.numbers.get((record["model"], str(record.get("predecessor"))))
         return run_graph.fragment_of(
             record,

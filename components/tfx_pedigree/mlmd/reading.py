@@ -1,7 +1,7 @@
 """Reading a store, in batches and by ids: the few questions to MLMD that exist alike on 1.16 and 1.21.
 
 A database server that stops answering would hold MLMD's client, and with it the whole process, for ever: there the
-client runs in a process of its own (child.py), which is ended when it takes too long.
+client runs in a process of its own (client_process.py), which is ended when it takes too long.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ml_metadata.metadata_store import metadata_store
 from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.errors import InvalidInputError, UnavailableError
 from tfx_pedigree.mlmd import history
-from tfx_pedigree.mlmd.client_process import Child
+from tfx_pedigree.mlmd.client_process import ClientProcess
 from tfx_pedigree.mlmd.history import Artifact, Event, Execution
 from tfx_pedigree.mlmd.questions import ask
 from tfx_pedigree.mlmd.source import Source, source_of
@@ -136,7 +136,7 @@ def connect(source: Source | Any, *, seconds: float = ANSWER_SECONDS) -> Reader:
     found = source if isinstance(source, Source) else source_of(source)
     found.check()
     try:
-        connection: Connection = Child(found.config, seconds) if found.is_server else Direct(found.config)
+        connection: Connection = ClientProcess(found.config, seconds) if found.is_server else Direct(found.config)
         reader = Reader(connection, found.shown)
     except (RuntimeError, mlmd_errors.StatusError, grpc.RpcError) as error:
         raise _refusal(error, found.shown) from None

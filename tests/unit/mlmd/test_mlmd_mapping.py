@@ -15,7 +15,7 @@ from tfx_pedigree.digest import digest_of
 from tfx_pedigree.lineage import node_factory, run_graph, wording
 from tfx_pedigree.lineage.graph import EdgeKind, Fragment, Node, NodeKind, Subgraph
 from tfx_pedigree.lineage.lineage import Lineage
-from tfx_pedigree.mlmd import Mapper, Remains, Selection, connect, import_store, scan, walk_upstream
+from tfx_pedigree.mlmd import ArtifactFiles, Mapper, Selection, connect, import_store, scan, walk_upstream
 from tfx_pedigree.mlmd.history import moment
 from tfx_pedigree.registry import Registry
 from tfx_pedigree.store import manifest_of
@@ -38,9 +38,9 @@ def local_registry(tmp_path: Path) -> Iterator[Registry]:
         yield registry
 
 
-def whole(path: Path, remains: Remains | None = None, selection: Selection | None = None) -> Fragment:
+def whole(path: Path, files: ArtifactFiles | None = None, selection: Selection | None = None) -> Fragment:
     with connect(path) as reader:
-        mapper = Mapper(reader.identity, remains=remains)
+        mapper = Mapper(reader.identity, files=files)
         pieces = [mapper.fragment(piece) for piece in scan(reader, selection)]
     return run_graph.merged(pieces)
 
@@ -288,13 +288,13 @@ def test_models_that_still_lie_there_meet_the_versions_of_the_registry_when_dige
     folder.mkdir(parents=True)
     (folder / "saved_model.pb").write_bytes(b"a model")
     digest = manifest_of(folder).digest
-    known = Remains(digests=True, versions=lambda found: [(PIPELINE, "1.0.0")] if found == digest else [])
+    known = ArtifactFiles(digests=True, versions=lambda found: [(PIPELINE, "1.0.0")] if found == digest else [])
     assert [one.content["digest"] for one in of_kind(whole(path, known), NodeKind.VERSION)] == [digest]
-    unknown = whole(path, Remains(digests=True))
+    unknown = whole(path, ArtifactFiles(digests=True))
     model = next(node for node in unknown.nodes if node.fact("type") == "Model")
     assert dict(model.content) == {"digest": digest}
     # Whose name would it have? Two models may be the same bytes.
-    both = Remains(digests=True, versions=lambda found: [(PIPELINE, "1.0.0"), ("other", "3.0.0")])
+    both = ArtifactFiles(digests=True, versions=lambda found: [(PIPELINE, "1.0.0"), ("other", "3.0.0")])
     assert not of_kind(whole(path, both), NodeKind.VERSION)
 
 

@@ -43,14 +43,14 @@ def import_mlmd(
     if importlib.util.find_spec("ml_metadata") is None:
         raise UnavailableError("ML Metadata is not installed here. Run: pip install 'tfx-pedigree[lineage]'")
     from tfx_pedigree.lineage.lineage import Lineage
-    from tfx_pedigree.mlmd import Remains, Selection, connect, import_store
+    from tfx_pedigree.mlmd import ArtifactFiles, Selection, connect, import_store
     from tfx_pedigree.mlmd.version_lookup import versions_in
     from tfx_pedigree.registry.search import parse_time
 
     selection = Selection(pipeline, parse_time(since) if since else None)
     with app.open().registry as registry, connect(source) as reader, bar("Importing", unit="nodes") as progress:
-        remains = Remains(digests=digests, versions=versions_in(registry))
-        found = import_store(reader, Lineage(registry), selection, remains=remains, dry_run=dry_run, progress=progress)
+        files = ArtifactFiles(digests=digests, versions=versions_in(registry))
+        found = import_store(reader, Lineage(registry), selection, files=files, dry_run=dry_run, progress=progress)
         shown = reader.shown
     if app.json:
         output.emit({"source": shown, "dry_run": dry_run, **found.to_json()})
