@@ -16,8 +16,7 @@ from enum import Enum
 from typing import Any
 
 from tfx_pedigree.errors import NotFoundError
-from tfx_pedigree.registry import Event, Registry, Version
-from tfx_pedigree.registry.pages import LARGEST_PAGE, every
+from tfx_pedigree.registry import LARGEST_PAGE, Event, Version, VersionQuestions, every
 from tfx_pedigree.registry.roles import Action
 
 # The tag under which the RegistryPusher keeps what ExampleGen counted; several are joined by commas.
@@ -132,7 +131,7 @@ class Ledger:
         return None
 
 
-def read(registry: Registry, model: str) -> Ledger:
+def read(registry: VersionQuestions, model: str) -> Ledger:
     try:
         tagged = registry.newest_by_tag(model, SPAN_TAG)
     except NotFoundError:  # its first run makes it

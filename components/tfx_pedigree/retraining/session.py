@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from tfx_pedigree.errors import NotFoundError
-from tfx_pedigree.registry import Event, Registry, Version
+from tfx_pedigree.registry import Event, RegistryApi, Version
 from tfx_pedigree.registry.roles import Action
 from tfx_pedigree.retraining import ledger, spans
 from tfx_pedigree.retraining.decision import Champion, Decision, Planned, Situation
@@ -38,7 +38,7 @@ class Begun:
 
 
 class Session:
-    def __init__(self, registry: Registry, model: str, by: str = RETRAIN, clock: Clock | None = None) -> None:
+    def __init__(self, registry: RegistryApi, model: str, by: str = RETRAIN, clock: Clock | None = None) -> None:
         self.registry, self.model, self._by, self._clock = registry, model, by, clock or _utc_now
 
     def look(self, pattern: SpanPattern, after: int | None = None) -> Situation:

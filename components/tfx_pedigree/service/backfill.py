@@ -8,7 +8,7 @@ from typing import Any
 
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.json_form import to_json
-from tfx_pedigree.registry import Registry
+from tfx_pedigree.registry import RegistryApi
 from tfx_pedigree.retraining.decision import Planned, Reason, ReasonKind, Situation
 from tfx_pedigree.retraining.session import BACKFILL, Clock, Session
 from tfx_pedigree.retraining.spans import Spans
@@ -65,14 +65,14 @@ class Backfill:
 
 
 def plan_backfill(
-    registry: Registry, job: TrainingJob, request: BackfillRequest, *, clock: Clock | None = None
+    registry: RegistryApi, job: TrainingJob, request: BackfillRequest, *, clock: Clock | None = None
 ) -> BackfillPlan:
     """What `backfill` would do now."""
     return _plan(_session(registry, job, clock), job, request)
 
 
 def backfill(
-    registry: Registry, job: TrainingJob, request: BackfillRequest, *, tell: Listener, clock: Clock | None = None
+    registry: RegistryApi, job: TrainingJob, request: BackfillRequest, *, tell: Listener, clock: Clock | None = None
 ) -> Backfill:
     """The first run that fails ends it. BusyError if another run of the model is going on; then nothing was done."""
     session = _session(registry, job, clock)
@@ -90,7 +90,7 @@ def backfill(
     return Backfill(plan, tuple(runs))
 
 
-def _session(registry: Registry, job: TrainingJob, clock: Clock | None) -> Session:
+def _session(registry: RegistryApi, job: TrainingJob, clock: Clock | None) -> Session:
     if job.target is not None:
         raise InvalidInputError(
             f"{job.file} runs the pipeline on {job.target.kind}, where nobody waits for a run to end, and a backfill "

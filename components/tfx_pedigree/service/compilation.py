@@ -17,8 +17,8 @@ from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import InvalidInputError, UnavailableError
 from tfx_pedigree.json_form import to_json
 from tfx_pedigree.orchestration.ir import CompiledPipeline, Finding, Level, Surroundings, fit, lint
-from tfx_pedigree.orchestration.target import TargetConfig
-from tfx_pedigree.pipeline_config import PipelineConfig
+from tfx_pedigree.orchestration.target import TargetConfig, load_target
+from tfx_pedigree.pipeline_config import PipelineConfig, load_pipeline
 from tfx_pedigree.service import tfx_process
 from tfx_pedigree.settings import DEFAULT, KEYS, Settings, load
 
@@ -53,16 +53,11 @@ class Compilation:
 
 
 def compile_to_file(
-    config: PipelineConfig,
-    target: TargetConfig,
-    settings: Settings,
-    *,
-    span: int | None = None,
-    file: Path | None = None,
-    force: bool = False,
+    config: Path, settings: Settings, *, span: int | None = None, file: Path | None = None, force: bool = False
 ) -> Compilation:
     """With errors, nothing is written unless it is forced. `file` is used instead of the target's."""
-    found = compile_pipeline(config, target, settings, span)
+    target = load_target(config)
+    found = compile_pipeline(target, settings, span)
     if found.errors and not force:
         return found
     path = file or target.output.resolve()
@@ -70,10 +65,9 @@ def compile_to_file(
     return dataclasses.replace(found, file=path)
 
 
-def compile_pipeline(
-    config: PipelineConfig, target: TargetConfig, settings: Settings, span: int | None = None
-) -> Compilation:
-    made = _compiled(config, target, settings, span)
+def compile_pipeline(target: TargetConfig, settings: Settings, span: int | None = None) -> Compilation:
+    """The pipeline of the target's config."""
+    made = _compiled(load_pipeline(target.file), target, settings, span)
     around = Surroundings(target.env, target.secrets, target.volumes)
     pipeline, mended = fit(made["job"], target.kind, defaults=made["defaults"], around=around)
     return Compilation(pipeline, mended, lint(pipeline, made["unimportable"]))

@@ -6,12 +6,13 @@ import contextlib
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import NotFoundError, UnavailableError
 from tfx_pedigree.json_form import JsonForm, Layout, read
-from tfx_pedigree.pipeline_config import PipelineConfig
-from tfx_pedigree.registry import Event, Registry, Version
+from tfx_pedigree.pipeline_config import PipelineConfig, load_pipeline
+from tfx_pedigree.registry import Event, RegistryApi, Version, VersionQuestions
 from tfx_pedigree.retraining.decision import Champion
 from tfx_pedigree.retraining.drift import MeasuredDrift
 from tfx_pedigree.retraining.lock import held, lock_file
@@ -40,6 +41,10 @@ class LocalPipeline:
     config: PipelineConfig
     settings: Settings
 
+    @classmethod
+    def of(cls, file: Path, settings: Settings) -> LocalPipeline:
+        return cls(load_pipeline(file), settings)
+
     @property
     def model(self) -> str | None:
         pedigree = self.config.settings.get("pedigree") or {}
@@ -65,7 +70,7 @@ class LocalPipeline:
         with held(path, f"`pedigree pipeline {command}` of {self.model}") as descriptor:
             yield (descriptor,)
 
-    def run(self, registry: Registry, span: int | None, locks: tuple[int, ...] = ()) -> LocalRun:
+    def run(self, registry: RegistryApi, span: int | None, locks: tuple[int, ...] = ()) -> LocalRun:
         before = next((event.position for event in self._events(registry, 1)), 0)
         order = tfx_process.order_of(self.config, self.settings, span)
         code = tfx_process.start(tfx_process.RUN_PIPELINE, order, pass_fds=locks).returncode
@@ -83,14 +88,14 @@ class LocalPipeline:
             )
         return read(MeasuredDrift, parse_json(done.stdout, "The measured drift"), "the measured drift")
 
-    def _changed(self, registry: Registry, before: int) -> Version | None:
+    def _changed(self, registry: VersionQuestions, before: int) -> Version | None:
         """The version that the newest reservation or registration of this run is about."""
         for event in self._events(registry, _NEWEST):
             if event.position > before and event.action in ("reserve", "register") and event.subject:
                 return registry.get(f"{self.model}@{event.subject}")
         return None
 
-    def _events(self, registry: Registry, limit: int) -> tuple[Event, ...]:
+    def _events(self, registry: VersionQuestions, limit: int) -> tuple[Event, ...]:
         """Newest first; none where the first run has yet to make the model, or makes none."""
         try:
             return registry.history(self.model, limit=limit).items if self.model else ()
@@ -98,7 +103,7 @@ class LocalPipeline:
             return ()
 
 
-def run_pipeline(registry: Registry, pipeline: LocalPipeline, span: int | None = None) -> LocalRun:
+def run_pipeline(registry: RegistryApi, pipeline: LocalPipeline, span: int | None = None) -> LocalRun:
     """One run by hand. ConflictError if another run of the model is going on; then nothing was done."""
     pipeline.check()
     with pipeline.held("run") as locks:

@@ -12,7 +12,7 @@ from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.orchestration.ir import CompiledPipeline, Finding, SpecKind, lint, load_ir
 from tfx_pedigree.orchestration.services.service import Service, UnansweredError
 from tfx_pedigree.orchestration.target import TargetConfig, load_target
-from tfx_pedigree.pipeline_config import filled, load_pipeline, section_of
+from tfx_pedigree.pipeline_config import filled, section_of
 from tfx_pedigree.retry_policy import RetryPolicy
 from tfx_pedigree.service.compilation import compile_pipeline
 from tfx_pedigree.settings import Settings
@@ -50,7 +50,7 @@ class PipelineTarget:
 
     def compiled(self, span: int | None = None) -> CompiledPipeline:
         """The pipeline of the config, without a file; refuses one that would fail at the service."""
-        found = compile_pipeline(load_pipeline(self.config.file), self.config, self.settings, span)
+        found = compile_pipeline(self.config, self.settings, span)
         wrong = [str(one) for one in found.errors]
         if wrong:
             more = f" And {len(wrong) - 1} more." if len(wrong) > 1 else ""

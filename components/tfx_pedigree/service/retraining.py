@@ -7,7 +7,7 @@ from enum import Enum
 
 from tfx_pedigree.errors import ConflictError, PedigreeError
 from tfx_pedigree.json_form import JsonForm
-from tfx_pedigree.registry import Registry
+from tfx_pedigree.registry import RegistryApi
 from tfx_pedigree.retraining.decision import Decision, Planned, Situation, decide
 from tfx_pedigree.retraining.drift import MeasuredDrift
 from tfx_pedigree.retraining.session import RETRAIN, Clock, Session
@@ -45,7 +45,7 @@ class Retraining(JsonForm):
 
 
 def plan_retraining(
-    registry: Registry, job: TrainingJob, *, force: str | None = None, clock: Clock | None = None
+    registry: RegistryApi, job: TrainingJob, *, force: str | None = None, clock: Clock | None = None
 ) -> Retraining:
     """What `retrain` would do now. Nothing is measured or noted."""
     decision = decide(Session(registry, job.model, clock=clock).look(job.pattern), job.rules, force=force)
@@ -54,7 +54,7 @@ def plan_retraining(
 
 
 def retrain(
-    registry: Registry, job: TrainingJob, *, tell: Listener, force: str | None = None, clock: Clock | None = None
+    registry: RegistryApi, job: TrainingJob, *, tell: Listener, force: str | None = None, clock: Clock | None = None
 ) -> Retraining:
     """Decides anew before each run: the one before may have changed the champion, and new data may have come.
 
@@ -66,7 +66,7 @@ def retrain(
 
 class _CatchingUp:
     def __init__(
-        self, registry: Registry, job: TrainingJob, tell: Listener, locks: tuple[int, ...], clock: Clock | None
+        self, registry: RegistryApi, job: TrainingJob, tell: Listener, locks: tuple[int, ...], clock: Clock | None
     ) -> None:
         self._job, self._tell, self._locks = job, tell, locks
         self._session = Session(registry, job.model, clock=clock)

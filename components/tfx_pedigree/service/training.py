@@ -95,8 +95,9 @@ class TrainingJob:
     target: PipelineTarget | None = None
 
     @classmethod
-    def of(cls, config: PipelineConfig, settings: Settings) -> TrainingJob:
-        pipeline = LocalPipeline(config, settings)
+    def of(cls, file: Path, settings: Settings) -> TrainingJob:
+        pipeline = LocalPipeline.of(file, settings)
+        config = pipeline.config
         if pipeline.model is None:
             raise InvalidInputError(
                 f"{config.file} does not say which model the pipeline trains. Give `pipeline.settings` a `name`, or a "

@@ -11,7 +11,7 @@ from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.pipelines.common import (
     FAILED,
-    pipeline_of,
+    config_file,
     stopped_by_kill,
     tell_failure,
     tell_lines,
@@ -48,13 +48,13 @@ def backfill(
     from tfx_pedigree.service.training import TrainingJob
 
     request = service.BackfillRequest(first, last, again, reason)
-    job = TrainingJob.of(pipeline_of(app, "backfill"), app.settings)
+    job = TrainingJob.of(config_file(app, "backfill"), app.settings)
     if dry_run:
-        with app.open().registry as registry:
-            _tell_plan(app, job, service.plan_backfill(registry, job, request, clock=app.clock))
+        with app.open() as workspace:
+            _tell_plan(app, job, service.plan_backfill(workspace.registry, job, request, clock=app.clock))
         return
-    with app.open().registry as registry, stopped_by_kill():
-        done = service.backfill(registry, job, request, tell=training_teller(app), clock=app.clock)
+    with app.open() as workspace, stopped_by_kill():
+        done = service.backfill(workspace.registry, job, request, tell=training_teller(app), clock=app.clock)
     if app.json:
         output.emit(done.to_json())
     if done.rest is not None:

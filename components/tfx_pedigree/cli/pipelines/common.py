@@ -15,18 +15,11 @@ if TYPE_CHECKING:
     from tfx_pedigree.cli.app import App
     from tfx_pedigree.orchestration.ir import Finding
     from tfx_pedigree.orchestration.services.plan import ScheduleStep
-    from tfx_pedigree.pipeline_config import PipelineConfig
     from tfx_pedigree.registry import Version
     from tfx_pedigree.service.pipeline_target import PipelineTarget
     from tfx_pedigree.service.training import TrainingEvent
 
 FAILED = 1
-
-
-def pipeline_of(app: App, command: str) -> PipelineConfig:
-    from tfx_pedigree.pipeline_config import load_pipeline
-
-    return load_pipeline(config_file(app, command, "local"))
 
 
 def target_of(app: App, command: str) -> PipelineTarget:
@@ -35,7 +28,7 @@ def target_of(app: App, command: str) -> PipelineTarget:
     return PipelineTarget.of(config_file(app, command, "kubeflow"), app.settings)
 
 
-def config_file(app: App, command: str, example: str) -> Path:
+def config_file(app: App, command: str, example: str = "local") -> Path:
     hint = f"Give one: pedigree --config configs/{example}.yaml pipeline {command}"
     if app.settings.file is None:
         raise InvalidInputError(f"No config names a {'pipeline' if example == 'local' else 'service'}. {hint}")

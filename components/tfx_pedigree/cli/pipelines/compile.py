@@ -32,15 +32,11 @@ def compile_(app: App, ctx: click.Context, span: int | None, file: str | None, f
     service. What TFX's compiler gets wrong is corrected, and the rest is checked. Exit code 1 says that something
     in it would fail on the service, or show a secret: then nothing is written, unless with --force.
     """
-    from tfx_pedigree.orchestration.target import load_target
-    from tfx_pedigree.pipeline_config import load_pipeline
     from tfx_pedigree.service.compilation import compile_to_file
 
     config = config_file(app, "compile", "kubeflow")
     path = Path(file).expanduser() if file else None
-    compiled = compile_to_file(
-        load_pipeline(config), load_target(config), app.settings, span=span, file=path, force=force
-    )
+    compiled = compile_to_file(config, app.settings, span=span, file=path, force=force)
     if app.json:
         output.emit(compiled.to_json())
     else:

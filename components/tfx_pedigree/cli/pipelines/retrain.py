@@ -11,7 +11,7 @@ from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.pipelines.common import (
     FAILED,
-    pipeline_of,
+    config_file,
     stopped_by_kill,
     tell_failure,
     tell_lines,
@@ -44,15 +44,15 @@ def retrain(ctx: click.Context, app: App, dry_run: bool, force: str | None) -> N
 
     if force is not None and not force.strip():
         raise InvalidInputError("--force needs a reason in words; it stands in the audit log.")
-    job = TrainingJob.of(pipeline_of(app, "retrain"), app.settings)
+    job = TrainingJob.of(config_file(app, "retrain"), app.settings)
     if dry_run:
-        with app.open().registry as registry:
-            _tell_plan(app, job, retraining.plan_retraining(registry, job, force=force, clock=app.clock))
+        with app.open() as workspace:
+            _tell_plan(app, job, retraining.plan_retraining(workspace.registry, job, force=force, clock=app.clock))
         return
     try:
-        with app.open().registry as registry, stopped_by_kill():
+        with app.open() as workspace, stopped_by_kill():
             tell = training_teller(app)
-            done = retraining.retrain(registry, job, tell=tell, force=force, clock=app.clock)
+            done = retraining.retrain(workspace.registry, job, tell=tell, force=force, clock=app.clock)
     except BusyError as busy:  # whoever calls it every hour need not hear of it
         if app.json:
             output.emit({"outcome": "busy", "message": str(busy), "runs": []})

@@ -7,7 +7,7 @@ import click
 from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
-from tfx_pedigree.cli.pipelines.common import FAILED, pipeline_of, stopped_by_kill, tell_version
+from tfx_pedigree.cli.pipelines.common import FAILED, config_file, stopped_by_kill, tell_version
 
 
 @click.command("run", cls=PedigreeCommand)
@@ -26,9 +26,9 @@ def run(app: App, ctx: click.Context, span: int | None) -> None:
     from tfx_pedigree.service.local_pipeline import LocalPipeline, run_pipeline
     from tfx_pedigree.service.tfx_process import how_ended
 
-    pipeline = LocalPipeline(pipeline_of(app, "run"), app.settings)
-    with app.open().registry as registry, stopped_by_kill():
-        done = run_pipeline(registry, pipeline, span)
+    pipeline = LocalPipeline.of(config_file(app, "run"), app.settings)
+    with app.open() as workspace, stopped_by_kill():
+        done = run_pipeline(workspace.registry, pipeline, span)
     if app.json:
         output.emit(done.to_json())
     elif done.version is not None:
