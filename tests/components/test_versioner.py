@@ -19,11 +19,10 @@ from tfx.types import standard_artifacts
 from tfx_pedigree.comparison import Data, Policy
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
 from tfx_pedigree.registry import Registry, State
+from tfx_pedigree.service.contestants import contestants
+from tfx_pedigree.service.judging import Behaviour, Evaluated, Found, judge
 from tfx_pedigree.store import manifest_of
-from tfx_pedigree.tfx_components.version_comparator.judging import Found, judge
-from tfx_pedigree.tfx_components.version_comparator.running import Behaviour
-from tfx_pedigree.tfx_components.version_comparator.sides import contestants
-from tfx_pedigree.tfx_components.version_comparator.tfma_results import Evaluated
+from tfx_pedigree.tfx_components.version_comparator.executor import given_champion
 from tfx_pedigree.tfx_components.versioner import fingerprint
 from tfx_pedigree.versioning.git_state import GitState
 
@@ -112,7 +111,7 @@ def test_another_label_is_a_major_change_and_registry_diff_comparison_and_eviden
     assert (found["version"], found["bump"], found["reasons"]) == ("2.0.0", "major", reasons)
     told = local_registry.compare(f"{NAME}@1.0.0", f"{NAME}@2.0.0")
     assert (told.bump, list(told.reasons)) == ("major", reasons)
-    measured = Found(contestants(version, champion), Evaluated({}), Behaviour(), Data("eval"))
+    measured = Found(contestants(found, given_champion(champion)), Evaluated({}), Behaviour(), Data("eval"))
     comparison, evidence = judge(Policy("auc"), measured)
     assert (comparison.bump, list(comparison.changes)) == ("MAJOR", reasons)
     assert evidence.details["bump"] == "MAJOR"

@@ -12,9 +12,12 @@ from tfx.dsl.io import fileio
 
 from tfx_pedigree.comparison import Policy, Verdict, parse_policy, read_policy
 from tfx_pedigree.errors import DamagedError, InvalidInputError
+from tfx_pedigree.service.contestants import Contestants, GivenChampion, contestants
+from tfx_pedigree.service.judging import Behaviour, Found, judge
+from tfx_pedigree.service.version_record import check_record
+from tfx_pedigree.store import manifest_of
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.tfx_components.version_comparator.examples import Examples
-from tfx_pedigree.tfx_components.version_comparator.judging import Found, judge
 from tfx_pedigree.tfx_components.version_comparator.latency_measure import LatencySettings
 from tfx_pedigree.tfx_components.version_comparator.paired_sums import PairedSums
 from tfx_pedigree.tfx_components.version_comparator.predictions import (
@@ -24,12 +27,12 @@ from tfx_pedigree.tfx_components.version_comparator.predictions import (
     sums_of,
     write_sums,
 )
-from tfx_pedigree.tfx_components.version_comparator.running import Behaviour, ComparisonSettings, run_models
+from tfx_pedigree.tfx_components.version_comparator.running import ComparisonSettings, run_models
 from tfx_pedigree.tfx_components.version_comparator.serving import ServingSignature
-from tfx_pedigree.tfx_components.version_comparator.sides import Contestants, contestants
 from tfx_pedigree.tfx_components.version_comparator.tfma_blessing import read_word
 from tfx_pedigree.tfx_components.version_comparator.tfma_results import Told, read_evaluation, read_told
 from tfx_pedigree.tfx_components.version_comparator.writing import bless, write
+from tfx_pedigree.versioning import ModelDescription, describe_files
 from tfx_pedigree.versioning.comparable import why_not_comparable
 from tfx_pedigree.versioning.description import LABEL_KEY
 
@@ -94,7 +97,9 @@ def find_out(inputs: Artifacts, properties: dict[str, Any], policy: Policy, comp
     evaluation = artifacts.single(inputs, EVALUATION_KEY)
     model, champion = artifacts.single(inputs, MODEL_KEY), artifacts.optional_single(inputs, CHAMPION_KEY)
     champion = None if artifacts.is_absent(champion) else champion
-    sides = contestants(artifacts.single(inputs, VERSION_KEY), champion)
+    version = artifacts.single(inputs, VERSION_KEY)
+    record = check_record(files.read_json(version.uri, artifacts.MODEL_VERSION_FILE), version.uri)
+    sides = contestants(record, given_champion(champion) if champion is not None else None)
     evaluated = read_evaluation(evaluation.uri, policy.confidence)
     told = read_told(evaluation.uri)
     examples = Examples.of(inputs.get(EXAMPLES_KEY) or (), parameters.text(properties, EVAL_SPLIT, "eval"))
@@ -109,6 +114,27 @@ def find_out(inputs: Artifacts, properties: dict[str, Any], policy: Policy, comp
         reason,
         read_word(artifacts.optional_single(inputs, MODEL_BLESSING_KEY), evaluation.uri),
     )
+
+
+def given_champion(champion: Any) -> GivenChampion:
+    """A baseline that no ChampionProvider gave is known by its content, as every version is."""
+    folder = files.serving_folder(champion)
+    digest = champion.get_string_custom_property(artifacts.DIGEST)
+    if not digest:
+        with files.local_folder(folder) as local:
+            digest = manifest_of(local).digest
+    size = sum(files.size_of(posixpath.join(folder, name)) for name in files.list_files(folder))
+    named = champion.get_string_custom_property(artifacts.VERSION) or None
+    return GivenChampion(digest, size, named, partial(_described, folder))
+
+
+def _described(folder: str) -> ModelDescription | None:
+    """None for files that are no SavedModel or a damaged one; loading it will tell which."""
+    try:
+        found = describe_files(lambda path: files.open_binary(posixpath.join(folder, path)), files.list_files(folder))
+    except InvalidInputError:
+        return None
+    return None if found.is_opaque else found
 
 
 def why_not(evaluation: Any, champion: Any, sides: Contestants, told: Told) -> str | None:

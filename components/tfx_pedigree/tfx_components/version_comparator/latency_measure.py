@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tfx_pedigree.comparison import LatencySummary, Patience, Timings, measure
+from tfx_pedigree.comparison import Patience, measure
+from tfx_pedigree.service.judging import Latency
 from tfx_pedigree.tfx_components.version_comparator.serving import ServedModel
 
 _LEAST_WARMUP = 5
@@ -29,20 +30,6 @@ class LatencySettings:
     def warmup(self) -> int:
         """The first calls trace and allocate; the first tenth of the rounds lets the caches settle as well."""
         return max(_LEAST_WARMUP, self.rounds // 10)
-
-
-@dataclass(frozen=True)
-class Latency:
-    timings: Timings
-    batch_size: int
-
-    @property
-    def challenger(self) -> LatencySummary:
-        return LatencySummary.of(self.timings.challenger, self.batch_size)
-
-    @property
-    def champion(self) -> LatencySummary | None:
-        return LatencySummary.of(self.timings.champion, self.batch_size) if self.timings.champion else None
 
 
 def measure_latency(

@@ -14,23 +14,12 @@ from typing import Any
 import numpy as np
 
 from tfx_pedigree.comparison import DeltaSums, FlipCounts
+from tfx_pedigree.service.judging import Agreement, Predicted
 from tfx_pedigree.tfx_components.version_comparator.exact_sums import as_float, exact_sums
 
 Numbers = np.ndarray[Any, Any]
 _NO_TERMS = (0,) * 8
 _NO_MOVES = (0,) * 6
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How alike the predictions are, whatever is right. The correlation is NaN where one model always says the same."""
-
-    mean_difference: float
-    largest_difference: float
-    correlation: float
-
-    def to_json(self) -> dict[str, float]:
-        return dict(vars(self))
 
 
 @dataclass(frozen=True)
@@ -121,6 +110,11 @@ class PairedSums:
             correlation = (covariance / (1 << shift // 2)) / math.sqrt(product / (1 << shift))
             correlation = max(-1.0, min(1.0, correlation))
         return Agreement(as_float(moved) / n, self.largest, correlation)
+
+    @property
+    def predicted(self) -> Predicted:
+        """What the comparison makes of it."""
+        return Predicted(self.delta if self.count else None, self.flips, self.agreement)
 
     def to_json(self) -> dict[str, Any]:
         """Sums as hexadecimal text: they are longer than any number that JSON can hold."""

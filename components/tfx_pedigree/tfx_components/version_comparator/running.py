@@ -13,8 +13,9 @@ from typing import Any
 import tensorflow as tf
 
 from tfx_pedigree.errors import DamagedError, InvalidInputError
+from tfx_pedigree.service.judging import Behaviour, Latency
 from tfx_pedigree.tfx_components.version_comparator.examples import Examples
-from tfx_pedigree.tfx_components.version_comparator.latency_measure import Latency, LatencySettings, measure_latency
+from tfx_pedigree.tfx_components.version_comparator.latency_measure import LatencySettings, measure_latency
 from tfx_pedigree.tfx_components.version_comparator.paired_sums import PairedSums
 from tfx_pedigree.tfx_components.version_comparator.predictions import BATCH_SIZE, Pair, PairOf, Plan
 from tfx_pedigree.tfx_components.version_comparator.serving import ServedModel, ServingSignature, first_line
@@ -30,16 +31,6 @@ class ComparisonSettings:
     latency: LatencySettings = field(default_factory=LatencySettings)
     threshold: float = 0.5
     batch_size: int = BATCH_SIZE
-
-
-@dataclass(frozen=True)
-class Behaviour:
-    """`damage` says why the champion's files cannot be loaded, `notes` why something was not measured."""
-
-    latency: Latency | None = None
-    sums: PairedSums | None = None
-    damage: str | None = None
-    notes: tuple[str, ...] = ()
 
 
 def run_models(
@@ -80,7 +71,7 @@ def run_models(
         sums, note = _sums(
             PairOf.at(challenger, champion, settings.target), Pair(new, old), examples, settings, compute
         )
-        found = replace(found, sums=sums)
+        found = replace(found, predicted=sums.predicted) if sums else found
         notes.append(note)
     return replace(found, notes=_given(notes))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow_model_analysis as tfma
@@ -16,25 +16,9 @@ from tfx.dsl.io import fileio
 
 from tfx_pedigree.comparison import Key, MetricValue, Slice, at_confidence
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.service.judging import COUNT, Evaluated
 
-COUNT = "example_count"
 _METRICS_FILE = "metrics"
-
-Metrics = Mapping[Key, MetricValue]
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """`champion` is None where the evaluation had no baseline; `differences` are challenger − champion, paired."""
-
-    challenger: Metrics
-    champion: Metrics | None = None
-    differences: Metrics = field(default_factory=dict)
-
-    @property
-    def examples(self) -> int | None:
-        found = self.challenger.get(Key(COUNT))
-        return int(found.value) if found is not None and math.isfinite(found.value) else None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Who the two versions are: from version.json and the champion's artifact to the comparison's sides. No TensorFlow.
+"""Who the two versions of a comparison are: from version.json and what is known of the champion to its sides.
 
 Of the champion an artifact tells name and bytes. How it was made stands in version.json under `champion`, if the
 Versioner put it there. What is not known of one side is not compared, or everything would seem to have changed.
@@ -6,17 +6,12 @@ Versioner put it there. What is not known of one side is not compared, or everyt
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tfx_pedigree.comparison import Code, Data, Side
-from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.service.version_record import check_record
-from tfx_pedigree.store import manifest_of
-from tfx_pedigree.tfx_components import artifacts, files
-from tfx_pedigree.versioning import ModelDescription, describe_files
+from tfx_pedigree.versioning import ModelDescription
 
 UNKNOWN = "of unknown version"
 NOT_RECORDED = (
@@ -41,54 +36,41 @@ class Contestants:
     unconnected: str | None = None
 
 
-def contestants(version: Any, champion: Any | None) -> Contestants:
-    """`version` is a ModelVersion artifact, `champion` a Model artifact; None or one marked as absent: no champion."""
-    found = check_record(files.read_json(version.uri, artifacts.MODEL_VERSION_FILE), version.uri)
-    challenger, description = _side(found), _description(found)
-    if artifacts.is_absent(champion):
-        named = (found["champion"] or {}).get("version")
-        return Contestants(found["model"], challenger, None, description, None, unconnected=named)
-    known = _record_of(champion, found)
+@dataclass(frozen=True)
+class GivenChampion:
+    """What the champion's artifact tells. `describe` reads its files; None if they cannot be described."""
+
+    digest: str
+    size: int
+    version: str | None
+    describe: Callable[[], ModelDescription | None]
+
+
+def contestants(record: Mapping[str, Any], champion: GivenChampion | None) -> Contestants:
+    """`record` is version.json."""
+    challenger, description = _side(record), _description(record)
+    if champion is None:
+        named = (record["champion"] or {}).get("version")
+        return Contestants(record["model"], challenger, None, description, None, unconnected=named)
+    known = _record_of(champion, record)
     rival = _side(known)
     theirs = _description(known)
     notes: list[str] = []
     if theirs is None:
         notes.append(NOT_RECORDED)
-        description, theirs = _bare(description), _described(champion)
+        description, theirs = _bare(description), champion.describe()
         challenger, rival = replace(challenger, parameters={}), replace(rival, parameters={})
         if theirs is None:
             notes.append(NO_DESCRIPTION)
-    return Contestants(found["model"], challenger, rival, description, theirs, tuple(notes))
+    return Contestants(record["model"], challenger, rival, description, theirs, tuple(notes))
 
 
-def _record_of(champion: Any, found: Mapping[str, Any]) -> dict[str, Any]:
+def _record_of(champion: GivenChampion, record: Mapping[str, Any]) -> dict[str, Any]:
     """What is known of the champion that this run evaluated against; the artifact names it, version.json adds."""
-    digest = champion.get_string_custom_property(artifacts.DIGEST) or _digest_of_files(champion)
-    named = champion.get_string_custom_property(artifacts.VERSION)
-    written = found if found["digest"] == digest else found.get("champion") or {}
-    known = dict(written) if written.get("digest") == digest else {}
-    return {"size": _size(champion), **known, "digest": digest, "version": named or known.get("version") or UNKNOWN}
-
-
-def _digest_of_files(champion: Any) -> str:
-    """A baseline that no ChampionProvider gave is known by its content, as every version is."""
-    with files.local_folder(files.serving_folder(champion)) as folder:
-        return manifest_of(folder).digest
-
-
-def _size(champion: Any) -> int:
-    folder = files.serving_folder(champion)
-    return sum(files.size_of(posixpath.join(folder, name)) for name in files.list_files(folder))
-
-
-def _described(champion: Any) -> ModelDescription | None:
-    """None for files that are no SavedModel or a damaged one; loading it will tell which."""
-    folder = files.serving_folder(champion)
-    try:
-        found = describe_files(lambda path: files.open_binary(posixpath.join(folder, path)), files.list_files(folder))
-    except InvalidInputError:
-        return None
-    return None if found.is_opaque else found
+    written = record if record["digest"] == champion.digest else record.get("champion") or {}
+    known = dict(written) if written.get("digest") == champion.digest else {}
+    version = champion.version or known.get("version") or UNKNOWN
+    return {"size": champion.size, **known, "digest": champion.digest, "version": version}
 
 
 def _bare(description: ModelDescription | None) -> ModelDescription | None:

@@ -7,30 +7,96 @@ evidence it stands only where the policy budgets it, as a check that took part i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tfx_pedigree.comparison import (
     Comparison,
     Data,
+    DeltaSums,
+    FlipCounts,
     GateDecision,
+    Key,
+    LatencySummary,
     Measurements,
     MetricRow,
+    MetricValue,
     Policy,
     Side,
+    Timings,
     Verdict,
     compare_models,
     evaluator_plan,
 )
 from tfx_pedigree.digest import plain_json
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry import Evidence
-from tfx_pedigree.tfx_components.version_comparator.running import Behaviour
-from tfx_pedigree.tfx_components.version_comparator.sides import Contestants
-from tfx_pedigree.tfx_components.version_comparator.tfma_results import Evaluated
+from tfx_pedigree.service.contestants import Contestants
 
 THE_SAME = "challenger and champion are the same bytes"
+COUNT = "example_count"
+
+Metrics = Mapping[Key, MetricValue]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """`champion` is None where the evaluation had no baseline; `differences` are challenger − champion, paired."""
+
+    challenger: Metrics
+    champion: Metrics | None = None
+    differences: Metrics = field(default_factory=dict)
+
+    @property
+    def examples(self) -> int | None:
+        found = self.challenger.get(Key(COUNT))
+        return int(found.value) if found is not None and math.isfinite(found.value) else None
+
+
+@dataclass(frozen=True)
+class Latency:
+    timings: Timings
+    batch_size: int
+
+    @property
+    def challenger(self) -> LatencySummary:
+        return LatencySummary.of(self.timings.challenger, self.batch_size)
+
+    @property
+    def champion(self) -> LatencySummary | None:
+        return LatencySummary.of(self.timings.champion, self.batch_size) if self.timings.champion else None
+
+
+@dataclass(frozen=True)
+class Agreement(JsonForm):
+    """How alike the predictions are, whatever is right. The correlation is NaN where one model always says the same."""
+
+    mean_difference: float
+    largest_difference: float
+    correlation: float
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """How the predictions of both models on the same examples differ; None where that says nothing of them."""
+
+    delta: DeltaSums | None = None
+    flips: FlipCounts | None = None
+    agreement: Agreement | None = None
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What only running the models shows. `damage` says why the champion's files cannot be loaded, `notes` why
+    something was not measured."""
+
+    latency: Latency | None = None
+    predicted: Predicted = Predicted()
+    damage: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,8 +137,8 @@ def judge(policy: Policy, found: Found) -> tuple[Comparison, Evidence]:
             found.evaluated.champion or {},
             found.evaluated.differences,
             behaviour.latency.timings if behaviour.latency else None,
-            behaviour.sums.delta if behaviour.sums and behaviour.sums.count else None,
-            behaviour.sums.flips if behaviour.sums else None,
+            behaviour.predicted.delta,
+            behaviour.predicted.flips,
             (found.evaluated_on,),
         ),
         challenger_description=sides.challenger_description,
@@ -103,7 +169,7 @@ def evidence_of(comparison: Comparison, found: Found) -> Evidence:
 
 def _details(comparison: Comparison, found: Found) -> dict[str, Any]:
     behaviour, decision = found.behaviour, comparison.decision
-    agreement = behaviour.sums.agreement if behaviour.sums else None
+    agreement = behaviour.predicted.agreement
     delta, flips = comparison.performance_delta, comparison.flips
     details: dict[str, Any] = {
         "baseline": "compared" if comparison.champion else "none: no champion to compare with",
