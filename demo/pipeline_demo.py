@@ -4,8 +4,8 @@
     make demo ARGS=--all      # all flights
 
 The first model becomes champion. The same model retrained on the next month is judged against it. Then a model that
-looks at more of each flight is judged: whether it wins is decided by configs/policy.yaml, not here. All of it lies in
-build/demo, which is made anew each time.
+looks at more of each flight is judged: configs/policy.yaml decides whether it wins. Everything is in build/demo, which
+is made anew each time.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     make tour
 
-Everything happens in build/tour, which is made anew each time and stays, so that you can go on from there.
+Everything happens in build/tour. It is made anew each time, and stays, so that you can continue there.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def improved() -> None:
 
 
 def trouble() -> None:
-    say("In production it is slow. One step back, with the reason; then the evidence of the next one is stale.")
+    say("In production it is slow: one step back, with the reason. The evidence of the next version is stale then.")
     pedigree("rollback", MODEL, "--reason", "p95 latency doubled")
     pedigree("register", MODEL, str(MODELS / "keras_deeper"), "--metric", "auc=0.9", "--param", "epochs=8")
     reason = "auc 0.9 is 3.4 % better than 0.87, and in the policy's terms 23 % of what was wrong"
@@ -92,7 +92,7 @@ def trouble() -> None:
 
 
 def questions() -> None:
-    say("What anybody may ask afterwards.")
+    say("Questions that anybody may ask afterwards.")
     pedigree("versions", MODEL)
     pedigree("search", MODEL, "metric.auc>0.85")
     pedigree("history", MODEL, "--limit", "6")
@@ -107,7 +107,7 @@ def main() -> None:
     HOME.mkdir(parents=True)
     for chapter in (first_version, retrained, improved, trouble, questions):
         chapter()
-    say("All of it lies in build/tour. Go on from there:")
+    say("Everything is in build/tour. Continue there:")
     console.print(f"  cd {HOME.relative_to(ROOT)}")
     command = os.path.relpath(PEDIGREE, HOME)
     console.print(f"  {command} show {MODEL}@champion")

@@ -32,7 +32,7 @@ _NEARLY_URL = re.compile(r"(sqlite|postgres|postgresql|mysql|s3|gs|gcs|https?)(\
 
 @dataclass(frozen=True)
 class Settings:
-    """`store` is None where the registry says where its store is. `sources` tells for each key whence its value is."""
+    """`store` is None where the registry says where its store is. `sources` says where each value comes from."""
 
     registry: str = field(repr=False)
     store: str | None = field(repr=False)
@@ -169,7 +169,7 @@ def _parse(file: Path, text: bytes) -> list[_Entry]:
 
 
 def _is_ours(file: Path, entry: _Entry) -> bool:
-    """Sections of other features are passed over; a key that nobody knows is more likely a slip of the pen."""
+    """Sections of other features are passed over; a key that nobody knows is more likely a typo."""
     if entry.key in KEYS:
         if entry.kind in ("text", "nothing"):
             return entry.kind == "text"

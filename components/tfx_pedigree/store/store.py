@@ -72,6 +72,7 @@ class Store:
         return read_manifest(self._backend, digest)
 
     def has(self, digest: str) -> bool:
+        """Whether the version is stored. Its bytes are not read."""
         return self._backend.stat(manifest_key(check_digest(digest))) is not None
 
     def materialise(

@@ -119,8 +119,8 @@ def json_text(value: Any) -> str | None:
 
 @contextlib.contextmanager
 def open_registry(properties: Properties) -> Iterator[Registry]:
-    """The registry that the parameters name, else the environment. Never makes one: a slip of the pen in an address
-    would otherwise begin a new history, in which every model is the first."""
+    """The registry that the parameters name, else the environment. Never makes one: a typo in an address
+    would silently create an empty registry, in which every model is the first."""
     address, store = (without_secret(key, text(properties, key)) or None for key in (REGISTRY, STORE))
     found = settings.load(registry=address, store=store, actor=text(properties, ACTOR) or None)
     with Registry.open(found.registry, actor=found.actor, store=found.store) as registry:
