@@ -54,9 +54,10 @@ def _page(page: Any) -> str:
 
 
 def _table(records: Sequence[Any]) -> Markup:
-    """A column a field that any of them has, or those that the class names."""
+    """A column a field that any of them has; only those that the class names, where it does."""
     shown = [_fields(record) for record in records[:MOST_ROWS]]
-    chosen = getattr(records[0], "TABLE", ()) or dict.fromkeys(name for row in shown for name in row)
+    has = dict.fromkeys(name for row in shown for name in row)
+    chosen = [name for name in getattr(records[0], "TABLE", has) if name in has]
     head = el("tr", [el("th", _title(name), style=_LEFT, scope="col") for name in chosen])
     body = [el("tr", [el("td", _cell(name, row.get(name)), style=_LEFT) for name in chosen]) for row in shown]
     rest = len(records) - len(shown)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.records import Version
 from tfx_pedigree.versioning import ModelDescription
@@ -14,8 +15,11 @@ from tfx_pedigree.versioning import compare as compare_descriptions
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(JsonForm):
     """One thing in both versions; None where one of them does not have it."""
+
+    JSON: ClassVar[Layout] = Layout(also=("change",))
+    TABLE: ClassVar[tuple[str, ...]] = ("name", "old", "new", "paired")
 
     name: str
     old: Any
@@ -31,18 +35,12 @@ class Row:
             return float(self.new) - float(self.old)
         return None
 
-    def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "old": self.old, "new": self.new, "change": self.change}
-
 
 @dataclass(frozen=True)
 class MetricRow(Row):
     """`paired`: both numbers were measured on the same rows, and are those that the gate compared."""
 
     paired: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        return {**super().to_json(), "paired": self.paired}
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class ComparedMetrics:
 
 
 @dataclass(frozen=True)
-class VersionDiff:
+class VersionDiff(JsonForm):
     """`metrics_note` says whether the metrics were measured on the same data."""
 
     old: Version
@@ -67,21 +65,13 @@ class VersionDiff:
     reasons: tuple[str, ...]
 
     @property
+    def name(self) -> str:
+        return f"{self.old.name} → {self.new.name}"
+
+    @property
     def differs(self) -> bool:
         rows = (*self.metrics, *self.parameters, *self.interface)
         return self.old.digest != self.new.digest or any(row.differs for row in rows)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "old": self.old.to_json(),
-            "new": self.new.to_json(),
-            "metrics": [row.to_json() for row in self.metrics],
-            "metrics_note": self.metrics_note,
-            "parameters": [row.to_json() for row in self.parameters],
-            "interface": [row.to_json() for row in self.interface],
-            "bump": self.bump,
-            "reasons": list(self.reasons),
-        }
 
 
 def compare(

@@ -26,6 +26,7 @@ class Event(JsonForm):
     """Who did what, when, to which version, from where to where, and why. `subject` is a version's number or None."""
 
     JSON: ClassVar[Layout] = Layout(names={"from_state": "from", "to_state": "to"}, whole=True)
+    TABLE: ClassVar[tuple[str, ...]] = ("at", "actor", "action", "subject", "from_state", "to_state", "reason")
 
     chain: str
     position: Annotated[int, Bounds(1, MOST_EVENTS)]

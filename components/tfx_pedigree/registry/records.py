@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from tfx_pedigree.json_form import JsonForm, Layout, Measured
+from tfx_pedigree.notebook import to_dataframe
 from tfx_pedigree.registry.decisions import PromotionCheck
 from tfx_pedigree.registry.roles import Binding, Role
 from tfx_pedigree.registry.states import State
+
+if TYPE_CHECKING:
+    import pandas
 
 T = TypeVar("T")
 
@@ -30,6 +34,17 @@ class Model(JsonForm):
 @dataclass(frozen=True)
 class Version(JsonForm):
     """One version as it stands. Its interface and variables are read with `Registry.description`."""
+
+    TABLE: ClassVar[tuple[str, ...]] = (
+        "version",
+        "state",
+        "created_at",
+        "metrics",
+        "parameters",
+        "tags",
+        "digest",
+        "created_by",
+    )
 
     model: str
     version: str
@@ -127,6 +142,10 @@ class Page(JsonForm, Generic[T]):
 
     items: tuple[T, ...]
     next: str | None
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """A row an item, with a column for each field, metric, parameter and tag. Needs pandas."""
+        return to_dataframe(self.items)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ class Workspace:
         return self.registry.store
 
     def close(self) -> None:
+        """Gives connections back. Nothing of it can be used afterwards."""
         self.registry.close()
 
     def __enter__(self) -> Workspace:

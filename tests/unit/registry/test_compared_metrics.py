@@ -70,7 +70,7 @@ def test_evidence_of_any_form_is_compared_or_passed_over(content: dict[str, Any]
     from tfx_pedigree.registry.records import Version
 
     def version(seed: str) -> Version:
-        fields: dict[str, Any] = dict.fromkeys(Version.__dataclass_fields__)
+        fields: dict[str, Any] = dict.fromkeys(Version.__match_args__)
         return Version(**{**fields, "model": "m", "version": seed, "digest": digest(seed), "metrics": {"auc": 0.5}})
 
     evidence = Evidence(digest("b"), digest("a"), Verdict.PASS, "ok", metrics=content)
