@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,13 +59,15 @@ def register(
     """
     from tfx_pedigree.registry import Action, Facts
     from tfx_pedigree.registry.names import check_model_name
+    from tfx_pedigree.secrets import clean_values
     from tfx_pedigree.service.intake import candidate_of
     from tfx_pedigree.versioning import Request
 
     # Whatever is wrong with the command itself is said before gigabytes are read.
     check_model_name(model)
     request = Request.of(bump, pre, number)
-    facts = Facts(inputs.metrics(metric, metrics_file), inputs.pairs(tags, "tag"))
+    given = inputs.pairs(tags, "tag")
+    facts = Facts(inputs.metrics(metric, metrics_file), given)
     evidence = _evidence(evidence_file)
     parameters, description = inputs.parameters(param, params_file), _description(description_file)
     with app.open().registry as registry:
@@ -75,8 +78,9 @@ def register(
             )
         change = registry.add(model, candidate, request, facts, evidence)
     _answer(app, change)
+    _tell_hidden({**(description.parameters if description else {}), **parameters, **given})
     kept = change.version.parameters
-    if change.before is not None and any(kept.get(name) != value for name, value in parameters.items()):
+    if change.before is not None and any(kept.get(key) != value for key, value in clean_values(parameters).items()):
         output.note("The parameters were not changed: a version keeps those with which it was first registered.")
 
 
@@ -120,7 +124,8 @@ def tag(app: App, ref: str, tags: tuple[str, ...]) -> None:
     """
     from tfx_pedigree.registry import Facts
 
-    facts = Facts(tags=inputs.pairs(tags, "tag"))
+    given = inputs.pairs(tags, "tag")
+    facts = Facts(tags=given)
     with app.open().registry as registry:
         change = registry.annotate(ref, facts)
     version = change.version
@@ -130,6 +135,15 @@ def tag(app: App, ref: str, tags: tuple[str, ...]) -> None:
         f"{version.name} has these tags already" if any(facts.tags.values()) else f"{version.name} has no such tag"
     )
     changes.answer(app, change, done=done, already=already)
+    _tell_hidden(given)
+
+
+def _tell_hidden(values: Mapping[str, Any]) -> None:
+    from tfx_pedigree.secrets import HIDDEN, hidden_names
+
+    names = hidden_names(values)
+    if names:
+        output.note(f"Hidden as secrets: {listed(names)}. Only `{HIDDEN}` was kept of them.")
 
 
 def _told(tags: dict[str, str]) -> str:

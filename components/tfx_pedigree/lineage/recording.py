@@ -14,11 +14,12 @@ from tfx_pedigree.db import schema
 from tfx_pedigree.digest import canonical_json, digest_of, is_digest, parse_json
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage import storage
+from tfx_pedigree.lineage.clean_nodes import clean_node
 from tfx_pedigree.lineage.graph import Edge, Fragment, Node, NodeKind
-from tfx_pedigree.lineage.secrets import clean_node, clean_text
 from tfx_pedigree.lineage.storage import NodeRow
 from tfx_pedigree.registry import Action, Registry
 from tfx_pedigree.registry.write import Write, check_role
+from tfx_pedigree.secrets import clean_text
 
 FACT_LENGTH = 512
 CONTENT_LENGTH = 1 << 20

@@ -12,9 +12,10 @@ from typing import Any
 
 from tfx_pedigree.comparison import Comparison, Data
 from tfx_pedigree.lineage import node_factory
+from tfx_pedigree.lineage.clean_nodes import clean_node
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node
-from tfx_pedigree.lineage.secrets import clean_node, clean_text, clean_values
 from tfx_pedigree.registry import Evidence
+from tfx_pedigree.secrets import clean_text, clean_values
 
 # The split that a Trainer learns from, unless it was told of others.
 TRAIN = "train"

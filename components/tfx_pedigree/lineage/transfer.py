@@ -23,8 +23,8 @@ from tfx_pedigree.lineage import storage, walking
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node
 from tfx_pedigree.lineage.node_factory import version_node
 from tfx_pedigree.lineage.recording import Ready, prepare, write_ready
-from tfx_pedigree.lineage.secrets import clean_text
 from tfx_pedigree.registry.write import Write
+from tfx_pedigree.secrets import clean_text
 
 _JUDGING = (EdgeKind.EVALUATES, EdgeKind.RESTS_ON, EdgeKind.DECIDES_ON, EdgeKind.DEPLOYS)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tfx_pedigree.digest import canonical_json, check_digest, digest_of, parse_json, plain_json
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.secrets import clean_text, clean_values
 from tfx_pedigree.verdict import Recommendation, Verdict
 
 FORMAT = "pedigree.evidence/1"
@@ -84,6 +85,13 @@ class Evidence:
             return cls.from_json(parse_json(text))
         except ValueError as error:
             raise InvalidInputError(f"The evidence is not JSON: {error}.") from error
+
+    def without_secrets(self) -> Evidence:
+        """The same evidence where there are none, so that it keeps its digest."""
+        details = clean_values(self.details)
+        return replace(
+            self, reason=clean_text(self.reason), details=self.details if details == self.details else details
+        )
 
     def content(self) -> str:
         return canonical_json(self.to_json()).decode()

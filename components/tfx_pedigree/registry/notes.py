@@ -19,6 +19,7 @@ from tfx_pedigree.registry.reading import read_position
 from tfx_pedigree.registry.records import Page
 from tfx_pedigree.registry.roles import Action
 from tfx_pedigree.registry.write import Write
+from tfx_pedigree.secrets import clean_values
 
 _E = schema.events
 
@@ -50,4 +51,4 @@ def write_note(
             f"{write.chain}: somebody else noted `{action}` since this was decided (event {seen} of its history). "
             f"Nothing was done. Look at `pedigree history {write.chain}`, and call again."
         )
-    return write.log(action.value, subject, reason=reason, details=details)
+    return write.log(action.value, subject, reason=reason, details=clean_values(details))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +22,7 @@ from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.model_rows import seal
 from tfx_pedigree.registry.states import State
 from tfx_pedigree.registry.write import Write, insert_if_absent
+from tfx_pedigree.secrets import clean_values
 from tfx_pedigree.verdict import Verdict
 from tfx_pedigree.versioning import ModelDescription, Request, decide, timestamp_tag
 
@@ -39,11 +40,13 @@ class Candidate:
 
     def __post_init__(self) -> None:
         check_digest(self.digest)
+        parameters = clean_values(self.description.parameters)
+        object.__setattr__(self, "description", replace(self.description, parameters=parameters))
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a registration adds to the bytes. Empty means: nothing new."""
+    """What a registration adds to the bytes, without its secrets. Empty means: nothing new."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -55,6 +58,7 @@ class Facts:
         for key, text in self.tags.items():
             if not key or not isinstance(text, str):
                 raise InvalidInputError(f"The tag {key!r} has the value {text!r}; tags are texts by name.")
+        object.__setattr__(self, "tags", clean_values(self.tags))
 
     def plain_metrics(self) -> dict[str, Any]:
         return {name: plain_json(float(number)) for name, number in self.metrics.items()}
@@ -170,6 +174,7 @@ def attach_evidence(write: Write, model: RowMapping, row: RowMapping, evidence: 
             f"The evidence is about {evidence.challenger[:19]}…, not about {model['name']} {row['version']} "
             f"({row['digest'][:19]}…). Attach it to the version that it judges."
         )
+    evidence = evidence.without_secrets()
     e = schema.evidence.c
     known = sa.select(e.id).where(e.version_id == row["id"], e.digest == evidence.digest)
     if write.connection.execute(known).first() is not None:

@@ -29,6 +29,7 @@ from tfx_pedigree.registry.roles import (
     allows,
     role_of,
 )
+from tfx_pedigree.secrets import clean_text
 
 
 def insert_if_absent(connection: Connection, table: sa.Table, **values: Any) -> None:
@@ -89,7 +90,7 @@ class Write:
             subject=subject,
             from_state=before,
             to_state=after,
-            reason=reason,
+            reason=reason and clean_text(reason),
             details=details or {},
             previous=self._head.hash,
         )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.lineage.graph import Fragment, Node
 from tfx_pedigree.lineage.run_graph import PipelineRun
-from tfx_pedigree.lineage.secrets import clean_text
+from tfx_pedigree.secrets import clean_text
 
 # Where a password may stand, which it may not in a parameter.
 MLMD_VARIABLE = "PEDIGREE_MLMD"

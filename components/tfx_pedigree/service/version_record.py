@@ -12,8 +12,8 @@ from typing import Any
 
 from tfx_pedigree.digest import plain_json
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.lineage.secrets import clean_text, clean_values
 from tfx_pedigree.registry import Version
+from tfx_pedigree.secrets import clean_text, clean_values
 from tfx_pedigree.versioning import ModelDescription
 from tfx_pedigree.versioning.description import Scalar
 

@@ -22,6 +22,22 @@ def test_first_steps_lead_from_one_command_to_the_next(tmp_path: Path) -> None:
     assert pedigree("show", "flight-delay@champion", "--json").json["version"] == "1.0.0"
 
 
+def test_secrets_are_neither_kept_nor_printed(pedigree: Pedigree, new_model: Path) -> None:
+    given = ("--param", "api_key=hunter2hunter2", "--param", "rate=0.5", "--tag", "url=https://u:hunter2hunter2@host/x")
+    given = (*given, "--bump", "minor")
+    for said in (
+        pedigree("register", "flight-delay", new_model, *given),
+        pedigree("tag", "flight-delay", "db_password=hunter2hunter2", "--json"),
+        pedigree("archive", "flight-delay", "--reason", "it holds password=hunter2hunter2"),
+        pedigree("show", "flight-delay@latest", "--json"),
+        pedigree("history", "flight-delay", "--json"),
+    ):
+        assert "hunter2" not in said.out + said.err
+    said = pedigree("register", "flight-delay", new_model, *given)
+    assert "Hidden as secrets: api_key and url. Only `(hidden)` was kept of them." in said.err
+    assert "not changed" not in said.err
+
+
 def test_init_twice_changes_nothing(pedigree: Pedigree) -> None:
     before = pedigree("history", "--json").json
     assert "nothing changed" in pedigree("init", actor="eve").out

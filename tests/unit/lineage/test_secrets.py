@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import itertools
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from graph_testing import data, thing
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tfx_pedigree.db import metadata
 from tfx_pedigree.digest import canonical_json, digest_of
+from tfx_pedigree.lineage.clean_nodes import clean_node
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
-from tfx_pedigree.lineage.secrets import HIDDEN, clean_node, clean_text, speaks_of_a_secret
 from tfx_pedigree.registry import Registry
+from tfx_pedigree.secrets import HIDDEN, clean_text, speaks_of_a_secret
 
 _LETTERS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
@@ -30,6 +34,7 @@ def _text(alphabet: str, size: int) -> st.SearchStrategy[str]:
     return st.text(alphabet, min_size=size - 3, max_size=size - 3).map(lambda text: f"Z9Q{text}")
 
 
+_HEX_16 = st.binary(max_size=8).map(lambda data: hashlib.md5(data, usedforsecurity=False).hexdigest())
 # Each with the part that must never be seen again.
 SHAPED = st.one_of(
     _text("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 16).map(lambda t: ("AKIA" + t, t)),
@@ -51,6 +56,17 @@ SHAPED = st.one_of(
     _text(_LETTERS, 10).map(lambda t: (f"--api-key={t}", t)),
     _text(_LETTERS, 10).map(lambda t: (f'{{"client_secret": "{t}"}}', t)),
     _text(_LETTERS, 10).map(lambda t: (f"DB_PASSWORD='{t}'", t)),
+    _text(_LETTERS, 22).map(lambda t: (f"SG.{t}.{t}{t}", t)),
+    _HEX_16.map(lambda t: (f"dapi{t}", t)),
+    _text(_LETTERS, 24).map(lambda t: (f"hvs.{t}", t)),
+    _text("ABCDEFGHJKLMNPQRSTUVWXYZ23456789", 58).map(lambda t: (f"AGE-SECRET-KEY-1{t}", t)),
+    _text(_LETTERS, 40).map(lambda t: (f"https://discord.com/api/webhooks/1234567890/{t}", t)),
+    _HEX_16.map(lambda t: (f"SK{t}", t)),
+    _text(_LETTERS, 12).map(lambda t: (f"mysqldump -h db -p{t} flights", t)),
+    _text(_LETTERS, 12).map(lambda t: (f"curl -s -u ada:{t} https://host/x", t)),
+    _text(_LETTERS, 12).map(lambda t: (f"curl --user 'ada:{t}' -o out https://host/x", t)),
+    _HEX_16.map(lambda t: (f"wandb login --relogin {t}01234567", t)),
+    _text(_LETTERS, 12).map(lambda t: (f"machine api.wandb.ai login user password {t}", t)),
     _text(_LETTERS, 44).map(lambda t: (f"DefaultEndpointsProtocol=https;AccountKey={t}==;", t)),
 )
 NAMED = st.tuples(
@@ -136,6 +152,9 @@ def test_secrets_in_odd_places_of_a_text_are_hidden(text: str) -> None:
     "content",
     [
         {"args": ["run", "--db-password", "hunter2"]},
+        {"args": ["/usr/bin/mysql", "-h", "db", "-phunter2", "flights"]},
+        {"args": ["curl", "-s", "-u", "ada:hunter2", "https://host.example.org/x"]},
+        {"args": ["curl", "-uada:hunter2", "https://host.example.org/x"]},
         {"env": [{"name": "DB_PASSWORD", "value": "hunter2"}]},
         {"env": [{"Key": "API_TOKEN", "Value": ["hunter2"]}]},
         {"creds": {"user": "u", "word": "hunter2"}},
@@ -195,6 +214,14 @@ def test_edges_follow_their_nodes_when_a_secret_is_taken_out(registry: Registry)
         "mysql://db.example.org:3306/mlmd",
         "https://host.example.org:8443/team@v1",
         "numpy==1.26.4",
+        "mysql -p",
+        "mysql -h db -P 3306 flights",
+        "curl -u ada https://host.example.org/x",
+        "curl -sS --url https://host.example.org:8443/x",
+        "wandb login",
+        "models/FlightDelay/2026/run1/serving/abc",
+        "sha256-n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=",
+        "sha512-7iaw3Ur350mqGo7jwQrpkj9hiYB3Lkc/iBml1JQODbJ6wYX4oOHV+E+IvIh/1nsUNzLDBMxfqa2Ob1f1ACio/w==",
     ],
 )
 def test_what_is_no_secret_stays_as_it_is(text: str) -> None:
@@ -217,6 +244,51 @@ def test_numbers_of_tokens_stay_and_numbers_under_other_telling_names_do_not() -
     assert hidden == 1
 
 
+_HEX = st.binary(min_size=16, max_size=64).map(bytes.hex)
+_WORD = st.sampled_from(
+    ["models", "FlightDelay", "serving", "span-3", "Split-train", "2026", "v1", "keras_tensor_7", "run.log"]
+)
+ORDINARY = st.one_of(
+    st.binary(min_size=32, max_size=32).map(lambda data: f"sha256:{data.hex()}"),
+    _HEX,
+    _HEX.map(lambda text: f"git commit {text[:40]}"),
+    st.uuids().map(str),
+    st.tuples(*[st.integers(0, 99)] * 3).map(lambda parts: "{}.{}.{}-rc.1+build.7".format(*parts)),
+    st.sampled_from([20, 28, 32, 48, 64]).flatmap(lambda size: st.binary(min_size=size, max_size=size)).map(
+        lambda data: f"{base64.b64encode(data).decode()}"
+    ),
+    st.lists(_WORD, min_size=1, max_size=8).map("/".join),
+    st.lists(_WORD, min_size=1, max_size=8).map(lambda words: f"gs://bucket/{'/'.join(words)}"),
+    st.datetimes().map(lambda when: f"{when.isoformat()}Z"),
+    st.floats().map(str),
+)  # fmt: skip
+
+
+@settings(max_examples=1000, deadline=None)
+@given(ORDINARY)
+def test_digests_versions_hashes_and_paths_are_no_secrets(text: str) -> None:
+    assert clean_text(text) == text
+    assert clean_text(f"it is {text}, as before") == f"it is {text}, as before"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(min_size=30, max_size=30))
+def test_bare_aws_secret_is_nearly_always_seen(data: bytes) -> None:
+    """A digest of exactly thirty bytes looks the same, and nobody writes one."""
+    text = base64.b64encode(data).decode()
+    kinds = [("a" if c.islower() else "A" if c.isupper() else "0" if c.isdigit() else "/") for c in text]
+    assume(sum(one != other for one, other in itertools.pairwise(kinds)) >= 18 and {"a", "A", "0"} <= set(kinds))
+    for told in (text, f"export KEY={text}", f"it is {text}."):
+        assert text not in clean_text(told)
+        assert clean_text(clean_text(told)) == clean_text(told)
+
+
+def test_most_aws_secrets_have_many_changes() -> None:
+    random = Random(7)
+    secrets = ["".join(random.choices(f"{_LETTERS}0l1IOo+/", k=40)) for _ in range(2000)]
+    assert sum(clean_text(one) == HIDDEN for one in secrets) > 1950
+
+
 def test_cleaning_again_changes_nothing() -> None:
     text = "postgresql://u:pw@h/d --token abcdefgh password=x Authorization: Bearer abcdefghijklmnop?sig=abc"
     once = clean_text(text)
@@ -226,7 +298,20 @@ def test_cleaning_again_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a" * 500_000, "a-" * 250_000, "eyJ" * 170_000, "://" * 170_000, "://a:" * 100_000, "-----BEGIN " * 40_000]
+    "text",
+    [
+        "a" * 500_000,
+        "a-" * 250_000,
+        "eyJ" * 170_000,
+        "://" * 170_000,
+        "://a:" * 100_000,
+        "-----BEGIN " * 40_000,
+        "mysql " * 80_000,
+        "curl -u " * 60_000,
+        "wandb login --a " * 30_000,
+        "machine a login b " * 25_000,
+        "Aa0/" * 125_000,
+    ],
 )
 def test_long_texts_take_no_longer_than_their_length(text: str) -> None:
     begun = time.process_time()

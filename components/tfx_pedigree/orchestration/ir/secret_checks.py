@@ -12,22 +12,9 @@ from typing import Any
 from tfx_pedigree.orchestration.ir.compiled import CompiledPipeline, Task
 from tfx_pedigree.orchestration.ir.findings import Finding, error
 from tfx_pedigree.orchestration.ir.values import leaves
+from tfx_pedigree.secrets import kind_of_secret
 from tfx_pedigree.settings import masked
 
-_SHAPES = {
-    "a private key": r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY",
-    "an AWS access key": r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
-    "a GitHub token": r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{60,})",
-    "a GitLab token": r"\bglpat-[A-Za-z0-9_-]{20,}",
-    "a Google API key": r"\bAIza[0-9A-Za-z_-]{35}",
-    "a Google access token": r"\bya29\.[0-9A-Za-z_-]{20,}",
-    "a Slack token": r"\bxox[abprs]-[0-9A-Za-z-]{10,}",
-    "a Hugging Face token": r"\bhf_[A-Za-z]{30,}",
-    "a PyPI token": r"\bpypi-AgE[A-Za-z0-9_-]{50,}",
-    "a JSON web token": r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
-    "an API key": r"\bsk[-_](?:live_|proj-|ant-)?[A-Za-z0-9_-]{32,}",
-}
-_TOKENS = {what: re.compile(shape) for what, shape in _SHAPES.items()}
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SECRET_NAME = re.compile(
     r"(?:^|[_.-])(password|passwd|pwd|secret|api[_-]?key|access[_-]?key|private[_-]?key|credentials?|token)$"
@@ -97,9 +84,9 @@ def secret_in(name: str, value: Any) -> str | None:
         # An empty password is none: user:@host.
         if masked(leaf.replace(":@", "@")) != leaf.replace(":@", "@"):
             return "an address with a password"
-        for what, shape in _TOKENS.items():
-            if shape.search(leaf):
-                return what
+        what = kind_of_secret(leaf)
+        if what is not None:
+            return what
         named = _SECRET_NAME.search(_WORDS.sub("_", key).lower())
         if named and (named[1] != "token" or (len(leaf) >= _SHORTEST_TOKEN and not re.search(r"\s", leaf))):
             return f"what is called a {named[1]} (`{key}`)"

@@ -12,7 +12,7 @@ from tfx.types.standard_artifacts import Examples, Model, Schema, TransformGraph
 
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.lineage.secrets import clean_values
+from tfx_pedigree.secrets import clean_values
 from tfx_pedigree.tfx_components.artifacts import ModelVersion
 from tfx_pedigree.tfx_components.declaring import filled, spec_class
 from tfx_pedigree.tfx_components.uncached import UncachedComponent

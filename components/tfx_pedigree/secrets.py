@@ -1,20 +1,20 @@
-"""The one gate that every node passes before it enters the graph: secrets become `(hidden)` before they are hashed.
+"""The one gate that hides secrets: all that is recorded passes it first, and they become `(hidden)`.
 
 What is recorded stays for ever and is read by many, and a digest of a short secret gives it away as well. Hidden are
-the credentials in addresses, whatever stands under a name that speaks of a secret, and what has the shape of a
-well-known token, wherever it stands. A secret that looks like any other word, under a name that says nothing, is not
-recognised.
+the credentials in addresses and commands, whatever stands under a name that speaks of a secret, and what has the shape
+of a well-known token, wherever it stands. A secret that looks like any other word, under a name that says nothing, is
+not recognised.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfx_pedigree.digest import is_digest
-from tfx_pedigree.lineage.graph import Node, NodeKind
 
 HIDDEN = "(hidden)"
 
@@ -28,21 +28,36 @@ _TELLING = (
 _TELLING_WORDS = frozenset({"token", "pwd", "auth", "creds", "jwt"})
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
-_SHAPES = re.compile(
-    "|".join(
-        (
-            r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
-            r"\bey[JI][A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?",  # JSON web tokens
-            r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b",  # AWS
-            r"\bgh[opsur]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}",
-            r"\bgl(?:pat|ptt|dt|rt|cbt|soat)-[A-Za-z0-9_.-]{16,}",  # GitLab
-            r"\bxox[a-z]-[A-Za-z0-9-]{10,}",  # Slack
-            r"\bAIza[A-Za-z0-9_-]{30,}|\bya29\.[A-Za-z0-9_-]{10,}|\bGOCSPX-[A-Za-z0-9_-]{16,}",  # Google
-            r"(?<=hooks\.slack\.com/services/)[A-Za-z0-9/_-]+",
-            r"\b(?:sk|rk|pk)[_-](?:live|test|proj|ant|svcacct)[_-][A-Za-z0-9_-]{12,}|\bsk-[A-Za-z0-9]{20,}",
-            r"\bhf_[A-Za-z0-9]{20,}|\bnpm_[A-Za-z0-9]{30,}|\bpypi-[A-Za-z0-9_-]{30,}|\bdckr_pat_[A-Za-z0-9_-]{16,}",
-        )
-    )
+_SHAPES = {
+    "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+    "a JSON web token": r"\bey[JI][A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?",
+    "an AWS access key": r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b",
+    "a GitHub token": r"\bgh[opsur]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}",
+    "a GitLab token": r"\bgl(?:pat|ptt|dt|rt|cbt|soat)-[A-Za-z0-9_.-]{16,}",
+    "a Slack token": r"\bxox[a-z]-[A-Za-z0-9-]{10,}",
+    "a Google API key": r"\bAIza[A-Za-z0-9_-]{30,}",
+    "a Google access token": r"\bya29\.[A-Za-z0-9_-]{10,}|\bGOCSPX-[A-Za-z0-9_-]{16,}",
+    "a webhook's address": r"(?<=hooks\.slack\.com/services/)[A-Za-z0-9/_-]+|(?<=/api/webhooks/)\d+/[A-Za-z0-9_-]{16,}",
+    "a Hugging Face token": r"\bhf_[A-Za-z0-9]{20,}",
+    "a PyPI token": r"\bpypi-[A-Za-z0-9_-]{30,}",
+    "an npm token": r"\bnpm_[A-Za-z0-9]{30,}",
+    "a Docker token": r"\bdckr_pat_[A-Za-z0-9_-]{16,}",
+    "a SendGrid key": r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
+    "a Databricks token": r"\bdapi[0-9a-f]{32}(?:-\d+)?\b",
+    "a Vault token": r"\bhv[sbr]\.[A-Za-z0-9_-]{20,}",
+    "an age key": r"\bAGE-SECRET-KEY-[A-Z0-9-]{20,}",
+    "a Twilio key": r"\bSK[0-9a-f]{32}\b",
+    "a Weights & Biases key": r"\bwandb_v\d+_[A-Za-z0-9_]{20,}|\blocal-[0-9a-f]{40}\b",
+    "an API key": r"\b(?:sk|rk|pk)[_-](?:live|test|proj|ant|svcacct)[_-][A-Za-z0-9_-]{12,}|\bsk-[A-Za-z0-9]{20,}"
+    r"|\bsk[_-][A-Za-z0-9_-]{32,}",
+}
+_TOKENS = {kind: re.compile(shape) for kind, shape in _SHAPES.items()}
+_ANY_TOKEN = re.compile("|".join(_SHAPES.values()))
+_FORTY = re.compile(r"(?<![A-Za-z0-9/+_.-])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=_-])")
+# So many of the 39 neighbours differ in kind (small, large, digit, sign): 25 in an AWS secret, less in words and paths.
+_LEAST_CHANGES = 18
+_KIND = str.maketrans(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/+", "a" * 26 + "A" * 26 + "0" * 10 + "//"
 )
 # Up to the last @ before the path: passwords that were not escaped may hold one themselves.
 _USERINFO = re.compile(r"(?<=://)[^\s/?#'\"<>]*@")
@@ -61,43 +76,70 @@ _NAME = (
 _VALUE = r"(?:\\+\"[^\"]*\"|\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s,;&'\"]+)"
 _ASSIGNED = re.compile(rf"({_NAME}\\*['\"]?\s*(?:=|:(?!//))\s*)(?!\(hidden\)){_VALUE}", re.IGNORECASE)
 _OPTION = re.compile(rf"(--[a-z0-9_-]{{0,40}}?{_NAME}\s+)(?!-|\(hidden\)){_VALUE}", re.IGNORECASE)
-
-# What an environment has installed.
-_PACKAGES = "packages"
-
-
-def clean_node(node: Node) -> tuple[Node, int]:
-    """The node without its secrets, and how many values were hidden; the same node where there were none.
-
-    Cleaning what is clean changes nothing.
-    """
-    gate = _Gate()
-    content = dict(node.content)
-    packages = content.pop(_PACKAGES, None) if node.kind is NodeKind.ENVIRONMENT else None
-    clean_content = gate.mapping(content)
-    if packages is not None:
-        clean_content[_PACKAGES] = gate.packages(packages)
-    clean = Node(node.kind, clean_content, gate.facts(node.facts))
-    return (clean, gate.hidden) if gate.hidden else (node, 0)
+# What programs take by themselves: `mysql -pSECRET`, `curl -u NAME:SECRET`, `wandb login SECRET`, a line of a .netrc.
+_COMMAND = re.compile(
+    r"(\b(?:mysql|mariadb)[a-z_-]*\b[^\n;|&]{0,400}?\s-p)(?!\(hidden\))[^\s'\"]+"
+    r"|(\bcurl\b[^\n;|&]{0,400}?\s(?:-u|-U|--user|--proxy-user)[ =]?['\"]?)(?!\(hidden\))[^\s:'\"-][^\s:'\"]*:[^\s'\"]+"
+    r"|(\bwandb\s+login\s+(?:--\S+\s+){0,5})(?!-|\(hidden\))[A-Za-z0-9_-]{30,}"
+    r"|(\bmachine\s+\S{1,200}\s+login\s+\S{1,200}\s+password\s+)(?!\(hidden\))\S+"
+)
+_COMMANDS = ("mysql", "mariadb", "curl", "wandb", "machine")
+_TAKES_PASSWORD = re.compile(r"(?:.*/)?(?:mysql|mariadb)[a-z_-]*")
+_TAKES_USER = re.compile(r"(?:.*/)?curl")
 
 
 def clean_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A table cleaned as a node's content is, for what is written or hashed before it comes to the graph."""
-    return _Gate().mapping(values)
+    """A table without its secrets. Cleaning what is clean changes nothing."""
+    return Gate().mapping(values)
+
+
+def hidden_names(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names, as they may be shown, under which `clean_values` hides something."""
+    return tuple(
+        name
+        for value, (name, clean) in zip(values.items(), clean_values(values).items(), strict=False)
+        if value != (name, clean)
+    )
 
 
 def clean_text(text: str) -> str:
     """The text without credentials in addresses and without anything in the shape of a secret."""
     if len(text) < 6 or is_digest(text):
         return text
-    text = _SHAPES.sub(HIDDEN, text)
+    text = _ANY_TOKEN.sub(HIDDEN, text)
+    if len(text) >= 40:
+        text = _FORTY.sub(lambda found: HIDDEN if _is_random(found[0]) else found[0], text)
     if "://" in text:
         text = _SIGNED.sub(rf"\g<1>{HIDDEN}", _UNESCAPED.sub("", _USERINFO.sub("", text)))
     text = _HEADER.sub(rf"\g<1>{HIDDEN}", text)
     text = _SENT.sub(rf"\g<1>\g<2>{HIDDEN}", text)
+    if any(command in text for command in _COMMANDS):
+        text = _without_arguments(text)
     if "--" in text:
         text = _OPTION.sub(rf"\g<1>{HIDDEN}", text)
     return _ASSIGNED.sub(rf"\g<1>{HIDDEN}", text) if "=" in text or ":" in text else text
+
+
+def kind_of_secret(text: str) -> str | None:
+    """What the text holds, if it has the shape of a well-known token: "a GitHub token"."""
+    return next((kind for kind, shape in _TOKENS.items() if shape.search(text)), None)
+
+
+def _is_random(text: str) -> bool:
+    """Forty letters, digits and signs are an AWS secret, or a digest (of one case), or a path, or a long name."""
+    kinds = text.translate(_KIND)
+    changes = sum(one != other for one, other in itertools.pairwise(kinds))
+    return changes >= _LEAST_CHANGES and {"a", "A", "0"} <= set(kinds)
+
+
+def _without_arguments(text: str) -> str:
+    """Again and again, for of two options of one command only the first is found at a time."""
+    for _ in range(8):
+        clean = _COMMAND.sub(lambda found: f"{next(filter(None, found.groups()))}{HIDDEN}", text)
+        if clean == text:
+            break
+        text = clean
+    return text
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -124,7 +166,7 @@ def _is_option(item: Any) -> bool:
     return isinstance(item, str) and item.startswith("-") and "=" not in item
 
 
-class _Gate:
+class Gate:
     """Counts what it hides."""
 
     def __init__(self) -> None:
@@ -140,11 +182,36 @@ class _Gate:
         }
 
     def sequence(self, values: Sequence[Any]) -> list[Any]:
-        """What follows `--password` in a list of arguments is one."""
+        """What follows `--password` in a list of arguments is one, and what programs take in their own way."""
         return [
             self.named(before, item) if _is_option(before) and not _is_option(item) else self.value(item)
-            for before, item in zip((None, *values), values, strict=False)
+            for before, item in zip((None, *values), self._arguments(values), strict=False)
         ]
+
+    def _arguments(self, values: Sequence[Any]) -> Sequence[Any]:
+        told = [value if isinstance(value, str) else "" for value in values]
+        if any(map(_TAKES_PASSWORD.fullmatch, told)):
+            return [
+                self._hide(one, "-p") if text.startswith("-p") else one for one, text in zip(values, told, strict=True)
+            ]
+        if any(map(_TAKES_USER.fullmatch, told)):
+            follows = (None, *told)
+            users = ("-u", "-U", "--user", "--proxy-user")
+            return [
+                self._hide(one)
+                if before in users and ":" in text
+                else self._hide(one, text[:2])
+                if text[:2] in users and ":" in text
+                else one
+                for before, one, text in zip(follows, values, told, strict=False)
+            ]
+        return values
+
+    def _hide(self, value: str, kept: str = "") -> str:
+        if value in (kept, kept + HIDDEN):
+            return value
+        self.hidden += 1
+        return kept + HIDDEN
 
     def packages(self, packages: Any) -> Any:
         """Names of packages, such as `azure-keyvault-secrets`, say nothing of the version that stands under them."""
