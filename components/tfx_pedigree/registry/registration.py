@@ -41,7 +41,8 @@ class Candidate:
     def __post_init__(self) -> None:
         check_digest(self.digest)
         parameters = clean_values(self.description.parameters)
-        object.__setattr__(self, "description", replace(self.description, parameters=parameters))
+        if parameters != self.description.parameters:
+            object.__setattr__(self, "description", replace(self.description, parameters=parameters))
 
 
 @dataclass(frozen=True)
