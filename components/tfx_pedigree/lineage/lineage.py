@@ -49,7 +49,7 @@ class Lineage:
 
         An edge that leads to a node which is neither in the fragment nor in the graph is refused, as is one that leads
         from a node to itself. With a model, the event stands in its log and a contributor there may record; edges
-        that lead from another model's versions need that role there as well.
+        that lead from another model's versions, and facts about them, need that role there as well.
         """
         return recording.record(self.registry, fragment, model)
 
@@ -135,7 +135,7 @@ class Lineage:
 
     def verify(self, progress: Progress = silent) -> GraphReport:
         """Whether the graph is what was recorded: every node has its digest, edges and facts hang on nodes that are
-        there, and there are as many rows as the audit log tells of. What it cannot see stands in docs/lineage.md."""
+        there, and the rows are those that the audit log tells of."""
         with self.registry.transactions.reading(None) as connection:
             return verifying.verify(connection, progress)
 

@@ -13,17 +13,20 @@ import sqlalchemy as sa
 from tfx_pedigree.db import schema
 from tfx_pedigree.digest import canonical_json, digest_of, is_digest, parse_json
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.lineage import storage
+from tfx_pedigree.lineage import row_sum, storage
 from tfx_pedigree.lineage.clean_nodes import clean_node
 from tfx_pedigree.lineage.graph import Edge, Fragment, Node, NodeKind
 from tfx_pedigree.lineage.storage import NodeRow
 from tfx_pedigree.registry import Action, Registry
+from tfx_pedigree.registry.events import REGISTRY_CHAIN
 from tfx_pedigree.registry.write import Write, check_role
 from tfx_pedigree.secrets import clean_text
 
 FACT_LENGTH = 512
 CONTENT_LENGTH = 1 << 20
 IMPORT_BATCH = 5000
+# Nodes whose content names the model that they belong to.
+_OWNED = frozenset(kind.value for kind in (NodeKind.VERSION, NodeKind.RUN, NodeKind.DECISION, NodeKind.DEPLOYMENT))
 _FACT_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 # What no database keeps, or no UTF-8 can say: halves of characters, and the character zero.
@@ -208,13 +211,60 @@ def write_ready(
     ends = {key: known[key] for key in elsewhere & known.keys()}
     ends |= storage.ids_of(connection, sorted(elsewhere - ends.keys()))
     _refuse_loose_ends(ready.edges, ids.keys() | ends.keys())
+    every = {**ids, **ends}
     facts = storage.add_facts(connection, ready.rows, ids)
-    edges = storage.add_edges(connection, ready.edges, {**ids, **ends})
-    recorded = Recorded(nodes, edges, facts, ready.hidden)
+    edges = storage.add_edges(connection, ready.edges, every)
+    keys = {node_id: key for key, node_id in every.items()}
+    added = _Added(
+        nodes,
+        [(keys[node_id], name, value) for node_id, name, value in facts],
+        [(keys[source], kind, keys[target], keys[run] if run else None) for source, target, kind, run in edges],
+    )
+    _check_facts(write, ready, added)
+    recorded = Recorded(len(nodes), len(edges), len(facts), ready.hidden)
     if recorded.anything:
-        counts = {"nodes": nodes, "edges": edges, "facts": facts}
-        write.log("record-lineage", details={**details, **counts, "fragment": ready.digest})
+        counts = {"nodes": recorded.nodes, "edges": recorded.edges, "facts": recorded.facts}
+        rows = row_sum.to_text(added.sum(write))
+        write.log("record-lineage", details={**details, **counts, "fragment": ready.digest, "rows": rows})
     return recorded, ids
+
+
+@dataclass(frozen=True)
+class _Added:
+    """The rows that were not there before, with keys in the place of ids."""
+
+    nodes: list[str]
+    facts: list[tuple[str, str, str]]
+    edges: list[tuple[str, str, str, str | None]]
+
+    def sum(self, write: Write) -> int:
+        total = row_sum.row_sum(row_sum.node_line(key, write.now, write.actor) for key in self.nodes)
+        total = row_sum.row_sum((row_sum.fact_line(*fact) for fact in self.facts), total)
+        return row_sum.row_sum((row_sum.edge_line(*edge) for edge in self.edges), total)
+
+
+def _check_facts(write: Write, ready: Ready, added: _Added) -> None:
+    """What was seen of a model's versions, decisions and deployments is for those to say who may record for it. What
+    follows from the content says nothing new, and a version's number is what the registry calls it."""
+    if write.chain == REGISTRY_CHAIN:
+        return
+    contents = {row.key: parse_json(row.content) for row in ready.rows if row.kind in _OWNED}
+    owners = set()
+    for key, name, value in added.facts:
+        content = contents.get(key, {})
+        owner = content.get("model")
+        if not isinstance(owner, str) or owner == write.chain or str(content.get(name)) == value:
+            continue
+        if name != "version" or not _is_number(write, owner, content.get("digest"), value):
+            owners.add(owner)
+    for owner in sorted(owners):
+        check_role(write.connection, write.actor, owner, Action.RECORD_LINEAGE)
+
+
+def _is_number(write: Write, model: str, digest: object, number: str) -> bool:
+    m, v = schema.models.c, schema.model_versions.c
+    query = sa.select(v.version).join(schema.models, m.id == v.model_id).where(m.name == model, v.digest == digest)
+    return write.connection.execute(query).scalar() == number
 
 
 def _ends(edge: Edge) -> tuple[str, ...]:

@@ -1,22 +1,23 @@
-"""Whether the graph is what was recorded: nodes have their digests, nothing hangs on what is gone, and there is as much
-as the audit log tells of.
+"""Whether the graph is what was recorded: nodes have their digests, nothing hangs on what is gone, and the rows are
+those that the audit log tells of.
 
-Rows are read in pages, so that the memory that this takes does not grow with the graph. What cannot be seen: as many
-rows put in as were taken out, or a fact or an edge put in another's place. The log tells how much was added, not which.
+Rows are read in pages, so that the memory that this takes does not grow with the graph. The log tells how many rows
+were added and what they add up to (`row_sum`). Recordings from before that sum was kept tell only how many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tfx_pedigree.db import schema
 from tfx_pedigree.digest import parse_json
-from tfx_pedigree.lineage import storage
+from tfx_pedigree.json_form import JsonForm, Layout
+from tfx_pedigree.lineage import row_sum, storage
 from tfx_pedigree.lineage.graph import EdgeKind, NodeKind
 from tfx_pedigree.progress import Progress
 from tfx_pedigree.registry.events import REGISTRY_CHAIN
@@ -39,36 +40,38 @@ _ROWS = {"nodes": schema.lineage_nodes, "facts": schema.lineage_facts, "edges": 
 
 
 @dataclass(frozen=True)
-class GraphReport:
-    """How many rows there are, and what is wrong with them, as sentences."""
+class GraphReport(JsonForm):
+    """How many rows there are, and what is wrong with them, as sentences. Of `unsealed` recordings, which are those of
+    older releases, the log tells how many rows they added and not which: while there are any, an exchange of one row
+    for another is not seen."""
 
     nodes: int
     facts: int
     edges: int
     problems: tuple[str, ...]
+    unsealed: int = 0
+
+    JSON: ClassVar[Layout] = Layout(also=("ok",))
 
     @property
     def ok(self) -> bool:
         return not self.problems
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "ok": self.ok,
-            "nodes": self.nodes,
-            "facts": self.facts,
-            "edges": self.edges,
-            "problems": list(self.problems),
-        }
-
 
 @dataclass
 class _Told:
-    """What the events of the log add up to. `whole` is False where one of them does not say how much it was."""
+    """What the events of the log add up to. `whole` is False where one of them does not say how much it was; `unsealed`
+    are those that tell how many rows they added, but not which."""
 
     rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_ROWS, 0))
     whole: bool = True
+    sum: int = 0
+    unsealed: int = 0
 
     def add(self, details: Mapping[str, Any]) -> None:
+        sum_ = row_sum.from_text(details.get("rows"))
+        self.sum += sum_ or 0
+        self.unsealed += sum_ is None
         for name in _ROWS:
             many = details.get(name)
             if isinstance(many, int) and not isinstance(many, bool):
@@ -83,13 +86,48 @@ def verify(connection: Connection, progress: Progress) -> GraphReport:
     there = {
         name: connection.execute(sa.select(count).select_from(table)).scalar_one() for name, table in _ROWS.items()
     }
+    told, sums = _told(connection), _Sum()
     problems = [
-        *_few(_altered(connection, there["nodes"], progress)),
+        *_few(_altered(connection, there["nodes"], progress, sums)),
         *_few(_loose(connection)),
         *_few(_unknown_edges(connection)),
-        *_miscounted(there, _told(connection)),
+        *_miscounted(there, told),
     ]
-    return GraphReport(there["nodes"], there["facts"], there["edges"], tuple(problems))
+    sums.add(row_sum.fact_line(*row) for row in _paged(connection, _facts()))
+    sums.add(row_sum.edge_line(*row) for row in _paged(connection, _edges()))
+    if not problems and told.whole and not told.unsealed and row_sum.to_text(sums.total) != row_sum.to_text(told.sum):
+        problems.append(
+            "The lineage graph holds as many rows as the log tells of, but not the same ones: a fact, an edge, or the "
+            "time or author of a node was changed. Restore the registry's database from a backup."
+        )
+    return GraphReport(there["nodes"], there["facts"], there["edges"], tuple(problems), told.unsealed)
+
+
+class _Sum:
+    def __init__(self) -> None:
+        self.total = 0
+
+    def add(self, lines: Iterable[str]) -> None:
+        self.total = row_sum.row_sum(lines, self.total)
+
+
+def _facts() -> sa.Select[Any]:
+    return sa.select(_N.key, _F.name, _F.value).join(schema.lineage_nodes, _N.id == _F.node_id)
+
+
+def _edges() -> sa.Select[Any]:
+    source, target, run = (schema.lineage_nodes.alias() for _ in range(3))
+    return (
+        sa.select(source.c.key, _E.kind, target.c.key, run.c.key)
+        .select_from(schema.lineage_edges)
+        .join(source, source.c.id == _E.source_id)
+        .join(target, target.c.id == _E.target_id)
+        .outerjoin(run, run.c.id == _E.run_id)
+    )
+
+
+def _paged(connection: Connection, query: sa.Select[Any]) -> Iterator[Any]:
+    yield from connection.execute(query.execution_options(yield_per=_PAGE))
 
 
 def _few(problems: Iterator[str]) -> Iterator[str]:
@@ -104,13 +142,16 @@ def _few(problems: Iterator[str]) -> Iterator[str]:
         yield f"… and {more:,} more of the same sort in the lineage graph."
 
 
-def _altered(connection: Connection, total: int, progress: Progress) -> Iterator[str]:
-    query = sa.select(_N.id, _N.key, _N.kind, _N.content).order_by(_N.id).limit(_PAGE)
+def _altered(connection: Connection, total: int, progress: Progress, sums: _Sum) -> Iterator[str]:
+    # As it is kept: in SQLite, a cell may hold anything.
+    at = sa.type_coerce(_N.recorded_at, sa.Text) if connection.dialect.name == "sqlite" else _N.recorded_at
+    query = sa.select(_N.id, _N.key, _N.kind, _N.content, at, _N.recorded_by).order_by(_N.id).limit(_PAGE)
     rows, done = connection.execute(query).all(), 0
     while rows:
-        for _, key, kind, content in rows:
+        for _, key, kind, content, _, _ in rows:
             if problem := _wrong(key, kind, content):
                 yield problem
+        sums.add(row_sum.node_line(row[1], row[4], row[5]) for row in rows)
         done += len(rows)
         progress(min(done, total), total, "nodes")
         rows = connection.execute(query.where(_N.id > rows[-1][0])).all()

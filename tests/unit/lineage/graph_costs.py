@@ -82,7 +82,7 @@ def analyzed_while_edges_are_written(registry: Registry) -> Iterator[None]:
     that it believes the tables to be as large as before."""
     real = storage.add_edges
 
-    def add(*args: Any) -> int:
+    def add(*args: Any) -> Any:
         added = real(*args)
         analyze(registry)
         return added

@@ -14,6 +14,7 @@ from tfx_pedigree.db import schema
 from tfx_pedigree.errors import DamagedError, ForbiddenError, InvalidInputError, NotFoundError
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
+from tfx_pedigree.lineage.node_factory import decision_node
 from tfx_pedigree.lineage.recording import IMPORT_BATCH, Recorded
 from tfx_pedigree.registry import Registry, Role
 
@@ -157,6 +158,28 @@ def test_role_on_one_model_records_no_origin_of_anothers_versions(
         bob.record(bare, model="mine")
     assert bob.get_upstream("theirs@1.0.0").edges == ()
     assert registry.verify_audit().problems == ()
+
+
+def test_role_on_one_model_says_nothing_of_anothers_versions(
+    lineage: Lineage, open_as: Callable[[str], Registry]
+) -> None:
+    registry = lineage.registry
+    mine, theirs = registry.add("mine", candidate("a")).version, registry.add("theirs", candidate("b")).version
+    registry.grant("bob", Role.CONTRIBUTOR, scope="mine")
+    bob = Lineage(open_as("bob"))
+    node = node_of(theirs)
+    for facts in ({"version": ("9.9.9",)}, {"verdict": ("PASS",)}, {**node.facts, "seed": ("17",)}):
+        with pytest.raises(ForbiddenError, match="bob may not record lineage on theirs"):
+            bob.record(Fragment((Node(node.kind, node.content, facts),)), model="mine")
+    decision = decision_node("theirs", digest("evidence"), verdict="PASS")
+    with pytest.raises(ForbiddenError, match="on theirs"):
+        bob.record(Fragment((decision,)), model="mine")
+    assert counted(registry) == (0, 0, 0)
+    lineage.record(Fragment((decision,)), model="theirs")
+    edge = Edge(node_of(mine).key, EdgeKind.DERIVED_FROM, node.key)
+    assert bob.record(Fragment((decision, node_of(mine), node), (edge,)), model="mine").edges == 1, (
+        "nothing new is said"
+    )
 
 
 def test_recording_for_a_model_that_does_not_exist_is_refused(lineage: Lineage) -> None:

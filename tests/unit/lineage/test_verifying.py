@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from graph_testing import MODEL, counted, data, making, node_of, random_fragment, storied, thing
+from graph_testing import MODEL, TABLES, counted, data, making, node_of, random_fragment, storied, thing
 
 from pedigree_testing import Clock, description
 from tfx_pedigree.digest import canonical_json
 from tfx_pedigree.lineage import storage
 from tfx_pedigree.lineage.graph import Fragment, Node
 from tfx_pedigree.lineage.lineage import Lineage
+from tfx_pedigree.lineage.storage import NodeRow
 from tfx_pedigree.registry import Candidate, Registry
 from tfx_pedigree.service.archive import export_to_file, import_from_file
 
@@ -55,7 +56,8 @@ def test_graph_that_nobody_touched_is_as_it_was_recorded(registry: Registry, sto
 
 
 def test_empty_graph_is_as_it_was(registry: Registry) -> None:
-    assert Lineage(registry).verify().to_json() == {"ok": True, "nodes": 0, "facts": 0, "edges": 0, "problems": []}
+    nothing = {"ok": True, "nodes": 0, "facts": 0, "edges": 0, "problems": [], "unsealed": 0}
+    assert Lineage(registry).verify().to_json() == nothing
 
 
 def test_altered_content_names_the_node(registry: Registry, story: Node) -> None:
@@ -104,6 +106,71 @@ def test_deleted_edge_and_deleted_fact_are_missed(registry: Registry, story: Nod
     (problem,) = Lineage(registry).verify().problems
     assert told in problem
     assert problem.endswith("What is missing (1) was deleted.")
+
+
+CELLS = [(table.name, column.name) for table in TABLES for column in table.c]
+
+
+@pytest.mark.parametrize(("table", "column"), CELLS)
+def test_any_cell_that_was_altered_is_seen(registry: Registry, story: Node, table: str, column: str) -> None:
+    """Whatever tables and columns the graph has: each cell of one row in turn gets another value that fits its type."""
+    (found,) = (each for each in TABLES if each.name == table)
+    row = found.c["node_id" if "node_id" in found.c else "id" if "id" in found.c else "source_id"]
+    number = number_of(registry, story)
+    other = {
+        "recorded_at": "'2020-02-02T00:00:00.000000Z'",
+        "kind": "'data'" if table == "lineage_nodes" else "'used'",
+        "run_id": "NULL",
+    }
+    if column == "id" or column.endswith("_id"):
+        other.setdefault(column, f"(SELECT max(id) + {'7' if column == 'id' else '0'} FROM lineage_nodes)")
+    value = other.get(column, f"substr({column}, 1, length({column}) - 1) || 'x'")
+    one = {"lineage_nodes": "TRUE", "lineage_facts": "name = 'version'", "lineage_edges": "kind = 'trained_on'"}[table]
+    behind_its_back(
+        registry, f"UPDATE {table} SET {column} = {value} WHERE {row.name} = :number AND {one}", number=number
+    )
+    assert not Lineage(registry).verify().ok
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ("UPDATE lineage_facts SET value = '9.9.9' WHERE name = 'version' AND node_id = :number", "not the same ones"),
+        (
+            "UPDATE lineage_edges SET kind = 'supersedes' WHERE kind = 'trained_on' AND source_id = :number",
+            "not the same",
+        ),
+        ("UPDATE lineage_nodes SET recorded_by = 'mallory' WHERE id = :number", "not the same ones"),
+    ],
+)
+def test_row_that_took_the_place_of_another_is_seen(registry: Registry, story: Node, changed: str, told: str) -> None:
+    behind_its_back(registry, changed, number=number_of(registry, story))
+    (problem,) = Lineage(registry).verify().problems
+    assert told in problem
+
+
+def test_recording_of_an_older_release_stays_valid_and_is_said_to_tell_only_how_many(registry: Registry) -> None:
+    """Its event has no sum of the rows."""
+    lineage = Lineage(registry)
+    lineage.record(Fragment((thing(1),)))
+    with registry.transactions.recording(None) as write:
+        storage.add_nodes(write.connection, [NodeRow(data(1).key, "data", _content(data(1)), {})], {}, write.now, "ada")
+        write.log("record-lineage", details={"nodes": 1, "edges": 0, "facts": 0, "fragment": "sha256:" + "0" * 64})
+    report = lineage.verify()
+    assert report.ok
+    assert report.unsealed == 1
+
+
+@pytest.mark.parametrize("address", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("table", "column"), [cell for cell in CELLS if cell[1] != "id"])
+def test_cell_of_another_type_is_a_finding(registry: Registry, story: Node, table: str, column: str) -> None:
+    """SQLite keeps bytes in any column, but for the numbers of rows."""
+    behind_its_back(registry, f"UPDATE OR IGNORE {table} SET {column} = CAST(x'00ff' || 'x' AS BLOB)")
+    assert not Lineage(registry).verify().ok
+
+
+def _content(node: Node) -> str:
+    return canonical_json(dict(node.content)).decode()
 
 
 def test_rows_that_came_in_past_the_registry_are_seen(registry: Registry, story: Node) -> None:
