@@ -32,7 +32,6 @@ def set_(app: App, name: str, ref: str) -> None:
         change = registry.set_alias(name, ref)
     version = change.version
     changes.answer(
-        app,
         change,
         done=f"{version.model}@{name} is {version.name} now.",
         already=f"{version.model}@{name} is {version.name} already",
@@ -47,10 +46,8 @@ def remove(app: App, model: str, name: str) -> None:
     """Forget an alias; its version stays as it is."""
     with app.open().registry as registry:
         registry.remove_alias(model, name)
-    if app.json:
-        output.emit({"changed": True, "model": model, "alias": name})
-    else:
-        output.done(f"{model} has no alias {name} any more.")
+    done = f"{model} has no alias {name} any more."
+    output.answer({"changed": True, "model": model, "alias": name}, lambda _: output.done(done))
 
 
 _ALIASES: Columns[tuple[str, Version]] = Columns(

@@ -58,10 +58,10 @@ class App:
 pass_app = click.make_pass_decorator(App, ensure=True)
 
 
-def is_quiet() -> bool:
+def asked() -> App:
+    """What the command that is running now was asked for."""
     context = click.get_current_context(silent=True)
-    app = context.find_object(App) if context else None
-    return app is not None and app.quiet
+    return (context.find_object(App) if context else None) or App()
 
 
 def common_options(*, hidden: bool = False) -> list[click.Parameter]:

@@ -5,18 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tfx_pedigree.cli import output
-from tfx_pedigree.cli.app import App
 
 if TYPE_CHECKING:
     from tfx_pedigree.registry import Version, VersionChange
 
 
-def answer(app: App, change: VersionChange, *, done: str, already: str, **more: Any) -> None:
+def answer(change: VersionChange, *, done: str, already: str, **more: Any) -> None:
     """In JSON: `changed`, `version` and what else the command knows."""
-    if app.json:
-        output.emit({"changed": change.changed, "version": change.version.to_json(), **more})
-    else:
-        output.done(done if change.changed else f"{already}; nothing changed.")
+    text = done if change.changed else f"{already}; nothing changed."
+    output.answer({"changed": change.changed, "version": change.version, **more}, lambda _: output.done(text))
 
 
 def reference(version: Version) -> str:

@@ -15,7 +15,6 @@ from tfx_pedigree.text import did_you_mean
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tfx_pedigree.cli.app import App
     from tfx_pedigree.registry import Page
 
 T = TypeVar("T")
@@ -53,19 +52,18 @@ class Columns(Generic[T]):
         text = f"Show these columns, in this order: {self._names()}."
         return click.option("--columns", metavar="NAMES", callback=self._parsed, help=text)(command)
 
-    def answer(
-        self, app: App, page: Page[T], chosen: Sequence[str] | None, *, words: Sequence[str], nothing: str
-    ) -> None:
+    def answer(self, page: Page[T], chosen: Sequence[str] | None, *, words: Sequence[str], nothing: str) -> None:
         """The page as JSON or as a table. `words` are those of the command, which is told again for the next page."""
-        if app.json:
-            output.emit_page(page)
-        elif not page.items:
+        output.answer(page, self._tell, chosen, words, nothing)
+
+    def _tell(self, page: Page[T], chosen: Sequence[str] | None, words: Sequence[str], nothing: str) -> None:
+        if not page.items:
             output.say(nothing)
-        else:
-            output.show(self.table(page.items, chosen))
-            if page.next is not None:
-                picked = ["--columns", ",".join(chosen)] if chosen else []
-                output.note(f"There are more: {output.command(*words, *picked, '--after', page.next)}")
+            return
+        output.show(self.table(page.items, chosen))
+        if page.next is not None:
+            picked = ["--columns", ",".join(chosen)] if chosen else []
+            output.note(f"There are more: {output.command(*words, *picked, '--after', page.next)}")
 
     def table(self, items: Sequence[T], chosen: Sequence[str] | None) -> Table:
         columns = [(name, self._column(name)) for name in chosen or self._usual(items)]

@@ -14,8 +14,7 @@ from tfx_pedigree.cli.complete import references
 from tfx_pedigree.cli.lazy import PedigreeCommand
 
 if TYPE_CHECKING:
-    from tfx_pedigree.registry import VersionDiff
-    from tfx_pedigree.registry.differences import Row
+    from tfx_pedigree.registry import Row, VersionDiff
 
 
 @click.command(cls=PedigreeCommand)
@@ -36,10 +35,7 @@ def compare(app: App, ctx: click.Context, *, ref: str, other: str | None, everyt
 
     with app.open().registry as registry:
         comparison = compare_versions(registry, ref, other)
-    if app.json:
-        output.emit(comparison.to_json())
-    else:
-        _print(comparison, everything)
+    output.answer(comparison, _print, everything)
     if exit_code and comparison.differs:
         ctx.exit(exits.FOUND_PROBLEMS)
 

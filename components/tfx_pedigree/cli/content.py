@@ -37,14 +37,10 @@ def pull(app: App, ref: str, target: Path, link: Any) -> None:
     Every byte is checked. The folder appears complete or not at all; if it holds this version already, nothing
     changes.
     """
-    with app.open().registry as registry:
-        version = registry.get(ref)
-        with bar(f"Pulling {version.name}") as progress:
-            folder = registry.store.materialise(version.digest, target, link=link, progress=progress)
-    if app.json:
-        output.emit({"path": str(folder), "version": version.to_json()})
-    else:
-        output.done(f"{version.name} is in {folder}.")
+    with app.open() as workspace, bar(f"Pulling {ref}") as progress:
+        version = workspace.registry.get(ref)
+        folder = workspace.store.materialise(version.digest, target, link=link, progress=progress)
+    output.answer({"path": str(folder), "version": version}, lambda _: output.done(f"{version.name} is in {folder}."))
 
 
 @click.command(cls=PedigreeCommand)
@@ -59,12 +55,9 @@ def verify(app: App, ctx: click.Context, ref: str | None) -> None:
     """
     from tfx_pedigree.service.content import verify_content
 
-    with app.open().registry as registry, bar("Verifying") as progress:
-        report = verify_content(registry, ref, progress)
-    if app.json:
-        output.emit(report.to_json())
-    else:
-        _print(report)
+    with app.open() as workspace, bar("Verifying") as progress:
+        report = verify_content(workspace, ref, progress)
+    output.answer(report, _print)
     if not report.ok:
         ctx.exit(exits.FOUND_PROBLEMS)
 
@@ -97,16 +90,12 @@ def gc(app: App, delete: bool, grace: str, force: bool) -> None:
     that several registries share must not be collected from one of them. A short --grace can hit a model that is
     being registered right now.
     """
-    from tfx_pedigree.json_form import to_json
     from tfx_pedigree.service.content import collect_garbage
 
     spare = duration(grace)
-    with app.open().registry as registry, waiting("Looking for what no version needs"):
-        report = collect_garbage(registry, delete=delete, grace=spare, force=force)
-    if app.json:
-        output.emit(to_json(report))
-    else:
-        _print_gc(report, grace)
+    with app.open() as workspace, waiting("Looking for what no version needs"):
+        report = collect_garbage(workspace, delete=delete, grace=spare, force=force)
+    output.answer(report, _print_gc, grace)
 
 
 def _print_gc(report: GcReport, grace: str) -> None:

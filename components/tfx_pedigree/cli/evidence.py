@@ -34,13 +34,12 @@ def attach(app: App, ref: str, file: Path) -> None:
         change = registry.attach_evidence(ref, found)
     version = change.version
     changes.answer(
-        app,
         change,
         done=f"{version.name} has the verdict {found.verdict.value} now: {found.reason}",
         already=f"{version.name} has this evidence already",
         evidence=found.digest,
     )
-    if change.changed and not app.json and found.verdict is Verdict.PASS:
+    if change.changed and found.verdict is Verdict.PASS:
         output.next_step("promote", changes.reference(version))
 
 

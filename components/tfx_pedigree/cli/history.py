@@ -87,7 +87,7 @@ def history(app: App, ref: str | None, columns: list[str] | None, limit: int, af
         version = registry.get(ref).version if ref and at else None
         page = registry.history(model or None, version, limit=limit, after=after)
     words = ("history", *([ref] if ref else []), "--limit", str(limit))
-    _EVENTS.answer(app, page, columns, words=words, nothing="There is nothing more.")
+    _EVENTS.answer(page, columns, words=words, nothing="There is nothing more.")
 
 
 @click.command(cls=PedigreeCommand)
@@ -99,7 +99,7 @@ def at(app: App, model: str, time: str) -> None:
 
     TIME is 2026-11-20 or 2026-11-20T14:30, in UTC unless it names a zone. The version is shown as it is now.
     """
-    from tfx_pedigree.registry.search import parse_time
+    from tfx_pedigree.registry import parse_time
 
     moment = parse_time(time)
     with app.open().registry as registry:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from tfx_pedigree.cli.app import common_options
+from tfx_pedigree.text import did_you_mean
 
 _EPILOG = "Also takes --registry, --store, --actor, --config and --quiet: see `pedigree --help`."
 # Where an empty command line shows the help, the exit code is that of `--help`, with every release of Click.
@@ -50,8 +50,7 @@ class PedigreeGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if self.get_command(ctx, name) is None and not ctx.resilient_parsing and not name.startswith("-"):
-            near = difflib.get_close_matches(name, self.list_commands(ctx), n=3)
-            hint = f"Did you mean {' or '.join(near)}?" if near else f"`{ctx.command_path} --help` lists all."
+            hint = did_you_mean(name, self.list_commands(ctx), f"`{ctx.command_path} --help` lists all.")
             ctx.fail(f"There is no command {name!r}. {hint}")
         return super().resolve_command(ctx, args)
 

@@ -93,8 +93,8 @@ def models(app: App, columns: list[str] | None, limit: int, after: str | None) -
     """List the models of the registry."""
     with app.open().registry as registry:
         page = registry.models(limit=limit, after=after)
-    _MODELS.answer(app, page, columns, words=("models", "--limit", str(limit)), nothing="There is no model yet.")
-    if not page.items and after is None and not app.json:
+    _MODELS.answer(page, columns, words=("models", "--limit", str(limit)), nothing="There is no model yet.")
+    if not page.items and after is None:
         output.next_step("register", "MODEL", "FOLDER")
 
 
@@ -108,7 +108,7 @@ def versions(app: App, model: str, columns: list[str] | None, limit: int, after:
     with app.open().registry as registry:
         page = registry.versions(model, limit=limit, after=after)
     words = ("versions", model, "--limit", str(limit))
-    _VERSIONS.answer(app, page, columns, words=words, nothing=f"{model} has no version yet.")
+    _VERSIONS.answer(page, columns, words=words, nothing=f"{model} has no version yet.")
 
 
 @click.command(cls=PedigreeCommand)
@@ -132,4 +132,4 @@ def search(
     with app.open().registry as registry:
         page = registry.search(model, terms, limit=limit, after=after)
     words = ("search", model, *terms, "--limit", str(limit))
-    _VERSIONS.answer(app, page, columns, words=words, nothing=f"No version of {model} fits {' and '.join(terms)}.")
+    _VERSIONS.answer(page, columns, words=words, nothing=f"No version of {model} fits {' and '.join(terms)}.")

@@ -11,13 +11,13 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
-from tfx_pedigree.cli.app import is_quiet
+from tfx_pedigree.cli.app import asked
 from tfx_pedigree.text import format_minute, visible
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from rich.style import StyleType
     from rich.table import Column, Table
 
-    from tfx_pedigree.registry import Page
-
+T = TypeVar("T")
+P = ParamSpec("P")
 _ENDLESS = 1000
 _LONG_WORD = 16
 NOTHING = "–"
@@ -35,16 +35,18 @@ NOTHING = "–"
 # For programs
 
 
+def answer(found: T, tell: Callable[Concatenate[T, P], None], *arguments: P.args, **named: P.kwargs) -> None:
+    """As JSON where that was asked for; else `tell` says it to people."""
+    if asked().json:
+        from tfx_pedigree.json_form import to_json
+
+        emit(to_json(found))
+    else:
+        tell(found, *arguments, **named)
+
+
 def emit(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def emit_page(page: Page[Any]) -> None:
-    emit(page.to_json())
-
-
-def emit_list(items: Iterable[Any]) -> None:
-    emit({"items": [item.to_json() for item in items], "next": None})
 
 
 # For people
@@ -58,21 +60,23 @@ def say(text: str, *, indent: int = 0) -> None:
 
 
 def done(text: str, *, indent: int = 0) -> None:
-    """What a command has done. Nothing with --quiet: the exit code says that it went well."""
-    if not is_quiet():
+    """What a command has done, for people. Nothing with --quiet: the exit code says that it went well."""
+    if not (asked().quiet or asked().json):
         say(text, indent=indent)
 
 
 def note(text: str) -> None:
     """What is good to know beside the answer, such as the next command. On stderr: it is no part of the answer."""
-    if is_quiet():
+    if asked().quiet:
         return
     colour = False if os.environ.get("NO_COLOR") else None
     click.echo(click.style(visible(text), dim=True), err=True, color=colour)
 
 
-def next_step(*words: str) -> None:
-    note(f"Next: {command(*words)}")
+def next_step(*words: str, label: str = "Next") -> None:
+    """A command to go on with. For people only: a program that reads JSON knows what it wants."""
+    if not asked().json:
+        note(f"{label}: {command(*words)}")
 
 
 def command(*words: str) -> str:

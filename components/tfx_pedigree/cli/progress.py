@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from tfx_pedigree.cli.app import is_quiet
+from tfx_pedigree.cli.app import asked
 from tfx_pedigree.cli.output import console
 from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.text import visible
@@ -16,7 +16,7 @@ from tfx_pedigree.text import visible
 @contextlib.contextmanager
 def bar(label: str, *, unit: str = "bytes") -> Iterator[Progress]:
     """The bar vanishes when the work ends: what remains on the screen is the answer."""
-    if not sys.stderr.isatty() or is_quiet():
+    if not sys.stderr.isatty() or asked().quiet:
         yield silent
         return
     from rich import progress as rich
@@ -35,7 +35,7 @@ def bar(label: str, *, unit: str = "bytes") -> Iterator[Progress]:
 @contextlib.contextmanager
 def waiting(label: str) -> Iterator[None]:
     """For work of which nobody knows how much it is."""
-    if not sys.stderr.isatty() or is_quiet():
+    if not sys.stderr.isatty() or asked().quiet:
         yield
         return
     with console(stderr=True).status(visible(label)):

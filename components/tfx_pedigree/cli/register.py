@@ -16,7 +16,8 @@ from tfx_pedigree.cli.progress import bar
 from tfx_pedigree.text import listed
 
 if TYPE_CHECKING:
-    from tfx_pedigree.registry import Evidence, VersionChange
+    from tfx_pedigree.registry import Evidence
+    from tfx_pedigree.service.registering import RegisteredModel
     from tfx_pedigree.versioning import ModelDescription
 
 _FILE = click.Path(path_type=Path)
@@ -57,48 +58,45 @@ def register(
     Its number depends on what changed since the previous version. Registering the same files again gives the same
     version; only new metrics, tags and evidence are added. For each file, - means standard input.
     """
-    from tfx_pedigree.registry import Action, Facts
-    from tfx_pedigree.registry.names import check_model_name
-    from tfx_pedigree.secrets import clean_values
-    from tfx_pedigree.service.intake import candidate_of
+    from tfx_pedigree.registry import Facts
+    from tfx_pedigree.service.registering import register_model
     from tfx_pedigree.versioning import Request
 
-    # Whatever is wrong with the command itself is said before gigabytes are read.
-    check_model_name(model)
     request = Request.of(bump, pre, number)
     given = inputs.pairs(tags, "tag")
     facts = Facts(inputs.metrics(metric, metrics_file), given)
     evidence = _evidence(evidence_file)
     parameters, description = inputs.parameters(param, params_file), _description(description_file)
-    with app.open().registry as registry:
-        registry.require(Action.REGISTER, model)
-        with bar("Storing") as progress:
-            candidate = candidate_of(
-                registry.store, folder, parameters=parameters, description=description, progress=progress
-            )
-        change = registry.add(model, candidate, request, facts, evidence)
-    _answer(app, change)
+    with app.open() as workspace, bar("Storing") as progress:
+        registered = register_model(
+            workspace,
+            model,
+            folder,
+            request,
+            facts=facts,
+            evidence=evidence,
+            parameters=parameters,
+            description=description,
+            progress=progress,
+        )
+    _tell(registered)
     _tell_hidden({**(description.parameters if description else {}), **parameters, **given})
-    kept = change.version.parameters
-    if change.before is not None and any(kept.get(key) != value for key, value in clean_values(parameters).items()):
-        output.note("The parameters were not changed: a version keeps those with which it was first registered.")
 
 
-def _answer(app: App, change: VersionChange) -> None:
-    before, version = change.before, change.version
+def _tell(registered: RegisteredModel) -> None:
+    change, version = registered.change, registered.change.version
     bump = f", a {version.bump.upper()} change after {version.predecessor}" if version.bump else ""
-    if before is None or before.state.value == "reserved":
-        done = f"Registered {version.name}{bump}."
-    else:
-        done = f"{version.name} holds these files already; new metrics, tags and evidence were added."
-    changes.answer(app, change, done=done, already=f"{version.name} holds these files already")
-    if app.json:
-        return
-    if before is None:
+    already = f"{version.name} holds these files already"
+    done = f"Registered {version.name}{bump}." if registered.is_new else f"{already}; what is new was added."
+    changes.answer(change, done=done, already=already, ignored=registered.ignored)
+    if change.before is None:
         for reason in version.reasons:
             output.done(reason, indent=2)
-    if version.state.value in ("development", "staging") and change.changed:
+    if change.changed and version.state.value in ("development", "staging"):
         output.next_step("promote", changes.reference(version))
+    if registered.ignored:
+        names = listed(f"`{name}`" for name in registered.ignored)
+        output.note(f"Not changed: {names}. A version keeps the parameters with which it was first registered.")
 
 
 def _evidence(file: Path | None) -> Evidence | None:
@@ -134,7 +132,7 @@ def tag(app: App, ref: str, tags: tuple[str, ...]) -> None:
     already = (
         f"{version.name} has these tags already" if any(facts.tags.values()) else f"{version.name} has no such tag"
     )
-    changes.answer(app, change, done=done, already=already)
+    changes.answer(change, done=done, already=already)
     _tell_hidden(given)
 
 

@@ -53,10 +53,7 @@ def list_(app: App, columns: list[str] | None) -> None:
     """List who has which role where."""
     with app.open().registry as registry:
         grants = registry.grants()
-    if app.json:
-        output.emit_list(grants)
-    else:
-        output.show(_GRANTS.table(grants, columns))
+    output.answer({"items": grants, "next": None}, lambda _: output.show(_GRANTS.table(grants, columns)))
 
 
 @roles.command("grant")
@@ -75,7 +72,7 @@ def grant(app: App, name: str, role: str, model: str | None) -> None:
     with app.open().registry as registry:
         change = registry.grant(name, Role.parse(role), scope)
         missing = _missing(registry, model) if model else ""
-    _answer(app, change, f"{name} is {role} {_where(scope)}")
+    _answer(change, f"{name} is {role} {_where(scope)}")
     if missing:
         output.note(f"{missing} The role counts as soon as there is one.")
 
@@ -98,14 +95,12 @@ def revoke(app: App, name: str, model: str | None) -> None:
     scope = model or "*"
     with app.open().registry as registry:
         change = registry.revoke(name, scope)
-    _answer(app, change, f"{name} has no role {_where(scope)}")
+    _answer(change, f"{name} has no role {_where(scope)}")
 
 
-def _answer(app: App, change: RoleChange, state: str) -> None:
-    if app.json:
-        output.emit({"changed": change.changed, **change.to_json()})
-    else:
-        output.done(f"{state} now." if change.changed else f"{state} already; nothing changed.")
+def _answer(change: RoleChange, state: str) -> None:
+    text = f"{state} now." if change.changed else f"{state} already; nothing changed."
+    output.answer({"changed": change.changed, **change.to_json()}, lambda _: output.done(text))
 
 
 def _where(scope: str) -> str:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
+
+if TYPE_CHECKING:
+    from tfx_pedigree.service.initialise import Initialised
+    from tfx_pedigree.settings import Settings
 
 
 @click.command(cls=PedigreeCommand)
@@ -19,14 +25,15 @@ def init(app: App) -> None:
     """
     from tfx_pedigree.service.initialise import initialise
 
-    done = initialise(app.settings.registry, **app.opening)
-    if app.json:
-        output.emit(done.to_json())
-    elif not done.changed:
+    output.answer(initialise(app.settings.registry, **app.opening), _tell)
+
+
+def _tell(done: Initialised) -> None:
+    if not done.changed:
         output.done(f"The registry {done.registry} is there and up to date; nothing changed.")
-    else:
-        output.done(f"The registry {done.registry} is ready; its store is {done.store}.")
-        output.next_step("register", "MODEL", "FOLDER")
+        return
+    output.done(f"The registry {done.registry} is ready; its store is {done.store}.")
+    output.next_step("register", "MODEL", "FOLDER")
 
 
 @click.command(cls=PedigreeCommand)
@@ -37,9 +44,11 @@ def config(app: App) -> None:
     An option overrides the environment, which overrides a configuration file. Passwords are not shown.
     """
     settings = app.settings
-    if app.json:
-        output.emit({"settings": settings.to_json(), "file": str(settings.file) if settings.file else None})
-        return
+    file = str(settings.file) if settings.file else None
+    output.answer({"settings": settings.to_json(), "file": file}, lambda _: _show(settings))
+
+
+def _show(settings: Settings) -> None:
     table = output.table("setting", "value…", "from…")
     for key, entry in settings.to_json().items():
         table.add_row(*output.cells((key, entry["value"], entry["source"])))

@@ -35,10 +35,7 @@ def show(app: App, ref: str) -> None:
 
     with app.open().registry as registry:
         sheet = version_sheet(registry, ref)
-    if app.json:
-        output.emit(sheet.to_json())
-    else:
-        _print(sheet)
+    output.answer(sheet, _print)
 
 
 def _print(sheet: VersionSheet) -> None:

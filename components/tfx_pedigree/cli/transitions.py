@@ -15,8 +15,9 @@ from tfx_pedigree.cli.progress import bar
 from tfx_pedigree.text import visible
 
 if TYPE_CHECKING:
-    from tfx_pedigree.registry import PromotionPreview, Version
+    from tfx_pedigree.registry import PromotionPreview, VersionChange
 
+_PLACES = {"production": "champion", "staging": "in staging"}
 _EXPECT = click.option(
     "--expect",
     metavar="VERSION|none",
@@ -54,41 +55,39 @@ def promote(
     With --dry-run nothing is changed or recorded, and the stored files are not checked. Exit code 1 means that the
     promotion would be refused.
     """
-    from tfx_pedigree.registry import PromotionRequest, Reference, State
+    from tfx_pedigree.registry import PromotionRequest, State
     from tfx_pedigree.service import promotion as use_cases
 
     request = PromotionRequest(State(target), expect, override, reason)
+    place = _PLACES[target]
     if dry_run:
         with app.open().registry as registry:
             preview = registry.preview_promotion(ref, request)
-        _tell(app, preview)
+        output.answer({"dry_run": True, **preview.to_json()}, lambda _: _tell(preview, place))
         if not preview.allowed:
             ctx.exit(exits.FOUND_PROBLEMS)
         return
-    with app.open().registry as registry:
-        found = registry.get(ref)
-        exact = Reference(found.model, found.version)
-        with bar(f"Checking {found.name}") as progress:
-            change = use_cases.promote(registry, exact, request, verify=not no_verify, progress=progress)
+    with app.open() as workspace, bar(f"Checking {ref}") as progress:
+        change = use_cases.promote(workspace, ref, request, verify=not no_verify, progress=progress)
     version, replaced = change.version, change.replaced
-    role = "champion" if request.target is State.PRODUCTION else "in staging"
-    behind = f"; it replaces {replaced}" if replaced else ""
     changes.answer(
-        app,
         change,
-        done=f"{version.name} is {role} now{behind}.",
-        already=f"{version.name} is {role} already",
+        done=f"{version.name} is {place} now{_replacing(change)}.",
+        already=f"{version.name} is {place} already",
         replaced=replaced,
     )
-    if change.changed and not app.json:
-        _what_next(version, replaced)
-
-
-def _tell(app: App, preview: PromotionPreview) -> None:
-    if app.json:
-        output.emit({"dry_run": True, **preview.to_json()})
+    if not change.changed:
         return
-    name, place = preview.version.name, "champion" if preview.target.value == "production" else "in staging"
+    if request.target is State.STAGING:
+        output.next_step("promote", changes.reference(version))
+    elif replaced:
+        output.next_step("rollback", version.model, "--reason", "WHY", label="To undo it")
+    else:
+        output.next_step("history", version.model)
+
+
+def _tell(preview: PromotionPreview, place: str) -> None:
+    name = preview.version.name
     if not preview.allowed:
         output.say(f"{name} would be refused.")
     elif not preview.changes:
@@ -101,13 +100,8 @@ def _tell(app: App, preview: PromotionPreview) -> None:
     output.show(table)
 
 
-def _what_next(version: Version, replaced: str | None) -> None:
-    if version.state.value == "staging":
-        output.next_step("promote", changes.reference(version))
-    elif replaced:
-        output.note(f"To undo it: {output.command('rollback', version.model, '--reason', 'WHY')}")
-    else:
-        output.next_step("history", version.model)
+def _replacing(change: VersionChange) -> str:
+    return f"; it replaces {change.replaced}" if change.replaced else ""
 
 
 @click.command(cls=PedigreeCommand)
@@ -123,15 +117,14 @@ def rollback(app: App, model: str, reason: str, number: str | None, expect: str 
     """
     with app.open().registry as registry:
         change = registry.rollback(model, reason=reason, to=number, expect=expect)
-    version, replaced = change.version, change.replaced
+    version = change.version
     changes.answer(
-        app,
         change,
-        done=f"{version.name} is champion again{f'; it replaces {replaced}' if replaced else ''}.",
+        done=f"{version.name} is champion again{_replacing(change)}.",
         already=f"{version.name} is champion already",
-        replaced=replaced,
+        replaced=change.replaced,
     )
-    if change.changed and not app.json:
+    if change.changed:
         output.next_step("verify", changes.reference(version))
 
 
@@ -142,25 +135,24 @@ def rollback(app: App, model: str, reason: str, number: str | None, expect: str 
 def archive(app: App, ref: str, reason: str) -> None:
     """Take a version out of use.
 
-    Neither a promotion nor a rollback brings it back until it is restored. Its bytes stay in the store. If it is the
+    Neither a promotion nor a rollback brings it back until it is restored. Its files stay in the store. If it is the
     champion, its model then has none.
     """
     with app.open().registry as registry:
         change = registry.archive(ref, reason=reason)
     version = change.version
     was_champion = change.before is not None and change.before.state.value == "production"
-    without = f"; {version.model} has no champion now" if was_champion else ""
     changes.answer(
-        app,
         change,
-        done=f"{version.name} is archived{without}.",
+        done=f"{version.name} is archived{f'; {version.model} has no champion now' if was_champion else ''}.",
         already=f"{version.name} is archived already",
     )
-    if change.changed and not app.json:
-        if was_champion:
-            output.next_step("rollback", version.model, "--reason", "WHY")
-        else:
-            output.note(f"To undo it: {output.command('restore', changes.reference(version))}")
+    if not change.changed:
+        return
+    if was_champion:
+        output.next_step("rollback", version.model, "--reason", "WHY")
+    else:
+        output.next_step("restore", changes.reference(version), label="To undo it")
 
 
 @click.command(cls=PedigreeCommand)
@@ -176,10 +168,9 @@ def restore(app: App, ref: str, reason: str | None) -> None:
         change = registry.restore(ref, reason=reason)
     version = change.version
     changes.answer(
-        app,
         change,
         done=f"{version.name} is in {version.state} again.",
         already=f"{version.name} is in {version.state} already",
     )
-    if change.changed and not app.json and version.state.value == "development":
+    if change.changed and version.state.value == "development":
         output.next_step("promote", changes.reference(version))

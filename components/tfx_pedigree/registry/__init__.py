@@ -9,10 +9,10 @@ from __future__ import annotations
 from tfx_pedigree.registry.api import Administration, RegistryApi, VersionChanges, VersionQuestions
 from tfx_pedigree.registry.audit import Anchor, AuditReport
 from tfx_pedigree.registry.decisions import PromotionRequest
-from tfx_pedigree.registry.differences import VersionDiff
+from tfx_pedigree.registry.differences import Row, VersionDiff
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.evidence import Evidence
-from tfx_pedigree.registry.names import Reference
+from tfx_pedigree.registry.names import CHAMPION, LATEST, Reference, check_model_name
 from tfx_pedigree.registry.pages import LARGEST_PAGE, every
 from tfx_pedigree.registry.records import (
     ChampionPeriod,
@@ -26,12 +26,16 @@ from tfx_pedigree.registry.records import (
 )
 from tfx_pedigree.registry.registration import Candidate, Facts
 from tfx_pedigree.registry.registry import Registry
-from tfx_pedigree.registry.roles import Action, Role
+from tfx_pedigree.registry.roles import LEAST_ROLE, Action, Role
+from tfx_pedigree.registry.search import parse_time
 from tfx_pedigree.registry.states import State
 from tfx_pedigree.verdict import Recommendation, Verdict
 
 __all__ = [
+    "CHAMPION",
     "LARGEST_PAGE",
+    "LATEST",
+    "LEAST_ROLE",
     "Action",
     "Administration",
     "Anchor",
@@ -52,6 +56,7 @@ __all__ = [
     "RegistryApi",
     "Role",
     "RoleChange",
+    "Row",
     "State",
     "Verdict",
     "Version",
@@ -59,5 +64,7 @@ __all__ = [
     "VersionChanges",
     "VersionDiff",
     "VersionQuestions",
+    "check_model_name",
     "every",
+    "parse_time",
 ]

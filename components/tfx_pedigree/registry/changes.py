@@ -66,7 +66,7 @@ class LocalChanges(VersionChanges):
 
     def promote(self, reference: str | Reference, request: PromotionRequest | None = None) -> VersionChange:
         request = request or PromotionRequest()
-        return self._on(reference, promotion.action_of(request), lambda w, m, v: promotion.promote(w, m, v, request))
+        return self._on(reference, request.action, lambda w, m, v: promotion.promote(w, m, v, request))
 
     def rollback(self, model: str, *, reason: str, to: str | None = None, expect: str | None = None) -> VersionChange:
         with self.transactions.changing(model, Action.ROLLBACK) as (write, found):

@@ -12,6 +12,7 @@ from typing import Any
 
 from tfx_pedigree.errors import ConflictError, InvalidInputError, StaleEvidenceError
 from tfx_pedigree.json_form import JsonForm
+from tfx_pedigree.registry.roles import Action
 from tfx_pedigree.registry.states import State
 from tfx_pedigree.verdict import Verdict
 
@@ -58,6 +59,11 @@ class PromotionRequest:
     expect: str | None = None
     override: bool = False
     reason: str | None = None
+
+    @property
+    def action(self) -> Action:
+        """What the actor's role must allow."""
+        return Action.PROMOTE_TO_PRODUCTION if self.target is State.PRODUCTION else Action.PROMOTE_TO_STAGING
 
     def __post_init__(self) -> None:
         if self.target not in (State.STAGING, State.PRODUCTION):

@@ -35,10 +35,6 @@ _V = schema.model_versions.c
 _R = schema.reigns.c
 
 
-def action_of(request: PromotionRequest) -> Action:
-    return Action.PROMOTE_TO_PRODUCTION if request.target is State.PRODUCTION else Action.PROMOTE_TO_STAGING
-
-
 def promote(write: Write, model: RowMapping, row: RowMapping, request: PromotionRequest) -> RowMapping:
     to_production = request.target is State.PRODUCTION
     champion = reading.champion_of(write.connection, model["id"])
@@ -81,7 +77,7 @@ def preview(
 
 def _check_role(connection: Connection, actor: str, model: str, request: PromotionRequest) -> PromotionCheck:
     try:
-        check_role(connection, actor, model, action_of(request))
+        check_role(connection, actor, model, request.action)
     except ForbiddenError as refusal:
         return PromotionCheck("role", False, str(refusal))
     return PromotionCheck("role", True, f"{actor} may promote to {request.target}.")

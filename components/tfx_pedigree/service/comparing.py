@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from tfx_pedigree.errors import ConflictError
-from tfx_pedigree.registry import Reference, Registry, VersionDiff
-from tfx_pedigree.registry.names import CHAMPION
+from tfx_pedigree.registry import CHAMPION, Reference, VersionDiff, VersionQuestions
 
 
-def compare_versions(registry: Registry, reference: str, other: str | None = None) -> VersionDiff:
+def compare_versions(registry: VersionQuestions, reference: str, other: str | None = None) -> VersionDiff:
     """The first is the old one. One alone is compared with its model's champion."""
     return registry.compare(*pair(registry, reference, other))
 
 
-def pair(registry: Registry, reference: str, other: str | None) -> tuple[Reference, Reference]:
+def pair(registry: VersionQuestions, reference: str, other: str | None) -> tuple[Reference, Reference]:
     """The old and the new one. The champion that one alone is compared with is named by its number: it may change."""
     first = Reference.parse(reference)
     if other is not None:

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.progress import Progress, silent
-from tfx_pedigree.registry import Action, Registry, Version
-from tfx_pedigree.registry.pages import LARGEST_PAGE, every
+from tfx_pedigree.registry import LARGEST_PAGE, Action, Version, VersionQuestions, every
+from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.store import GcReport, Problem, Store, VerifyReport
 
 
@@ -41,25 +41,25 @@ class ContentReport(JsonForm):
         return not self.problems
 
 
-def verify_content(registry: Registry, asked: str | None = None, progress: Progress = silent) -> ContentReport:
+def verify_content(workspace: Workspace, asked: str | None = None, progress: Progress = silent) -> ContentReport:
     """Reads the bytes of one version (`MODEL@VERSION`), of all versions of a model, or of the whole store."""
-    names = _names(registry, asked)
-    report = registry.store.verify(None if asked is None else names, progress=progress)
+    names = _names(workspace.registry, asked)
+    report = workspace.store.verify(None if asked is None else names, progress=progress)
     problems = [_named(problem, names) for problem in report.problems]
     if asked is None:
-        problems += _lost(registry.store, names, report)
+        problems += _lost(workspace.store, names, report)
     return ContentReport(report.versions, report.objects, report.size, tuple(problems))
 
 
-def collect_garbage(registry: Registry, *, delete: bool, grace: timedelta, force: bool = False) -> GcReport:
+def collect_garbage(workspace: Workspace, *, delete: bool, grace: timedelta, force: bool = False) -> GcReport:
     """Keeps what any version of any model of this registry refers to, also the reserved and the archived ones."""
     if delete:
-        registry.require(Action.COLLECT_GARBAGE)
-    keep = {version.digest for version in _all_versions(registry)}
-    return registry.store.gc(keep, dry_run=not delete, grace=grace, force=force)
+        workspace.registry.require(Action.COLLECT_GARBAGE)
+    keep = {version.digest for version in _all_versions(workspace.registry)}
+    return workspace.store.gc(keep, dry_run=not delete, grace=grace, force=force)
 
 
-def _names(registry: Registry, asked: str | None) -> dict[str, str]:
+def _names(registry: VersionQuestions, asked: str | None) -> dict[str, str]:
     """By digest. The same bytes under two models are one digest with both names."""
     if asked is None:
         versions = _all_versions(registry)
@@ -71,11 +71,11 @@ def _names(registry: Registry, asked: str | None) -> dict[str, str]:
     return names
 
 
-def _versions_of(registry: Registry, model: str) -> Iterator[Version]:
+def _versions_of(registry: VersionQuestions, model: str) -> Iterator[Version]:
     return every(lambda after: registry.versions(model, limit=LARGEST_PAGE, after=after))
 
 
-def _all_versions(registry: Registry) -> Iterator[Version]:
+def _all_versions(registry: VersionQuestions) -> Iterator[Version]:
     for model in every(lambda after: registry.models(limit=LARGEST_PAGE, after=after)):
         yield from _versions_of(registry, model.name)
 

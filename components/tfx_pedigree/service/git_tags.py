@@ -13,9 +13,7 @@ from typing import NamedTuple
 
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.progress import Progress, silent
-from tfx_pedigree.registry import Event, Reference, Registry, State, Version
-from tfx_pedigree.registry.names import LATEST
-from tfx_pedigree.registry.pages import LARGEST_PAGE, every
+from tfx_pedigree.registry import LARGEST_PAGE, LATEST, Event, Reference, State, Version, VersionQuestions, every
 from tfx_pedigree.versioning import GitTags, Stamp, VersionPointer
 
 
@@ -28,11 +26,13 @@ class GitTagging:
     new: tuple[str, ...]
 
 
-def tag_version(registry: Registry, reference: str, repository: Path) -> GitTagging:
+def tag_version(registry: VersionQuestions, reference: str, repository: Path) -> GitTagging:
     return _tagged(registry, [registry.get(reference)], repository)
 
 
-def tag_all_versions(registry: Registry, model: str, repository: Path, progress: Progress = silent) -> GitTagging:
+def tag_all_versions(
+    registry: VersionQuestions, model: str, repository: Path, progress: Progress = silent
+) -> GitTagging:
     """Every registered version of a model, in the order in which they got their numbers."""
     reference = Reference.parse(model)
     if reference.selector != LATEST:
@@ -43,7 +43,7 @@ def tag_all_versions(registry: Registry, model: str, repository: Path, progress:
 
 
 def _tagged(
-    registry: Registry, versions: Sequence[Version], repository: Path, progress: Progress = silent
+    registry: VersionQuestions, versions: Sequence[Version], repository: Path, progress: Progress = silent
 ) -> GitTagging:
     git = GitTags(repository)
     if not versions:
@@ -68,7 +68,7 @@ class _Move(NamedTuple):
     leaves: bool = False
 
 
-def _moves(registry: Registry, git: GitTags, model: str) -> Iterator[_Move]:
+def _moves(registry: VersionQuestions, git: GitTags, model: str) -> Iterator[_Move]:
     """What makes git show the stages as the registry has them now. Only versions that are in git count.
 
     To GTO, the version that another one has followed in production comes back when the other one leaves. So where the
@@ -97,21 +97,21 @@ def _write(git: GitTags, model: str, move: _Move) -> tuple[str, ...]:
     return (write(model, move.version, move.stage.value, stamp),)
 
 
-def _versions_in(registry: Registry, model: str, stage: State) -> set[str]:
+def _versions_in(registry: VersionQuestions, model: str, stage: State) -> set[str]:
     term = f"state={stage}"
     found = every(lambda after: registry.search(model, [term], limit=LARGEST_PAGE, after=after))
     return {version.version for version in found}
 
 
-def _arrival(registry: Registry, model: str, version: str, stage: State) -> Event | None:
+def _arrival(registry: VersionQuestions, model: str, version: str, stage: State) -> Event | None:
     return _newest_event(registry, model, version, lambda event: event.to_state == stage != event.from_state)
 
 
-def _departure(registry: Registry, model: str, version: str, stage: State) -> Event | None:
+def _departure(registry: VersionQuestions, model: str, version: str, stage: State) -> Event | None:
     return _newest_event(registry, model, version, lambda event: event.from_state == stage != event.to_state)
 
 
-def _newest_event(registry: Registry, model: str, version: str, fits: Callable[[Event], bool]) -> Event | None:
+def _newest_event(registry: VersionQuestions, model: str, version: str, fits: Callable[[Event], bool]) -> Event | None:
     """None for a version that git knows from another registry, too."""
     try:
         events = every(lambda after: registry.history(model, version, limit=100, after=after))

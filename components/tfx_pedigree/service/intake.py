@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from tfx_pedigree.errors import DamagedError
 from tfx_pedigree.progress import Progress, silent
-from tfx_pedigree.registry.records import Version
-from tfx_pedigree.registry.registration import Candidate
+from tfx_pedigree.registry import Candidate, Version
 from tfx_pedigree.versioning import ModelDescription
 from tfx_pedigree.versioning.description import Scalar
 from tfx_pedigree.versioning.saved_model import describe_files

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tfx_pedigree.errors import ForbiddenError
-from tfx_pedigree.registry import Action, Registry
-from tfx_pedigree.registry.roles import LEAST_ROLE
+from tfx_pedigree.registry import LEAST_ROLE, Action, Registry
 from tfx_pedigree.service.push import PushTarget
 from tfx_pedigree.text import listed
 

@@ -8,20 +8,10 @@ from pathlib import Path
 
 from tfx_pedigree.errors import DamagedError
 from tfx_pedigree.progress import Progress, silent
-from tfx_pedigree.registry import PromotionRequest, Reference, Registry, Version, VersionChange
-from tfx_pedigree.registry.promotion import action_of
+from tfx_pedigree.registry import PromotionRequest, Reference, Version, VersionChange
 from tfx_pedigree.service.intake import check_bytes
+from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.store import Store
-
-
-def check_before_promotion(
-    registry: Registry, version: Version, request: PromotionRequest, progress: Progress = silent
-) -> None:
-    """Reads the bytes of a version that is to move. Who may not promote is told so before gigabytes are read."""
-    if version.state is request.target:
-        return
-    registry.require(action_of(request), version.model)
-    check_bytes(registry.store, version, progress)
 
 
 def check_or_heal(store: Store, version: Version, files: Callable[[], AbstractContextManager[Path]] | None) -> bool:
@@ -39,15 +29,18 @@ def check_or_heal(store: Store, version: Version, files: Callable[[], AbstractCo
 
 
 def promote(
-    registry: Registry,
+    workspace: Workspace,
     reference: str | Reference,
     request: PromotionRequest,
     *,
     verify: bool = True,
     progress: Progress = silent,
 ) -> VersionChange:
-    """What `reference` means is looked up once: the version whose bytes were read is the one that moves."""
+    """What `reference` means is looked up once: the version whose bytes were read is the one that moves. Who may not
+    promote is told so before gigabytes are read."""
+    registry = workspace.registry
     version = registry.get(reference)
-    if verify:
-        check_before_promotion(registry, version, request, progress)
+    if verify and version.state is not request.target:
+        registry.require(request.action, version.model)
+        check_bytes(workspace.store, version, progress)
     return registry.promote(Reference(version.model, version.version), request)

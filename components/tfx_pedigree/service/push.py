@@ -14,7 +14,6 @@ from pathlib import Path
 
 from tfx_pedigree.errors import ConflictError, NotFoundError, StaleEvidenceError
 from tfx_pedigree.registry import Evidence, Facts, PromotionRequest, Reference, Registry, State, Verdict, Version
-from tfx_pedigree.registry.promotion import action_of
 from tfx_pedigree.service.judgement import says_nothing_new
 from tfx_pedigree.service.promotion import check_or_heal
 from tfx_pedigree.text import short_digest
@@ -80,7 +79,7 @@ def register_and_promote(
     if evidence.verdict is not Verdict.PASS:
         return Pushed(PushOutcome.REFUSED, version, f"{evidence.verdict.value}: {evidence.reason}")
     request = PromotionRequest(State(target.value))
-    registry.require(action_of(request), version.model)  # before gigabytes are read
+    registry.require(request.action, version.model)  # before gigabytes are read
     healed = check_or_heal(registry.store, version, files)
     return replace(_promote(registry, reference, request), healed=healed)
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_pedigree.errors import NotFoundError
-from tfx_pedigree.registry import Reference, Registry, Version
-from tfx_pedigree.registry.names import CHAMPION
+from tfx_pedigree.registry import CHAMPION, Reference, Registry, Version
 from tfx_pedigree.service.intake import candidate_of
 from tfx_pedigree.service.version_record import Making, champion_record, record_of
 from tfx_pedigree.versioning import Request

@@ -13,8 +13,7 @@ from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.orchestration.services.service import Template
 from tfx_pedigree.orchestration.services.settings import run_parameters, schedule_parameters
 from tfx_pedigree.pipeline_config import PipelineConfig, section_of
-from tfx_pedigree.registry import Version
-from tfx_pedigree.registry.names import check_model_name
+from tfx_pedigree.registry import Version, check_model_name
 from tfx_pedigree.retraining.decision import Planned, Situation
 from tfx_pedigree.retraining.ledger import Attempt
 from tfx_pedigree.retraining.rules import Rules

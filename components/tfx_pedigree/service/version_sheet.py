@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from tfx_pedigree.errors import NotFoundError
 from tfx_pedigree.json_form import JsonForm, Layout
-from tfx_pedigree.registry import ChampionPeriod, Evidence, Reference, Registry, Version
+from tfx_pedigree.registry import ChampionPeriod, Evidence, Reference, Version, VersionQuestions
 from tfx_pedigree.versioning import ModelDescription
 
 
@@ -24,7 +24,7 @@ class VersionSheet(JsonForm):
     description: ModelDescription
 
 
-def version_sheet(registry: Registry, reference: str) -> VersionSheet:
+def version_sheet(registry: VersionQuestions, reference: str) -> VersionSheet:
     version = registry.get(reference)
     exact = Reference(version.model, version.version)
     evidence = registry.evidence(exact)
@@ -37,7 +37,7 @@ def version_sheet(registry: Registry, reference: str) -> VersionSheet:
     )
 
 
-def _baseline(registry: Registry, version: Version, evidence: Evidence | None) -> str | None:
+def _baseline(registry: VersionQuestions, version: Version, evidence: Evidence | None) -> str | None:
     if evidence is None or evidence.champion is None:
         return None
     try:

@@ -61,7 +61,7 @@ def test_same_files_with_a_new_metric_add_only_that(pedigree: Pedigree) -> None:
 
 def test_parameters_of_a_version_do_not_change_and_that_is_said(pedigree: Pedigree) -> None:
     said = pedigree("register", "flight-delay", MODELS / "keras", "--param", "learning_rate=9")
-    assert "parameters were not changed" in said.err
+    assert "Not changed: `learning_rate`" in said.err
     assert pedigree("show", "flight-delay@1.0.0", "--json").json["parameters"]["learning_rate"] == 0.01
 
 

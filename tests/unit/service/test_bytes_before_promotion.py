@@ -13,6 +13,7 @@ from tfx_pedigree.errors import DamagedError, ForbiddenError
 from tfx_pedigree.registry import PromotionRequest, Registry, State, Version
 from tfx_pedigree.service.intake import candidate_of
 from tfx_pedigree.service.promotion import check_or_heal, promote
+from tfx_pedigree.service.workspace import Workspace
 
 
 @pytest.fixture
@@ -36,21 +37,21 @@ def damage(opened: Registry) -> None:
 def test_damaged_version_does_not_move(opened: Registry, version: Version) -> None:
     damage(opened)
     with pytest.raises(DamagedError, match="cannot be used"):
-        promote(opened, "m@1.0.0", PromotionRequest())
+        promote(Workspace(opened), "m@1.0.0", PromotionRequest())
     assert opened.get("m@1.0.0").state is State.DEVELOPMENT
-    assert promote(opened, "m@1.0.0", PromotionRequest(), verify=False).version.state is State.PRODUCTION
+    assert promote(Workspace(opened), "m@1.0.0", PromotionRequest(), verify=False).version.state is State.PRODUCTION
 
 
 def test_version_that_is_there_already_is_not_read_again(opened: Registry, version: Version) -> None:
-    promote(opened, "m@1.0.0", PromotionRequest())
+    promote(Workspace(opened), "m@1.0.0", PromotionRequest())
     damage(opened)
-    assert promote(opened, "m@1.0.0", PromotionRequest()).version.state is State.PRODUCTION
+    assert promote(Workspace(opened), "m@1.0.0", PromotionRequest()).version.state is State.PRODUCTION
 
 
 def test_who_may_not_promote_reads_no_bytes(opened: Registry, version: Version, tmp_path: Path) -> None:
     damage(opened)
     with Registry.open(tmp_path / "registry", actor="eve") as hers, pytest.raises(ForbiddenError):
-        promote(hers, "m@1.0.0", PromotionRequest())
+        promote(Workspace(hers), "m@1.0.0", PromotionRequest())
 
 
 def test_lost_bytes_come_back_from_the_same_files_and_from_no_others(

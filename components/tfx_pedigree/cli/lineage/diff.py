@@ -19,7 +19,7 @@ from tfx_pedigree.text import listed, short_digest, visible
 
 if TYPE_CHECKING:
     from tfx_pedigree.lineage.differences import DataChange, LineageDiff
-    from tfx_pedigree.registry.differences import Row
+    from tfx_pedigree.registry import Row
 
 _COMMIT = re.compile(r"^([0-9a-f]{12})[0-9a-f]{28}$")
 _MOST = 20

@@ -45,7 +45,7 @@ def import_mlmd(
     from tfx_pedigree.lineage.lineage import Lineage
     from tfx_pedigree.mlmd import ArtifactFiles, Selection, connect, import_store
     from tfx_pedigree.mlmd.version_lookup import versions_in
-    from tfx_pedigree.registry.search import parse_time
+    from tfx_pedigree.registry import parse_time
 
     selection = Selection(pipeline, parse_time(since) if since else None)
     with app.open().registry as registry, connect(source) as reader, bar("Importing", unit="nodes") as progress:

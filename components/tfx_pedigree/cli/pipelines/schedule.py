@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,9 +102,10 @@ def list_(app: App) -> None:
     from tfx_pedigree.service.scheduling import schedules_of
 
     where, found = schedules_of(target_of(app, "schedule list"))
-    if app.json:
-        output.emit_list(found)
-        return
+    output.answer({"items": found, "next": None}, lambda _: _show(found, where))
+
+
+def _show(found: Sequence[Schedule], where: str) -> None:
     if not found:
         output.say(f"There are no schedules of Pedigree at {where}.")
         output.next_step("pipeline", "schedule")

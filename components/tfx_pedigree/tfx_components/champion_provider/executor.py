@@ -8,8 +8,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 
 from tfx_pedigree.errors import DamagedError, NotFoundError
-from tfx_pedigree.registry import Action, Registry, Version
-from tfx_pedigree.registry.names import check_model_name
+from tfx_pedigree.registry import Action, Registry, Version, check_model_name
 from tfx_pedigree.service.permissions import check_permissions
 from tfx_pedigree.service.reserving import find_champion
 from tfx_pedigree.tfx_components import artifacts, files, parameters

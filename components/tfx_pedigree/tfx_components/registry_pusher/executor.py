@@ -14,8 +14,7 @@ from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_executor
 
 from tfx_pedigree.comparison import Comparison
-from tfx_pedigree.registry import Evidence, Reference, Registry
-from tfx_pedigree.registry.names import check_model_name
+from tfx_pedigree.registry import Evidence, Reference, Registry, check_model_name
 from tfx_pedigree.service.judgement import EVALUATOR, INFRA, facts_of, judged
 from tfx_pedigree.service.push import Pushed, PushTarget, register_and_promote
 from tfx_pedigree.service.version_record import check_record

@@ -11,8 +11,7 @@ from tfx.types import artifact_utils
 
 from tfx_pedigree.digest import is_digest
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.registry import Reference, Registry, Version
-from tfx_pedigree.registry.names import check_model_name
+from tfx_pedigree.registry import Reference, Registry, Version, check_model_name
 from tfx_pedigree.secrets import clean_values
 from tfx_pedigree.service.reserving import find_champion, reserve_trained
 from tfx_pedigree.service.version_record import Making, flat_parameters
