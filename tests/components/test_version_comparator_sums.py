@@ -91,3 +91,25 @@ def test_a_threshold_says_nothing_of_a_regression() -> None:
     labels = np.array([0.0, 1.0, 17.5])
     assert PairedSums.of(labels, labels, labels).flips is None
     assert PairedSums.of(labels[:2], labels[:2], labels[:2]).flips == FlipCounts(0.5, 1, 0, 0, 1, 0, 0)
+
+
+def test_several_labels_count_each_on_its_own() -> None:
+    labels = np.array([[1.0, 0.0], [0.0, 1.0]])
+    new, old = np.array([[0.9, 0.1], [0.2, 0.3]]), np.array([[0.4, 0.1], [0.2, 0.8]])
+    found = PairedSums.of_outputs(labels, new, old)
+    assert found == PairedSums.of(labels.ravel(), new.ravel(), old.ravel())
+    assert found.flips is not None and (found.flips.fixed, found.flips.broken) == (1, 1)
+
+
+def test_of_several_classes_the_score_of_the_true_one_is_compared_and_the_class_that_is_said_flips() -> None:
+    new = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.3, 0.3, 0.4]])
+    old = np.array([[0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4]])
+    found = PairedSums.of_outputs(np.array([0.0, 1.0, 0.0, 7.0]), new, old)
+    assert (found.count, found.unusable) == (3, 1)  # there is no class 7
+    assert found.flips == FlipCounts(0.5, 1, 1, 0, 1, fixed=1, broken=0, classes=3, changed=2)
+    assert found.flips.rate == pytest.approx(2 / 3)
+    assert found.delta.mean_absolute == pytest.approx((-0.7 + 0 + 0) / 3)
+    halves = [
+        PairedSums.of_outputs(np.array(y), new[at], old[at]) for y, at in (([0.0, 1.0], [0, 1]), ([0.0, 7.0], [2, 3]))
+    ]
+    assert halves[0] + halves[1] == found == PairedSums.from_json(found.to_json())

@@ -103,9 +103,16 @@ class DeltaSums:
         )
 
 
+_OF_CLASSES = ("classes", "changed")
+
+
 @dataclass(frozen=True)
 class FlipCounts:
-    """How predictions moved across the threshold, old to new; `fixed` went from wrong to right, `broken` back."""
+    """How predictions moved across the threshold, old to new; `fixed` went from wrong to right, `broken` back.
+
+    Of more than two `classes`, positive means that the class of the label was predicted. `changed` then counts the
+    examples whose predicted class is another one, also where both are wrong.
+    """
 
     threshold: float = 0.5
     negative_to_negative: int = 0
@@ -114,6 +121,8 @@ class FlipCounts:
     positive_to_positive: int = 0
     fixed: int = 0
     broken: int = 0
+    classes: int = 0
+    changed: int = 0
 
     @classmethod
     def of(
@@ -133,33 +142,35 @@ class FlipCounts:
         )
 
     def __add__(self, other: FlipCounts) -> FlipCounts:
-        if self.threshold != other.threshold:
+        if (self.threshold, self.classes) != (other.threshold, other.classes):
             raise InvalidInputError(f"Flips at the thresholds {self.threshold} and {other.threshold} cannot be added.")
         mine, theirs = vars(self), vars(other)
-        return FlipCounts(self.threshold, **{key: mine[key] + theirs[key] for key in mine if key != "threshold"})
+        counts = {key: mine[key] + theirs[key] for key in mine if key not in ("threshold", "classes")}
+        return FlipCounts(self.threshold, **counts, classes=self.classes)
 
     @property
     def count(self) -> int:
         stayed = self.negative_to_negative + self.positive_to_positive
-        return stayed + self.flipped
+        return stayed + self.negative_to_positive + self.positive_to_negative
 
     @property
     def flipped(self) -> int:
-        return self.negative_to_positive + self.positive_to_negative
+        return self.changed if self.classes else self.negative_to_positive + self.positive_to_negative
 
     @property
     def rate(self) -> float:
         return self.flipped / self.count if self.count else math.nan
 
     def to_json(self) -> dict[str, Any]:
-        found: dict[str, Any] = plain_json(vars(self) | {"rate": self.rate})
+        given = {key: value for key, value in vars(self).items() if self.classes or key not in _OF_CLASSES}
+        found: dict[str, Any] = plain_json(given | {"rate": self.rate})
         return found
 
     @classmethod
     def read(cls, place: ConfigNode) -> FlipCounts:
         names = tuple(cls.__dataclass_fields__)
-        found = place.fields((*names, "rate"), names)
-        counts = {name: found[name].whole() for name in names if name != "threshold"}
+        found = place.fields((*names, "rate"), [name for name in names if name not in _OF_CLASSES])
+        counts = {name: found[name].whole() for name in names if name != "threshold" and name in found}
         return cls(found["threshold"].number(), **counts)
 
 

@@ -168,6 +168,13 @@ def test_a_document_with_a_policy_of_the_first_form_is_read_and_keeps_its_digest
     assert comparison.to_text() == text
 
 
+def test_flips_among_classes_come_back_from_their_json() -> None:
+    flips = FlipCounts(0.5, 1, 1, 0, 1, fixed=1, classes=3, changed=2)
+    comparison = replace(retrained(), flips=flips)
+    assert Comparison.from_text(comparison.to_text()).flips == flips
+    assert "classes" not in FlipCounts().to_json()  # what was written before there were any stays the same
+
+
 def test_importance_is_improvement_less_what_latency_costs() -> None:
     comparison = retrained()
     change, new, old = comparison.decision.change, comparison.challenger.latency, comparison.champion

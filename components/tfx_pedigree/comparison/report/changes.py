@@ -56,22 +56,25 @@ def _importance_note(comparison: Comparison) -> str:
 
 
 def _flips(flips: FlipCounts) -> Markup:
+    """Of two classes by the side of the threshold, of more by whether the label's class was predicted."""
+    yes, no = ("right", "wrong") if flips.classes else ("positive", "negative")
     rows = (
-        ("was negative", flips.negative_to_negative, flips.negative_to_positive),
-        ("was positive", flips.positive_to_negative, flips.positive_to_positive),
+        (f"was {no}", flips.negative_to_negative, flips.negative_to_positive),
+        (f"was {yes}", flips.positive_to_negative, flips.positive_to_positive),
     )
     body = [
-        el("tr", el("th", name, scope="row"), el("td", grouped(no), class_="n"), el("td", grouped(yes), class_="n"))
-        for name, no, yes in rows
+        el("tr", el("th", name, scope="row"), el("td", grouped(first), class_="n"), el("td", grouped(then), class_="n"))
+        for name, first, then in rows
     ]
+    title = "Predictions of another class" if flips.classes else "Predictions that moved across the threshold"
+    where = f"among {flips.classes} classes" if flips.classes else f"at {number(flips.threshold)}"
     return el(
         "div",
-        el("h3", "Predictions that moved across the threshold"),
-        el("table", _head("Prediction", "is negative", "is positive", numeric=True), el("tbody", body)),
+        el("h3", title),
+        el("table", _head("Prediction", f"is {no}", f"is {yes}", numeric=True), el("tbody", body)),
         el(
             "p",
-            f"{grouped(flips.flipped)} of {grouped(flips.count)} flipped ({percent(flips.rate)}) at "
-            f"{number(flips.threshold)}: "
+            f"{grouped(flips.flipped)} of {grouped(flips.count)} flipped ({percent(flips.rate)}) {where}: "
             f"{grouped(flips.fixed)} from wrong to right, {grouped(flips.broken)} from right to wrong.",
             class_="note",
         ),

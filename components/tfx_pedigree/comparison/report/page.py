@@ -101,7 +101,8 @@ def _tiles(comparison: Comparison) -> Markup:
         before = old.latency.p95_ms if old and old.latency else None
         tiles.append(_tile(name, f"{number(new.latency.p95_ms)} ms", _against(new.latency.p95_ms, before)))
     if comparison.flips is not None and comparison.flips.count:
-        note = f"at a threshold of {number(comparison.flips.threshold)}"
+        flips = comparison.flips
+        note = f"of {flips.classes} classes" if flips.classes else f"at a threshold of {number(flips.threshold)}"
         tiles.append(_tile("Predictions flipped", percent(comparison.flips.rate), note))
     if comparison.bump is not None:
         tiles.append(_tile("Kind of change", comparison.bump, f"{_version(old)} → {new.version}"))

@@ -78,17 +78,21 @@ def batches(path: str, size: int) -> Iterator[Any]:
     return iter(tf.data.TFRecordDataset(path, compression_type=packed).batch(size).prefetch(1))
 
 
-def labels(examples: Any, key: str) -> np.ndarray[Any, Any]:
-    """NaN where an example has no label, more than one, or a text."""
-    found = np.full(int(examples.shape[0]), np.nan)
+def labels(examples: Any, key: str, width: int = 1) -> np.ndarray[Any, Any]:
+    """One label per example, or `width` of them where that is what examples have. NaN where an example has no label,
+    another number of them, or a text."""
+    rows = int(examples.shape[0])
     kind = _kind(examples, key)
     if kind is None:
-        return found
+        return np.full(rows, np.nan)
     parsed = tf.io.parse_example(examples, {key: tf.io.VarLenFeature(kind)})[key]
-    rows = parsed.indices.numpy()[:, 0]
-    single = np.bincount(rows, minlength=len(found))[rows] == 1
-    found[rows[single]] = parsed.values.numpy()[single]
-    return found
+    owners, values = parsed.indices.numpy()[:, 0], parsed.values.numpy()
+    counts = np.bincount(owners, minlength=rows)
+    each = width if width > 1 and (counts == width).any() and not (counts == 1).any() else 1
+    found = np.full((rows, each), np.nan)
+    complete = counts == each
+    found[complete] = values[complete[owners]].reshape(-1, each)
+    return found if each > 1 else found[:, 0]
 
 
 def _kind(examples: Any, key: str) -> Any | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,9 @@ class PairedSums:
 
     `terms` are exact sums of: (y−new)−(y−old), |y−new|−|y−old|, |new−old|, new, old, new², old², new·old. `moves` are
     counts in the order of FlipCounts. `graded` counts examples whose label is neither 0 nor 1.
+
+    Of more than two `classes`, the prediction is the score of the class that the label names, its truth is 1, and it is
+    positive where that class is the one predicted; `changed` counts the examples whose predicted class is another one.
     """
 
     threshold: float = 0.5
@@ -39,6 +42,35 @@ class PairedSums:
     largest: float = 0.0
     moves: tuple[int, ...] = _NO_MOVES
     problem: str = ""
+    classes: int = 0
+    changed: int = 0
+
+    @classmethod
+    def of_outputs(cls, labels: Numbers, new: Numbers, old: Numbers, threshold: float = 0.5) -> PairedSums:
+        """Of what models give for each example: one number, or a row of them.
+
+        A label for each output (several labels, several heads): each counts on its own. One label and two outputs: the
+        second is the probability. One label and more: it names the class.
+        """
+        rows, width = new.shape
+        if labels.ndim == 2 and labels.shape[1] == width:
+            return cls.of(labels.ravel(), new.ravel(), old.ravel(), threshold)
+        labels = labels.reshape(rows, -1)[:, 0]
+        if width <= 2:
+            return cls.of(labels, new[:, -1], old[:, -1], threshold)
+        known = np.isfinite(labels) & (labels == np.floor(labels)) & (labels >= 0) & (labels < width)
+        known &= np.isfinite(new).all(axis=1) & np.isfinite(old).all(axis=1)
+        truth = np.where(known, labels, 0).astype(np.int64)
+        each = np.arange(rows)
+        score_new, score_old = (np.where(known, one[each, truth], np.nan) for one in (new, old))
+        said_new, said_old = np.argmax(new, axis=1)[known], np.argmax(old, axis=1)[known]
+        right_new, right_old = said_new == truth[known], said_old == truth[known]
+        return replace(
+            cls.of(np.ones(rows), score_new, score_old, threshold),
+            moves=_moves(np.ones(len(right_new), dtype=bool), right_new, right_old),
+            classes=width,
+            changed=int(np.count_nonzero(said_new != said_old)),
+        )
 
     @classmethod
     def of(cls, labels: Numbers, new: Numbers, old: Numbers, threshold: float = 0.5) -> PairedSums:
@@ -75,6 +107,8 @@ class PairedSums:
             tuple(map(int.__add__, self.moves, other.moves)),
             # One of them is enough, and always the same one, however the parts were merged.
             min(filter(None, (self.problem, other.problem)), default=""),
+            max(self.classes, other.classes),
+            self.changed + other.changed,
         )
 
     @property
@@ -91,7 +125,7 @@ class PairedSums:
         """None where labels are not 0 and 1: a threshold says nothing of a regression."""
         if self.graded or not self.count:
             return None
-        return FlipCounts(self.threshold, *self.moves)
+        return replace(FlipCounts(self.threshold, *self.moves), classes=self.classes, changed=self.changed)
 
     @property
     def agreement(self) -> Agreement | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import tensorflow as tf
 from apache_beam.utils import shared
 from tfx.dsl.io import fileio
@@ -57,12 +58,16 @@ class Pair:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to compute. The batch size does not change the sums, but for what a model itself makes of it."""
+    """What to compute. The batch size does not change the sums, but for what a model itself makes of it.
+
+    `preprocessing` names the challenger's functions that make a label which the examples do not have.
+    """
 
     pair: PairOf
     label_key: str
     threshold: float = 0.5
     batch_size: int = BATCH_SIZE
+    preprocessing: tuple[str, ...] = ()
 
 
 class PredictPairs(beam.DoFn):  # type: ignore[misc]
@@ -83,10 +88,21 @@ class PredictPairs(beam.DoFn):  # type: ignore[misc]
         plan, pair = self._plan, self._pair or self._plan.pair.load()
         try:
             new, old = pair.challenger.predict(batch), pair.champion.predict(batch)
-            return PairedSums.of(labels(batch, plan.label_key), new, old, plan.threshold)
+            return PairedSums.of_outputs(_truth(batch, plan, pair, new.shape[1]), new, old, plan.threshold)
         except tf.errors.OpError as error:
             # One example that a model cannot read must not take the whole comparison with it.
             return PairedSums.failure(int(batch.shape[0]), first_line(error), plan.threshold)
+
+
+def _truth(batch: Any, plan: Plan, pair: Pair, width: int) -> np.ndarray[Any, Any]:
+    found = labels(batch, plan.label_key, width)
+    if not plan.preprocessing or np.isfinite(found).any():
+        return found
+    made = pair.challenger.transformed(batch, plan.preprocessing).get(plan.label_key)
+    if made is None:
+        return found
+    dense = tf.sparse.to_dense(made) if isinstance(made, tf.SparseTensor) else made
+    return np.asarray(dense, dtype=np.float64).reshape(int(batch.shape[0]), -1)
 
 
 class MergeSums(beam.CombineFn):  # type: ignore[misc]

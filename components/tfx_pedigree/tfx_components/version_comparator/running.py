@@ -27,6 +27,7 @@ Compute = Callable[[tuple[str, ...], Plan], PairedSums]
 @dataclass(frozen=True)
 class ComparisonSettings:
     label_key: str = ""
+    preprocessing: tuple[str, ...] = ()
     target: ServingSignature = field(default_factory=ServingSignature)
     latency: LatencySettings = field(default_factory=LatencySettings)
     threshold: float = 0.5
@@ -67,7 +68,7 @@ def run_models(
     old, note = _probed(old, batch, "champion")
     notes.append(note)
     found = Behaviour(latency=_latency(new, old, batch, settings.latency))
-    if new is not None and old is not None and champion is not None:
+    if new is not None and old is not None and champion is not None and _alike(new, old, batch, notes):
         sums, note = _sums(
             PairOf.at(challenger, champion, settings.target), Pair(new, old), examples, settings, compute
         )
@@ -88,12 +89,24 @@ def _probed(model: ServedModel | None, batch: Any, whose: str) -> tuple[ServedMo
     if model is None:
         return None, ""
     try:
-        model.predict(batch)
+        model.run(model.inputs(batch))
     except InvalidInputError as error:
-        return None, f"the {whose}'s predictions were not compared or timed: {error}"
+        return None, f"the {whose} was not run: {error}"
     except (tf.errors.OpError, ValueError, TypeError) as error:
         return None, f"the {whose} cannot predict on these examples: {first_line(error)}"
     return model, ""
+
+
+def _alike(new: ServedModel, old: ServedModel, batch: Any, notes: list[str]) -> bool:
+    """Whether there is something to subtract. Timing needs none of it."""
+    try:
+        widths = [model.predict(batch).shape[1] for model in (new, old)]
+    except InvalidInputError as error:
+        notes.append(f"predictions were not compared: {error}")
+        return False
+    if widths[0] != widths[1]:
+        notes.append(f"predictions were not compared: the models give {widths[0]} and {widths[1]} numbers per example")
+    return widths[0] == widths[1]
 
 
 def _latency(new: ServedModel | None, old: ServedModel | None, batch: Any, settings: LatencySettings) -> Latency | None:
@@ -106,7 +119,9 @@ def _sums(
     if not settings.label_key:
         return None, "no label key is given: predictions were not compared"
     of.offer(pair)
-    found = compute(examples.files, Plan(of, settings.label_key, settings.threshold, settings.batch_size))
+    found = compute(
+        examples.files, Plan(of, settings.label_key, settings.threshold, settings.batch_size, settings.preprocessing)
+    )
     if found.failed:
         return found, f"{found.failed} of {found.examples} examples could not be predicted: {found.problem}"
     if not found.count:

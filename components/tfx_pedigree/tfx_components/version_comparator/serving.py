@@ -6,7 +6,7 @@ each of them has a known shape. Of several outputs the one named is the predicti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,15 +79,27 @@ class ServedModel:
         return found
 
     def predict(self, examples: Any) -> np.ndarray[Any, Any]:
-        """One number per example: of two classes the probability of the second. InvalidInputError for more."""
+        """A row of numbers per example. InvalidInputError where the answer has another number of rows."""
         found = self.run(self.inputs(examples))
         rows = int(examples.shape[0])
         if found.ndim == 0 or found.shape[0] != rows:
             raise InvalidInputError(f"it gives predictions of the shape {found.shape} for {rows} examples")
-        width = int(np.prod(found.shape[1:]))
-        if width not in (1, 2):
-            raise InvalidInputError(f"it predicts {width} numbers per example, and differences are taken of one")
-        return found.reshape(rows, width)[:, -1].astype(np.float64)
+        return found.reshape(rows, -1).astype(np.float64)
+
+    def transformed(self, examples: Any, functions: Sequence[str]) -> dict[str, Any]:
+        """What the model's own preprocessing makes of the examples: where a label comes from that no example has."""
+        found: dict[str, Any] = {}
+        for name in functions:
+            function = (
+                self._loaded.signatures[name] if name in self._loaded.signatures else getattr(self._loaded, name, None)
+            )
+            if function is None:
+                raise InvalidInputError(f"it has no function '{name}', which the evaluation names for preprocessing")
+            if hasattr(function, "structured_input_signature") and function.structured_input_signature[1]:
+                found |= function(**{next(iter(function.structured_input_signature[1])): examples})
+            else:
+                found |= function(examples)
+        return found
 
 
 def first_line(error: BaseException) -> str:

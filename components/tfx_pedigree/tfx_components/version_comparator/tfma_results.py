@@ -39,6 +39,7 @@ class Told:
     label_key: str = ""
     signature: str = ""
     prediction_key: str = ""
+    preprocessing: tuple[str, ...] = ()
 
 
 def read_evaluation(folder: str, confidence: float | None = None) -> Evaluated:
@@ -59,7 +60,8 @@ def read_evaluation(folder: str, confidence: float | None = None) -> Evaluated:
 
 def read_told(folder: str) -> Told:
     for spec in _specs(folder):
-        return Told(spec.label_key, spec.signature_name, spec.prediction_key)
+        functions = tuple(spec.preprocessing_function_names)
+        return Told(spec.label_key, spec.signature_name, spec.prediction_key, functions)
     return Told()
 
 
