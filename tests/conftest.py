@@ -28,12 +28,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--light", action="store_true", help="only tests that need neither TFX nor clients of services")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     memory.lay_files_there()
+    light.examples(config)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     return True if config.getoption("light") and light.left_out(collection_path) else None
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if light.starts_a_server(item):
+            item.add_marker("slow")
 
 
 @pytest.hookimpl(wrapper=True)

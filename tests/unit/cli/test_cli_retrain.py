@@ -349,6 +349,7 @@ def test_backfill_dry_run_tells_the_spans_and_does_nothing(project: Project) -> 
 # Killed, and two at once: real processes
 
 
+@pytest.mark.slow
 def test_lock_outlives_a_killed_command_as_long_as_its_pipeline_runs(project: Project) -> None:
     """kill -9 of the command leaves the pipeline at work: nobody begins beside it, and the span is run again after."""
     project.data(1)
@@ -374,6 +375,7 @@ def test_lock_outlives_a_killed_command_as_long_as_its_pipeline_runs(project: Pr
     assert project.pedigree("audit", "verify", "--json").json["ok"]
 
 
+@pytest.mark.slow
 def test_polite_kill_ends_the_pipeline_too_and_frees_the_lock(project: Project) -> None:
     project.data(1)
     project.behave("hang 1")
@@ -385,6 +387,7 @@ def test_polite_kill_ends_the_pipeline_too_and_frees_the_lock(project: Project) 
     assert project("retrain", "--json").json["outcome"] == "ran"
 
 
+@pytest.mark.slow
 def test_run_by_hand_and_retrain_never_train_at_once(project: Project) -> None:
     """Whichever comes first. `run` was asked for by a person: it ends with 4, and nothing has been changed."""
     project.data(1, 2)
@@ -413,6 +416,7 @@ def test_run_by_hand_and_retrain_never_train_at_once(project: Project) -> None:
     assert command.wait(20) == 130
 
 
+@pytest.mark.slow
 def test_run_that_is_killed_politely_ends_its_pipeline_and_after_kill_9_that_holds_the_lock(project: Project) -> None:
     project.behave("hang 1")
     for how, code in ((signal.SIGTERM, 130), (signal.SIGKILL, -9)):
@@ -426,6 +430,7 @@ def test_run_that_is_killed_politely_ends_its_pipeline_and_after_kill_9_that_hol
     until(lambda: is_free(project.folder / "registry/runs/m.lock"))
 
 
+@pytest.mark.slow
 def test_of_two_at_once_one_trains_and_the_other_says_who_is_at_it(project: Project) -> None:
     project.data(1)
     project.behave("hang 1")

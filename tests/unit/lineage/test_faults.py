@@ -16,6 +16,8 @@ from pedigree_testing import candidate
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.registry import Registry
 
+pytestmark = pytest.mark.slow
+
 WORKERS = 4
 
 

@@ -21,6 +21,8 @@ from tfx_pedigree.db import schema
 from tfx_pedigree.errors import ForbiddenError
 from tfx_pedigree.registry import Evidence, Facts, PromotionRequest, Registry, Role, Verdict
 
+pytestmark = pytest.mark.slow
+
 MODEL = "flight-delay"
 # The graph is verified by itself: tests/unit/lineage/test_verifying.py.
 TABLES = [table for table in schema.metadata.sorted_tables if not table.name.startswith("lineage_")]

@@ -20,6 +20,8 @@ from forking_testing import Ended, forking
 from pedigree_testing import candidate
 from tfx_pedigree.registry import Registry, State
 
+pytestmark = pytest.mark.slow
+
 PROCESSES = 8
 MODEL = processes.MODEL
 

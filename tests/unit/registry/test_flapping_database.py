@@ -16,6 +16,8 @@ from tfx_pedigree.errors import UnavailableError
 from tfx_pedigree.registry import Registry
 from tfx_pedigree.service.intake import candidate_of
 
+pytestmark = pytest.mark.slow
+
 MODELS = Path(__file__).parents[2] / "goldens" / "saved_models"
 
 

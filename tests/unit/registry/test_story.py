@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -14,6 +15,8 @@ from pedigree_testing import Clock, candidate, digest
 from tfx_pedigree.db import schema
 from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.registry import Evidence, Facts, PromotionRequest, Registry, State, Verdict
+
+pytestmark = pytest.mark.slow
 
 MODEL = "m"
 seeds = st.integers(0, 7)

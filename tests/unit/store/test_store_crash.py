@@ -21,6 +21,8 @@ from tfx_pedigree.errors import UnavailableError
 from tfx_pedigree.store import Store
 from tfx_pedigree.store import local as local_module
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 NOW = timedelta(0)
 

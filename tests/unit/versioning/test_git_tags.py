@@ -123,6 +123,7 @@ def test_gto_tells_the_same_history_as_git(repository: Path) -> None:
     assert log == ["flight-delay 1.0.0", "flight-delay 1.1.0-rc.1", "flight-delay 1.1.0", "other 2.0.0"]
 
 
+@pytest.mark.slow
 def test_gto_command_line_reads_it_too(repository: Path) -> None:
     _history(repository)
     program = [str(Path(sys.executable).parent / "gto")]
@@ -275,6 +276,7 @@ def _register_and_assign(repository: str, process: int) -> None:
         tags.assign(MODEL, version, f"stage-{process}", stamp(index, f"e{process}-{index}"))
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_tell_one_history(repository: Path) -> None:
     context = multiprocessing.get_context("spawn")
     both = [context.Process(target=_register_and_assign, args=(str(repository), number)) for number in (1, 2)]
