@@ -187,6 +187,8 @@ def test_a_brief_record_leaves_out_what_it_does_not_have() -> None:
         ({"size": 7}, "In the record, `size` does not agree with the rest of it."),
         ({"colour": 1, "\x1b[31m": 2}, "The record has the unknown fields `\\x1b[31m` and `colour`."),
         ({"anything": {"x": "\ud800"}}, "`anything.x` holds half of a character"),
+        ({"anything": {"x": "a\0"}}, "`anything.x` holds the character zero"),
+        ({"when": "2026-01-01x00:00:00.000000Z"}, "`when` must be a time such as"),
         ({"anything": {"x": float("inf")}}, "`anything.x` must be a number"),
     ],
 )

