@@ -58,7 +58,7 @@ def test_a_password_in_a_parameter_is_refused_and_not_repeated(key: str, address
     with pytest.raises(InvalidInputError, match="PGPASSWORD") as refused:
         ChampionProvider("flight-delay", **{key: address})
     assert "s3cret" not in str(refused.value)
-    with pytest.raises(InvalidInputError), parameters.open_registry({key: address}):
+    with pytest.raises(InvalidInputError), parameters.open_workspace({key: address}):
         pass
 
 
@@ -73,7 +73,7 @@ def test_the_librarys_version_is_a_parameter_because_the_cache_knows_no_code() -
 
 def test_a_registry_that_is_not_there_is_refused_and_not_made(tmp_path: Any) -> None:
     where = tmp_path / "mistyped"
-    with pytest.raises(NotFoundError, match="pedigree init"), parameters.open_registry({"registry": str(where)}):
+    with pytest.raises(NotFoundError, match="pedigree init"), parameters.open_workspace({"registry": str(where)}):
         pass
     assert not where.exists()
 
@@ -81,6 +81,6 @@ def test_a_registry_that_is_not_there_is_refused_and_not_made(tmp_path: Any) -> 
 def test_what_is_left_out_comes_from_the_environment(local_registry: Any, tmp_path: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("PEDIGREE_REGISTRY", str(tmp_path / "registry"))
     monkeypatch.setenv("PEDIGREE_ACTOR", "robot")
-    with parameters.open_registry({}) as registry:
-        assert registry.actor == "robot"
-        assert registry.models().items == ()
+    with parameters.open_workspace({}) as workspace:
+        assert workspace.registry.actor == "robot"
+        assert workspace.registry.models().items == ()

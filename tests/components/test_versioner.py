@@ -188,10 +188,10 @@ def test_the_fingerprint_minds_no_order_of_features_within_a_row() -> None:
     orders = {written(list(order)) for order in itertools.permutations(entries)}
     assert len(orders) == 6
     assert all(example_pb2.Example.FromString(order) == a for order in orders)
-    assert len({fingerprint._steady(order) for order in orders}) == 1
+    assert len({fingerprint.steady(order) for order in orders}) == 1
     b.CopyFrom(a)
     b.features.feature["x"].float_list.value[0] = 1.5
-    assert fingerprint._steady(b.SerializeToString()) != fingerprint._steady(a.SerializeToString())
+    assert fingerprint.steady(b.SerializeToString()) != fingerprint.steady(a.SerializeToString())
 
 
 def _varint(number: int) -> bytes:
@@ -200,7 +200,7 @@ def _varint(number: int) -> bytes:
 
 @given(st.binary(max_size=60))
 def test_any_row_has_a_fingerprint(record: bytes) -> None:
-    assert fingerprint._steady(record) == fingerprint._steady(bytes(record))
+    assert fingerprint.steady(record) == fingerprint.steady(bytes(record))
 
 
 @pytest.mark.parametrize("content", [b"PAR1 not a record", b"\x1f\x8b broken", b"\x01"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tfx_pedigree.errors import ForbiddenError
-from tfx_pedigree.registry import LEAST_ROLE, Action, Registry
+from tfx_pedigree.registry import LEAST_ROLE, Action, Administration
 from tfx_pedigree.service.push import PushTarget
 from tfx_pedigree.text import listed
 
@@ -21,7 +21,7 @@ def pipeline_actions(target: PushTarget, *, lineage: bool) -> tuple[Action, ...]
     return (*found, *_PROMOTING.get(target, ()), *((Action.RECORD_LINEAGE,) if lineage else ()))
 
 
-def check_permissions(registry: Registry, model: str, actions: Iterable[Action]) -> None:
+def check_permissions(registry: Administration, model: str, actions: Iterable[Action]) -> None:
     """ForbiddenError that names all of them, and one command that grants what they need. The model need not exist."""
     every = sorted(set(actions), key=lambda one: LEAST_ROLE[one])
     if not every:

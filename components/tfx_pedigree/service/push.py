@@ -13,9 +13,10 @@ from enum import Enum
 from pathlib import Path
 
 from tfx_pedigree.errors import ConflictError, NotFoundError, StaleEvidenceError
-from tfx_pedigree.registry import Evidence, Facts, PromotionRequest, Reference, Registry, State, Verdict, Version
+from tfx_pedigree.registry import Evidence, Facts, PromotionRequest, Reference, RegistryApi, State, Verdict, Version
 from tfx_pedigree.service.judgement import says_nothing_new
 from tfx_pedigree.service.promotion import check_or_heal
+from tfx_pedigree.store import Store
 from tfx_pedigree.text import short_digest
 
 # A tag that says why a version is not where its run would have put it.
@@ -55,12 +56,13 @@ class Pushed:
 
 
 def register_and_promote(
-    registry: Registry,
+    registry: RegistryApi,
+    store: Store,
     reference: Reference,
     facts: Facts,
     evidence: Evidence | None,
-    target: PushTarget,
     *,
+    target: PushTarget,
     files: Callable[[], AbstractContextManager[Path]] | None = None,
 ) -> Pushed:
     """The version's bytes are read before it is promoted. `files` is a folder that holds the same model, from which
@@ -80,11 +82,11 @@ def register_and_promote(
         return Pushed(PushOutcome.REFUSED, version, f"{evidence.verdict.value}: {evidence.reason}")
     request = PromotionRequest(State(target.value))
     registry.require(request.action, version.model)  # before gigabytes are read
-    healed = check_or_heal(registry.store, version, files)
+    healed = check_or_heal(store, version, files)
     return replace(_promote(registry, reference, request), healed=healed)
 
 
-def reserved_version(registry: Registry, reference: Reference) -> Version:
+def reserved_version(registry: RegistryApi, reference: Reference) -> Version:
     """The version that this run's Versioner reserved."""
     try:
         return registry.get(reference)
@@ -97,7 +99,7 @@ def reserved_version(registry: Registry, reference: Reference) -> Version:
 
 
 def _register(
-    registry: Registry, reference: Reference, version: Version, facts: Facts, evidence: Evidence | None
+    registry: RegistryApi, reference: Reference, version: Version, facts: Facts, evidence: Evidence | None
 ) -> Version:
     """Adds nothing where there is nothing new: the champion compared with itself, or the same answer as before."""
     itself = evidence is not None and evidence.champion == evidence.challenger
@@ -108,7 +110,7 @@ def _register(
     return registry.register(reference, facts, evidence).version
 
 
-def _promote(registry: Registry, reference: Reference, request: PromotionRequest) -> Pushed:
+def _promote(registry: RegistryApi, reference: Reference, request: PromotionRequest) -> Pushed:
     try:
         promoted = registry.promote(reference, request).version
     except StaleEvidenceError as lost:
@@ -120,6 +122,6 @@ def _promote(registry: Registry, reference: Reference, request: PromotionRequest
     return Pushed(PushOutcome.PROMOTED, promoted, f"{promoted.name} is in {promoted.state} now.")
 
 
-def _note(registry: Registry, reference: Reference, reason: str) -> Version:
+def _note(registry: RegistryApi, reference: Reference, reason: str) -> Version:
     """Keeps the reason with the version, so that a person who looks for it there finds it; empty takes it away."""
     return registry.annotate(reference, Facts(tags={NOT_PROMOTED: reason})).version

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tfx_pedigree.errors import NotFoundError
-from tfx_pedigree.registry import CHAMPION, Reference, Registry, Version
+from tfx_pedigree.registry import CHAMPION, Reference, RegistryApi, Version, VersionQuestions
 from tfx_pedigree.service.intake import candidate_of
 from tfx_pedigree.service.version_record import Making, champion_record, record_of
+from tfx_pedigree.store import Store
 from tfx_pedigree.versioning import Request
 
 
@@ -22,7 +23,7 @@ class Reserved:
     record: Mapping[str, Any]
 
 
-def find_champion(registry: Registry, model: str) -> Version | None:
+def find_champion(registry: VersionQuestions, model: str) -> Version | None:
     """None also for a model of which nothing is registered yet."""
     try:
         return registry.get(Reference(model, CHAMPION))
@@ -31,13 +32,20 @@ def find_champion(registry: Registry, model: str) -> Version | None:
 
 
 def reserve_trained(
-    registry: Registry, model: str, folder: Path, making: Making, request: Request, *, champion: Version | None
+    registry: RegistryApi,
+    store: Store,
+    model: str,
+    folder: Path,
+    making: Making,
+    *,
+    request: Request,
+    champion: Version | None,
 ) -> Reserved:
     """`folder` holds the model to serve and nothing else. The same bytes are the same version again.
 
     Schema and transform graph count for the number by their structure, which `making.data` tells.
     """
-    candidate = candidate_of(registry.store, folder, parameters=making.parameters)
+    candidate = candidate_of(store, folder, parameters=making.parameters)
     description = replace(
         candidate.description,
         schema_digest=making.data.get("schema", {}).get("structure"),

@@ -23,10 +23,11 @@ from tfx_pedigree.lineage.run_graph import (
     merged,
     without_secrets,
 )
-from tfx_pedigree.registry import Evidence, Reference, Registry
+from tfx_pedigree.registry import Evidence, Reference, VersionQuestions
 from tfx_pedigree.service.judgement import is_made_of
 from tfx_pedigree.service.mlmd_lookup import ArtifactPlace, look_up
 from tfx_pedigree.service.push import reserved_version
+from tfx_pedigree.service.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class RunLineage:
 
 
 def record_run(
-    open_registry: Callable[[], AbstractContextManager[Registry]],
+    open_workspace: Callable[[], AbstractContextManager[Workspace]],
     observed: ObservedRun,
     mlmd: str = "",
     artifacts: Iterable[ArtifactPlace] = (),
@@ -106,19 +107,19 @@ def record_run(
     known = look_up(mlmd, artifacts, observed.run_node)
     observed = replace(observed, run=known.marked(observed.run))
     try:
-        with open_registry() as registry:
-            fragment, recorded = _record(registry, observed, known.fragment)
+        with open_workspace() as workspace:
+            fragment, recorded = _record(workspace, observed, known.fragment)
     except PedigreeError as error:
         return RunLineage(observed, observed.without_registry(known.fragment), None, _explained(error, observed))
     return RunLineage(observed, fragment, recorded, known.problem)
 
 
-def _record(registry: Registry, observed: ObservedRun, elsewhere: Fragment) -> tuple[Fragment, Recorded]:
+def _record(workspace: Workspace, observed: ObservedRun, elsewhere: Fragment) -> tuple[Fragment, Recorded]:
     """Joined with what was seen `elsewhere`, and what of both was new."""
+    registry, lineage = workspace.registry, workspace.lineage
     version = reserved_version(registry, observed.reference)
-    lineage = Lineage(registry)
     observed = replace(observed, run=_first_told(lineage, observed))
-    own = observed.fragment(_judged(lineage, observed), _predecessor(registry, observed))
+    own = observed.fragment(_judged(workspace, observed), _predecessor(registry, observed))
     fragment = without_secrets(merged([own, elsewhere]))
     return fragment, lineage.record(fragment, model=version.model)
 
@@ -140,15 +141,15 @@ def _first_told(lineage: Lineage, observed: ObservedRun) -> PipelineRun:
     return replace(observed.run, id=None) if before is not None and before.fact("id") else observed.run
 
 
-def _judged(lineage: Lineage, observed: ObservedRun) -> Judged | None:
+def _judged(workspace: Workspace, observed: ObservedRun) -> Judged | None:
     """What the registry keeps is what decided: with a blessing that was withheld, or from an earlier run. That one was
     told of by its own recorder, unless it died."""
-    kept, own = lineage.registry.evidence(observed.reference), observed.evidence
+    kept, own = workspace.registry.evidence(observed.reference), observed.evidence
     if kept is None:
         return Judged(own) if own else None
     if own is None or is_made_of(kept, own):
         return Judged(kept)
-    told = _recorded_before(lineage, decision_node(observed.record["model"], kept.digest))
+    told = _recorded_before(workspace.lineage, decision_node(observed.record["model"], kept.digest))
     return None if told else Judged(kept, here=False)
 
 
@@ -159,7 +160,7 @@ def _recorded_before(lineage: Lineage, node: Node) -> Node | None:
         return None
 
 
-def _predecessor(registry: Registry, observed: ObservedRun) -> str | None:
+def _predecessor(registry: VersionQuestions, observed: ObservedRun) -> str | None:
     number = observed.record.get("predecessor")
     if not number:
         return None

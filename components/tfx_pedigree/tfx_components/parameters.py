@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from tfx_pedigree import settings
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.registry import Registry
+from tfx_pedigree.service.workspace import Workspace, connect
 
 MODEL_NAME = "model_name"
 REGISTRY = "registry"
@@ -118,10 +118,10 @@ def json_text(value: Any) -> str | None:
 
 
 @contextlib.contextmanager
-def open_registry(properties: Properties) -> Iterator[Registry]:
+def open_workspace(properties: Properties) -> Iterator[Workspace]:
     """The registry that the parameters name, else the environment. Never makes one: a typo in an address
     would silently create an empty registry, in which every model is the first."""
     address, store = (without_secret(key, text(properties, key)) or None for key in (REGISTRY, STORE))
     found = settings.load(registry=address, store=store, actor=text(properties, ACTOR) or None)
-    with Registry.open(found.registry, actor=found.actor, store=found.store) as registry:
-        yield registry
+    with connect(found.registry, actor=found.actor, store=found.store) as workspace:
+        yield workspace

@@ -15,8 +15,6 @@ from tfx_pedigree.service.run_lineage import RunLineage, record_run
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.tfx_components.lineage_recorder import gathering
 
-LINEAGE_KEY = "lineage"
-
 ON_FAILURE = "on_failure"
 
 # Of the LineageRecord: whether the graph has it, and whether all was read that was to be read.
@@ -44,12 +42,12 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
     def Do(  # noqa: N802  TFX's name
         self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]
     ) -> None:
-        output = artifacts.single(output_dict, LINEAGE_KEY)
+        output = artifacts.single(output_dict, "lineage")
         policy = parameters.choice(OnFailure, exec_properties, ON_FAILURE, OnFailure.CONTINUE)
         observed = gathering.gather(input_dict, exec_properties, gathering.run_of(exec_properties, self._context))
         given = [ArtifactPlace(one.type_name, one.uri, one.id) for found in input_dict.values() for one in found]
-        open_registry = partial(parameters.open_registry, exec_properties)
-        result = record_run(open_registry, observed, parameters.text(exec_properties, parameters.MLMD), given)
+        open_workspace = partial(parameters.open_workspace, exec_properties)
+        result = record_run(open_workspace, observed, parameters.text(exec_properties, parameters.MLMD), given)
         if new := result.recorded:
             logging.info("%s: %d nodes and %d edges are new.", observed.reference, new.nodes, new.edges)
         files.write_json(output.uri, artifacts.LINEAGE_FILE, result.document())

@@ -19,23 +19,13 @@ from tfx_pedigree.tfx_components.registry_pusher import executor as pushing
 from tfx_pedigree.tfx_components.version_comparator.examples import Examples
 from tfx_pedigree.tfx_components.versioner.executor import IMAGE, data_of, modules_in
 
-VERSION_KEY = "version"
-EXAMPLES_KEY = "examples"
-STATISTICS_KEY = "statistics"
-SCHEMA_KEY = "schema"
-TRANSFORM_KEY = "transform_graph"
-COMPARISON_KEY = "comparison"
-EVALUATION_KEY = "evaluation"
-EVALUATE_ON_KEY = "evaluate_on"
-PUSHED_MODEL_KEY = "pushed_model"
-
 EVAL_SPLIT = "eval_split"
 
 Artifacts = Mapping[str, list[Any]]
 
 
 def gather(inputs: Artifacts, properties: Mapping[str, Any], run: PipelineRun) -> ObservedRun:
-    record = pushing.record_of(artifacts.single(inputs, VERSION_KEY), properties)
+    record = pushing.record_of(artifacts.single(inputs, "version"), properties)
     if not record.get("data"):  # a Versioner that was not told what the model was made from
         record["data"] = data_of(dict(inputs))
     comparison, evidence = _compared(inputs, record)
@@ -48,7 +38,7 @@ def gather(inputs: Artifacts, properties: Mapping[str, Any], run: PipelineRun) -
         comparison,
         evidence,
         _evaluated_on(inputs, parameters.text(properties, EVAL_SPLIT, "eval")) if comparison is None else (),
-        _deployment(artifacts.optional_single(inputs, PUSHED_MODEL_KEY), record),
+        _deployment(artifacts.optional_single(inputs, "pushed_model"), record),
     )
 
 
@@ -65,7 +55,7 @@ def run_of(properties: Mapping[str, Any], context: Any | None) -> PipelineRun:
 
 
 def _compared(inputs: Artifacts, record: Mapping[str, Any]) -> tuple[Comparison | None, Evidence | None]:
-    found = artifacts.optional_single(inputs, COMPARISON_KEY)
+    found = artifacts.optional_single(inputs, "comparison")
     if found is None:
         return None, None
     comparison, evidence = pushing.read_compared(found)
@@ -75,8 +65,8 @@ def _compared(inputs: Artifacts, record: Mapping[str, Any]) -> tuple[Comparison 
 
 def _evaluated_on(inputs: Artifacts, split: str) -> tuple[Data, ...]:
     """What an Evaluator saw whose results nobody compared. TFMA's files do not say it; the pipeline does."""
-    examples = inputs.get(EVALUATE_ON_KEY) or inputs.get(EXAMPLES_KEY)
-    if not examples or artifacts.optional_single(inputs, EVALUATION_KEY) is None:
+    examples = inputs.get("evaluate_on") or inputs.get("examples")
+    if not examples or artifacts.optional_single(inputs, "evaluation") is None:
         return ()
     return (Examples.of(examples, split).data(None),)
 
@@ -107,14 +97,14 @@ def _same_version(key: str, digest: str, record: Mapping[str, Any]) -> None:
 
 def _seen(inputs: Artifacts) -> tuple[Seen, Seen]:
     """Of what the model was trained on, and of what it was evaluated on, which are often two splits of the same."""
-    trained = Seen(_statistics(inputs), _uris(inputs.get(EXAMPLES_KEY)))
-    other = inputs.get(EVALUATE_ON_KEY)
+    trained = Seen(_statistics(inputs), _uris(inputs.get("examples")))
+    other = inputs.get("evaluate_on")
     return trained, Seen(uris=_uris(other)) if other else trained
 
 
 def _statistics(inputs: Artifacts) -> dict[str, str]:
     """By split. Which file StatisticsGen writes differs between releases; there is one of it."""
-    found = artifacts.optional_single(inputs, STATISTICS_KEY)
+    found = artifacts.optional_single(inputs, "statistics")
     if found is None:
         return {}
     digests = {}

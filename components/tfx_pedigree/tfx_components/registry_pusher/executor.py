@@ -14,20 +14,13 @@ from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_executor
 
 from tfx_pedigree.comparison import Comparison
-from tfx_pedigree.registry import Evidence, Reference, Registry, check_model_name
+from tfx_pedigree.registry import Evidence, Reference, check_model_name
 from tfx_pedigree.service.judgement import EVALUATOR, INFRA, facts_of, judged
 from tfx_pedigree.service.push import Pushed, PushTarget, register_and_promote
 from tfx_pedigree.service.version_record import check_record
+from tfx_pedigree.store import Store
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.tfx_components.version_comparator.writing import bless
-
-MODEL_KEY = "model"
-VERSION_KEY = "version"
-COMPARISON_KEY = "comparison"
-MODEL_BLESSING_KEY = "model_blessing"
-INFRA_BLESSING_KEY = "infra_blessing"
-PUSHED_MODEL_KEY = "pushed_model"
-BLESSING_KEY = "blessing"
 
 PROMOTE_TO = "promote_to"
 SERVING_BASE = "serving_base"
@@ -47,20 +40,22 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
     def Do(  # noqa: N802  TFX's name
         self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]
     ) -> None:
-        output = artifacts.single(output_dict, PUSHED_MODEL_KEY)
-        found = record_of(artifacts.single(input_dict, VERSION_KEY), exec_properties)
+        output = artifacts.single(output_dict, "pushed_model")
+        found = record_of(artifacts.single(input_dict, "version"), exec_properties)
         evidence, comparison = _judged(input_dict, found)
         target = parameters.choice(PushTarget, exec_properties, PROMOTE_TO, PushTarget.PRODUCTION)
-        model = artifacts.optional_single(input_dict, MODEL_KEY)
+        model = artifacts.optional_single(input_dict, "model")
         reference, facts = Reference(found["model"], found["digest"]), facts_of(found, comparison)
-        with parameters.open_registry(exec_properties) as registry:
-            result = register_and_promote(registry, reference, facts, evidence, target, files=_folder_of(model))
+        with parameters.open_workspace(exec_properties) as workspace:
+            result = register_and_promote(
+                workspace.registry, workspace.store, reference, facts, evidence, target=target, files=_folder_of(model)
+            )
             if result.healed:
                 logging.warning("The store's bytes of %s were damaged. This run's model healed them.", reference)
             logging.info("%s: %s. %s", result.version.name, result.outcome.value, result.reason)
-            destination = _push(registry, result, exec_properties, output)
+            destination = _push(workspace.store, result, exec_properties, output)
         _mark(output, result, destination)
-        bless(artifacts.single(output_dict, BLESSING_KEY), result.serves)
+        bless(artifacts.single(output_dict, "blessing"), result.serves)
 
 
 def record_of(version: Any, properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,7 +64,7 @@ def record_of(version: Any, properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _judged(inputs: Artifacts, found: dict[str, Any]) -> tuple[Evidence | None, Comparison | None]:
-    compared = artifacts.optional_single(inputs, COMPARISON_KEY)
+    compared = artifacts.optional_single(inputs, "comparison")
     comparison, evidence = (None, None) if compared is None else read_compared(compared)
     return judged(found, evidence, _blessings(inputs)), comparison
 
@@ -83,10 +78,10 @@ def read_compared(compared: Any) -> tuple[Comparison, Evidence]:
 
 def _blessings(inputs: Artifacts) -> dict[str, bool]:
     found = {}
-    model = artifacts.optional_single(inputs, MODEL_BLESSING_KEY)
+    model = artifacts.optional_single(inputs, "model_blessing")
     if model is not None:
         found[EVALUATOR] = bool(model_utils.is_model_blessed(model))
-    infra = artifacts.optional_single(inputs, INFRA_BLESSING_KEY)
+    infra = artifacts.optional_single(inputs, "infra_blessing")
     if infra is not None:
         found[INFRA] = bool(model_utils.is_infra_validated(infra))
     return found
@@ -97,15 +92,15 @@ def _folder_of(model: Any | None) -> Callable[[], AbstractContextManager[Path]] 
     return partial(files.local_folder, files.serving_folder(model)) if model is not None else None
 
 
-def _push(registry: Registry, result: Pushed, properties: dict[str, Any], output: Any) -> str | None:
+def _push(store: Store, result: Pushed, properties: dict[str, Any], output: Any) -> str | None:
     """Where the version is served from; None if nothing is to be served."""
     base = parameters.text(properties, SERVING_BASE)
     if not result.serves or not base:
         return None
     version = result.version
     destination = posixpath.join(base, version.model, str(version.sequence))
-    files.lay_out(registry.store, version.digest, destination)
-    files.lay_out(registry.store, version.digest, output.uri)
+    files.lay_out(store, version.digest, destination)
+    files.lay_out(store, version.digest, output.uri)
     return destination
 
 

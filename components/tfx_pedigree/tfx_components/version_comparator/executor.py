@@ -36,15 +36,6 @@ from tfx_pedigree.versioning import ModelDescription, describe_files
 from tfx_pedigree.versioning.comparable import why_not_comparable
 from tfx_pedigree.versioning.description import LABEL_KEY
 
-MODEL_KEY = "model"
-VERSION_KEY = "version"
-CHAMPION_KEY = "champion"
-EVALUATION_KEY = "evaluation"
-MODEL_BLESSING_KEY = "model_blessing"
-EXAMPLES_KEY = "examples"
-COMPARISON_KEY = "comparison"
-BLESSING_KEY = "blessing"
-
 POLICY = "policy"
 EVAL_SPLIT = "eval_split"
 SIGNATURE_NAME = "signature_name"
@@ -65,7 +56,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):  # type: ignore[misc]
     def Do(  # noqa: N802  TFX's name
         self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]
     ) -> None:
-        output = artifacts.single(output_dict, COMPARISON_KEY)
+        output = artifacts.single(output_dict, "comparison")
         policy = policy_of(parameters.structure(exec_properties, POLICY))
         fileio.makedirs(output.uri)
         compute = partial(self._compute, posixpath.join(output.uri, SUMS_FILE))
@@ -73,7 +64,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):  # type: ignore[misc]
         comparison, evidence = judge(policy, found)
         logging.info("%s: %s", comparison.decision.verdict.value, comparison.decision.reason)
         write(output, comparison, evidence)
-        bless(artifacts.single(output_dict, BLESSING_KEY), comparison.decision.verdict is Verdict.PASS)
+        bless(artifacts.single(output_dict, "blessing"), comparison.decision.verdict is Verdict.PASS)
 
     def _compute(self, result: str, paths: tuple[str, ...], plan: Plan) -> PairedSums:
         """The sums are exact: it makes no difference to them where they are computed."""
@@ -94,15 +85,15 @@ def policy_of(given: Any) -> Policy:
 
 def find_out(inputs: Artifacts, properties: dict[str, Any], policy: Policy, compute: Any) -> Found:
     """All that is read and measured, before anything is decided."""
-    evaluation = artifacts.single(inputs, EVALUATION_KEY)
-    model, champion = artifacts.single(inputs, MODEL_KEY), artifacts.optional_single(inputs, CHAMPION_KEY)
+    evaluation = artifacts.single(inputs, "evaluation")
+    model, champion = artifacts.single(inputs, "model"), artifacts.optional_single(inputs, "champion")
     champion = None if artifacts.is_absent(champion) else champion
-    version = artifacts.single(inputs, VERSION_KEY)
+    version = artifacts.single(inputs, "version")
     record = check_record(files.read_json(version.uri, artifacts.MODEL_VERSION_FILE), version.uri)
     sides = contestants(record, given_champion(champion) if champion is not None else None)
     evaluated = read_evaluation(evaluation.uri, policy.confidence)
     told = read_told(evaluation.uri)
-    examples = Examples.of(inputs.get(EXAMPLES_KEY) or (), parameters.text(properties, EVAL_SPLIT, "eval"))
+    examples = Examples.of(inputs.get("examples") or (), parameters.text(properties, EVAL_SPLIT, "eval"))
     reason = why_not(evaluation, champion, sides, told) if champion is not None else None
     settings = settings_of(properties, told)
     behaviour = run(model, champion, examples, settings, compute, comparable=reason is None)
@@ -112,7 +103,7 @@ def find_out(inputs: Artifacts, properties: dict[str, Any], policy: Policy, comp
         behaviour,
         examples.data(evaluated.examples),
         reason,
-        read_word(artifacts.optional_single(inputs, MODEL_BLESSING_KEY), evaluation.uri),
+        read_word(artifacts.optional_single(inputs, "model_blessing"), evaluation.uri),
     )
 
 

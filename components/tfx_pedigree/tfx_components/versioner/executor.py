@@ -11,7 +11,7 @@ from tfx.types import artifact_utils
 
 from tfx_pedigree.digest import is_digest
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.registry import Reference, Registry, Version, check_model_name
+from tfx_pedigree.registry import Reference, Version, VersionQuestions, check_model_name
 from tfx_pedigree.secrets import clean_values
 from tfx_pedigree.service.reserving import find_champion, reserve_trained
 from tfx_pedigree.service.version_record import Making, flat_parameters
@@ -23,13 +23,6 @@ from tfx_pedigree.tfx_components.versioner.environment import environment
 from tfx_pedigree.versioning import Request
 from tfx_pedigree.versioning.description import LABEL_KEY, Scalar
 from tfx_pedigree.versioning.git_state import GitState
-
-MODEL_KEY = "model"
-EXAMPLES_KEY = "examples"
-SCHEMA_KEY = "schema"
-TRANSFORM_KEY = "transform_graph"
-CHAMPION_KEY = "champion"
-VERSION_KEY = "version"
 
 HYPERPARAMETERS = "hyperparameters"
 TRAINING = "training"
@@ -57,7 +50,7 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
     def Do(  # noqa: N802  TFX's name
         self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]
     ) -> None:
-        output = artifacts.single(output_dict, VERSION_KEY)
+        output = artifacts.single(output_dict, "version")
         name = check_model_name(parameters.text(exec_properties, parameters.MODEL_NAME))
         data = data_of(input_dict)
         making = Making(
@@ -72,10 +65,13 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         for name, digest in making.modules_as_built.items():
             logging.warning("%s was imported with other bytes than those (%s) of the pipeline's build.", name, digest)
         request = _request(exec_properties)
-        folder = files.serving_folder(artifacts.single(input_dict, MODEL_KEY))
-        with parameters.open_registry(exec_properties) as registry, files.local_folder(folder) as local:
-            champion = _champion(registry, name, artifacts.optional_single(input_dict, CHAMPION_KEY))
-            reserved = reserve_trained(registry, name, local, making, request, champion=champion)
+        folder = files.serving_folder(artifacts.single(input_dict, "model"))
+        with parameters.open_workspace(exec_properties) as workspace, files.local_folder(folder) as local:
+            registry = workspace.registry
+            champion = _champion(registry, name, artifacts.optional_single(input_dict, "champion"))
+            reserved = reserve_trained(
+                registry, workspace.store, name, local, making, request=request, champion=champion
+            )
         files.write_json(output.uri, artifacts.MODEL_VERSION_FILE, reserved.record)
         artifacts.set_properties(output, **_properties(reserved.version))
 
@@ -83,12 +79,12 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
 def data_of(inputs: Artifacts) -> dict[str, Any]:
     """What the model was made from, with the digests under which others will find the same again."""
     found: dict[str, Any] = {}
-    if inputs.get(EXAMPLES_KEY):
-        found["examples"] = [_examples(one) for one in inputs[EXAMPLES_KEY]]
-    schema = artifacts.optional_single(inputs, SCHEMA_KEY)
+    if inputs.get("examples"):
+        found["examples"] = [_examples(one) for one in inputs["examples"]]
+    schema = artifacts.optional_single(inputs, "schema")
     if schema is not None:
         found["schema"] = _schema(schema)
-    transform = artifacts.optional_single(inputs, TRANSFORM_KEY)
+    transform = artifacts.optional_single(inputs, "transform_graph")
     if transform is not None:
         found["transform"] = _transform(transform)
     return found
@@ -134,7 +130,7 @@ def _transform(transform: Any) -> dict[str, Any]:
         return {"digest": manifest_of(folder).digest, "structure": fingerprint.transform_structure(folder)}
 
 
-def _champion(registry: Registry, name: str, model: Any | None) -> Version | None:
+def _champion(registry: VersionQuestions, name: str, model: Any | None) -> Version | None:
     """The one that this run evaluates against, else the one of this moment."""
     if model is None:
         return find_champion(registry, name)
