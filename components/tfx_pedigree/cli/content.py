@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,23 +84,28 @@ def _print(report: ContentReport) -> None:
 @click.option(
     "--force", is_flag=True, help="Go on although the store lacks registered versions, or none is registered."
 )
+@click.option("--also", multiple=True, metavar="ADDRESS", help="Another registry with the same store; may be repeated.")
 @pass_app
-def gc(app: App, delete: bool, grace: str, force: bool) -> None:
+def gc(app: App, delete: bool, grace: str, force: bool, also: tuple[str, ...]) -> None:
     """Find or delete bytes that no version needs.
 
-    What any version of any model in this registry needs is kept, also of reserved and archived versions. A store
-    that several registries share must not be collected from one of them. A short --grace can hit a model that is
+    What any version of any model in this registry needs is kept, also of reserved and archived versions. Where
+    several registries share the store, give the others with --also. A short --grace can hit a model that is
     being registered right now.
     """
     from tfx_pedigree.service.content import collect_garbage
+    from tfx_pedigree.service.workspace import connect
 
     spare = duration(grace)
-    with app.open() as workspace, waiting("Looking for what no version needs"):
-        report = collect_garbage(workspace, delete=delete, grace=spare, force=force)
-    output.answer(report, _print_gc, grace)
+    with contextlib.ExitStack() as stack:
+        workspace = stack.enter_context(app.open())
+        others = [stack.enter_context(connect(address, **app.opening)).registry for address in also]
+        stack.enter_context(waiting("Looking for what no version needs"))
+        report = collect_garbage(workspace, others, delete=delete, grace=spare, force=force)
+    output.answer(report, _print_gc, grace, also)
 
 
-def _print_gc(report: GcReport, grace: str) -> None:
+def _print_gc(report: GcReport, grace: str, also: Sequence[str]) -> None:
     parts = [plural(len(report.versions), "unregistered version"), plural(report.objects, "object")]
     if report.leftovers:
         parts.append(plural(report.leftovers, "leftover"))
@@ -108,6 +115,7 @@ def _print_gc(report: GcReport, grace: str) -> None:
         output.say(f"There is nothing to delete; {kept}.")
     elif report.dry_run:
         output.say(f"Would delete {listed(parts)} ({format_size(report.size)}); {kept}.")
-        output.next_step("gc", "--delete", *([] if grace == "24h" else ["--grace", grace]))
+        options = [*([] if grace == "24h" else ["--grace", grace]), *(word for one in also for word in ("--also", one))]
+        output.next_step("gc", "--delete", *options)
     else:
         output.done(f"Deleted {listed(parts)} ({format_size(report.size)}); {kept}.")

@@ -66,6 +66,10 @@ class Registry(LocalQuestions, LocalChanges, LocalAdministration, RegistryApi):
         with database.creating() as connection:
             # A store that lies beside its registry moves with it, so its place is not written down.
             registry._begin_history(connection, None if where == location.beside else where)
+        if where is not None:
+            registry._mark_store()
+        if where is not None:
+            _ = registry.store_to_fill
         return registry
 
     @classmethod
@@ -124,6 +128,24 @@ class Registry(LocalQuestions, LocalChanges, LocalAdministration, RegistryApi):
                 )
             self._store = _open_store(self._store_url)
         return self._store
+
+    @property
+    def store_to_fill(self) -> Store:
+        """The store, for who adds bytes: it knows this registry from then on, and no other one deletes them."""
+        self._mark_store()
+        return self.store
+
+    def _mark_store(self) -> None:
+        from tfx_pedigree.store import StoreUser  # noqa: PLC0415  as below
+
+        self.store.mark_user(StoreUser(self.identity, self.url))
+
+    @property
+    def identity(self) -> str:
+        """The registry's own name, which it keeps wherever it is moved."""
+        with self._database.reading() as connection:
+            found: str = connection.execute(sa.select(schema.registry.c.registry_id)).scalar_one()
+        return found
 
 
 def _named_store(database: Database) -> str | None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
+from tfx_pedigree.errors import ConflictError
 from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.progress import Progress, silent
-from tfx_pedigree.registry import LARGEST_PAGE, Action, Version, VersionQuestions, every
+from tfx_pedigree.registry import LARGEST_PAGE, Action, Registry, Version, VersionQuestions, every
 from tfx_pedigree.service.workspace import Workspace
-from tfx_pedigree.store import GcReport, Problem, Store, VerifyReport
+from tfx_pedigree.store import GcReport, Problem, Store, StoreUser, VerifyReport
+from tfx_pedigree.text import listed
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,33 @@ def verify_content(workspace: Workspace, asked: str | None = None, progress: Pro
     return ContentReport(report.versions, report.objects, report.size, tuple(problems))
 
 
-def collect_garbage(workspace: Workspace, *, delete: bool, grace: timedelta, force: bool = False) -> GcReport:
-    """Keeps what any version of any model of this registry refers to, also the reserved and the archived ones."""
+def collect_garbage(
+    workspace: Workspace, others: Sequence[Registry] = (), *, delete: bool, grace: timedelta, force: bool = False
+) -> GcReport:
+    """Keeps what any version of any model of these registries refers to, also the reserved and the archived ones.
+    `others` are those that share the store; it is refused where the store knows one more."""
     if delete:
         workspace.registry.require(Action.COLLECT_GARBAGE)
-    keep = {version.digest for version in _all_versions(workspace.registry)}
+    registries = (workspace.registry, *others)
+    _check_known(workspace.store, {one.identity for one in registries})
+    keep = {version.digest for one in registries for version in _all_versions(one)}
     return workspace.store.gc(keep, dry_run=not delete, grace=grace, force=force)
+
+
+def _check_known(store: Store, known: Collection[str]) -> None:
+    strangers = [user for user in store.users() if user.name not in known]
+    if strangers:
+        options = " ".join(f"--also {shlex.quote(user.address)}" for user in strangers)
+        raise ConflictError(
+            f"Nothing was deleted: the store {store.url} is also used by {_told(strangers)}. Give all that use it: "
+            f"`pedigree gc {options}`. If one is gone for good, remove its file from the store's folder "
+            f"`users/` ({listed([user.name for user in strangers])})."
+        )
+
+
+def _told(users: Sequence[StoreUser]) -> str:
+    registries = "the registry" if len(users) == 1 else "the registries"
+    return f"{registries} {listed([user.address for user in users])}"
 
 
 def _names(registry: VersionQuestions, asked: str | None) -> dict[str, str]:

@@ -39,6 +39,11 @@ class Workspace:
         """The bytes. Opened when first asked for: they may be out of reach for who only asks about versions."""
         return self.registry.store
 
+    @property
+    def store_to_fill(self) -> Store:
+        """The store, for who adds bytes: it knows this registry from then on, and no other one deletes them."""
+        return self.registry.store_to_fill
+
     def close(self) -> None:
         """Gives connections back. Nothing of it can be used afterwards."""
         self.registry.close()

@@ -6,6 +6,7 @@ Never: interprets a model, asks a registry, changes what it has stored, or delet
 from tfx_pedigree.store.garbage_collection import GcReport
 from tfx_pedigree.store.manifest import FileEntry, Manifest
 from tfx_pedigree.store.store import ObjectRef, Store, manifest_of
+from tfx_pedigree.store.users import StoreUser
 from tfx_pedigree.store.verify import Problem, VerifyReport
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "ObjectRef",
     "Problem",
     "Store",
+    "StoreUser",
     "VerifyReport",
     "manifest_of",
 ]

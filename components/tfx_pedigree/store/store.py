@@ -22,6 +22,7 @@ from tfx_pedigree.store.opening import open_backend
 from tfx_pedigree.store.parallel import Meter, spread
 from tfx_pedigree.store.reading import copy_out, read_manifest, verified_file
 from tfx_pedigree.store.source import SourceFile, SourceTree, changed, source_tree
+from tfx_pedigree.store.users import StoreUser, mark_user, users_of
 from tfx_pedigree.store.verify import VerifyReport, verify
 
 
@@ -101,6 +102,14 @@ class Store:
         What is damaged is moved to `damaged/`, so that storing the same model again heals it.
         """
         return verify(self._backend, digests, progress, set_aside)
+
+    def mark_user(self, user: StoreUser) -> None:
+        """Notes that a registry uses this store. Again changes nothing."""
+        mark_user(self._backend, user)
+
+    def users(self) -> tuple[StoreUser, ...]:
+        """The registries that have added bytes."""
+        return users_of(self._backend)
 
     def gc(
         self,

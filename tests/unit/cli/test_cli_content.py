@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -69,7 +71,7 @@ def test_version_of_which_the_store_knows_nothing_is_a_problem(pedigree: Pedigre
         "flight-delay 1.0.1",
         "flight-delay 1.1.0",
     }
-    assert "not in the store" in pedigree("gc", "--store", store, code=4).err
+    assert "not in the store" in pedigree("gc", "--store", store, "--also", other.registry, code=4).err
 
 
 def test_gc_deletes_only_on_demand_and_only_what_no_version_needs(
@@ -87,6 +89,43 @@ def test_gc_deletes_only_on_demand_and_only_what_no_version_needs(
     assert pedigree("gc", "--grace", "0", "--delete", "--json").json["versions"] == [unneeded]
     assert not Store.open(registry / "store").has(unneeded)
     pedigree("verify")
+
+
+def test_gc_refuses_to_delete_what_another_registry_with_the_same_store_needs(
+    pedigree: Pedigree, registry: Path, tmp_path: Path, new_model: Path
+) -> None:
+    store = registry / "store"
+    other = Pedigree(tmp_path / "other")
+    other("init", "--store", store)
+    other("register", "penguin", new_model)
+    digest = other("show", "penguin@latest", "--json").json["digest"]
+    for words in (("gc",), ("gc", "--grace", "0"), ("gc", "--grace", "0", "--delete", "--force")):
+        said = pedigree(*words, code=4)
+        assert re.search(f"is also used by the registry [^ ]*{other.registry}", said.err)
+    (suggested,) = re.findall("`pedigree (gc --also [^`]*)`", said.err)
+    assert "nothing to delete" in pedigree(*shlex.split(suggested), "--grace", "0").out
+    unneeded = _put(store, tmp_path / "unneeded")
+    said = pedigree(*shlex.split(suggested), "--grace", "0")
+    assert "pedigree gc --delete --grace 0 --also" in said.err
+    assert other("gc", "--also", registry, "--grace", "0", "--delete", "--json").json["versions"] == [unneeded]
+    other("verify", "penguin")
+    pedigree("verify", "flight-delay")
+    (mark,) = re.findall(r"`users/` \(([^)]*)\)", pedigree("gc", code=4).err)
+    (store / "users" / mark).unlink()
+    assert digest in pedigree("gc", "--grace", "0", "--json").json["versions"]
+
+
+def _put(store: Path, folder: Path) -> str:
+    from tfx_pedigree.store import Store
+
+    folder.mkdir()
+    (folder / "file").write_text("nobody needs this")
+    return Store.open(store).put(folder).digest
+
+
+def test_mark_that_cannot_be_read_counts_all_the_same(pedigree: Pedigree, registry: Path) -> None:
+    (registry / "store" / "users" / "elsewhere").write_bytes(b"\xff" * 10_000)
+    assert "an unknown address" in pedigree("gc", code=4).err
 
 
 def test_gc_keeps_a_version_that_is_only_reserved(pedigree: Pedigree, registry: Path, new_model: Path) -> None:

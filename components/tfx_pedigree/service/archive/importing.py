@@ -93,7 +93,7 @@ def import_model(registry: Registry, stream: BinaryIO, name: str, progress: Prog
     with registry.transactions.reading(None) as connection:
         added = transfer.count_new(connection, history)
     digests = [row.digest for row in rows if isinstance(row, VersionRow)]
-    objects = _store_bytes(registry.store, tar, digests, name, progress)
+    objects = _store_bytes(registry.store_to_fill, tar, digests, name, progress)
     with registry.transactions.importing(header.model) as write:
         if added:
             transfer.write(write, history, added)

@@ -70,7 +70,7 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
             registry = workspace.registry
             champion = _champion(registry, name, artifacts.optional_single(input_dict, "champion"))
             reserved = reserve_trained(
-                registry, workspace.store, name, local, making, request=request, champion=champion
+                registry, workspace.store_to_fill, name, local, making, request=request, champion=champion
             )
         files.write_json(output.uri, artifacts.MODEL_VERSION_FILE, reserved.record)
         artifacts.set_properties(output, **_properties(reserved.version))
