@@ -46,7 +46,9 @@ def register_model(
     check_model_name(model)
     workspace.registry.require(Action.REGISTER, model)
     given = dict(parameters or {})
-    candidate = candidate_of(workspace.store_to_fill, folder, parameters=given, description=description, progress=progress)
+    candidate = candidate_of(
+        workspace.store_to_fill, folder, parameters=given, description=description, progress=progress
+    )
     change = workspace.registry.add(model, candidate, request, facts, evidence)
     held = change.version.parameters
     ignored = (name for name, value in clean_values(given).items() if held.get(name) != value)
