@@ -28,7 +28,12 @@ def html_of(record: Any) -> str:
     """The record's fields below each other; what is empty is left out."""
     if [one.name for one in dataclasses.fields(record)] == ["items", "next"]:
         return _page(record)
-    fields = _fields(record)
+    return sheet(_heading(record), _fields(record))
+
+
+def sheet(heading: str, fields: Mapping[str, Any]) -> str:
+    """Lines with a title and a value; records that are many become tables below them. What is empty is left out."""
+    fields = {name: value for name, value in fields.items() if not _is_empty(value)}
     tables = {name: value for name, value in fields.items() if _are_records(value)}
     rows = [
         el("tr", el("th", _title(name), style=_LEFT, scope="row"), el("td", _cell(name, value), style=_LEFT))
@@ -36,7 +41,7 @@ def html_of(record: Any) -> str:
         if name not in tables
     ]
     sections = [el("div", el("strong", _title(name)), _table(value)) for name, value in tables.items()]
-    return el("div", el("strong", _heading(record)), el("table", el("tbody", rows)), sections)
+    return el("div", el("strong", heading), el("table", el("tbody", rows)), sections)
 
 
 def to_dataframe(records: Iterable[Any]) -> pandas.DataFrame:
@@ -72,13 +77,11 @@ def _heading(record: Any) -> str:
 
 def _fields(record: Any) -> dict[str, Any]:
     found = {one.name: getattr(record, one.name) for one in dataclasses.fields(record)}
-    return {
-        name: value for name, value in found.items() if value is not None and not (_sized(value) and not len(value))
-    }
+    return {name: value for name, value in found.items() if not _is_empty(value)}
 
 
-def _sized(value: Any) -> bool:
-    return isinstance(value, str | tuple | list | Mapping)
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str | tuple | list | Mapping) and not value)
 
 
 def _are_records(value: Any) -> bool:
@@ -93,7 +96,9 @@ def _cell(name: str, value: Any) -> str | Markup:
     """A value as one text. What the sheet of a record shows in lines stands in a cell side by side."""
     if dataclasses.is_dataclass(value):
         named = getattr(value, "name", None)
-        return named if isinstance(named, str) else _cell(name, _fields(value))
+        if isinstance(named, str):
+            return named
+        return str(value) if type(value).__str__ is not object.__str__ else _cell(name, _fields(value))
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_cell(str(key), one)}" for key, one in value.items())
     if isinstance(value, tuple | list | frozenset):

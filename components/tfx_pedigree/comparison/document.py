@@ -196,6 +196,15 @@ class Comparison:
     def digest(self) -> str:
         return digest_of(canonical_json(self.to_json()))
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the decision and what it rests on. The report shows all."""
+        from tfx_pedigree.notebook import sheet  # noqa: PLC0415  nothing but notebooks asks for this
+
+        champion = self.champion.version if self.champion else "no champion"
+        shown = {"verdict": self.decision.verdict, "reason": self.decision.reason, "changes": self.changes}
+        tables = {"checks": self.decision.checks, "metrics": self.metrics}
+        return sheet(f"{self.model} {self.challenger.version} against {champion}", {**shown, **tables})
+
     def to_json(self) -> dict[str, Any]:
         return {
             "format": FORMAT,

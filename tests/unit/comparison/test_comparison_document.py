@@ -6,6 +6,7 @@ import json
 import math
 import os
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -247,3 +248,11 @@ def test_a_field_that_is_missing_is_named() -> None:
 def test_the_same_comparison_has_the_same_digest_and_another_one_another() -> None:
     assert small().digest == small().digest
     assert replace(small(), model="other").digest != small().digest
+
+
+@pytest.mark.parametrize("comparison", [retrained(), first_version(), not_a_number()], ids=["second", "first", "nan"])
+def test_a_notebook_shows_the_decision_its_checks_and_the_metrics(comparison: Comparison) -> None:
+    shown = unescape(comparison._repr_html_())
+    row = comparison.metrics[-1]
+    for words in (comparison.decision.reason, "checks", "metrics", row.metric, str(row.slice)):
+        assert words.replace(" %", "\u00a0%") in shown
