@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from tfx_pedigree.db import schema
 from tfx_pedigree.db.inspection import schema_problems
 from tfx_pedigree.digest import canonical_json, digest_of, is_digest
-from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.errors import DamagedError, InvalidInputError
 from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.progress import Progress
 from tfx_pedigree.registry import model_tables
@@ -77,9 +77,20 @@ class Anchor(JsonForm):
 
 
 def take_anchor(connection: Connection, at: str) -> Anchor:
-    registry = connection.execute(sa.select(schema.registry.c.registry_id)).scalar_one()
-    heads = {row["name"]: Head(row["length"], row["head"]) for row in all_chains(connection)}
-    return Anchor(registry, at, heads)
+    with _any_text(connection):
+        try:
+            heads = {row["name"]: {"length": row["length"], "hash": row["head"]} for row in all_chains(connection)}
+            data = {"format": ANCHOR_FORMAT, "registry": _identity(connection), "at": at, "heads": heads}
+            return Anchor.from_json(data)
+        except _UNREADABLE as error:
+            raise DamagedError(
+                f"The ends of the logs cannot be anchored: {plain(str(error), 200)} "
+                "Look at what is wrong with `pedigree audit verify`."
+            ) from error
+
+
+def _identity(connection: Connection) -> str | None:
+    return connection.execute(sa.select(schema.registry.c.registry_id)).scalars().first()
 
 
 def verify(connection: Connection, anchor: Anchor | None, progress: Progress) -> AuditReport:
@@ -217,7 +228,7 @@ def _batches(connection: Connection, chain: str) -> Iterator[list[Event]]:
 
 
 def _check_registry(connection: Connection, anchor: Anchor) -> list[str]:
-    registry = connection.execute(sa.select(schema.registry.c.registry_id)).scalar_one()
+    registry = _identity(connection)
     if registry == anchor.registry:
         return []
     return [f"The anchor was taken of the registry {anchor.registry}, this one is {registry}."]

@@ -150,7 +150,7 @@ class Registry(LocalQuestions, LocalChanges, LocalAdministration, RegistryApi):
 
 def _named_store(database: Database) -> str | None:
     with database.reading() as connection:
-        named: str | None = connection.execute(sa.select(schema.registry.c.store_url)).scalar_one_or_none()
+        named: str | None = connection.execute(sa.select(schema.registry.c.store_url)).scalars().first()
     return named
 
 

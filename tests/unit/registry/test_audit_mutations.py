@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from pedigree_testing import Clock, candidate, digest
 from tfx_pedigree.db import schema
-from tfx_pedigree.errors import ForbiddenError
+from tfx_pedigree.errors import DamagedError, ForbiddenError
 from tfx_pedigree.registry import Evidence, Facts, PromotionRequest, Registry, Role, Verdict
 
 pytestmark = pytest.mark.slow
@@ -209,6 +209,22 @@ def test_added_row_is_found(copy: Path, table: sa.Table) -> None:
 def test_every_column_left_out_is_in_the_schema() -> None:
     known = {(table.name, column.name) for table in TABLES for column in table.columns}
     assert MEANS_NOTHING.keys() <= known
+
+
+@pytest.mark.parametrize("table", ["chains", "registry"])
+def test_anchor_of_what_cannot_be_read_is_refused_with_the_next_step(copy: Path, table: str) -> None:
+    column = {"chains": "length", "registry": "registry_id"}[table]
+    with Registry.open(copy, actor="ada") as registry:
+        anchor = registry.anchor()
+        with outside(copy) as connection:
+            connection.execute(f"UPDATE {table} SET {column} = x'ff'")
+        with pytest.raises(DamagedError, match="pedigree audit verify"):
+            registry.anchor()
+        assert registry.verify_audit(anchor).problems
+        with outside(copy) as connection:
+            connection.execute("DELETE FROM registry")
+        assert registry.verify_audit(anchor).problems
+    assert found(copy)
 
 
 def test_order_of_evidence_is_found(copy: Path) -> None:

@@ -179,6 +179,15 @@ def test_bomb_is_refused_with_a_sentence_and_without_memory(
     assert elsewhere.models().items == ()
 
 
+def test_what_import_would_refuse_for_its_size_is_not_exported(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MOST_ROWS", 1000)
+    with pytest.raises(InvalidInputError, match=r"rows\.jsonl would have \d+ bytes"):
+        export_to_file(registry, MODEL, tmp_path / "x.tar")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_docs_state_the_limits() -> None:
     page = (Path(__file__).parents[3] / "docs" / "registry.md").read_text()
     table = page[page.index("Limits: what is larger") : page.index("## What it costs")]

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from tfx_pedigree.digest import digest_of
+from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.lineage import transfer as lineage
 from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.registry import Registry, transfer
+from tfx_pedigree.service.archive import limits
 from tfx_pedigree.service.archive.limits import EVENTS, FORMAT, HEADER, LINEAGE, ROWS
 from tfx_pedigree.service.archive.new_file import appearing
 from tfx_pedigree.service.archive.tar_stream import TarWriter
@@ -44,7 +46,7 @@ def export_model(
     # All may be read: what a model came from is also that of others.
     with registry.transactions.reading(None) as connection:
         events, rows = transfer.read(connection, model)
-        nodes_and_edges = _lines(lineage.read(connection, model))
+        nodes_and_edges = _table(LINEAGE, lineage.read(connection, model), limits.MOST_LINEAGE)
     digests = [row["digest"] for row in rows if row["table"] == "model_versions"]
     header = {
         "format": FORMAT,
@@ -56,8 +58,8 @@ def export_model(
     }
     tar = TarWriter(out)
     tar.add(HEADER, json.dumps(header, indent=2).encode())
-    tar.add(EVENTS, _lines(event.to_json() for event in events))
-    tar.add(ROWS, _lines(rows))
+    tar.add(EVENTS, _table(EVENTS, (event.to_json() for event in events), limits.MOST_EVENTS))
+    tar.add(ROWS, _table(ROWS, rows, limits.MOST_ROWS))
     tar.add(LINEAGE, nodes_and_edges)
     objects = _add_bytes(tar, registry.store, digests, progress)
     tar.finish()
@@ -90,5 +92,13 @@ class _Told:
         self._step(len(data))
 
 
-def _lines(items: Iterable[Mapping[str, Any]]) -> bytes:
-    return b"".join(json.dumps(item, separators=(",", ":"), ensure_ascii=False).encode() + b"\n" for item in items)
+def _table(name: str, items: Iterable[Mapping[str, Any]], most: int) -> bytes:
+    """One line each. What `import` would refuse for its size is not written."""
+    lines = [json.dumps(item, separators=(",", ":"), ensure_ascii=False).encode() + b"\n" for item in items]
+    size, longest = sum(map(len, lines)), max(map(len, lines), default=0)
+    if size > most or longest > limits.MOST_LINE:
+        raise InvalidInputError(
+            f"{name} would have {size} bytes and a line of {longest}; {most} and {limits.MOST_LINE} are the most that "
+            "an archive holds. Copy the registry's database and its store as they are instead."
+        )
+    return b"".join(lines)
