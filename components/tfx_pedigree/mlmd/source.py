@@ -187,7 +187,7 @@ def _parsed(text: str) -> Any:
             continue
     # Not echoed: it may hold a password.
     raise InvalidInputError(
-        "The text is no metadata_connection_config: it must read as in `sqlite { filename_uri: 'metadata.sqlite' }`."
+        "The text is not a metadata_connection_config: it must read as in `sqlite { filename_uri: 'metadata.sqlite' }`."
     )
 
 
@@ -205,7 +205,7 @@ def _check_file(path: Path) -> None:
     except OSError as error:
         raise UnavailableError(f"{path} cannot be opened: {error.strerror}.") from None
     if magic != _SQLITE_MAGIC:
-        raise InvalidInputError(f"{path} is no SQLite database. The source of ML Metadata is {_FORMS}.")
+        raise InvalidInputError(f"{path} is not an SQLite database. The source of ML Metadata is {_FORMS}.")
 
 
 def _url(config: Any) -> URL:
@@ -245,7 +245,7 @@ def _check_tables(url: URL, shown: str) -> None:
         engine.dispose()
     if version is None:
         raise InvalidInputError(
-            f"{shown} is a database, but no ML Metadata store: it has no table MLMDEnv. Nothing was changed."
+            f"{shown} is a database, but not an ML Metadata store: it has no table MLMDEnv. Nothing was changed."
         )
 
 

@@ -83,7 +83,7 @@ def decide(
     situation: Situation, rules: Rules, *, force: str | None = None, measured: MeasuredDrift | None = None
 ) -> Decision:
     """`force` is somebody's reason: it outranks what waits and what is stuck."""
-    quiet = [f"{situation.spans.unfinished}; it waits, and so do those after it"] if situation.spans.unfinished else []
+    quiet = [f"{situation.spans.unfinished}; it and the spans after it wait"] if situation.spans.unfinished else []
     submitted, newest = situation.ledger.submitted, situation.newest
     if submitted is not None and force is None:
         when = f"{submitted.at:%Y-%m-%d %H:%M} UTC"
@@ -119,7 +119,7 @@ def _new_spans(situation: Situation, rules: Rules, quiet: list[str]) -> list[Pla
         if older:
             command = f"`pedigree pipeline backfill --from {whole[0]} --to {whole[older - 1]}`"
             quiet.append(f"{older} older {'span is' if older == 1 else 'spans are'} left to {command}")
-        none = "no version was trained yet" if not ledger.trained else "no run came to a good end yet"
+        none = "no version was trained yet" if not ledger.trained else "no run has succeeded yet"
         return [
             Planned(span, (Reason(ReasonKind.NEW_SPAN, f"{none}{_again(ledger, span)}"),))
             for span in whole
@@ -152,7 +152,7 @@ def _interrupted(ledger: Ledger, span: int) -> Planned | None:
         return None
     kind = next(iter(last.details.get("reasons") or ()), ReasonKind.NEW_SPAN)
     return Planned(
-        span, (Reason(ReasonKind(kind), f"the run on span {span} of {last.at:%Y-%m-%d %H:%M} UTC came to no end"),)
+        span, (Reason(ReasonKind(kind), f"the run on span {span} of {last.at:%Y-%m-%d %H:%M} UTC did not finish"),)
     )
 
 
@@ -172,7 +172,7 @@ def _again(ledger: Ledger, span: int) -> str:
     last = ledger.last(span)
     if last is None or last.outcome not in (AttemptOutcome.STARTED, AttemptOutcome.FAILED):
         return ""
-    how = "failed" if last.outcome is AttemptOutcome.FAILED else "came to no end"
+    how = "failed" if last.outcome is AttemptOutcome.FAILED else "did not finish"
     return f"; its run of {last.at:%Y-%m-%d %H:%M} UTC {how}"
 
 
@@ -232,4 +232,4 @@ def _stuck(situation: Situation, rules: Rules, span: int) -> str | None:
     tries = situation.ledger.tries(span)
     if tries < rules.attempts:
         return None
-    return f"span {span} was begun {tries} times and never came to a good end, and the policy allows {rules.attempts}"
+    return f"span {span} was started {tries} times and never succeeded; the policy allows {rules.attempts}"

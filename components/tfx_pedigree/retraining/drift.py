@@ -59,8 +59,8 @@ def excesses(measured: MeasuredDrift, rule: DriftRule) -> tuple[Excess, ...]:
             )
         if rule.of(name).infinity_norm is not None and not feature.is_text:
             raise InvalidInputError(
-                f"The policy bounds the infinity norm of `{name}`, which is no text: a number has no shares that could "
-                "change. Give it a `jensen_shannon` bound."
+                f"The policy bounds the infinity norm of `{name}`, which is not a text: a number has no shares that "
+                "could change. Give it a `jensen_shannon` bound."
             )
     found = [excess for name, feature in measured.features.items() for excess in _of(name, feature, rule)]
     return tuple(sorted(found, key=lambda one: (one.bound - one.distance, one.feature)))

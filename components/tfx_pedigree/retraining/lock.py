@@ -45,8 +45,8 @@ def held(path: Path, what: str, now: Callable[[], datetime] | None = None) -> It
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise UnavailableError(
-            f"The lock {path} cannot be made: {error.strerror}. Nothing was run. Let the user who runs the pipeline "
-            "write there, and call again."
+            f"The lock {path} cannot be made: {error.strerror}. Nothing was run. Give the user who "
+            "runs the pipeline write access, and call again."
         ) from error
     try:
         try:

@@ -40,7 +40,7 @@ class SpanPattern:
         for text in (self.pattern, *([self.marker] if self.marker else [])):
             if other := _OTHERS.search(text):
                 raise InvalidInputError(
-                    f"`pipeline.spans`: {text!r} has {other[0]}}}. Spans are told by {{SPAN}} alone."
+                    f"`pipeline.spans`: {text!r} has {other[0]}}}. Spans are numbered by {{SPAN}} only."
                 )
             if len(_SPAN.findall(text)) != 1 or "**" in text.partition("{SPAN")[0]:
                 raise InvalidInputError(
@@ -97,18 +97,20 @@ def _unfinished(
 ) -> str | None:
     if folder := next(filter(None, map(_closed, files)), None):
         raise UnavailableError(
-            f"Span {span} cannot be looked at: {folder} may not be read. Let the user who runs the pipeline read it, "
-            "and call again."
+            f"Span {span} cannot be looked at: {folder} cannot be read. Give the user who runs the pipeline read "
+            "access, and call again."
         )
     if marked is not None:
         name = _SPAN.sub(lambda found: str(span).zfill(int(found[1] or 0)), pattern.marker or "")
-        return None if span in marked else f"span {span} is not whole yet: there is no {name}"
+        return None if span in marked else f"span {span} is not complete yet: there is no {name}"
     if not pattern.settle:
         return None
     still = now - max(_changed(one) for one in files)
     if still >= pattern.settle:
         return None
-    return f"span {span} may not be whole yet: it changed {in_words(still)} ago, less than {in_words(pattern.settle)}"
+    return (
+        f"span {span} may not be complete yet: it changed {in_words(still)} ago, less than {in_words(pattern.settle)}"
+    )
 
 
 def _matches(pattern: str) -> dict[int, list[Mapping[str, Any]]]:

@@ -124,7 +124,7 @@ def _missing(request: BackfillRequest, within: list[int], spans: Spans) -> list[
     end = spans.waits if spans.waits is not None and _waits(spans, request.last) else request.last + 1
     around = itertools.pairwise([request.first - 1, *within, end])
     found = [f"there are no data of {_range(low + 1, high - 1)}" for low, high in around if high - low > 1]
-    return [*found, f"{spans.unfinished}; it waits, and so do those after it"] if end <= request.last else found
+    return [*found, f"{spans.unfinished}; it and the spans after it wait"] if end <= request.last else found
 
 
 def _range(low: int, high: int) -> str:

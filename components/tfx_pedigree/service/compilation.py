@@ -91,7 +91,7 @@ def _compiled(config: PipelineConfig, target: TargetConfig, settings: Settings, 
             ended = f"The compiler {tfx_process.how_ended(done.returncode)}"
             said = done.stderr.strip().removeprefix("Error: ") or ended
             end = "" if said.endswith((".", "?")) else "."
-            raise InvalidInputError(f"{said}{end} All that was said is in {config.log}.")
+            raise InvalidInputError(f"{said}{end} The full log is in {config.log}.")
         found: dict[str, Any] = parse_json(result.read_bytes(), "The compiled pipeline")
         return found
 
@@ -112,7 +112,7 @@ def _write(path: Path, text: str) -> None:
     try:
         path = path.resolve()  # what a link points to is written, not the link
         if path.exists() and not path.is_file():
-            raise InvalidInputError(f"{path} is no file that can be replaced. Give another one with --output.")
+            raise InvalidInputError(f"{path} is not a file that can be replaced. Give another one with --output.")
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".pedigree-{uuid.uuid4().hex}.draft")
         with draft.open("x", encoding="utf-8") as file:

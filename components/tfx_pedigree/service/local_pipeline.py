@@ -83,9 +83,7 @@ class LocalPipeline:
         order = {**tfx_process.order_of(self.config, self.settings, None), **sides}
         done = tfx_process.start(tfx_process.MEASURE_DRIFT, order, stdout=subprocess.PIPE, pass_fds=locks)
         if done.returncode:
-            raise UnavailableError(
-                f"The drift of span {span} was not measured. All that was said is in {self.config.log}."
-            )
+            raise UnavailableError(f"The drift of span {span} was not measured. The full log is in {self.config.log}.")
         return read(MeasuredDrift, parse_json(done.stdout, "The measured drift"), "the measured drift")
 
     def _changed(self, registry: VersionQuestions, before: int) -> Version | None:

@@ -130,4 +130,6 @@ def _outcome(runs: list[SpanRun], decision: Decision) -> RetrainingOutcome:
 def _check_possible(job: TrainingJob, decision: Decision, force: str | None) -> None:
     """Whoever forces a run must not take it for done when there is nothing to run on."""
     if force and not decision.runs:
-        raise ConflictError(f"{job.model} cannot be trained: {'; '.join(decision.quiet)}. Call again when it is whole.")
+        raise ConflictError(
+            f"{job.model} cannot be trained: {'; '.join(decision.quiet)}. Call again when it is complete."
+        )

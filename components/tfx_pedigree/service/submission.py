@@ -116,8 +116,8 @@ class RunRequest:
             if self.is_named:
                 raise
             raise UnansweredError(
-                f"{error} The run may have been started all the same: name it then, so that there is no second one, "
-                f"with --run-name {self.name}."
+                f"{error} The run may have been started nevertheless. To ask for the same run, "
+                f"use --run-name {self.name}."
             ) from error
 
 

@@ -47,8 +47,8 @@ def check_log(config: PipelineConfig) -> None:
         log.open("a").close()
     except OSError as error:
         raise UnavailableError(
-            f"The log {log} cannot be written: {error.strerror}. Nothing was run. Let the user who runs the pipeline "
-            "write there, or give another `pipeline.log`."
+            f"The log {log} cannot be written: {error.strerror}. Nothing was run. Give the user who runs "
+            "the pipeline write access, or set another `pipeline.log`."
         ) from error
 
 

@@ -147,7 +147,7 @@ def run_span(
         return SpanRun(planned, 0, run=run)
     pipeline = _careful(job.pipeline, planned.span, situation)
     done = pipeline.run(session.registry, planned.span, locks)
-    failure = f"the pipeline {how_ended(done.code)}; {done.log} has all that was said" if done.code else None
+    failure = f"the pipeline {how_ended(done.code)}; see {done.log}" if done.code else None
     session.end(begun, done.version, failure)
     if not done.code:
         tell(RunSucceeded(done.version))

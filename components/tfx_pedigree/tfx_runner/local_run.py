@@ -65,7 +65,7 @@ class Follower(logging.Handler):
     def failed(self, log: Path) -> None:
         where = self._current or "The run"
         self._write(
-            f"{self._over()}  {where} failed after {time.monotonic() - self._since:.1f} s. All it said: {log}\n"
+            f"{self._over()}  {where} failed after {time.monotonic() - self._since:.1f} s. The full log is in {log}\n"
         )
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -114,9 +114,9 @@ def test_what_is_wrong_in_several_tasks_alike_is_said_once_with_their_names(comp
 def test_what_the_compiler_refuses_is_one_line(compile_: Callable[..., Said], tmp_path: Path) -> None:
     said = compile_("--span", "13", "--json", code=2)
     message = said.error["message"]
-    assert message == f"There is no span 13. All that was said is in {tmp_path}/logs/compile.log."
+    assert message == f"There is no span 13. The full log is in {tmp_path}/logs/compile.log."
     assert (
-        "The compiler was ended by SIGKILL, as when memory runs out. All that" in compile_("--span", "14", code=2).err
+        "The compiler was ended by SIGKILL, as when memory runs out. The full log" in compile_("--span", "14", code=2).err
     )
 
 
@@ -165,7 +165,7 @@ def test_link_is_written_through_and_a_folder_is_not_replaced(compile_: Callable
 
     (tmp_path / "folder").mkdir()
     before = sorted(tmp_path.iterdir())
-    assert "no file that can be replaced" in compile_("--output", str(tmp_path / "folder"), code=2).err
+    assert "not a file that can be replaced" in compile_("--output", str(tmp_path / "folder"), code=2).err
     assert sorted(tmp_path.iterdir()) == before
 
 

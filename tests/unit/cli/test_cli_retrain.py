@@ -112,7 +112,7 @@ def test_span_that_fails_stops_the_catching_up_and_says_which(project: Project) 
     project.data(2, 3, 4)
     project.behave("fail 3")
     failed = project("retrain", code=1)
-    assert "The run on span 3 failed. All that was said is in" in failed.err
+    assert "The run on span 3 failed. The full log is in" in failed.err
     assert project.runs == [1, 2, 3]
     project.behave("")
     assert "its run of" in project("retrain").out
@@ -125,7 +125,7 @@ def test_span_that_fails_for_ever_is_given_up_and_force_tries_again(project: Pro
     for _ in range(3):
         project("retrain", code=1)
     given_up = project("retrain", code=4)
-    assert "span 1 was begun 3 times and never came to a good end" in given_up.err
+    assert "span 1 was started 3 times and never succeeded" in given_up.err
     assert "--force REASON" in given_up.err
     assert project("retrain", "--json", code=4).json["outcome"] == "stuck"
     assert project.runs == [1, 1, 1]
@@ -171,7 +171,7 @@ def test_pipeline_in_toml_is_refused_with_what_to_give_instead(project: Project)
     (project.folder / "pedigree.toml").write_text('actor = "ada"\n')
     for words in (("retrain",), ("backfill", "--from", 1, "--to", 2), ("run",)):
         said = project.pedigree("pipeline", *words, code=2).err
-        assert "pedigree.toml is TOML, and a pipeline stands in a YAML file. Give one: pedigree" in said
+        assert "pedigree.toml is TOML, but pipelines are configured in YAML files. Give one: pedigree" in said
         assert said.rstrip().endswith(f"pipeline {words[0]}")
 
 
@@ -200,7 +200,7 @@ def test_force_that_has_nothing_whole_to_run_on_is_refused(project: Project) -> 
     file = project.folder / "local.yaml"
     file.write_text(file.read_text().replace("settle: 0", "settle: 5m"))
     for words in (("retrain", "--force", "now"), ("retrain", "--force", "now", "--dry-run")):
-        assert "m cannot be trained: span 1 may not be whole yet" in project(*words, code=4).err
+        assert "m cannot be trained: span 1 may not be complete yet" in project(*words, code=4).err
     assert "There is no reason" in project("retrain").out
     assert project.runs == []
 
@@ -282,7 +282,7 @@ def test_backfill_goes_in_order_passes_over_what_is_there_and_goes_on_after_a_fa
     project.behave("")
     said = project("backfill", "--from", 1, "--to", 4)
     assert "m was trained on 2 spans." in said.out
-    assert "Passed over, since they have been trained on: 1 and 2." in said.err
+    assert "Skipped, since they were trained on before: 1 and 2." in said.err
     assert project.runs == [1, 2, 3, 3, 4]
     assert project("backfill", "--from", 1, "--to", 4, "--json").json == {
         "outcome": "nothing",
@@ -330,12 +330,14 @@ def test_backfill_tells_what_of_its_range_is_not_there(project: Project) -> None
         (project.folder / f"data/span-{span}/done").touch()
     said = project("backfill", "--from", 1, "--to", 8)
     assert "m was trained on 2 spans." in said.out
-    assert "There are no data of span 2.\nThere are no data of the spans 4 to 6.\nSpan 7 is not whole yet:" in said.err
+    assert (
+        "There are no data of span 2.\nThere are no data of the spans 4 to 6.\nSpan 7 is not complete yet:" in said.err
+    )
     assert len(project("backfill", "--from", 0, "--to", 8, "--dry-run", "--json").json["missing"]) == 4
     # What comes after the range has no part in it.
     assert project("backfill", "--from", 3, "--to", 3, "--json").json["missing"] == []
     assert "Write the data first" in project("backfill", "--from", 4, "--to", 6, code=3).err
-    assert "span 7 is not whole yet" in project("backfill", "--from", 4, "--to", 7, code=3).err
+    assert "span 7 is not complete yet" in project("backfill", "--from", 4, "--to", 7, code=3).err
 
 
 def test_backfill_dry_run_tells_the_spans_and_does_nothing(project: Project) -> None:

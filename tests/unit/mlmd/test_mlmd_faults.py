@@ -141,7 +141,7 @@ def test_import_needs_an_admin_and_a_dry_run_writes_nothing(
         ("oracle://ada:hunter2@host/mlmd", InvalidInputError, "names no ML Metadata store"),
         ("mysql://ada:hunter2@host:port/mlmd", InvalidInputError, "cannot be read"),
         ("sqlite { filename_uri: 'missing.sqlite' }", NotFoundError, "There is no ML Metadata store missing.sqlite"),
-        ("mysql { password: 'hunter2' hots: 'x' }", InvalidInputError, "is no metadata_connection_config"),
+        ("mysql { password: 'hunter2' hots: 'x' }", InvalidInputError, "is not a metadata_connection_config"),
         ("fake_database { }", InvalidInputError, "names no database"),
     ],
 )
@@ -170,7 +170,7 @@ def test_store_of_another_schema_is_left_as_it_is(path: Path, runs: Sequence[Ran
 
 def test_text_that_is_no_database_is_refused(path: Path) -> None:
     path.write_text("not a database")
-    with pytest.raises(InvalidInputError, match="is no SQLite database"):
+    with pytest.raises(InvalidInputError, match="is not an SQLite database"):
         connect(path)
 
 

@@ -83,8 +83,8 @@ def test_tasks_of_a_graph_within_the_graph_are_tasks_too() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "it is no JSON object"),
-        ("[1]", "it is no JSON object"),
+        ("", "it is not a JSON object"),
+        ("[1]", "it is not a JSON object"),
         ("{", "this is not JSON"),
         ("a: [", "this is not YAML"),
         ("a: 1", "it has no name"),

@@ -74,7 +74,7 @@ def test_without_mending_each_error_of_the_compiler_is_found() -> None:
         ("root", None, ("defaultPipelineRoot",), None, "it has no root"),
         ("image", "Use", in_container("Use", "image"), "registry.example:5000/small", "neither tag nor digest"),
         ("image", "Use", in_container("Use", "image"), "small:latest", "whatever was pushed last"),
-        ("image", "Use", in_container("Use", "image"), "small:1@sha256:abc", "a digest that is none"),
+        ("image", "Use", in_container("Use", "image"), "small:1@sha256:abc", "an invalid digest"),
         ("address", "Schema", parameter("Schema", "artifact_uri"), "s3://bucket/schema", "under s3://"),
         (
             "address",

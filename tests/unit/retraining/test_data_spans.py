@@ -71,7 +71,7 @@ def test_span_that_is_still_written_waits_and_so_do_those_after_it(write: Write,
     write("span-3/a")
     spans = found(tmp_path, "span-{SPAN}/*")
     assert spans.whole == (1,)
-    assert spans.unfinished == "span 2 may not be whole yet: it changed 4 minutes ago, less than 5 minutes"
+    assert spans.unfinished == "span 2 may not be complete yet: it changed 4 minutes ago, less than 5 minutes"
     assert spans.waits == 2
     assert found(tmp_path, "span-{SPAN}/*", settle="3m") == Spans((1, 2, 3))
     assert found(tmp_path, "span-{SPAN}/*", settle="0") == Spans((1, 2, 3))
@@ -84,7 +84,7 @@ def test_marker_tells_what_is_whole_whenever_it_was_written(write: Write, tmp_pa
         write(f"span-{span}/_SUCCESS", timedelta(0))
     spans = found(tmp_path, "span-{SPAN}/a", marker="span-{SPAN}/_SUCCESS")
     assert spans.whole == (1,)
-    assert spans.unfinished == f"span 2 is not whole yet: there is no {tmp_path}/span-2/_SUCCESS"
+    assert spans.unfinished == f"span 2 is not complete yet: there is no {tmp_path}/span-2/_SUCCESS"
 
 
 def test_span_that_was_trained_on_is_not_asked_whether_it_is_whole(write: Write, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_spans_in_a_bucket_are_found_like_those_on_a_disk() -> None:
         ({"pattern": "data/*"}, "must have {SPAN} once"),
         ({"pattern": "{SPAN}/{SPAN}"}, "must have {SPAN} once"),
         ({"pattern": "**/span-{SPAN}/*"}, "no \\*\\* before it"),
-        ({"pattern": "{YYYY}-{MM}-{DD}/*"}, "Spans are told by {SPAN} alone"),
+        ({"pattern": "{YYYY}-{MM}-{DD}/*"}, "Spans are numbered by {SPAN} only"),
         ({"pattern": "span-{SPAN}/*", "marker": "done"}, "must have {SPAN} once"),
         ({"pattern": "span-{SPAN}/*", "settle": "a while"}, "Write 90s, 5m, 2h or 0"),
     ],
@@ -155,7 +155,7 @@ def test_span_that_may_not_be_read_is_not_passed_over(
     monkeypatch.setattr(os, "scandir", refusing)
     assert found(tmp_path, "span-{SPAN}/*") == Spans((1, 2, 3))
     closed.add(str(tmp_path / "span-2"))
-    with pytest.raises(UnavailableError, match=r"Span 2 cannot be looked at: .*/span-2 may not be read\. Let the user"):
+    with pytest.raises(UnavailableError, match=r"Span 2 cannot be looked at: .*/span-2 cannot be read\. Give the user"):
         found(tmp_path, "span-{SPAN}/*")
     # What was trained on may be closed: nobody needs it any more.
     assert found(tmp_path, "span-{SPAN}/*", after=2) == Spans((1, 2, 3))

@@ -104,7 +104,7 @@ def test_run_that_was_killed_is_run_again_where_a_new_span_is_no_reason() -> Non
     known = Ledger(trained(1, 2), (replace(begun, details={"reasons": ["force"]}),))
     decision = decide(situation(1, 2, 3, ledger=known), QUIET)
     assert (spans(decision), kinds(decision)) == ([2], [ReasonKind.FORCE])
-    assert decision.runs[0].text == "the run on span 2 of 2026-11-21 11:00 UTC came to no end"
+    assert decision.runs[0].text == "the run on span 2 of 2026-11-21 11:00 UTC did not finish"
     failed = Ledger(trained(1), attempts(("started", 2), ("failed", 2)))
     assert decide(situation(1, 2, ledger=failed), QUIET).runs == ()
     for_ever = Ledger(trained(1), attempts(*[("started", 2)] * 3))
@@ -113,14 +113,14 @@ def test_run_that_was_killed_is_run_again_where_a_new_span_is_no_reason() -> Non
 
 def test_only_version_that_is_being_trained_again_is_not_said_to_be_none() -> None:
     known = Ledger(trained(2), attempts(("started", 2)))
-    assert decide(situation(1, 2, ledger=known), Rules()).runs[0].text.startswith("no run came to a good end yet; its")
+    assert decide(situation(1, 2, ledger=known), Rules()).runs[0].text.startswith("no run has succeeded yet; its")
 
 
 def test_run_that_was_killed_is_run_again_and_one_that_failed_is_too() -> None:
     killed = Ledger(trained(1, 2, ago=timedelta(minutes=1)), attempts(("started", 2)))
     decision = decide(situation(1, 2, 3, ledger=killed), Rules())
     assert spans(decision) == [2, 3]
-    assert "its run of 2026-11-21 11:00 UTC came to no end" in decision.runs[0].text
+    assert "its run of 2026-11-21 11:00 UTC did not finish" in decision.runs[0].text
     failed = Ledger(trained(1), attempts(("started", 2), ("failed", 2)))
     assert "its run of 2026-11-21 11:00 UTC failed" in decide(situation(1, 2, ledger=failed), Rules()).runs[0].text
 
@@ -129,16 +129,16 @@ def test_span_that_never_ends_well_is_given_up_until_somebody_forces_it() -> Non
     known = Ledger(trained(1), attempts(*[("started", 2), ("failed", 2)] * 3))
     decision = decide(situation(1, 2, 3, ledger=known), Rules())
     assert decision.runs == ()
-    assert decision.stuck == "span 2 was begun 3 times and never came to a good end, and the policy allows 3"
+    assert decision.stuck == "span 2 was started 3 times and never succeeded; the policy allows 3"
     assert spans(decide(situation(1, 2, 3, ledger=known), Rules(attempts=4))) == [2, 3]
     assert spans(decide(situation(1, 2, 3, ledger=known), Rules(), force="the disk is larger now")) == [2, 3]
 
 
 def test_unfinished_span_is_told_and_no_reason() -> None:
-    decision = decide(situation(1, ledger=Ledger(trained(1)), unfinished="span 2 is not whole yet"), Rules())
+    decision = decide(situation(1, ledger=Ledger(trained(1)), unfinished="span 2 is not complete yet"), Rules())
     assert decision.runs == ()
-    assert decision.quiet[0] == "span 2 is not whole yet; it waits, and so do those after it"
-    assert decide(situation(unfinished="span 1 is not whole yet"), Rules(), force="now").runs == ()
+    assert decision.quiet[0] == "span 2 is not complete yet; it and the spans after it wait"
+    assert decide(situation(unfinished="span 1 is not complete yet"), Rules(), force="now").runs == ()
 
 
 def test_run_on_a_service_is_waited_for_unless_forced() -> None:
@@ -261,7 +261,7 @@ def test_default_infinity_norm_is_asked_of_texts_only() -> None:
     ("bounds", "says"),
     [
         ({"carier": Bounds(0.1)}, "have no such feature. They have carrier, date, delay"),
-        ({"delay": Bounds(infinity_norm=0.1)}, "which is no text: a number has no shares"),
+        ({"delay": Bounds(infinity_norm=0.1)}, "which is not a text: a number has no shares"),
     ],
 )
 def test_bound_that_could_never_be_exceeded_is_refused(bounds: dict[str, Bounds], says: str) -> None:

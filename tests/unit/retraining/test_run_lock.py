@@ -73,7 +73,7 @@ def test_whoever_inherits_the_descriptor_holds_the_lock_until_it_ends(tmp_path: 
 def test_place_where_no_lock_can_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file where a folder should be")
     with (
-        pytest.raises(UnavailableError, match=r"cannot be made: .*\. Nothing was run\. Let the user"),
+        pytest.raises(UnavailableError, match=r"cannot be made: .*\. Nothing was run\. Give the user"),
         held(tmp_path / "runs/m.lock", "the training"),
     ):
         pass

@@ -30,8 +30,8 @@ _NUMBER = click.IntRange(min=0)
 @click.option("--from", "first", type=_NUMBER, required=True, help="The first span.")
 @click.option("--to", "last", type=_NUMBER, required=True, help="The last span.")
 @click.option("--again", is_flag=True, help="Also the spans that have been trained on already.")
-@click.option("--reason", help="Why; stands in the audit log.")
-@click.option("--dry-run", is_flag=True, help="Tell the spans, and do nothing.")
+@click.option("--reason", help="Why; recorded in the audit log.")
+@click.option("--dry-run", is_flag=True, help="Print the spans, and do nothing.")
 @pass_app
 @click.pass_context
 def backfill(
@@ -39,8 +39,8 @@ def backfill(
 ) -> None:
     """Train on a range of spans, in order.
 
-    Spans that have been trained on are passed over. The first run that fails ends it with exit code 1; the same command
-    goes on from there. Nothing begins while another run is at it (exit code 4).
+    Spans that were trained on before are skipped. The first run that fails ends it with exit code 1; the same command
+    goes on from there. Nothing starts while another run is going on (exit code 4).
 
     What is trained on older data than the champion is registered and judged, but does not take its place by itself.
     """
@@ -88,5 +88,5 @@ def _tell_end(job: TrainingJob, done: Backfill) -> None:
 def _tell_rest(plan: BackfillPlan) -> None:
     if plan.skipped:
         spans = listed([str(span) for span in plan.skipped])
-        output.note(f"Passed over, since they have been trained on: {spans}.")
+        output.note(f"Skipped, since they were trained on before: {spans}.")
     tell_lines(plan.missing)

@@ -33,7 +33,7 @@ def config_file(app: App, command: str, example: str = "local") -> Path:
     if app.settings.file is None:
         raise InvalidInputError(f"No config names a {'pipeline' if example == 'local' else 'service'}. {hint}")
     if app.settings.file.suffix == ".toml":  # such as the pedigree.toml that was found here
-        raise InvalidInputError(f"{app.settings.file} is TOML, and a pipeline stands in a YAML file. {hint}")
+        raise InvalidInputError(f"{app.settings.file} is TOML, but pipelines are configured in YAML files. {hint}")
     return app.settings.file
 
 
@@ -90,7 +90,7 @@ def tell_failure(span: int, code: int, log: str, *go_on: str) -> None:
     from tfx_pedigree.service.tfx_process import how_ended
 
     how = f": the pipeline {how_ended(code)}" if code < 0 else ""
-    output.note(f"The run on span {span} failed{how}. All that was said is in {log}.")
+    output.note(f"The run on span {span} failed{how}. The full log is in {log}.")
     if go_on:
         output.note(f"To go on: {output.command(*go_on)}")
 

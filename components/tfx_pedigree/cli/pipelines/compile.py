@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "--span", type=click.IntRange(min=0), help="Fix the span of the data; left out, each run takes the newest."
 )
 @click.option("--output", "file", metavar="FILE", help="Where to write it, instead of where the config says.")
-@click.option("--force", is_flag=True, help="Write it in spite of errors.")
+@click.option("--force", is_flag=True, help="Write the file in spite of errors.")
 @click.pass_context
 @pass_app
 def compile_(app: App, ctx: click.Context, span: int | None, file: str | None, force: bool) -> None:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 @click.command("retrain", cls=PedigreeCommand)
-@click.option("--dry-run", is_flag=True, help="Tell the reasons and the spans, and do nothing.")
-@click.option("--force", metavar="REASON", help="Run also without a reason; yours stands in the audit log.")
+@click.option("--dry-run", is_flag=True, help="Print the reasons and the spans, and do nothing.")
+@click.option("--force", metavar="REASON", help="Run also without a reason; it is recorded in the audit log.")
 @pass_app
 @click.pass_context
 def retrain(ctx: click.Context, app: App, dry_run: bool, force: str | None) -> None:
@@ -35,15 +35,15 @@ def retrain(ctx: click.Context, app: App, dry_run: bool, force: str | None) -> N
     A reason is a span that no version was trained on, drift, or the champion's age, as the policy's section
     `retraining` says, or --force. Missed spans are caught up one by one, oldest first.
 
-    Exit code 0: done, nothing to do, or another run is at it. 1: a run failed; the next call tries it again. 4: it has
-    failed too often, and somebody must look.
+    Exit code 0: done, nothing to do, or another run is going on. 1: a run failed; the next call tries it again. 4: it
+    has failed too often, and a person must look into it.
     """
     from tfx_pedigree.retraining.lock import BusyError
     from tfx_pedigree.service import retraining
     from tfx_pedigree.service.training import TrainingJob
 
     if force is not None and not force.strip():
-        raise InvalidInputError("--force needs a reason in words; it stands in the audit log.")
+        raise InvalidInputError("--force needs a reason in words; it is recorded in the audit log.")
     job = TrainingJob.of(config_file(app, "retrain"), app.settings)
     if dry_run:
         with app.open() as workspace:

@@ -21,7 +21,7 @@ def run(app: App, ctx: click.Context, span: int | None) -> None:
 
     The config (--config or PEDIGREE_CONFIG) has a section `pipeline:` with `create: module:function`. Exit code 1
     says that the run failed; all that its components said is in the log. Exit code 4: another run, by hand or by
-    `retrain` or `backfill`, is at it, and nothing was done.
+    `retrain` or `backfill`, is going on, and nothing was done.
     """
     from tfx_pedigree.service.local_pipeline import LocalPipeline, run_pipeline
     from tfx_pedigree.service.tfx_process import how_ended
@@ -36,5 +36,5 @@ def run(app: App, ctx: click.Context, span: int | None) -> None:
     if done.code:
         if done.code < 0:
             output.note(f"The pipeline {how_ended(done.code)}.")
-        output.note(f"All that was said is in {done.log}.")
+        output.note(f"The full log is in {done.log}.")
         ctx.exit(FAILED)

@@ -33,7 +33,7 @@ class _Schedule(PedigreeGroup):
 
 @click.group("schedule", cls=_Schedule, invoke_without_command=True)
 @click.option("--compiled", metavar="FILE", help="What `pipeline compile` wrote; left out, it is compiled now.")
-@click.option("--dry-run", is_flag=True, help="Tell the difference and the steps, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the difference and the steps, and do nothing.")
 @click.pass_context
 @pass_app
 def schedule(app: App, ctx: click.Context, compiled: str | None, dry_run: bool) -> None:
@@ -87,7 +87,7 @@ def _tell(applied: AppliedSchedule) -> None:
         output.next_step("pipeline", "schedule", "resume")
     if len(applied.now) > 1:
         output.note(
-            "A run of the schedule before is still going, and deleting that schedule would stop it. It is paused; "
+            "A run of the previous schedule is still going on, and deleting that schedule would stop it. It is paused; "
             "the next `pedigree pipeline schedule` deletes it."
         )
 

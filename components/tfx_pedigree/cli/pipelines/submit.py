@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="With --wait: how often to ask.",
 )
-@click.option("--dry-run", is_flag=True, help="Tell what would be done.")
+@click.option("--dry-run", is_flag=True, help="Print what would be done.")
 @click.pass_context
 @pass_app
 def submit(

@@ -142,7 +142,7 @@ def parse_ir(text: str | bytes, source: str = "The text") -> CompiledPipeline:
     documents = _documents(text, source)
     first = documents[0] if documents else None
     if not isinstance(first, Mapping):
-        raise _refusal(source, "it is no JSON object")
+        raise _refusal(source, "it is not a JSON object")
     extra = documents[1] if len(documents) > 1 else None
     if len(documents) > 2 or not isinstance(extra, Mapping | None):
         raise _refusal(source, "more follows after it than one platform document")

@@ -92,7 +92,7 @@ def _fit_hook(draft: SpecDraft, task: Task) -> None:
         task.node["cachingOptions"] = {}
     draft.notes.append(
         f"{task.key}: its container looks for the data itself; "
-        + ("the span is fixed." if fixed else "each run takes the newest span and reads it anew.")
+        + ("the span is fixed." if fixed else "each run takes the newest span and reads it again.")
     )
 
 

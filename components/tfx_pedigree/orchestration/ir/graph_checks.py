@@ -50,7 +50,9 @@ def _check_source(compiled: CompiledPipeline, task: Task, name: str, given: Mapp
 def _no_task(task: Task, what: str, producer: str) -> Finding:
     remedy = "Put the component that produces it into the pipeline's components."
     if producer.endswith("_task") and producer.removesuffix("_task") in task.siblings:
-        remedy = f"Compile it with `pedigree pipeline compile`, which mends the name: {producer.removesuffix('_task')}."
+        remedy = (
+            f"Compile it with `pedigree pipeline compile`, which corrects the name: {producer.removesuffix('_task')}."
+        )
     return error("producer", task.key, f"{what} {producer}, and there is no such task.", remedy)
 
 
@@ -62,8 +64,8 @@ def check_conditions(compiled: CompiledPipeline) -> Iterator[Finding]:
                 yield error(
                     "condition",
                     task.key,
-                    f"its condition looks at `{name}`, which is no input of it.",
-                    "Compile it with `pedigree pipeline compile`, which mends the name, or take the condition away.",
+                    f"its condition looks at `{name}`, which is not one of its inputs.",
+                    "Compile it with `pedigree pipeline compile`, which corrects the name, or take the condition away.",
                 )
 
 

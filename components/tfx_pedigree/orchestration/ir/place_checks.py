@@ -86,7 +86,7 @@ def check_images(compiled: CompiledPipeline) -> Iterator[Finding]:
         if _DIGEST.search(str(image)) or (tag and tag[1] != "latest" and "@" not in str(image)):
             continue
         state = "has neither tag nor digest" if tag is None else "is whatever was pushed last under that name"
-        state = "has a digest that is none" if "@" in str(image) else state
+        state = "has an invalid digest" if "@" in str(image) else state
         yield error(
             "image",
             task.key,

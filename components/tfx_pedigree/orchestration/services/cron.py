@@ -30,7 +30,7 @@ class _Field:
     def _part(self, part: str, whole: str) -> str:
         found = re.fullmatch(r"(\*|(\w+)(?:-(\w+))?)(?:/(\d+))?", part)
         if found is None:
-            raise _refusal(whole, f"{part!r} is no {self.name}")
+            raise _refusal(whole, f"{part!r} is not a {self.name}")
         span, first, last, step = found.groups()
         if step is not None and not 1 <= int(step) <= self.high:
             raise _refusal(whole, f"the step of {part!r} must be from 1 to {self.high}")
@@ -48,7 +48,7 @@ class _Field:
             return self.words.index(text.lower()) + self.low
         if text.isascii() and text.isdigit() and self.low <= int(text) <= self.high:
             return int(text)
-        raise _refusal(whole, f"{part!r} is no {self.name} from {self.low} to {self.high}")
+        raise _refusal(whole, f"{part!r} is not a {self.name} from {self.low} to {self.high}")
 
 
 _FIELDS = (

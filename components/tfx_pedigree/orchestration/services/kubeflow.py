@@ -242,7 +242,7 @@ class Kubeflow:
         if pipeline is None or version is None:
             raise NotFoundError(
                 f"Kubeflow at {self.where} has no version {version_name(fields['pipeline'])} of the pipeline "
-                f"{fields['pipeline name']} any more. Apply the schedule anew with `pedigree pipeline schedule`."
+                f"{fields['pipeline name']} any more. Apply the schedule again with `pedigree pipeline schedule`."
             )
         return pipeline, version
 

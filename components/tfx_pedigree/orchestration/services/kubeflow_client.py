@@ -66,7 +66,7 @@ def _check_settings(host: str | None, where: str, ca: str | None) -> None:
     """What the client would take for a service that does not answer, or would not look at."""
     if host and not re.fullmatch(r"(?:https?://)?(?![^/]*://)\S+", host):
         raise InvalidInputError(
-            f"{where} is no address of Kubeflow. Set `target.host` in the config, or {ENDPOINT}, to one like "
+            f"{where} is not an address of Kubeflow. Set `target.host` in the config, or {ENDPOINT}, to one like "
             "https://kubeflow.example/pipeline."
         )
     if ca and not Path(ca).is_file():
@@ -142,7 +142,7 @@ def _check(client: Any, where: str, namespace: str | None, health: Any) -> None:
         raise _page(where)
     if health.multi_user and not (namespace or client.get_user_namespace()):
         raise InvalidInputError(
-            f"Kubeflow at {where} keeps its users apart. Set `target.namespace` in the config to your namespace."
+            f"Kubeflow at {where} runs in multi-user mode. Set `target.namespace` in the config to your namespace."
         )
 
 

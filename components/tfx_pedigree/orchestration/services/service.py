@@ -213,7 +213,7 @@ def in_words(step: ScheduleStep) -> str:
         Action.RETIRE: f"mark {which} as being replaced",
         Action.RESTORE: f"take the mark of being replaced from {which}",
         Action.DISABLE: f"pause {which}",
-        Action.ENABLE: f"let {which} run",
+        Action.ENABLE: f"enable {which}",
         Action.DELETE: f"delete {which}",
     }
     return words[step.action]

@@ -82,7 +82,7 @@ def _timezone(file: Path, kind: SpecKind, timezone: str) -> str:
             "expression in that timezone."
         )
     if not _TIMEZONE.fullmatch(timezone):
-        raise InvalidInputError(f"{file}: {timezone!r} is no timezone. Write it as Europe/Zurich, or leave it out.")
+        raise InvalidInputError(f"{file}: {timezone!r} is not a timezone. Write it as Europe/Zurich, or leave it out.")
     return timezone
 
 

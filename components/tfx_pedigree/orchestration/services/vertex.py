@@ -113,7 +113,9 @@ class Vertex:
         try:
             json_format.ParseDict(body, PipelineJob.pb(job))
         except json_format.ParseError as error:
-            raise InvalidInputError(f"The pipeline {compiled.name} is no job of Vertex AI: {error}.") from error
+            raise InvalidInputError(
+                f"The pipeline {compiled.name} is not a valid job of Vertex AI: {error}."
+            ) from error
         return job
 
     def _run(self, job: Any) -> ServiceRun:
@@ -184,7 +186,7 @@ class Vertex:
 
         fields = dict(step.fields or {})
         if template is None:
-            raise ConflictError(f"The schedule {name} must be made anew. Run `pedigree pipeline schedule`.")
+            raise ConflictError(f"The schedule {name} must be created again. Run `pedigree pipeline schedule`.")
         job = self._job(template, {SCHEDULE_LABEL: name})
         return Schedule(
             display_name=_display(name, fields, TO_PAUSE if step.to_pause else None),

@@ -353,8 +353,8 @@ def test_process_that_is_killed_after_any_change_is_healed_by_the_next(place: Pl
     [
         ("0 0 3 * * *", "Leave out the seconds"),
         ("0 3 * *", "4 fields"),
-        ("61 3 * * *", "no minute"),
-        ("0 3 * * funday", "no day of the week"),
+        ("61 3 * * *", "not a minute"),
+        ("0 3 * * funday", "not a day of the week"),
         (None, "target.schedule.cron"),
     ],
 )
