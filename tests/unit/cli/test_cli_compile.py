@@ -116,7 +116,8 @@ def test_what_the_compiler_refuses_is_one_line(compile_: Callable[..., Said], tm
     message = said.error["message"]
     assert message == f"There is no span 13. The full log is in {tmp_path}/logs/compile.log."
     assert (
-        "The compiler was ended by SIGKILL, as when memory runs out. The full log" in compile_("--span", "14", code=2).err
+        "The compiler was ended by SIGKILL, as when memory runs out. The full log"
+        in compile_("--span", "14", code=2).err
     )
 
 
