@@ -77,7 +77,7 @@ def common_options(*, hidden: bool = False) -> list[click.Parameter]:
         option("--actor", "Who acts; recorded in the audit log.", "NAME"),
         option("--config", "Configuration file (YAML or TOML).", "FILE"),
         option("--json", "Print JSON, also for errors.", hide=False),
-        option("--quiet", "Do not tell what was done, progress and the next command."),
+        option("--quiet", "Print only answers and errors."),
     ]
 
 

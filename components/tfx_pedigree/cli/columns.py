@@ -41,8 +41,8 @@ class Column(Generic[T]):
 
 @dataclass(frozen=True)
 class Columns(Generic[T]):
-    """All columns of one kind of list, by name. `families` are those of which there is one for each name that the
-    items hold, such as `metric.auc`: how to get the values by name from an item."""
+    """All columns of one kind of list, by name. A family such as `metric` has a column for each name that an item holds
+    (`metric.auc`); `families` says how to get these values from an item."""
 
     known: Mapping[str, Column[T]]
     families: Mapping[str, Callable[[T], Mapping[str, Any]]] = field(default_factory=dict)

@@ -34,7 +34,7 @@ def bar(label: str, *, unit: str = "bytes") -> Iterator[Progress]:
 
 @contextlib.contextmanager
 def waiting(label: str) -> Iterator[None]:
-    """For work of which nobody knows how much it is."""
+    """For work whose size is not known."""
     if not sys.stderr.isatty() or asked().quiet:
         yield
         return

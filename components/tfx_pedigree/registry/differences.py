@@ -129,13 +129,13 @@ def _paired(
 def _measured_on(old: Version, new: Version, before: Evidence | None, after: Evidence | None) -> str:
     left, right = (found.evaluation_data if found else None for found in (before, after))
     if left is None or right is None:
-        return "may come from different data: no evidence says on what both were measured."
+        return "may come from different data: no evidence says which data was used for both."
     if left == right:
         return "were measured on the same data."
     first, second = (old.version, new.version) if old.model == new.model else (old.name, new.name)
     return (
-        f"were measured on different data, those of {first} on {_short(left)} and those of {second} on "
-        f"{_short(right)}: what differs is not the models alone."
+        f"were measured on different data ({first}: {_short(left)}, {second}: {_short(right)}), so they do not compare "
+        "the models alone."
     )
 
 

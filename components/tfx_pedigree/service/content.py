@@ -57,7 +57,7 @@ def verify_content(workspace: Workspace, asked: str | None = None, progress: Pro
 def collect_garbage(
     workspace: Workspace, others: Sequence[Registry] = (), *, delete: bool, grace: timedelta, force: bool = False
 ) -> GcReport:
-    """Keeps what any version of any model of these registries refers to, also the reserved and the archived ones.
+    """Keeps what any version of any model in these registries needs, also the reserved and archived versions.
     `others` are those that share the store; it is refused where the store knows one more."""
     if delete:
         workspace.registry.require(Action.COLLECT_GARBAGE)
@@ -105,7 +105,7 @@ def _all_versions(registry: VersionQuestions) -> Iterator[Version]:
 
 
 def _lost(store: Store, names: Mapping[str, str], report: VerifyReport) -> Iterator[ContentProblem]:
-    """Registered versions of which the store has nothing at all: a walk through the store does not meet them."""
+    """Registered versions that the store does not have: reading the whole store does not find them."""
     told = {digest for problem in report.problems for digest in problem.versions}
     for digest, name in names.items():
         if digest not in told and not store.has(digest):

@@ -35,7 +35,7 @@ def test_numbers_that_the_gate_compared_stand_side_by_side(local: Registry) -> N
     assert shown(found)["auc"] == (0.596, 0.869, True)
     assert shown(found)["latency"] == (2.0, 3.0, False)
     assert "measured on the same rows" in found.metrics_note
-    assert "(latency) were measured on different data, those of 1.0.0 on" in found.metrics_note
+    assert "(latency) were measured on different data (1.0.0: sha256:" in found.metrics_note
 
 
 def test_order_of_the_two_does_not_matter(local: Registry) -> None:
