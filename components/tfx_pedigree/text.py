@@ -27,6 +27,11 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
+def is_unicode(text: str) -> bool:
+    """False where the text holds a surrogate alone, as JSON's `\\ud800` gives one: no file can hold it."""
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 def plural(count: int, noun: str, several: str | None = None) -> str:
     """`1 version`, `2,048 versions`; `several` where the plural is not formed with an s."""
     return f"{count:,} {noun if count == 1 else several or f'{noun}s'}"
@@ -58,12 +63,17 @@ def short_digest(digest: str) -> str:
 
 def format_timestamp(value: datetime) -> str:
     """A time as it stands in every JSON that Pedigree writes."""
-    return value.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{_utc(value).isoformat(timespec='microseconds')}Z"
 
 
 def format_minute(value: datetime) -> str:
     """A time for people: `2026-03-01 14:05 UTC`."""
-    return f"{value.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+    return f"{_utc(value).isoformat(' ', 'minutes')} UTC"
+
+
+def _utc(value: datetime) -> datetime:
+    """For `isoformat`: unlike `strftime`, it gives every year four digits."""
+    return value.astimezone(timezone.utc).replace(tzinfo=None)
 
 
 def format_size(count: float) -> str:

@@ -32,12 +32,12 @@ def paging(command: F) -> F:
 
 
 def reason_option(*, required: bool) -> Callable[[F], F]:
-    return click.option("--reason", required=required, help="Why; recorded in the audit log.", callback=_not_blank)
+    return click.option("--reason", required=required, help="Why; recorded in the audit log.", callback=not_blank)
 
 
-def _not_blank(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+def not_blank(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     if value is not None and not value.strip():
-        raise click.BadParameter("the reason is empty.", ctx=ctx, param=param)
+        raise click.BadParameter("it is empty.", ctx=ctx, param=param)
     return value
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from tfx_pedigree.cli.app import common_options
-from tfx_pedigree.text import did_you_mean
+from tfx_pedigree.text import did_you_mean, is_unicode
 
 _EPILOG = "Also takes --registry, --store, --actor, --config and --quiet: see `pedigree --help`."
 # Where an empty command line shows the help, the exit code is that of `--help`, with every release of Click.
@@ -31,6 +31,16 @@ class PedigreeCommand(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"epilog": _EPILOG, **kwargs})
         self.params += common_options(hidden=True)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        for param in self.params:
+            given = ctx.params.get(param.name or "")
+            texts = given if isinstance(given, tuple) else (given,)
+            # The bytes of a path may be no text; everything else is to be stored, or compared with what is stored.
+            if any(isinstance(text, str) and not is_unicode(text) for text in texts):
+                raise click.BadParameter("it is not UTF-8 text.", ctx=ctx, param=param)
+        return rest
 
 
 class PedigreeGroup(click.Group):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 P = ParamSpec("P")
 _ENDLESS = 1000
+_NARROWEST = 20
 _LONG_WORD = 16
 NOTHING = "–"
 
@@ -98,16 +99,25 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    free = not stream.isatty() and not os.environ.get("COLUMNS")
     return Console(
         stderr=stderr,
         markup=False,
         highlight=False,
         emoji=False,
-        width=_ENDLESS if free else None,
+        width=_width(stream.isatty()),
         # Rich would keep bold and dim; who sets NO_COLOR wants plain text.
         color_system=None if os.environ.get("NO_COLOR") else "auto",
     )
+
+
+def _width(at_terminal: bool) -> int | None:
+    """None: as wide as the terminal is. A COLUMNS that is no width, as 0, counts as none."""
+    named = os.environ.get("COLUMNS", "")
+    if named.isdecimal() and int(named) > 0:
+        return max(_NARROWEST, int(named))
+    if not at_terminal:
+        return _ENDLESS
+    return 80 if named else None
 
 
 def is_wide() -> bool:

@@ -9,7 +9,7 @@ import click
 from tfx_pedigree.cli import changes, exits, output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.complete import model_names, references
-from tfx_pedigree.cli.inputs import reason_option
+from tfx_pedigree.cli.inputs import not_blank, reason_option
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.progress import bar
 from tfx_pedigree.text import visible
@@ -21,6 +21,7 @@ _PLACES = {"production": "champion", "staging": "in staging"}
 _EXPECT = click.option(
     "--expect",
     metavar="VERSION|none",
+    callback=not_blank,
     help="Refuse unless this is the champion now; none: unless there is no champion.",
 )
 

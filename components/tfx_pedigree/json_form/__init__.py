@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from tfx_pedigree.json_form.layout import Bounds, Layout, Measured
 from tfx_pedigree.json_form.reading import JsonForm, read
-from tfx_pedigree.json_form.scalars import LARGEST_INTEGER, Place, is_unicode
+from tfx_pedigree.json_form.scalars import LARGEST_INTEGER, Place
 from tfx_pedigree.json_form.writing import to_json
 
-__all__ = ["LARGEST_INTEGER", "Bounds", "JsonForm", "Layout", "Measured", "Place", "is_unicode", "read", "to_json"]
+__all__ = ["LARGEST_INTEGER", "Bounds", "JsonForm", "Layout", "Measured", "Place", "read", "to_json"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form.layout import MEASURED_WORDS, Bounds
-from tfx_pedigree.text import plain
+from tfx_pedigree.text import is_unicode, plain
 
 # RFC 8785 knows no larger integer, because a JavaScript number cannot hold it.
 LARGEST_INTEGER = 2**53 - 1
@@ -76,11 +76,6 @@ def _read_text(value: Any, place: Place) -> str:
     if "\0" in value:
         raise place.problem("holds the character zero, which not every database can hold.")
     return value
-
-
-def is_unicode(text: str) -> bool:
-    """False where the text holds a surrogate alone, as JSON's `\\ud800` gives one: no file can hold it."""
-    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _read_whole(value: Any, place: Place) -> int:

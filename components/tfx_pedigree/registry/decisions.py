@@ -129,7 +129,8 @@ def _compared(champion: Champion | None, gate: GateResult | None, request: Promo
         how = "as --expect says"
     else:
         how = "as its evidence says" if gate else "and no evidence names another"
-    return f"{_is(champion)}, {how}."
+    now = _is(champion)
+    return f"{now[0].upper()}{now[1:]}, {how}."
 
 
 def _verdict(gate: GateResult | None, request: PromotionRequest) -> str:

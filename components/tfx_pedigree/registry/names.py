@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.json_form import is_unicode
+from tfx_pedigree.text import is_unicode
 
 # What fits a git tag, a folder, a URL and a Kubeflow label at once.
 _MODEL = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")

@@ -36,3 +36,12 @@ def test_words_are_not_broken_into_letters(reader: Pedigree, name: str, columns:
 def test_everything_that_a_wide_table_holds_is_there(reader: Pedigree) -> None:
     narrow, wide = (reader("versions", "flight-delay", COLUMNS=width).out for width in ("40", "80"))
     assert set(wide.split()) - {"–"} <= set(narrow.split())
+
+
+@pytest.mark.parametrize("columns", ["0", "-5", "abc", ""])
+def test_width_that_is_none_counts_as_none(reader: Pedigree, columns: str) -> None:
+    assert reader("versions", "flight-delay", COLUMNS=columns).out == reader("versions", "flight-delay").out
+
+
+def test_no_terminal_is_too_narrow_for_words(reader: Pedigree) -> None:
+    assert "production" in reader("versions", "flight-delay", COLUMNS="1").out
