@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pedigree_testing import digest
 from tfx_pedigree.errors import ConflictError, InvalidInputError, PedigreeError, StaleEvidenceError
 from tfx_pedigree.registry import PromotionRequest, State, Verdict
-from tfx_pedigree.registry.decisions import Champion, GateResult, VersionSnapshot, decide_promotion
+from tfx_pedigree.registry.decisions import Champion, GateResult, VersionSnapshot, check_promotion, decide_promotion
 from tfx_pedigree.registry.states import TRANSITIONS, leads
 
 SINCE = datetime(2026, 11, 20, 14, 2, tzinfo=timezone.utc)
@@ -110,3 +110,17 @@ def test_archived_by_hand_and_archived_by_replacement_are_told_apart() -> None:
             decide_promotion(
                 VersionSnapshot("m", "1.3.0", NEW, State.ARCHIVED, withdrawn), None, None, PromotionRequest()
             )
+
+
+@given(subjects, champions, gates, requests)
+def test_checks_fail_exactly_where_the_decision_refuses_and_in_its_words(
+    subject: VersionSnapshot, champion: Champion | None, gate: GateResult | None, request: PromotionRequest
+) -> None:
+    checks = check_promotion(subject, champion, gate, request)
+    failed = [check.detail for check in checks if not check.passed]
+    try:
+        decide_promotion(subject, champion, gate, request)
+    except ConflictError as refusal:
+        assert failed[0] == str(refusal)
+    else:
+        assert failed == []
