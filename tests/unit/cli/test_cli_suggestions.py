@@ -20,7 +20,12 @@ from tfx_pedigree.cli.main import cli
 SOURCES = Path(tfx_pedigree.__file__).parent
 # Words in a message of which the source shows only the name: what stands there when it is printed.
 PRINTED = {"needed": "reviewer", "target": " --model 1", "late[0]": "1", "late[-1]": "2", "whole[0]": "1"}
-PRINTED |= {"whole[older - 1]": "2", "app.settings.file": "pedigree.toml", "command": "run"}
+PRINTED |= {
+    "whole[older - 1]": "2",
+    "options": "--also ADDRESS",
+    "app.settings.file": "pedigree.toml",
+    "command": "run",
+}
 # Messages also name commands without suggesting to run them: "an archive of `pedigree export`".
 NAMED = {"pedigree", "pedigree export", "pedigree import"}
 
@@ -51,8 +56,8 @@ def suggestions() -> Iterator[tuple[str, str]]:
         tree = ast.parse(file.read_text())
         place = file.relative_to(SOURCES).as_posix()
         for line, text in texts(tree):
-            for command in re.findall(r"`(pedigree[^`]*)`", text):
-                yield f"{place}:{line}", command
+            for quoted, last in re.findall(r"`(pedigree[^`]*)`|: (pedigree [^`]*)$", text):
+                yield f"{place}:{line}", quoted or last
         for call in ast.walk(tree):
             if _suggests(call) and not any(isinstance(one, ast.Starred) for one in call.args):
                 yield f"{place}:{call.lineno}", shlex.join(["pedigree", *map(_word, call.args)])
