@@ -198,7 +198,14 @@ def _model_differences(connection: Connection, name: str, facts: ModelFacts) -> 
     indexed: dict[str, dict[tuple[str, str], tuple[int, Any]]] = {"metrics": {}, "tags": {}}
     for data in model_tables.read(connection, name):
         try:
-            row = check.accept(read_row(data, f"{name}: a row of {data['table']}"))
+            row = read_row(data, f"{name}: a row of {data['table']}{_key(data)}")
+        except InvalidInputError as error:
+            whole = False
+            check.pass_over(data)
+            yield str(error)
+            continue
+        try:
+            row = check.accept(row)
         except InvalidInputError as error:
             whole = False
             yield str(error)
@@ -209,6 +216,12 @@ def _model_differences(connection: Connection, name: str, facts: ModelFacts) -> 
     yield from check.missing()
     if whole:  # else what is wrong with a version would be told again
         yield from wrong_indexes(connection, name, indexed)
+
+
+def _key(row: Mapping[str, Any]) -> str:
+    """Which row it is, for people."""
+    named = row.get("version") or row.get("name") or row.get("digest")
+    return f" ({plain(named, 80)})" if isinstance(named, str) else ""
 
 
 def read_chain(connection: Connection, chain: str) -> Iterator[Event]:

@@ -32,6 +32,7 @@ from tfx_pedigree.versioning import ModelDescription
 
 T = TypeVar("T")
 
+_KINDS = {"models": "model", "descriptions": "description", "model_versions": "version", "aliases": "alias"}
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, InvalidInputError)
 
 
@@ -56,6 +57,13 @@ class RowCheck:
             return _CHECKS[type(row)](self, row)
         except RowError as wrong:
             raise InvalidInputError(f"{self._name}: {wrong}") from None
+
+    def pass_over(self, row: Mapping[str, Any]) -> None:
+        """A row that cannot be read is wrong, and neither missing nor in the way of those after it."""
+        table, key = row["table"], row.get("version") or row.get("name") or row.get("digest")
+        self._periods += table == PeriodRow.table
+        self._evidence += table == EvidenceRow.table
+        self._seen.add((_KINDS.get(table, ""), key))
 
     def missing(self) -> list[str]:
         """What the events tell of and no row showed."""
@@ -93,6 +101,7 @@ class RowCheck:
         name = f"the description {_short(row.digest)}"
         if row.digest not in self._described:
             raise RowError(f"{name} belongs to no version.")
+        self._once("description", row.digest)
         if digest_of(row.content.encode()) != row.digest:
             raise RowError(f"{name} was altered: its content has another digest.")
         try:
@@ -102,15 +111,15 @@ class RowCheck:
             self._parameters[row.digest] = dict(content["parameters"])
         except _UNREADABLE as error:
             raise RowError(f"{name} cannot be read: {plain(str(error), 200)}") from None
-        self._once("description", row.digest)
         return row
 
     def _version(self, row: VersionRow) -> Row:
         said = _told(self._facts.versions.get(row.version), f"version {_short(row.version)}")
         self._once("version", row.version)
-        parameters = self._parameters.get(said.description_digest)
-        if parameters is None:
+        if ("description", said.description_digest) not in self._seen:
             raise RowError(f"version {row.version} has lost its description {_short(said.description_digest)}.")
+        # Where the description itself is wrong, that has been said.
+        parameters = self._parameters.get(said.description_digest, row.parameters)
         sealed = self._facts.sealed[row.version]
         if sealed is not None and sealed != seal(row.reasons, row.size, row.files):
             raise RowError(f"{row.version}: the reasons, the size or the number of files are not those of the log.")

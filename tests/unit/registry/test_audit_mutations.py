@@ -258,3 +258,19 @@ def test_changed_schema_is_found(copy: Path, what: str) -> None:
     with outside(copy) as connection:
         connection.executescript(SCHEMA[what])
     assert found(copy), f"{what}, and nobody noticed"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE model_versions SET size = '<b>' WHERE version = '1.0.2'",
+        "UPDATE evidence SET created_by = x'ff' WHERE id = 1",
+        "UPDATE reigns SET back_to = x'ff' WHERE id = 2",
+        "UPDATE descriptions SET content = content || ' ' WHERE digest = (SELECT MIN(digest) FROM descriptions)",
+        "UPDATE model_versions SET parameters = '[]' WHERE version = '1.0.1'",
+    ],
+)
+def test_one_thing_that_is_wrong_is_one_problem(copy: Path, statement: str) -> None:
+    with outside(copy) as connection:
+        connection.execute(statement)
+    assert len(found(copy)) == 1, found(copy)

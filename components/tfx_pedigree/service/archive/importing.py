@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, BinaryIO, ClassVar, cast
@@ -60,7 +60,7 @@ class _Header(JsonForm):
     versions: Annotated[int, Bounds(0, 2**31 - 1)]
     events: Annotated[int, Bounds(0, 2**31 - 1)]
     head: str
-    attachments: dict[str, str]
+    attachments: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
