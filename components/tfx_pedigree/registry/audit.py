@@ -22,12 +22,13 @@ from tfx_pedigree.errors import DamagedError, InvalidInputError
 from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.progress import Progress
 from tfx_pedigree.registry import model_tables
-from tfx_pedigree.registry.audit_tables import index_entries, registry_differences, wrong_indexes
+from tfx_pedigree.registry.audit_tables import registry_differences
 from tfx_pedigree.registry.events import BEGINNING, REGISTRY_CHAIN, ChainCheck, Event, Head
 from tfx_pedigree.registry.model_rows import VersionRow, read_row
 from tfx_pedigree.registry.reading import all_chains
 from tfx_pedigree.registry.replay import ModelFacts, ModelReplay, RegistryReplay
 from tfx_pedigree.registry.row_check import RowCheck
+from tfx_pedigree.registry.search_tables import index_entries, wrong_indexes
 from tfx_pedigree.text import plain
 
 ANCHOR_FORMAT = "pedigree.anchor/1"

@@ -1,44 +1,15 @@
-"""The tables that no model's archive holds, as the audit reads them: what searching walks, and the registry's own."""
+"""The registry's own tables against what its chain adds up to."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tfx_pedigree.db import schema
 from tfx_pedigree.json_form import to_json
-from tfx_pedigree.registry.model_rows import VersionRow
 from tfx_pedigree.registry.replay import RegistryFacts
-
-_V = schema.model_versions.c
-_INDEXES: tuple[tuple[sa.Table, str], ...] = ((schema.version_metrics, "metrics"), (schema.version_tags, "tags"))
-
-
-def index_entries(row: VersionRow) -> Iterator[tuple[str, tuple[str, str], tuple[int, Any]]]:
-    """What the search tables must hold of a version: table, key, and what stands there."""
-    for name, value in row.metrics.items():
-        if not isinstance(value, str):
-            yield "metrics", (row.version, name), (row.sequence, value)
-    for key, text in row.tags.items():
-        if text:
-            yield "tags", (row.version, key), (row.sequence, text)
-
-
-def wrong_indexes(
-    connection: Connection, name: str, expected: Mapping[str, Mapping[tuple[str, str], tuple[int, Any]]]
-) -> Iterator[str]:
-    model = sa.select(schema.models.c.id).where(schema.models.c.name == name).scalar_subquery()
-    for table, kind in _INDEXES:
-        key = table.c.name if "name" in table.c else table.c.key
-        query = sa.select(_V.version, key, table.c.sequence, table.c.value).select_from(table)
-        of_model = sa.and_(_V.id == table.c.version_id, _V.model_id == model)
-        query = query.outerjoin(schema.model_versions, of_model).where(table.c.model_id == model)
-        indexed = {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(query)}
-        if indexed != expected[kind]:
-            yield f"{name}: the search index over {kind} does not agree with the versions."
 
 
 def registry_differences(connection: Connection, facts: RegistryFacts) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from tfx_pedigree.db import schema
+from tfx_pedigree.digest import canonical_json
 from tfx_pedigree.json_form import to_json
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.model_rows import (
@@ -21,8 +23,8 @@ from tfx_pedigree.registry.model_rows import (
     Row,
     VersionRow,
 )
-from tfx_pedigree.registry.registration import index_for_search
-from tfx_pedigree.registry.write import append, insert_if_absent
+from tfx_pedigree.registry.search_tables import SEARCHED, index_entries
+from tfx_pedigree.registry.write import insert_if_absent
 
 _HELD_BY_MODEL = (schema.reigns, schema.aliases, schema.evidence, schema.version_metrics, schema.version_tags)
 _PAGE = 500
@@ -89,50 +91,77 @@ def remove(connection: Connection, model: str) -> None:
     connection.execute(schema.events.delete().where(schema.events.c.chain == model))
 
 
-def insert(connection: Connection, rows: Iterable[Row], events: Iterable[Event]) -> None:
-    """Writes what `read` gave and `row_check` found right, in that order."""
-    inserter = _Inserter(connection)
+def insert(connection: Connection, rows: Sequence[Row], events: Iterable[Event]) -> None:
+    """Writes what `read` gave and `row_check` found right. The caller holds the lock of the model's chain."""
+    model = next(row for row in rows if isinstance(row, ModelRow))
+    connection.execute(schema.models.insert(), vars(model))
+    model_id = connection.execute(sa.select(schema.models.c.id).where(schema.models.c.name == model.name)).scalar_one()
     for row in rows:
-        inserter.insert(row)
-    for event in events:
-        append(connection, event)
+        if isinstance(row, DescriptionRow):
+            insert_if_absent(connection, schema.descriptions, digest=row.digest, content=str(row.content))
+    versions = [row for row in rows if isinstance(row, VersionRow)]
+    numbers = _insert_versions(connection, model_id, versions)
+    hanging = (row for row in rows if isinstance(row, PeriodRow | AliasRow | EvidenceRow))
+    for table, group in itertools.groupby(hanging, key=lambda row: row.table):
+        values = (_hanging(row, model_id, numbers) for row in group)
+        _insert_all(connection, schema.metadata.tables[table], values)
+    _point_back(connection, model_id, [row for row in rows if isinstance(row, PeriodRow)])
+    _insert_events(connection, events)
 
 
-class _Inserter:
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._model_id = 0
-        self._versions: dict[str, int] = {}
-        self._periods: list[int] = []
+def _insert_versions(connection: Connection, model_id: int, rows: Sequence[VersionRow]) -> dict[str, int]:
+    """The rows' numbers here, by version."""
+    v = schema.model_versions
+    plain = ({"state": row.state.value, "reasons": list(row.reasons), "model_id": model_id} for row in rows)
+    _insert_all(connection, v, ({**vars(row), **values} for row, values in zip(rows, plain, strict=True)))
+    query = sa.select(v.c.version, v.c.id).where(v.c.model_id == model_id)
+    numbers = {row.version: row.id for row in connection.execute(query)}
+    for kind, (table, column) in SEARCHED.items():
+        entries = (entry for row in rows for entry in index_entries(row) if entry[0] == kind)
+        _insert_all(
+            connection,
+            table,
+            (
+                {"version_id": numbers[version], column: key, "model_id": model_id, "sequence": place, "value": value}
+                for _, (version, key), (place, value) in entries
+            ),
+        )
+    return numbers
 
-    def insert(self, row: Row) -> None:
-        values = dict(vars(row))
-        if isinstance(row, ModelRow):
-            self._model_id = self._new(schema.models, values)
-        elif isinstance(row, DescriptionRow):
-            insert_if_absent(self._connection, schema.descriptions, digest=row.digest, content=str(row.content))
-        elif isinstance(row, VersionRow):
-            self._version(row, values)
-        else:
-            self._hanging(row, values)
 
-    def _version(self, row: VersionRow, values: dict[str, Any]) -> None:
-        values |= {"model_id": self._model_id, "state": row.state.value, "reasons": list(row.reasons)}
-        self._versions[row.version] = version_id = self._new(schema.model_versions, values)
-        key = {"id": version_id, "model_id": self._model_id, "sequence": row.sequence}
-        index_for_search(self._connection, key, row.metrics, row.tags)
+def _hanging(row: PeriodRow | AliasRow | EvidenceRow, model_id: int, numbers: Mapping[str, int]) -> dict[str, Any]:
+    values = {**vars(row), "model_id": model_id, "version_id": numbers[row.version]}
+    del values["version"]
+    if isinstance(row, PeriodRow):
+        del values["back_to"]
+    if isinstance(row, EvidenceRow):
+        values["content"] = str(row.content)
+    return values
 
-    def _hanging(self, row: PeriodRow | AliasRow | EvidenceRow, values: dict[str, Any]) -> None:
-        values |= {"model_id": self._model_id, "version_id": self._versions[values.pop("version")]}
-        if isinstance(row, PeriodRow):
-            values["back_to"] = None if row.back_to is None else self._periods[row.back_to]
-            self._periods.append(self._new(schema.reigns, values))
-            return
-        if isinstance(row, EvidenceRow):
-            values["content"] = str(row.content)
-        self._connection.execute(schema.metadata.tables[row.table].insert().values(**values))
 
-    def _new(self, table: sa.Table, values: dict[str, Any]) -> int:
-        key = self._connection.execute(table.insert().values(**values)).inserted_primary_key
-        assert key is not None  # noqa: S101  every table inserted here has a generated key
-        return int(key[0])
+def _point_back(connection: Connection, model_id: int, rows: Sequence[PeriodRow]) -> None:
+    r = schema.reigns
+    ids = connection.execute(sa.select(r.c.id).where(r.c.model_id == model_id).order_by(r.c.began_at)).scalars().all()
+    pairs = [{"of": ids[i], "to": ids[row.back_to]} for i, row in enumerate(rows) if row.back_to is not None]
+    if pairs:
+        update = r.update().where(r.c.id == sa.bindparam("of")).values(back_to=sa.bindparam("to"))
+        connection.execute(update, pairs)
+
+
+def _insert_events(connection: Connection, events: Iterable[Event]) -> None:
+    last: list[Event] = []
+
+    def values() -> Iterator[dict[str, Any]]:
+        for event in events:
+            last[:] = [event]
+            yield {**vars(event), "details": canonical_json(dict(event.details)).decode()}
+
+    _insert_all(connection, schema.events, values())
+    for event in last:
+        end = {"length": event.position, "head": event.hash, "last_at": event.at}
+        connection.execute(schema.chains.update().where(schema.chains.c.name == event.chain).values(**end))
+
+
+def _insert_all(connection: Connection, table: sa.Table, values: Iterator[dict[str, Any]]) -> None:
+    while page := list(itertools.islice(values, _PAGE)):
+        connection.execute(table.insert(), page)
