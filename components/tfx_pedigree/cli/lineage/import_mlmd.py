@@ -41,7 +41,10 @@ def import_mlmd(
     Nothing is written there. Importing again adds only what is new, and continues what was interrupted.
     """
     if importlib.util.find_spec("ml_metadata") is None:
-        raise UnavailableError("ML Metadata is not installed here. Run: pip install 'tfx-pedigree[lineage]'")
+        raise UnavailableError(
+            "ML Metadata is not installed here. Run: pip install 'tfx-pedigree[lineage]'. It has packages for Python "
+            "3.10 and 3.11, and for 3.12 and 3.13 where glibc is 2.39 or newer."
+        )
     from tfx_pedigree.lineage.lineage import Lineage
     from tfx_pedigree.mlmd import ArtifactFiles, Selection, connect, import_store
     from tfx_pedigree.mlmd.version_lookup import versions_in
