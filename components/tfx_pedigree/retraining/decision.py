@@ -14,6 +14,7 @@ from tfx_pedigree.retraining.drift import MeasuredDrift, excesses
 from tfx_pedigree.retraining.ledger import AttemptOutcome, Ledger
 from tfx_pedigree.retraining.rules import Rules, in_words
 from tfx_pedigree.retraining.spans import Spans
+from tfx_pedigree.text import format_minute, plural
 
 _SHOWN = 3
 
@@ -37,7 +38,11 @@ class Planned:
     """One whole run of the pipeline."""
 
     span: int
-    reasons: tuple[Reason, ...]
+    reasons: tuple[Reason, ...] = ()
+
+    @classmethod
+    def of(cls, span: int, kind: ReasonKind, text: str) -> Planned:
+        return cls(span, (Reason(kind, text),))
 
     @property
     def text(self) -> str:
@@ -86,8 +91,8 @@ def decide(
     quiet = [f"{situation.spans.unfinished}; it and the spans after it wait"] if situation.spans.unfinished else []
     submitted, newest = situation.ledger.submitted, situation.newest
     if submitted is not None and force is None:
-        when = f"{submitted.at:%Y-%m-%d %H:%M} UTC"
-        return Decision(quiet=(*quiet, f"span {submitted.span} was submitted as {submitted.run} at {when}; it goes on"))
+        text = f"span {submitted.span} was submitted as {submitted.run} at {format_minute(submitted.at)}; it goes on"
+        return Decision(quiet=(*quiet, text))
     if newest is None:
         return Decision(quiet=tuple(quiet))
     runs = _new_spans(situation, rules, quiet)
@@ -95,10 +100,8 @@ def decide(
         runs = [Planned(newest, (reason,))]
     drift = _drift(situation, rules, runs[0].span if runs else newest, measured)
     quiet += drift.quiet
-    if force is not None:
-        runs = runs or [Planned(newest, ())]
-    elif drift.reasons and not runs:
-        runs = [Planned(newest, ())]
+    if not runs and (force is not None or drift.reasons):
+        runs = [Planned(newest)]
     if runs:
         given = (Reason(ReasonKind.FORCE, force),) if force is not None else ()
         runs[0] = Planned(runs[0].span, (*given, *runs[0].reasons, *drift.reasons))
@@ -118,13 +121,9 @@ def _new_spans(situation: Situation, rules: Rules, quiet: list[str]) -> list[Pla
         older = sum(span < first for span in whole)
         if older:
             command = f"`pedigree pipeline backfill --from {whole[0]} --to {whole[older - 1]}`"
-            quiet.append(f"{older} older {'span is' if older == 1 else 'spans are'} left to {command}")
+            quiet.append(f"{plural(older, 'older span is', 'older spans are')} left to {command}")
         none = "no version was trained yet" if not ledger.trained else "no run has succeeded yet"
-        return [
-            Planned(span, (Reason(ReasonKind.NEW_SPAN, f"{none}{_again(ledger, span)}"),))
-            for span in whole
-            if span >= first
-        ]
+        return [_new(span, f"{none}{_again(ledger, span)}") for span in whole if span >= first]
     new = [span for span in whole if span > done]
     if not new:
         quiet.append(f"no span is newer than {done}, the newest that was trained on")
@@ -135,13 +134,11 @@ def _new_spans(situation: Situation, rules: Rules, quiet: list[str]) -> list[Pla
         return begun
     if rules.new_span:
         quiet += _passed_over(ledger, whole)
-    return [
-        Planned(
-            span,
-            (Reason(ReasonKind.NEW_SPAN, f"span {span} is new, {done} was the newest so far{_again(ledger, span)}"),),
-        )
-        for span in new
-    ]
+    return [_new(span, f"span {span} is new, {done} was the newest so far{_again(ledger, span)}") for span in new]
+
+
+def _new(span: int, text: str) -> Planned:
+    return Planned.of(span, ReasonKind.NEW_SPAN, text)
 
 
 def _interrupted(ledger: Ledger, span: int) -> Planned | None:
@@ -151,9 +148,7 @@ def _interrupted(ledger: Ledger, span: int) -> Planned | None:
     if last is None or last.outcome is not AttemptOutcome.STARTED:
         return None
     kind = next(iter(last.details.get("reasons") or ()), ReasonKind.NEW_SPAN)
-    return Planned(
-        span, (Reason(ReasonKind(kind), f"the run on span {span} of {last.at:%Y-%m-%d %H:%M} UTC did not finish"),)
-    )
+    return Planned.of(span, ReasonKind(kind), f"the run on span {span} of {format_minute(last.at)} did not finish")
 
 
 def _passed_over(ledger: Ledger, whole: tuple[int, ...]) -> list[str]:
@@ -173,7 +168,7 @@ def _again(ledger: Ledger, span: int) -> str:
     if last is None or last.outcome not in (AttemptOutcome.STARTED, AttemptOutcome.FAILED):
         return ""
     how = "failed" if last.outcome is AttemptOutcome.FAILED else "did not finish"
-    return f"; its run of {last.at:%Y-%m-%d %H:%M} UTC {how}"
+    return f"; its run of {format_minute(last.at)} {how}"
 
 
 def _age(situation: Situation, rules: Rules, quiet: list[str]) -> Reason | None:
@@ -181,21 +176,16 @@ def _age(situation: Situation, rules: Rules, quiet: list[str]) -> Reason | None:
     if rules.max_age is None or champion is None:
         return None
     age, allowed = situation.now - champion.trained_at, in_words(rules.max_age)
+    text = f"the champion {champion.version} was trained {in_words(age)} ago"
     if age <= rules.max_age:
-        quiet.append(f"the champion {champion.version} was trained {in_words(age)} ago, {allowed} are allowed")
+        quiet.append(f"{text}, {allowed} are allowed")
         return None
     last = situation.ledger.last_trained
     if last is not None and situation.now - last <= rules.max_age:
         since = in_words(situation.now - last)
-        quiet.append(
-            f"the champion {champion.version} was trained {in_words(age)} ago, but the last training was {since} ago "
-            "and did not replace it"
-        )
+        quiet.append(f"{text}, but the last training was {since} ago and did not replace it")
         return None
-    return Reason(
-        ReasonKind.AGE,
-        f"the champion {champion.version} was trained {in_words(age)} ago, more than the {allowed} allowed",
-    )
+    return Reason(ReasonKind.AGE, f"{text}, more than the {allowed} allowed")
 
 
 @dataclass(frozen=True)
@@ -215,7 +205,7 @@ def _drift(situation: Situation, rules: Rules, span: int, measured: MeasuredDrif
     rule, of = rules.drift.digest, f"from the data of the champion {champion.version}"
     since = ledger.steady_since(span, champion.version, rule)
     if since is not None:
-        return _Drift(quiet=(f"span {span} had not drifted {of} at {since:%Y-%m-%d %H:%M} UTC",), steady=rule)
+        return _Drift(quiet=(f"span {span} had not drifted {of} at {format_minute(since)}",), steady=rule)
     if measured is None or (measured.missing is None and measured.span != span):
         return _Drift(measure=span)
     if measured.missing is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.json_form import to_json
 from tfx_pedigree.registry import RegistryApi
-from tfx_pedigree.retraining.decision import Planned, Reason, ReasonKind, Situation
+from tfx_pedigree.retraining.decision import Planned, ReasonKind, Situation
 from tfx_pedigree.retraining.session import BACKFILL, Clock, Session
 from tfx_pedigree.retraining.spans import Spans
 from tfx_pedigree.service.training import Listener, SpanRun, TrainingJob, run_span
@@ -91,9 +91,9 @@ def backfill(
 
 
 def _session(registry: RegistryApi, job: TrainingJob, clock: Clock | None) -> Session:
-    if job.target is not None:
+    if job.service is not None:
         raise InvalidInputError(
-            f"{job.file} runs the pipeline on {job.target.kind}, where nobody waits for a run to end, and a backfill "
+            f"{job.file} runs the pipeline on {job.service}, where nobody waits for a run to end, and a backfill "
             "takes one span after the other. Give a config without `target:` that names the same registry."
         )
     return Session(registry, job.model, BACKFILL, clock=clock)
@@ -109,8 +109,7 @@ def _plan(session: Session, job: TrainingJob, request: BackfillRequest) -> Backf
             + (f": {situation.spans.unfinished}." if waits else ". Write the data first.")
         )
     skipped = () if request.again else tuple(span for span in within if situation.ledger.is_done(span))
-    reasons = (Reason(ReasonKind.BACKFILL, request.text),)
-    planned = tuple(Planned(span, reasons) for span in within if span not in skipped)
+    planned = tuple(Planned.of(span, ReasonKind.BACKFILL, request.text) for span in within if span not in skipped)
     return BackfillPlan(planned, skipped, tuple(_missing(request, within, situation.spans)), situation)
 
 

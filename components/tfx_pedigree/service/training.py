@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,14 +85,12 @@ class SpanRun(JsonForm):
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A model, the pipeline that trains it, and when that is worth its cost. `target` is where the pipeline runs; None
-    is this machine."""
+    """A model, the pipeline that trains it, and when that is worth its cost."""
 
     model: str
     pipeline: LocalPipeline
     pattern: SpanPattern
     rules: Rules
-    target: PipelineTarget | None = None
 
     @classmethod
     def of(cls, file: Path, settings: Settings) -> TrainingJob:
@@ -102,9 +101,7 @@ class TrainingJob:
                 f"{config.file} does not say which model the pipeline trains. Give `pipeline.settings` a `name`, or a "
                 "table `pedigree` with `model_name`."
             )
-        name, pattern, rules = check_model_name(pipeline.model), SpanPattern.of(config.spans), _rules(config)
-        target = PipelineTarget.of(config.file, settings) if section_of(config.file, "target") else None
-        return cls(name, pipeline, pattern, rules, target)
+        return cls(check_model_name(pipeline.model), pipeline, SpanPattern.of(config.spans), _rules(config))
 
     @property
     def file(self) -> Path:
@@ -114,9 +111,20 @@ class TrainingJob:
     def log(self) -> str:
         return self.pipeline.config.log
 
+    @property
+    def service(self) -> str | None:
+        """Where the pipeline runs; None is this machine."""
+        target = section_of(self.file, "target")
+        return str(target.get("kind")) if target else None
+
+    @functools.cached_property
+    def target(self) -> PipelineTarget | None:
+        """Read when something is to run: whoever only asks needs no image or address."""
+        return PipelineTarget.of(self.file, self.pipeline.settings) if self.service else None
+
     @contextlib.contextmanager
     def held(self, command: str) -> Iterator[tuple[int, ...]]:
-        """The model's lock, where its pipeline can run."""
+        """The model's lock, where its pipeline can run. A wrong target is refused here, before anything is noted."""
         if self.target is None:
             self.pipeline.check()
         with self.pipeline.held(command) as locks:

@@ -538,6 +538,17 @@ def test_submission_whose_end_nobody_noted_does_not_start_a_second_run(project: 
     assert project.notes() == [("started", 1)] * 3 + [("submitted", 1)]
 
 
+def test_wrong_target_is_refused_before_anything_is_noted_and_a_dry_run_needs_none(
+    project: Project, service: Service
+) -> None:
+    """Three runs that fail would give the span up, and whoever only asks may lack what the image is called."""
+    file = project.folder / "local.yaml"
+    file.write_text(file.read_text().replace("image: i", "image: '${NOWHERE_SET}'"))
+    assert "NOWHERE_SET} is not set" in project("retrain", code=2).err
+    assert "There is no model 'm'" in project.pedigree("history", "m", code=3).err
+    assert "m would be trained on span 1" in project("retrain", "--dry-run").out
+
+
 def test_backfill_is_for_this_machine_only(project: Project, service: Service) -> None:
     refused = project("backfill", "--from", 1, "--to", 2, code=2).err
     assert "backfill takes one span after the other" in refused
