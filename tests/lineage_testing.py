@@ -6,10 +6,11 @@ from typing import Any
 
 from pedigree_testing import Clock, candidate, digest
 from tfx_pedigree.comparison import Data
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, Subgraph
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.node_factory import code_node, data_node, decision_node, run_node, version_node
 from tfx_pedigree.lineage.run_graph import Deployment, Judged, PipelineRun, fragment_of
+from tfx_pedigree.lineage.subgraph import Subgraph
 from tfx_pedigree.registry import Evidence, Facts, PromotionRequest, Reference, Registry, Verdict, Version
 
 MODEL = "flight-delay"

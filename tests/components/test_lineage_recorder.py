@@ -17,10 +17,10 @@ from tfx.types import artifact_utils, channel, standard_artifacts
 from tfx_pedigree.db import schema
 from tfx_pedigree.digest import digest_of
 from tfx_pedigree.errors import InvalidInputError, NotFoundError, UnavailableError
-from tfx_pedigree.lineage.exports.json_form import from_json
-from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind, Subgraph
+from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.node_factory import is_incomplete
+from tfx_pedigree.lineage.subgraph import Subgraph
 from tfx_pedigree.registry import Registry, Verdict
 from tfx_pedigree.tfx_components.artifacts import LineageRecord, ModelVersion
 from tfx_pedigree.tfx_components.lineage_recorder.component import LineageRecorder
@@ -134,7 +134,9 @@ def test_the_next_version_leads_to_the_one_it_supersedes_and_was_compared_with(
     Ran(place, "keras_retrained", "4").recorded()
     lineage = Lineage(local_registry)
     first, second = lineage.find(f"{NAME}@1.0.0"), lineage.find(f"{NAME}@1.0.1")
-    (edge,) = lineage.path(second, first)
+    way = lineage.path(second, first)
+    assert way is not None
+    (edge,) = way.edges
     assert edge.kind is EdgeKind.SUPERSEDES
     found = graph(local_registry, "1.0.1")
     against = {edge.target for edge in found.edges if edge.kind is EdgeKind.COMPARED_WITH}
@@ -144,7 +146,7 @@ def test_the_next_version_leads_to_the_one_it_supersedes_and_was_compared_with(
 def test_what_was_recorded_is_a_file_that_can_be_read_again(place: Place, local_registry: Registry) -> None:
     ran = Ran(place, "keras", "3")
     output = ran.recorded()
-    written = from_json(json.loads(Path(output.uri, "lineage.json").read_text()))
+    written = Subgraph.from_json(json.loads(Path(output.uri, "lineage.json").read_text()))
     assert written.complete
     assert written.nodes.keys() <= graph(local_registry).nodes.keys()
     assert written.start == (Lineage(local_registry).find(f"{NAME}@1.0.0").key,)
@@ -345,7 +347,7 @@ def test_where_the_registry_is_gone_the_pipeline_goes_on_and_the_file_says_so(pl
     output = ran.recorded(registry=GONE)
     assert properties(output) == (0, 0)
     assert "Run the pipeline again" in output.get_string_custom_property("problem")
-    written = from_json(json.loads(Path(output.uri, "lineage.json").read_text()))
+    written = Subgraph.from_json(json.loads(Path(output.uri, "lineage.json").read_text()))
     assert {NodeKind.DATA, NodeKind.CODE, NodeKind.COMPARISON, NodeKind.DECISION} <= {
         node.kind for node in written.nodes.values()
     }
@@ -428,4 +430,4 @@ def test_an_incomplete_run_is_marked_in_the_graph(place: Place, local_registry: 
     assert properties(output) == (1, 0)
     run = only(graph(local_registry), NodeKind.RUN)
     assert "removed.sqlite" in (is_incomplete(run) or "")
-    assert not from_json(json.loads(Path(output.uri, "lineage.json").read_text())).complete
+    assert not Subgraph.from_json(json.loads(Path(output.uri, "lineage.json").read_text())).complete

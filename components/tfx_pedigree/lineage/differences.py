@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind
 from tfx_pedigree.lineage.neighbours import Neighbours
@@ -22,23 +23,42 @@ _ENVIRONMENT = ("python", "image", "cpu", "accelerators")
 
 
 @dataclass(frozen=True)
-class DataChange:
+class Split:
+    """A split of data, by the key of its node; `label` and the rest are for people."""
+
+    JSON: ClassVar[Layout] = Layout(whole=True)
+
+    key: str
+    label: str
+    fingerprint: str | None
+    span: tuple[str, ...]
+    split: tuple[str, ...]
+    rows: tuple[str, ...]
+
+    @staticmethod
+    def of(node: Node) -> Split:
+        facts = (node.facts.get(name, ()) for name in ("span", "split", "rows"))
+        return Split(node.key, wording.label(node), node.content.get("fingerprint"), *facts)
+
+    def __str__(self) -> str:
+        return wording.data_of(self.label, self.fingerprint, self.rows) if self.span else self.label
+
+
+@dataclass(frozen=True)
+class DataChange(JsonForm):
     """What only the new version has, only the old one, and both: each split once, known by its content."""
 
-    added: tuple[Node, ...] = ()
-    removed: tuple[Node, ...] = ()
-    kept: tuple[Node, ...] = ()
+    added: tuple[Split, ...] = ()
+    removed: tuple[Split, ...] = ()
+    kept: tuple[Split, ...] = ()
 
     @property
     def differs(self) -> bool:
         return bool(self.added or self.removed)
 
-    def to_json(self) -> dict[str, Any]:
-        return {name: [_data_json(node) for node in getattr(self, name)] for name in ("added", "removed", "kept")}
-
 
 @dataclass(frozen=True)
-class LineageDiff:
+class LineageDiff(JsonForm):
     """`making` are schema and transform graph, `code` the commit and what lay beside it, `modules` files by name."""
 
     old: Version
@@ -64,19 +84,6 @@ class LineageDiff:
         rows = (row for name in _ROWS for row in getattr(self, name))
         changed = self.old.digest != self.new.digest or self.data.differs or self.judged_on.differs
         return changed or any(row.differs for row in rows)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "old": self.old.to_json(),
-            "new": self.new.to_json(),
-            "data": self.data.to_json(),
-            "judged_on": self.judged_on.to_json(),
-            **{name: [row.to_json() for row in getattr(self, name)] for name in _ROWS},
-            "metrics_note": self.metrics_note,
-            "bump": self.bump,
-            "reasons": list(self.reasons),
-            "unknown": list(self.unknown),
-        }
 
 
 _ROWS = (
@@ -141,9 +148,9 @@ def _content(node: Node | None) -> Mapping[str, Any]:
 def _data(old: tuple[Node, ...], new: tuple[Node, ...]) -> DataChange:
     before, after = {node.key for node in old}, {node.key for node in new}
     return DataChange(
-        tuple(node for node in new if node.key not in before),
-        tuple(node for node in old if node.key not in after),
-        tuple(node for node in new if node.key in before),
+        tuple(Split.of(node) for node in new if node.key not in before),
+        tuple(Split.of(node) for node in old if node.key not in after),
+        tuple(Split.of(node) for node in new if node.key in before),
     )
 
 
@@ -243,12 +250,3 @@ def _made_often(version: Version, around: Neighbours) -> Iterator[str]:
     for noun, many in counts:
         if many > 1:
             yield f"{version.name} was made more than once, from {many} {noun}: the one that is most alike is compared."
-
-
-def _data_json(node: Node) -> dict[str, Any]:
-    return {
-        "key": node.key,
-        "label": wording.label(node),
-        "fingerprint": node.content.get("fingerprint"),
-        **{name: list(node.facts.get(name, ())) for name in ("span", "split", "rows")},
-    }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfx_pedigree.comparison.wording import plain
+from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.explain_use import judgement, use
 from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind
@@ -24,7 +25,7 @@ _SHOWN_PACKAGES = ("tfx", "tensorflow", "keras", "tensorflow-model-analysis", "a
 
 
 @dataclass(frozen=True)
-class Section:
+class Section(JsonForm):
     """`nodes` are the keys of the nodes that the sentences rest on."""
 
     name: str
@@ -32,29 +33,14 @@ class Section:
     sentences: tuple[str, ...]
     nodes: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "title": self.title,
-            "sentences": list(self.sentences),
-            "nodes": list(self.nodes),
-        }
-
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(JsonForm):
     """`recorded` is False where no lineage was recorded of how the version was made."""
 
     version: Version
     recorded: bool
     sections: tuple[Section, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "version": self.version.to_json(),
-            "recorded": self.recorded,
-            "sections": [section.to_json() for section in self.sections],
-        }
 
 
 def explanation(known: ExplanationInput) -> Explanation:

@@ -6,19 +6,14 @@ following edges leads upstream, against them downstream. docs/lineage.md describ
 
 from __future__ import annotations
 
-import sys
-from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.json_form import Layout
-
-if TYPE_CHECKING:
-    import networkx
 
 
 class NodeKind(str, Enum):
@@ -139,63 +134,16 @@ class Fragment:
     edges: tuple[Edge, ...] = ()
 
 
-@dataclass(frozen=True)
-class Subgraph:
-    """An answer. `depth` says how many steps a node is away from the start; `complete` is False where a limit on the
-    depth left something out; `cycles` are ways that lead back to where they began, which only foreign data can have."""
+class Way(Enum):
+    """Which way edges are followed: to what came before, to what came after, or both."""
 
-    start: tuple[str, ...]
-    nodes: Mapping[str, Node]
-    edges: tuple[Edge, ...]
-    depth: Mapping[str, int] = field(default_factory=dict)
-    complete: bool = True
-    cycles: tuple[tuple[str, ...], ...] = field(default_factory=tuple)
+    UP = "up"
+    DOWN = "down"
+    BOTH = "both"
 
-    @classmethod
-    def lazy(
-        cls, start: tuple[str, ...], nodes: Mapping[str, Node], complete: bool, **later: Callable[[Subgraph], Any]
-    ) -> Subgraph:
-        """With `edges`, `depth` and `cycles` as functions that are called when somebody looks: a large answer takes
-        longer to be put into objects than to be read."""
-        found = cls.__new__(cls)
-        found.__dict__.update(start=start, nodes=nodes, complete=complete, _later=later)
-        return found
+    @property
+    def each(self) -> tuple[Way, ...]:
+        return (Way.UP, Way.DOWN) if self is Way.BOTH else (self,)
 
-    def extended(self, nodes: Mapping[str, Node], edges: Iterable[Edge], *, complete: bool) -> Subgraph:
-        """With nodes that came of some of this, and the edges from them."""
-        more = tuple(edges)
-
-        def depth(_: Subgraph) -> dict[str, int]:
-            near: dict[str, int] = {}
-            for edge in more:
-                near[edge.source] = min(near.get(edge.source, sys.maxsize), self.depth[edge.target] + 1)
-            return {**self.depth, **near}
-
-        return Subgraph.lazy(
-            self.start,
-            ChainMap(dict(nodes), cast("dict[str, Node]", self.nodes)),
-            complete,
-            edges=lambda _: tuple(sorted((*self.edges, *more))),
-            depth=depth,
-            cycles=lambda _: self.cycles,
-        )
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            later = self.__dict__.get("_later", {}).get(name)
-            if later is None:
-                raise AttributeError(name)
-            value = self.__dict__[name] = later(self)
-            return value
-
-    def to_networkx(self) -> networkx.MultiDiGraph:
-        """Edges lead as in the graph itself, from later to earlier; `kind` and `facts` are attributes."""
-        import networkx  # noqa: PLC0415  a quarter of a second, for those who want it
-
-        graph = networkx.MultiDiGraph()
-        for key, node in self.nodes.items():
-            graph.add_node(key, kind=node.kind.value, content=dict(node.content), facts=dict(node.facts))
-        for edge in self.edges:
-            graph.add_edge(edge.source, edge.target, key=edge.kind.value, run=edge.run)
-        return graph
+    def ends(self, edge: Edge) -> tuple[str, str]:
+        return (edge.source, edge.target) if self is Way.UP else (edge.target, edge.source)

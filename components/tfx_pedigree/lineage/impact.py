@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from tfx_pedigree.json_form import read, to_json
 from tfx_pedigree.lineage import storage
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind, Way
 from tfx_pedigree.lineage.storage import Step
+from tfx_pedigree.lineage.subgraph import EdgeForm, NodeForm
 from tfx_pedigree.lineage.version_status import VersionStatus, of_versions
-from tfx_pedigree.lineage.walking import Way, downstream_steps, steps
+from tfx_pedigree.lineage.walking import downstream_steps, steps
+from tfx_pedigree.registry import ChampionPeriod, State
 
 LONGEST_PATH = 20
 _CARRIES = frozenset(kind for kind in EdgeKind if kind.carries)
@@ -35,6 +39,53 @@ class Affected:
     steps: int
     standing: VersionStatus | None
 
+    def to_json(self) -> dict[str, Any]:
+        """`state` and `reigns` are null for a version that this registry does not know."""
+        found: dict[str, Any] = to_json(_AffectedForm.of(self))
+        return found
+
+    @classmethod
+    def from_json(cls, data: object) -> Affected:
+        return read(_AffectedForm, data, "the impact").affected
+
+
+@dataclass(frozen=True)
+class _AffectedForm:
+    node: NodeForm
+    model: str | None
+    version: str | None
+    sequence: int | None
+    how: str
+    path: tuple[EdgeForm, ...]
+    steps: int
+    state: State | None
+    in_production: bool
+    reigns: tuple[ChampionPeriod, ...] | None
+
+    @staticmethod
+    def of(one: Affected) -> _AffectedForm:
+        there = one.standing
+        return _AffectedForm(
+            NodeForm.of(one.node),
+            one.node.content.get("model"),
+            there.version if there else one.node.fact("version"),
+            there.sequence if there else None,
+            one.how,
+            tuple(EdgeForm.of(edge) for edge in one.path),
+            one.steps,
+            there.state if there else None,
+            bool(there and there.in_production),
+            there.reigns if there else None,
+        )
+
+    @property
+    def affected(self) -> Affected:
+        there = None
+        if self.state is not None:
+            model, digest = str(self.model), str(self.node.content.get("digest"))
+            there = VersionStatus(model, str(self.version), self.sequence or 0, digest, self.state, self.reigns or ())
+        return Affected(self.node.node, self.how, tuple(edge.edge for edge in self.path), self.steps, there)
+
 
 @dataclass(frozen=True)
 class Impact:
@@ -45,6 +96,17 @@ class Impact:
     versions: tuple[Affected, ...]
     deployments: tuple[Node, ...]
 
+    def to_json(self) -> dict[str, Any]:
+        start, deployments = (tuple(map(NodeForm.of, nodes)) for nodes in (self.start, self.deployments))
+        found: dict[str, Any] = to_json(_ImpactForm(start, self.versions, deployments))
+        return found
+
+    @classmethod
+    def from_json(cls, data: object) -> Impact:
+        form = read(_ImpactForm, data, "the impact")
+        start, deployments = (tuple(one.node for one in nodes) for nodes in (form.start, form.deployments))
+        return cls(start, form.versions, deployments)
+
     @property
     def in_production(self) -> tuple[Affected, ...]:
         return tuple(each for each in self.versions if each.standing and each.standing.in_production)
@@ -52,6 +114,13 @@ class Impact:
     @property
     def ever_in_production(self) -> tuple[Affected, ...]:
         return tuple(each for each in self.versions if each.standing and each.standing.reigns)
+
+
+@dataclass(frozen=True)
+class _ImpactForm:
+    start: tuple[NodeForm, ...]
+    versions: tuple[Affected, ...]
+    deployments: tuple[NodeForm, ...]
 
 
 def of(connection: Connection, nodes: Sequence[Node]) -> Impact:

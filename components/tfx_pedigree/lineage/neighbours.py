@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from functools import cached_property
 
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, Subgraph
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node
+from tfx_pedigree.lineage.subgraph import Subgraph
 from tfx_pedigree.lineage.wording import order
 
 _NOTHING = Subgraph((), {}, ())

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from tfx_pedigree.db import schema
 from tfx_pedigree.digest import canonical_json, digest_of, is_digest, parse_json
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.lineage import row_sum, storage
 from tfx_pedigree.lineage.clean_nodes import clean_node
 from tfx_pedigree.lineage.graph import Edge, Fragment, Node, NodeKind
@@ -34,7 +35,7 @@ _UNPRINTABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
-class Recorded:
+class Recorded(JsonForm):
     """How much was new. `hidden` counts the values that looked like secrets and were replaced."""
 
     nodes: int = 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,15 +44,10 @@ def prepare_reading(connection: Connection) -> None:
         connection.execute(sa.select(*(sa.func.set_config(name, "off", True) for name in off)))
 
 
-def batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
-    found: list[T] = []
-    for item in items:
-        found.append(item)
-        if len(found) == size:
-            yield found
-            found = []
-    if found:
-        yield found
+def batches(items: Iterable[T]) -> Iterator[list[T]]:
+    waiting = iter(items)
+    while batch := list(itertools.islice(waiting, BATCH)):
+        yield batch
 
 
 # Reading
@@ -85,9 +81,16 @@ def among(
 
 def fetch(connection: Connection, statement: str, ids: Iterable[Any]) -> list[tuple[Any, ...]]:
     """The rows of a statement that takes ids, as the driver gives them."""
+    return list(itertools.chain.from_iterable(fetch_parts(connection, statement, ids)))
+
+
+def fetch_parts(connection: Connection, statement: str, ids: Iterable[Any]) -> Iterator[list[tuple[Any, ...]]]:
+    """The same, so many rows at a time."""
     parameter = json.dumps(list(ids)) if connection.dialect.name == "sqlite" else list(ids)
     with connection.exec_driver_sql(statement, (parameter,)) as result:
-        return cast("list[tuple[Any, ...]]", cast("Any", result).cursor.fetchall())
+        cursor = cast("Any", result).cursor
+        while rows := cursor.fetchmany(BATCH):
+            yield rows
 
 
 @functools.cache

@@ -20,7 +20,7 @@ from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import read as read_form
 from tfx_pedigree.json_form import to_json
 from tfx_pedigree.lineage import storage, walking
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, Way
 from tfx_pedigree.lineage.node_factory import version_node
 from tfx_pedigree.lineage.recording import Ready, prepare, write_ready
 from tfx_pedigree.registry.write import Write
@@ -84,5 +84,5 @@ def _belonging(connection: Connection, model: str) -> set[int]:
         judged.update(source for source, _, _ in walking.downstream_steps(connection, batch, _JUDGING))
     found: set[int] = set()
     for batch in storage.batches(sorted(judged)):
-        found.update(walking.closure(connection, batch, walking.Way.UP))
+        found.update(walking.closure(connection, batch, Way.UP))
     return found

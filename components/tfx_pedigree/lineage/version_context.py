@@ -12,8 +12,8 @@ from sqlalchemy.engine import Connection
 
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.lineage import finding, version_status, walking, wording
-from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind, Subgraph
-from tfx_pedigree.lineage.walking import Way
+from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind, Way
+from tfx_pedigree.lineage.subgraph import Subgraph
 from tfx_pedigree.registry import ChampionPeriod, Event, Evidence, Reference, Registry, Version
 from tfx_pedigree.registry.pages import LARGEST_PAGE, every
 

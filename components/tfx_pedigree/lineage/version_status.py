@@ -5,7 +5,7 @@ A promotion is an event of the registry's log that made a version champion, by p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,11 @@ from sqlalchemy.engine import Connection
 
 from tfx_pedigree.db import schema
 from tfx_pedigree.digest import parse_json
+from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.lineage import storage
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind, Subgraph
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind, Way
 from tfx_pedigree.lineage.node_factory import decision_node
-from tfx_pedigree.lineage.walking import Way
+from tfx_pedigree.lineage.subgraph import Subgraph
 from tfx_pedigree.registry import ChampionPeriod, State
 from tfx_pedigree.text import format_timestamp
 
@@ -29,7 +30,7 @@ _VERSION = f"{NodeKind.VERSION.value}:"
 
 
 @dataclass(frozen=True)
-class VersionStatus:
+class VersionStatus(JsonForm):
     """A version of the registry, as far as lineage asks; `reigns` newest first, all of them."""
 
     model: str
@@ -45,10 +46,17 @@ class VersionStatus:
 
 
 @dataclass(frozen=True)
-class _Promotion:
+class Promotion:
+    """As a node, with the keys of the version and of the decision behind it."""
+
     node: Node
     version: str
     decision: str | None
+
+    def edges(self, inside: Container[str | None]) -> list[Edge]:
+        """To those of its ends that are in the answer."""
+        ends = ((EdgeKind.PROMOTES, self.version), (EdgeKind.DECIDED_BY, self.decision))
+        return [Edge(self.node.key, kind, key) for kind, key in ends if key is not None and key in inside]
 
 
 def of_versions(connection: Connection, nodes: Iterable[Node]) -> dict[str, VersionStatus]:
@@ -85,24 +93,21 @@ def with_promotions(connection: Connection, graph: Subgraph, depth: int | None, 
     """The answer with the promotions of its versions, which are downstream of them and of the decisions behind them."""
     if way is Way.UP:
         return graph
-    versions = [graph.nodes[key] for key in graph.nodes if key.startswith(_VERSION)]
-    promoted = {key: standing for key, standing in of_versions(connection, versions).items() if standing.reigns}
     nodes: dict[str, Node] = {}
     edges: list[Edge] = []
     complete = graph.complete
-    for promotion in _promotions(connection, promoted):
-        ends = {promotion.version: EdgeKind.PROMOTES}
-        if promotion.decision in graph.nodes:
-            ends[str(promotion.decision)] = EdgeKind.DECIDED_BY
-        if depth is not None and min(graph.depth[key] for key in ends) >= depth:
+    for promotion in promotions(connection, [graph.nodes[key] for key in graph.nodes if key.startswith(_VERSION)]):
+        linked = promotion.edges(graph.nodes)
+        if depth is not None and min(graph.depth[edge.target] for edge in linked) >= depth:
             complete = False
             continue
         nodes[promotion.node.key] = promotion.node
-        edges += [Edge(promotion.node.key, kind, key) for key, kind in ends.items()]
+        edges += linked
     return graph.extended(nodes, edges, complete=complete)
 
 
-def _promotions(connection: Connection, promoted: Mapping[str, VersionStatus]) -> Iterable[_Promotion]:
+def promotions(connection: Connection, versions: Iterable[Node]) -> Iterator[Promotion]:
+    promoted = {key: standing for key, standing in of_versions(connection, versions).items() if standing.reigns}
     models: dict[str, dict[str, str]] = {}
     for key, standing in promoted.items():
         models.setdefault(standing.model, {})[standing.version] = key
@@ -118,7 +123,7 @@ def _promotions(connection: Connection, promoted: Mapping[str, VersionStatus]) -
                 yield _promotion(row, promoted[keys[row.subject]], keys[row.subject])
 
 
-def _promotion(row: sa.Row[Any], standing: VersionStatus, version: str) -> _Promotion:
+def _promotion(row: sa.Row[Any], standing: VersionStatus, version: str) -> Promotion:
     ended = next((reign.ended_at for reign in standing.reigns if reign.began_at == row.at), None)
     evidence = parse_json(row.details).get("evidence")
     facts: dict[str, str | None] = {
@@ -134,4 +139,4 @@ def _promotion(row: sa.Row[Any], standing: VersionStatus, version: str) -> _Prom
         {name: (value,) for name, value in facts.items() if value},
     )
     decision = decision_node(standing.model, evidence).key if evidence else None
-    return _Promotion(node, version, decision)
+    return Promotion(node, version, decision)

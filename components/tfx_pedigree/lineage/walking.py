@@ -11,36 +11,18 @@ import functools
 import itertools
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from enum import Enum
 
 from sqlalchemy.engine import Connection
 
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage import storage
 from tfx_pedigree.lineage.cycles import find_cycles
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, Subgraph
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, Way
 from tfx_pedigree.lineage.storage import Step, StoredNode
+from tfx_pedigree.lineage.subgraph import Subgraph
 
 # What came of a node can be without end, what it came from cannot: a step down counts as many steps up.
 _DOWN_COSTS = 8
-
-
-class Way(Enum):
-    UP = "up"
-    DOWN = "down"
-    BOTH = "both"
-
-    @property
-    def each(self) -> tuple[Way, ...]:
-        return (Way.UP, Way.DOWN) if self is Way.BOTH else (self,)
-
-    @property
-    def columns(self) -> tuple[str, str]:
-        """Where a step begins and where it ends."""
-        return ("source_id", "target_id") if self is Way.UP else ("target_id", "source_id")
-
-    def ends(self, edge: Edge) -> tuple[str, str]:
-        return (edge.source, edge.target) if self is Way.UP else (edge.target, edge.source)
 
 
 class StoredNodes(Mapping[str, Node]):
@@ -72,13 +54,12 @@ def walk(connection: Connection, start: Node, depth: int | None, way: Way) -> Su
     if found is None:
         return Subgraph((start.key,), {start.key: start}, (), {start.key: 0})
     if depth is None:
-        reached = {each: closure(connection, [found], each) for each in way.each}
-        rows = _rows(connection, itertools.chain(*reached.values()))
+        rows = _rows(connection, [node_id for each in way.each for node_id in closure(connection, [found], each)])
         complete = True
     else:
-        levels = {each: _levels(connection, found, each, depth) for each in way.each}
-        rows = _rows(connection, (node_id for each in levels.values() for level in each for node_id in level))
-        complete = not any(_leads_further(connection, levels[each], each, rows.values()) for each in levels)
+        steps_away = {each: levels(connection, found, each, depth) for each in way.each}
+        rows = _rows(connection, (node_id for each in steps_away.values() for level in each for node_id in level))
+        complete = not any(_leads_further(connection, steps_away[each], each, rows.values()) for each in steps_away)
     return Subgraph.lazy(
         (start.key,),
         StoredNodes(rows),
@@ -114,22 +95,46 @@ def downstream_steps(connection: Connection, starts: Iterable[int], kinds: Colle
 
 def closure(
     connection: Connection, starts: Iterable[int], way: Way, kinds: Collection[EdgeKind] | None = None
-) -> list[int]:
+) -> Iterator[int]:
     """The ids of all nodes that are reached, the starts first and the nearest before the others."""
     statement = _closure(connection.dialect.name, way, _names(kinds))
-    return [row[0] for row in storage.fetch(connection, statement, starts)]
+    for rows in storage.fetch_parts(connection, statement, starts):
+        yield from (row[0] for row in rows)
 
 
-def shortest_path(connection: Connection, a: str, b: str) -> tuple[Edge, ...] | None:
-    """Between the nodes with these keys: from whichever came later to the other one."""
-    if a == b:
-        return ()
-    ids = storage.ids_of(connection, [a, b])
+def levels(connection: Connection, start: int, way: Way, depth: int) -> list[set[int]]:
+    """The nodes that are 0, 1, 2 … steps away, up to `depth` or to the end."""
+    reached, seen = [{start}], {start}
+    statement = _nexts(connection.dialect.name, way)
+    while reached[-1] and len(reached) <= depth:
+        found: set[int] = set()
+        for batch in storage.batches(sorted(reached[-1])):
+            found.update(row[0] for row in storage.fetch(connection, statement, batch))
+        reached.append(found - seen)
+        seen |= found
+    return reached
+
+
+def shortest_path(connection: Connection, a: Node, b: Node) -> Subgraph | None:
+    """From whichever came later to the other one: nodes and edges in the order of the way."""
+    if a.key == b.key:
+        return Subgraph((a.key,), {a.key: a}, (), {a.key: 0})
+    ids = storage.ids_of(connection, [a.key, b.key])
     if len(ids) < 2:
         return None
-    ways = (_way(connection, ids[a], ids[b]), _way(connection, ids[b], ids[a]))
+    ways = (_way(connection, ids[a.key], ids[b.key]), _way(connection, ids[b.key], ids[a.key]))
     found = min((way for way in ways if way), key=len, default=None)
-    return _edges_along(connection, found) if found else None
+    if found is None:
+        return None
+    rows = _rows(connection, found)
+    keys = list(rows)
+    edges = _edges_along(rows, keys)
+    return Subgraph((keys[0],), StoredNodes(rows), edges, {key: number for number, key in enumerate(keys)})
+
+
+def _columns(way: Way) -> tuple[str, str]:
+    """Where a step begins and where it ends."""
+    return ("source_id", "target_id") if way is Way.UP else ("target_id", "source_id")
 
 
 def _names(kinds: Collection[EdgeKind] | None) -> str:
@@ -140,7 +145,7 @@ def _names(kinds: Collection[EdgeKind] | None) -> str:
 @functools.cache
 def _closure(dialect: str, way: Way, kinds: str) -> str:
     """The union ends on cycles."""
-    here, there = way.columns
+    here, there = _columns(way)
     edges = storage.joined(dialect, "lineage_edges", here, "e", to="reached")
     return (
         f"WITH RECURSIVE reached(id) AS (SELECT given.id FROM {storage.given(dialect)}"  # noqa: S608
@@ -151,7 +156,7 @@ def _closure(dialect: str, way: Way, kinds: str) -> str:
 
 @functools.cache
 def _steps(dialect: str, way: Way, kinds: str) -> str:
-    edges = storage.joined(dialect, "lineage_edges", way.columns[0], "e")
+    edges = storage.joined(dialect, "lineage_edges", _columns(way)[0], "e")
     return (
         f"SELECT e.source_id, e.kind, e.target_id FROM {storage.given(dialect)} {edges}"  # noqa: S608
         f"{f' WHERE e.kind IN ({kinds})' if kinds else ''}"
@@ -160,21 +165,8 @@ def _steps(dialect: str, way: Way, kinds: str) -> str:
 
 @functools.cache
 def _nexts(dialect: str, way: Way) -> str:
-    here, there = way.columns
+    here, there = _columns(way)
     return f"SELECT e.{there} FROM {storage.given(dialect)} {storage.joined(dialect, 'lineage_edges', here, 'e')}"  # noqa: S608
-
-
-def _levels(connection: Connection, start: int, way: Way, depth: int) -> list[set[int]]:
-    """The nodes that are 0, 1, 2 … steps away, up to `depth` or to the end."""
-    levels, seen = [{start}], {start}
-    statement = _nexts(connection.dialect.name, way)
-    while levels[-1] and len(levels) <= depth:
-        found: set[int] = set()
-        for batch in storage.batches(sorted(levels[-1])):
-            found.update(row[0] for row in storage.fetch(connection, statement, batch))
-        levels.append(found - seen)
-        seen |= found
-    return levels
 
 
 def _leads_further(connection: Connection, levels: list[set[int]], way: Way, rows: Collection[StoredNode]) -> bool:
@@ -255,11 +247,10 @@ def _back(came: Mapping[int, int | None], node: int) -> list[int]:
     return way
 
 
-def _edges_along(connection: Connection, ids: list[int]) -> tuple[Edge, ...]:
+def _edges_along(rows: Mapping[str, StoredNode], keys: list[str]) -> tuple[Edge, ...]:
     """Of several edges between the same two nodes, the first that carries."""
-    keys = storage.keys_of(connection, ids)
     between: dict[tuple[str, str], Edge] = {}
-    found = storage.edges_of(storage.stored(connection, keys), keys)
+    found = storage.edges_of(rows.values(), {row.id: row.key for row in rows.values()})
     for edge in sorted(found, key=lambda e: (not e.kind.carries, e.kind.value)):
         between.setdefault((edge.source, edge.target), edge)
-    return tuple(between[keys[source], keys[target]] for source, target in itertools.pairwise(ids))
+    return tuple(between[ends] for ends in itertools.pairwise(keys))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -58,10 +58,18 @@ def sentence(source: Node, kind: EdgeKind, target: Node) -> str:
 
 def data(node: Node) -> str:
     """`span 3 train (24,951 rows, fingerprint 7f3a2b1c…)`."""
-    told = [f"{grouped(rows)} rows" for rows in node.facts.get("rows", ())[:1]]
-    if fingerprint := node.content.get("fingerprint"):
+    return (
+        data_of(label(node), node.content.get("fingerprint"), node.facts.get("rows", ()))
+        if _parts(node)
+        else label(node)
+    )
+
+
+def data_of(name: str, fingerprint: str | None, rows: Sequence[str]) -> str:
+    told = [f"{grouped(count)} rows" for count in rows[:1]]
+    if fingerprint:
         told.append(f"fingerprint {short(fingerprint)}")
-    return f"{label(node)} ({', '.join(told)})" if told and _parts(node) else label(node)
+    return f"{name} ({', '.join(told)})" if told else name
 
 
 def handle(node: Node) -> str:

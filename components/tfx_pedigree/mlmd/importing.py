@@ -44,9 +44,7 @@ class Imported:
             "read": {"runs": self.runs, "executions": self.executions, "artifacts": self.artifacts},
             "nodes": self.nodes,
             "edges": self.edges,
-            "added": None
-            if new is None
-            else {"nodes": new.nodes, "edges": new.edges, "facts": new.facts, "hidden": new.hidden},
+            "added": None if new is None else new.to_json(),
             "cycles": [list(cycle) for cycle in self.cycles],
             "loops": self.loops,
         }

@@ -9,8 +9,7 @@ from typing import Any
 
 from tfx_pedigree.comparison import Comparison, Data
 from tfx_pedigree.errors import NotFoundError, PedigreeError, UnavailableError
-from tfx_pedigree.lineage.exports.json_form import to_json
-from tfx_pedigree.lineage.graph import Fragment, Node, NodeKind, Subgraph
+from tfx_pedigree.lineage.graph import Fragment, Node, NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.node_factory import decision_node, version_node
 from tfx_pedigree.lineage.recording import Recorded
@@ -23,6 +22,7 @@ from tfx_pedigree.lineage.run_graph import (
     merged,
     without_secrets,
 )
+from tfx_pedigree.lineage.subgraph import Subgraph
 from tfx_pedigree.registry import Evidence, Reference, VersionQuestions
 from tfx_pedigree.service.judgement import is_made_of
 from tfx_pedigree.service.mlmd_lookup import ArtifactPlace, look_up
@@ -93,7 +93,7 @@ class RunLineage:
         """lineage.json."""
         nodes = {node.key: node for node in self.fragment.nodes}
         complete = self.run.run.incomplete is None
-        return to_json(Subgraph((self.run.version_key,), nodes, self.fragment.edges, complete=complete))
+        return Subgraph((self.run.version_key,), nodes, self.fragment.edges, complete=complete).to_json()
 
 
 def record_run(

@@ -18,10 +18,10 @@ from pedigree_testing import digest
 from tfx_pedigree.cli.app import App
 from tfx_pedigree.cli.main import cli
 from tfx_pedigree.lineage.exports import FORMATS
-from tfx_pedigree.lineage.exports.json_form import from_json
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.node_factory import artifact_node
+from tfx_pedigree.lineage.subgraph import Subgraph
 from tfx_pedigree.registry import Registry
 
 COMMANDS = {
@@ -102,22 +102,35 @@ def test_depth_limits_the_answer_and_says_so(traced: Pedigree) -> None:
     assert "span 2 train" not in near.out
     assert f"There is more: pedigree lineage {MODEL}@1.1.0 --depth 3" in near.err
     assert "There is more" not in traced("lineage", f"{MODEL}@1.1.0", "--up").err
-    graph = from_json(traced("lineage", f"{MODEL}@1.1.0", "--up", "--depth", "1", "--json").json)
+    graph = Subgraph.from_json(traced("lineage", f"{MODEL}@1.1.0", "--up", "--depth", "1", "--json").json)
     assert not graph.complete
     assert max(graph.depth.values()) == 1
 
 
 def test_node_alone_is_asked_with_depth_zero(traced: Pedigree) -> None:
-    graph = from_json(traced("lineage", "span:1", "--depth", "0", "--json").json)
+    graph = Subgraph.from_json(traced("lineage", "span:1", "--depth", "0", "--json").json)
     assert [node.fact("span") for node in graph.nodes.values()] == ["1"]
 
 
 # For programs
 
 
+def test_lineage_by_the_line_is_the_same_answer(traced: Pedigree, tmp_path: Path) -> None:
+    file = tmp_path / "lineage.jsonl"
+    whole = traced("lineage", f"{MODEL}@1.0.1", "--json").json
+    said = traced("lineage", f"{MODEL}@1.0.1", "--format", "jsonl")
+    traced("lineage", f"{MODEL}@1.0.1", "--format", "jsonl", "--output", str(file))
+    assert file.read_text() == said.out
+    first, *parts = map(json.loads, said.out.splitlines())
+    assert first == {"format": "pedigree.lineage-lines/1", "start": whole["start"]}
+    nodes = {part["key"]: part for part in parts if "key" in part}
+    assert nodes == {node["key"]: {k: v for k, v in node.items() if k != "depth"} for node in whole["nodes"]}
+    assert sorted(map(str, (part for part in parts if "key" not in part))) == sorted(map(str, whole["edges"]))
+
+
 def test_lineage_as_json_can_be_read_again(traced: Pedigree) -> None:
     said = traced("lineage", f"{MODEL}@1.0.1", "--json")
-    graph = from_json(said.json)
+    graph = Subgraph.from_json(said.json)
     assert said.json["format"] == "pedigree.lineage/1"
     assert graph.complete
     assert said.out == traced("lineage", f"{MODEL}@1.0.1", "--format", "json").out

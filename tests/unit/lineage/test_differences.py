@@ -6,7 +6,6 @@ import pytest
 
 from lineage_testing import MODEL, make_versions, record_story, version_json
 from pedigree_testing import Clock, candidate, digest
-from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.run_graph import PipelineRun, fragment_of
 from tfx_pedigree.registry import Facts, Registry
@@ -26,9 +25,9 @@ def changed(rows: tuple[Row, ...]) -> dict[str, tuple[object, object]]:
 
 def test_retrained_version_differs_in_its_data_alone(lineage: Lineage) -> None:
     found = lineage.diff(f"{MODEL}@1.0.0", f"{MODEL}@1.0.1")
-    assert list(map(wording.label, found.data.removed)) == ["span 1 train"]
-    assert list(map(wording.label, found.data.added)) == ["span 2 train"]
-    assert list(map(wording.label, found.judged_on.added)) == ["span 3 eval"]
+    assert [one.label for one in found.data.removed] == ["span 1 train"]
+    assert [one.label for one in found.data.added] == ["span 2 train"]
+    assert [one.label for one in found.judged_on.added] == ["span 3 eval"]
     same = (found.code, found.modules, found.parameters, found.training, found.environment, found.packages)
     assert [changed(rows) for rows in same] == [{}] * 6
     assert set(changed(found.making)) == {"transform graph"}
@@ -50,7 +49,7 @@ def test_changed_code_parameters_and_packages_are_named_with_old_and_new(lineage
 def test_version_does_not_differ_from_itself(lineage: Lineage) -> None:
     found = lineage.diff(f"{MODEL}@1.0.1", f"{MODEL}@1.0.1")
     assert not found.differs
-    assert list(map(wording.label, found.data.kept)) == ["span 2 train"]
+    assert [one.label for one in found.data.kept] == ["span 2 train"]
 
 
 def test_versions_of_different_models_can_be_compared(lineage: Lineage) -> None:

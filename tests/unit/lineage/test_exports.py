@@ -24,9 +24,9 @@ from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.exports import render
 from tfx_pedigree.lineage.exports.dot import quoted
-from tfx_pedigree.lineage.exports.json_form import from_json, to_json
 from tfx_pedigree.lineage.exports.mermaid import escaped
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind, Subgraph
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind
+from tfx_pedigree.lineage.subgraph import Subgraph
 
 GOLDENS = Path(__file__).parent / "goldens"
 UPDATE = os.environ.get("PEDIGREE_UPDATE_GOLDENS") == "1"
@@ -67,7 +67,7 @@ def graphs(draw: st.DrawFn) -> Subgraph:
 
 @given(graph=graphs())
 def test_json_read_again_is_the_same_graph(graph: Subgraph) -> None:
-    again = from_json(json.loads(render(graph, "json")))
+    again = Subgraph.from_json(json.loads(render(graph, "json")))
     assert again == graph
     assert [edge.run for edge in again.edges] == [edge.run for edge in graph.edges]
 
@@ -90,10 +90,10 @@ def _without(name: str) -> Callable[[dict[str, Any]], None]:
     ],
 )
 def test_json_that_is_not_whole_is_refused(spoil: Callable[[dict[str, Any]], None]) -> None:
-    data = to_json(drawn())
+    data = drawn().to_json()
     spoil(data)
     with pytest.raises(InvalidInputError, match="lineage"):
-        from_json(data)
+        Subgraph.from_json(data)
 
 
 # DOT and Mermaid

@@ -22,7 +22,8 @@ from openlineage.client.serde import Serde
 
 from tfx_pedigree.lineage import node_factory
 from tfx_pedigree.lineage.exports import openlineage, render
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind, Subgraph
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind
+from tfx_pedigree.lineage.subgraph import Subgraph
 
 DIGEST = "sha256:" + "{:064x}"
 # By the name that OpenLineage gives a facet.

@@ -13,8 +13,9 @@ from tfx_pedigree.lineage.exports.palette import PAINT
 from tfx_pedigree.lineage.exports.picture.folding import fold
 from tfx_pedigree.lineage.exports.picture.layers import columns
 from tfx_pedigree.lineage.exports.picture.scene import OPEN_UNTIL, scene
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind, Subgraph
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind
 from tfx_pedigree.lineage.node_factory import data_node, run_node, version_node
+from tfx_pedigree.lineage.subgraph import Subgraph
 
 LINKS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=40)
 

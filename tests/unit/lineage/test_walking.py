@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from pedigree_testing import candidate
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, NodeKind, Subgraph
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
+from tfx_pedigree.lineage.subgraph import Subgraph
 from tfx_pedigree.registry import Registry
 
 
@@ -89,9 +90,10 @@ def test_walks_agree_with_networkx_on_any_graph(
     path = many_graphs.path(a, b)
     assert (path is None) == (not lengths)
     if path:
-        assert len(path) == min(lengths)
-        assert nx.is_path(graph, [path[0].source, *(edge.target for edge in path)])
-        assert {path[0].source, path[-1].target} == {a, b}
+        assert len(path.edges) == min(lengths)
+        assert nx.is_path(graph, list(path.nodes))
+        assert [path.nodes[edge.target] for edge in path.edges] == list(path.nodes.values())[1:]
+        assert {path.start[0], [*path.nodes][-1]} == {a, b}
 
 
 def renamed(fragment: Fragment, example: object) -> Fragment:
@@ -143,7 +145,7 @@ def test_history_of_a_thousand_steps_is_walked_to_its_end(lineage: Lineage) -> N
     assert answer.complete
     path = lineage.path(thing(0).key, thing(999).key)
     assert path is not None
-    assert len(path) == 999
+    assert len(path.edges) == 999
 
 
 def test_cycle_is_reported_and_every_question_ends(lineage: Lineage) -> None:
@@ -158,7 +160,7 @@ def test_cycle_is_reported_and_every_question_ends(lineage: Lineage) -> None:
     assert lineage.impact(thing(2).key).versions == ()
     path = lineage.path(thing(0).key, thing(1).key)
     assert path is not None
-    assert len(path) == 1, "the shorter of both ways round"
+    assert len(path.edges) == 1, "the shorter of both ways round"
 
 
 def test_shortest_way_of_several_is_found_and_carries_where_two_edges_are_alike(lineage: Lineage) -> None:
@@ -166,8 +168,12 @@ def test_shortest_way_of_several_is_found_and_carries_where_two_edges_are_alike(
     edges = [(d, c), (c, b), (b, a), (d, a)]
     kinds = [EdgeKind.SUPERSEDES, EdgeKind.USED]
     lineage.record(Fragment((a, b, c, d), tuple(Edge(s.key, kind, t.key) for s, t in edges for kind in kinds)))
-    assert lineage.path(d.key, a.key) == lineage.path(a.key, d.key) == (Edge(d.key, EdgeKind.USED, a.key),)
-    assert lineage.path(a.key, a.key) == ()
+    for found in (lineage.path(d.key, a.key), lineage.path(a.key, d.key)):
+        assert found is not None
+        assert found.edges == (Edge(d.key, EdgeKind.USED, a.key),)
+    itself = lineage.path(a.key, a.key)
+    assert itself is not None
+    assert (list(itself.nodes), itself.edges) == ([a.key], ())
 
 
 def test_things_that_only_have_an_ancestor_in_common_have_no_way_between_them(lineage: Lineage) -> None:

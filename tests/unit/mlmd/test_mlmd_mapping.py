@@ -13,8 +13,9 @@ from mlmd_testing import DIGEST, PIPELINE, Books, Ran, open_store
 
 from tfx_pedigree.digest import digest_of
 from tfx_pedigree.lineage import node_factory, run_graph, wording
-from tfx_pedigree.lineage.graph import EdgeKind, Fragment, Node, NodeKind, Subgraph
+from tfx_pedigree.lineage.graph import EdgeKind, Fragment, Node, NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
+from tfx_pedigree.lineage.subgraph import Subgraph
 from tfx_pedigree.mlmd import ArtifactFiles, Mapper, Selection, connect, import_store, scan, walk_upstream
 from tfx_pedigree.mlmd.history import moment
 from tfx_pedigree.registry import Registry

@@ -51,12 +51,11 @@ def diff(app: App, ctx: click.Context, *, v1: str, v2: str | None, everything: b
     `pedigree compare` puts what the registry itself knows side by side: numbers, parameters and interface. This command
     adds where they come from.
     """
-    from tfx_pedigree.lineage.lineage import Lineage
     from tfx_pedigree.service.comparing import pair
 
-    with app.open().registry as registry:
-        old, new = pair(registry, v1, v2)
-        found = Lineage(registry).diff(str(old), str(new))
+    with app.open() as workspace:
+        old, new = pair(workspace.registry, v1, v2)
+        found = workspace.lineage.diff(str(old), str(new))
     if app.json:
         output.emit(found.to_json())
     else:
@@ -95,8 +94,6 @@ def _print(found: LineageDiff, everything: bool) -> None:
 def _data(heading: str, change: DataChange, everything: bool) -> None:
     from rich.text import Text
 
-    from tfx_pedigree.lineage import wording
-
     if not (change.differs or change.kept):
         return
     output.show("", Text(f"   {heading}", style="bold"))
@@ -105,7 +102,7 @@ def _data(heading: str, change: DataChange, everything: bool) -> None:
         parts.append((" ", "dim", change.kept))
     for mark, style, nodes in parts:
         for node in nodes:
-            output.show(Text(f"{mark}  {visible(wording.data(node))}", style=style))
+            output.show(Text(f"{mark}  {visible(str(node))}", style=style))
     hidden = 0 if everything or not change.differs else len(change.kept)
     if hidden:
         output.say(f"{hidden} the same; --all shows them", indent=2)

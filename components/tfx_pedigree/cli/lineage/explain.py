@@ -25,10 +25,8 @@ def explain(app: App, version: str) -> None:
     On which data, by which code and in which environment, what it was compared with and what the gate said, when it
     served and why. VERSION is MODEL@VERSION; a model alone means its newest version. What was not recorded is said.
     """
-    from tfx_pedigree.lineage.lineage import Lineage
-
-    with app.open().registry as registry:
-        found = Lineage(registry).explain(version)
+    with app.open() as workspace:
+        found = workspace.lineage.explain(version)
     if app.json:
         output.emit(found.to_json())
     else:

@@ -29,13 +29,10 @@ def impact(app: App, ctx: click.Context, node: str, exit_code: bool) -> None:
     And which of them are in production, or were, and when. NODE is written as in `pedigree lineage`: span:3,
     commit:1a2b3c4, module:flight_model.py, a digest. What fits several things means all of them.
     """
-    from tfx_pedigree.lineage.exports.json_form import impact_json
-    from tfx_pedigree.lineage.lineage import Lineage
-
-    with app.open().registry as registry:
-        found = Lineage(registry).impact(node)
+    with app.open() as workspace:
+        found = workspace.lineage.impact(node)
     if app.json:
-        output.emit(impact_json(found))
+        output.emit(found.to_json())
     else:
         _print(found)
     if exit_code and found.in_production:

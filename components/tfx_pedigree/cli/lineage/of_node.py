@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,13 @@ from tfx_pedigree.cli.complete import references
 from tfx_pedigree.cli.inputs import STANDARD
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.lineage.exports import FORMATS
+from tfx_pedigree.lineage.exports import FORMATS, LINES
+from tfx_pedigree.lineage.graph import Way
 from tfx_pedigree.text import plural, visible
 
 if TYPE_CHECKING:
-    from tfx_pedigree.lineage.graph import Node, Subgraph
-    from tfx_pedigree.lineage.lineage import Lineage
+    from tfx_pedigree.lineage.graph import Node
+    from tfx_pedigree.lineage.subgraph import Subgraph
 
 _TEXT = "text"
 UP, DOWN, BOTH = "up", "down", "both"
@@ -42,7 +44,9 @@ class _OfNode(PedigreeCommand):
 @click.option("--down", "way", flag_value=DOWN, help="Only what came of it.")
 @click.option("--both", "way", flag_value=BOTH, default=True, help="Both (the default).")
 @click.option("--depth", type=click.IntRange(min=0), metavar="N", help="At most N steps away; left out, all the way.")
-@click.option("--format", "form", type=click.Choice([_TEXT, *FORMATS]), help="The form of the answer; text is a tree.")
+@click.option(
+    "--format", "form", type=click.Choice([_TEXT, *FORMATS, LINES]), help="The form of the answer; text is a tree."
+)
 @click.option(
     "--output",
     "file",
@@ -53,17 +57,21 @@ class _OfNode(PedigreeCommand):
 def of_node(app: App, *, node: str, way: str, depth: int | None, form: str | None, file: Path | None) -> None:
     """Show where something came from and what came of it."""
     from tfx_pedigree.lineage.exports import render
-    from tfx_pedigree.lineage.lineage import Lineage
+    from tfx_pedigree.lineage.exports.json_text import lines
 
     if app.json and form not in (None, "json"):
         raise InvalidInputError(f"--json and --format {form} exclude each other. Give one of them.")
     form = form or ("json" if app.json else _TEXT)
     if form == _TEXT and file is not None:
         raise InvalidInputError(f"--output needs a form: --format {' or '.join(FORMATS)}.")
-    with app.open().registry as registry:
-        lineage = Lineage(registry)
+    with app.open() as workspace:
+        lineage = workspace.lineage
         found = lineage.find(node)
-        graph = _ask(lineage, found, way, depth)
+        if form == LINES:
+            _write_lines(lines(found, lineage.stream(found, Way(way), depth)), file)
+            return
+        ask = {UP: lineage.get_upstream, DOWN: lineage.get_downstream, BOTH: lineage.get_lineage}[way]
+        graph = ask(found, depth)
     if form == _TEXT:
         _show(graph, found, way, depth, node)
     elif file in (None, STANDARD):
@@ -74,9 +82,14 @@ def of_node(app: App, *, node: str, way: str, depth: int | None, form: str | Non
         output.say(f"Wrote {many} to {file}.")
 
 
-def _ask(lineage: Lineage, node: Node, way: str, depth: int | None) -> Subgraph:
-    ask = {UP: lineage.get_upstream, DOWN: lineage.get_downstream, BOTH: lineage.get_lineage}[way]
-    return ask(node, depth)
+def _write_lines(written: Iterator[str], file: Path | None) -> None:
+    if file in (None, STANDARD):
+        for line in written:
+            click.echo(line, nl=False)
+    elif file is not None:
+        with file.open("w", encoding="utf-8") as out:
+            out.writelines(written)
+        output.say(f"Wrote {file}.")
 
 
 def _show(graph: Subgraph, node: Node, way: str, depth: int | None, asked: str) -> None:

@@ -12,8 +12,8 @@ from tfx_pedigree.cli.complete import references
 from tfx_pedigree.cli.lazy import PedigreeCommand
 
 if TYPE_CHECKING:
-    from tfx_pedigree.lineage.graph import Edge, Node
-    from tfx_pedigree.lineage.lineage import Lineage
+    from tfx_pedigree.lineage.graph import Node
+    from tfx_pedigree.lineage.subgraph import Subgraph
 
 
 @click.command(cls=PedigreeCommand)
@@ -26,38 +26,31 @@ def path(app: App, a: str, b: str) -> None:
     The shortest way from the later of the two to the earlier one, whichever that is. A and B are written as in
     `pedigree lineage`.
     """
-    from tfx_pedigree.lineage.exports.json_form import edge_json, node_json
-    from tfx_pedigree.lineage.lineage import Lineage
+    from tfx_pedigree.json_form import to_json
+    from tfx_pedigree.lineage.subgraph import EdgeForm, NodeForm
 
-    with app.open().registry as registry:
-        lineage = Lineage(registry)
-        ends = lineage.find(a), lineage.find(b)
-        way = lineage.path(*ends)
-        nodes = _nodes(lineage, ends, way)
+    with app.open() as workspace:
+        lineage = workspace.lineage
+        first, second = lineage.find(a), lineage.find(b)
+        way = lineage.path(first, second)
+    nodes = {first.key: first, second.key: second, **(way.nodes if way else {})}
     if app.json:
-        edges = None if way is None else [edge_json(edge) for edge in way]
-        shown = [node_json(node) for node in nodes.values()]
-        output.emit({"from": ends[0].key, "to": ends[1].key, "edges": edges, "nodes": shown})
+        edges = None if way is None else [to_json(EdgeForm.of(edge)) for edge in way.edges]
+        shown = [to_json(NodeForm.of(node)) for node in nodes.values()]
+        output.emit({"from": first.key, "to": second.key, "edges": edges, "nodes": shown})
     else:
-        _print(ends, way, nodes)
+        _print((first, second), way)
 
 
-def _nodes(lineage: Lineage, ends: tuple[Node, Node], way: tuple[Edge, ...] | None) -> dict[str, Node]:
-    nodes = {node.key: node for node in ends}
-    for edge in way or ():
-        for key in (edge.source, edge.target):
-            nodes.setdefault(key, lineage.find(key))
-    return nodes
-
-
-def _print(ends: tuple[Node, Node], way: tuple[Edge, ...] | None, nodes: dict[str, Node]) -> None:
+def _print(ends: tuple[Node, Node], way: Subgraph | None) -> None:
     from tfx_pedigree.lineage import wording
 
     first, second = map(wording.label, ends)
     if way is None:
         output.say(f"No way leads from {first} to {second}: neither came of the other.")
         output.next_step("lineage", wording.handle(ends[0]))
-    elif not way:
+    elif not way.edges:
         output.say(f"{first} and {second} are the same node.")
-    for edge in way or ():
-        output.say(wording.sentence(nodes[edge.source], edge.kind, nodes[edge.target]))
+    else:
+        for edge in way.edges:
+            output.say(wording.sentence(way.nodes[edge.source], edge.kind, way.nodes[edge.target]))

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from tfx_pedigree.cli import output
 from tfx_pedigree.lineage import wording
-from tfx_pedigree.lineage.graph import Edge, Subgraph
+from tfx_pedigree.lineage.graph import Edge
 from tfx_pedigree.lineage.neighbours import Adjacency
+from tfx_pedigree.lineage.subgraph import Subgraph
 from tfx_pedigree.text import visible
 
 if TYPE_CHECKING:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 
-from tfx_pedigree.lineage.graph import Subgraph
+from tfx_pedigree.lineage.subgraph import Subgraph
+
+# Written while it is read: `json_text.lines`.
+LINES = "jsonl"
 
 # A form's name, and the function from a subgraph to its text: imported when it is asked for.
 FORMATS = {
-    "json": "json_form:render",
+    "json": "json_text:render",
     "dot": "dot:render",
     "mermaid": "mermaid:render",
     "html": "html:render",

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.exports.palette import PAINT
-from tfx_pedigree.lineage.graph import Node, Subgraph
+from tfx_pedigree.lineage.graph import Node
+from tfx_pedigree.lineage.subgraph import Subgraph
 
 
 def render(graph: Subgraph) -> str:

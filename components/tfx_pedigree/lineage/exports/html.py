@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tfx_pedigree.lineage.exports.picture.page import page
-from tfx_pedigree.lineage.graph import Subgraph
+from tfx_pedigree.lineage.subgraph import Subgraph
 
 
 def render(graph: Subgraph) -> str:

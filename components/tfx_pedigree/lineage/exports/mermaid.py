@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.exports.palette import PAINT
-from tfx_pedigree.lineage.graph import NodeKind, Subgraph
+from tfx_pedigree.lineage.graph import NodeKind
+from tfx_pedigree.lineage.subgraph import Subgraph
 
 # Brackets of Mermaid: what they draw is a rounded box, a cylinder, a stadium.
 _ROUND, _CYLINDER, _STADIUM = ("(", ")"), ("[(", ")]"), ("([", "])")

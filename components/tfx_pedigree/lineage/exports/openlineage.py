@@ -15,7 +15,8 @@ from typing import Any
 
 from tfx_pedigree import __version__
 from tfx_pedigree.lineage import wording
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind, Subgraph
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind
+from tfx_pedigree.lineage.subgraph import Subgraph
 
 NAMESPACE = "pedigree"
 PRODUCER = f"urn:tfx-pedigree:{__version__}"

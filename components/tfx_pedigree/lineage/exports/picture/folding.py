@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, NodeKind, Subgraph
+from tfx_pedigree.lineage.graph import Edge, EdgeKind, NodeKind
+from tfx_pedigree.lineage.subgraph import Subgraph
 
 # What came of a making later, and is told of it: judgements, promotions and deployments go where their version is.
 _ABOUT = (

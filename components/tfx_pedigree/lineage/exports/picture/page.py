@@ -15,7 +15,8 @@ from typing import Any
 from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.exports.palette import PAINT
 from tfx_pedigree.lineage.exports.picture.scene import scene
-from tfx_pedigree.lineage.graph import NodeKind, Subgraph
+from tfx_pedigree.lineage.graph import NodeKind
+from tfx_pedigree.lineage.subgraph import Subgraph
 
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 

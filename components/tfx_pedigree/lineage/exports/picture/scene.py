@@ -9,7 +9,8 @@ from typing import Any
 from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.exports.picture.folding import fold
 from tfx_pedigree.lineage.exports.picture.layers import columns
-from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind, Subgraph
+from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind
+from tfx_pedigree.lineage.subgraph import Subgraph
 
 # From here on a picture opens with its makings folded.
 OPEN_UNTIL = 60
