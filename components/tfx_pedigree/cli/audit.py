@@ -40,23 +40,21 @@ def verify(app: App, ctx: click.Context, anchor_file: Path | None) -> None:
     anchor = Anchor.from_json(inputs.read_json(anchor_file, "anchor")) if anchor_file else None
     with app.open().registry as registry:
         findings = verify_audit(registry, anchor, lambda unit: bar("Checking", unit=unit))
-    if app.json:
-        output.emit(findings.to_json())
-    else:
-        _tell(findings)
-        if not findings.problems and anchor is None:
-            output.note("Without an anchor, who owns the database could have rewritten it: pedigree audit anchor")
+    output.answer(findings, _tell, anchored=anchor is not None)
     if findings.problems:
         ctx.exit(exits.FOUND_PROBLEMS)
 
 
-def _tell(findings: AuditFindings) -> None:
+def _tell(findings: AuditFindings, *, anchored: bool) -> None:
     log, graph = findings.log, findings.lineage
     events = plural(log.events, "event")
     rows = [plural(many, noun) for many, noun in ((graph.nodes, "node"), (graph.edges, "edge"))]
     lineage = f", {' and '.join(rows)} of lineage" if graph.nodes or graph.edges else ""
     if not findings.problems:
         output.done(f"{events} in {plural(log.chains, 'log')}{lineage}: all is as it was.")
+        if not anchored:
+            output.note("Without an anchor, whoever owns the database could have rewritten all of it.")
+            output.next_step("audit", "anchor", label="To make an anchor")
         return
     for problem in findings.problems:
         output.say(problem)
@@ -77,24 +75,19 @@ def anchor(app: App, file: Path | None, repository: Path | None) -> None:
 
     with app.open().registry as registry:
         if repository is not None:
-            _tell_of_tag(app, keep_in_git(registry, repository))
+            output.answer(keep_in_git(registry, repository), _tell_of_tag)
             return
         taken = registry.anchor()
     if file is None or file == inputs.STANDARD:
         output.emit(taken.to_json())
         return
     inputs.write_new(file, anchor_text(taken))
-    if app.json:
-        output.emit({"file": str(file), "digest": taken.digest})
-    else:
-        output.done(f"The anchor of {plural(len(taken.heads), 'log')} is in {file}.")
-        output.next_step("audit", "verify", "--anchor", str(file))
+    done = f"The anchor of {plural(len(taken.heads), 'log')} is in {file}."
+    output.answer({"file": str(file), "digest": taken.digest}, lambda _: output.done(done))
+    output.next_step("audit", "verify", "--anchor", str(file))
 
 
-def _tell_of_tag(app: App, kept: AnchorTag) -> None:
-    if app.json:
-        output.emit(kept.to_json())
-        return
+def _tell_of_tag(kept: AnchorTag) -> None:
     output.done(f"The anchor of {plural(kept.logs, 'log')} is the git tag {kept.tag}.")
     output.note(f"Nothing was pushed. To check against it: git cat-file blob {kept.tag} > anchor.json")
     output.next_step("audit", "verify", "--anchor", "anchor.json")

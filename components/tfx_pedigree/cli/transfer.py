@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -14,6 +14,9 @@ from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.progress import bar
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.text import format_size, plural
+
+if TYPE_CHECKING:
+    from tfx_pedigree.service.archive import ImportReport
 
 _FILE = click.Path(path_type=Path)
 
@@ -37,11 +40,10 @@ def export(app: App, model: str, file: Path) -> None:
     parts = (plural(report.versions, "version"), plural(report.events, "event"))
     if file == inputs.STANDARD:
         output.note(f"{model} with {' and '.join(parts)} was written to standard output ({format_size(report.size)}).")
-    elif app.json:
-        output.emit(report.to_json())
-    else:
-        output.done(f"{model} with {' and '.join(parts)} is in {report.path} ({format_size(report.size)}).")
-        output.next_step("import", str(file))
+        return
+    done = f"{model} with {' and '.join(parts)} is in {report.path} ({format_size(report.size)})."
+    output.answer(report, lambda _: output.done(done))
+    output.next_step("import", str(file))
 
 
 def _standard_output() -> BinaryIO:
@@ -67,9 +69,10 @@ def import_(app: App, file: Path) -> None:
             report = import_model(registry, click.get_binary_stream("stdin"), "Standard input", progress)
         else:
             report = import_from_file(registry, file, progress)
-    if app.json:
-        output.emit(report.to_json())
-        return
+    output.answer(report, _tell)
+
+
+def _tell(report: ImportReport) -> None:
     if not report.added:
         output.done(f"All {plural(report.events, 'event')} of {report.model} are here already; nothing changed.")
         return
