@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from enum import Enum
 
 from tfx_pedigree.errors import ConflictError, PedigreeError
@@ -43,6 +44,16 @@ class Retraining(JsonForm):
     drift: tuple[MeasuredDrift, ...] = ()
     runs: tuple[SpanRun, ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        outcome: RetrainingOutcome,
+        last: Decision,
+        drift: Iterable[MeasuredDrift] = (),
+        runs: Iterable[SpanRun] = (),
+    ) -> Retraining:
+        return cls(outcome, last.runs, last.quiet, last.measure, last.stuck, tuple(drift), tuple(runs))
+
 
 def plan_retraining(
     registry: RegistryApi, job: TrainingJob, *, force: str | None = None, clock: Clock | None = None
@@ -50,7 +61,7 @@ def plan_retraining(
     """What `retrain` would do now. Nothing is measured or noted."""
     decision = decide(Session(registry, job.model, clock=clock).look(job.pattern), job.rules, force=force)
     _check_possible(job, decision, force)
-    return Retraining(RetrainingOutcome.DRY_RUN, decision.runs, decision.quiet, decision.measure, decision.stuck)
+    return Retraining.of(RetrainingOutcome.DRY_RUN, decision)
 
 
 def retrain(
@@ -61,63 +72,53 @@ def retrain(
     BusyError if another run of the model is going on; then nothing was done.
     """
     with job.held(RETRAIN) as locks:
-        return _CatchingUp(registry, job, tell, locks, clock).to_the_end(force)
+        return _CatchingUp(job, Session(registry, job.model, clock=clock), tell, locks).to_the_end(force)
 
 
+@dataclass(frozen=True)
 class _CatchingUp:
-    def __init__(
-        self, registry: RegistryApi, job: TrainingJob, tell: Listener, locks: tuple[int, ...], clock: Clock | None
-    ) -> None:
-        self._job, self._tell, self._locks = job, tell, locks
-        self._session = Session(registry, job.model, clock=clock)
-        self._drift: list[MeasuredDrift] = []
+    job: TrainingJob
+    session: Session
+    tell: Listener
+    locks: tuple[int, ...]
+    drift: list[MeasuredDrift] = field(default_factory=list)
 
     def to_the_end(self, force: str | None) -> Retraining:
         runs: list[SpanRun] = []
         while True:
-            situation = self._session.look(self._job.pattern)
-            if not force and settle(self._job, self._session, situation.ledger.submitted):
+            situation = self.session.look(self.job.pattern)
+            if not force and settle(self.job, self.session, situation.ledger.submitted):
                 continue
             decision = self._decided(situation, force)
             if not decision.runs:
                 break
-            runs.append(self._run(decision.runs[0], situation))
+            to_do = decision.runs[0]
+            run = run_span(self.job, self.session, to_do, situation=situation, locks=self.locks, tell=self.tell)
+            runs.append(run)
             force = None
-            if runs[-1].code:
+            if run.code:
                 break
-        _check_possible(self._job, decision, force)
+        _check_possible(self.job, decision, force)
         outcome = _outcome(runs, decision)
         if outcome is RetrainingOutcome.NOTHING:
-            self._session.nothing(decision, situation)
-        return Retraining(
-            outcome,
-            decision.runs,
-            decision.quiet,
-            decision.measure,
-            decision.stuck,
-            tuple(self._drift),
-            tuple(runs),
-        )
-
-    def _run(self, planned: Planned, situation: Situation) -> SpanRun:
-        return run_span(self._job, self._session, planned, situation=situation, locks=self._locks, tell=self._tell)
+            self.session.nothing(decision, situation)
+        return Retraining.of(outcome, decision, self.drift, runs)
 
     def _decided(self, situation: Situation, force: str | None) -> Decision:
-        rules = self._job.rules
+        rules, champion = self.job.rules, situation.champion
         decision = decide(situation, rules, force=force)
-        champion = situation.champion
         if decision.measure is None or champion is None:
             return decision
-        self._tell(MeasuringDrift(self._job.model, champion.version, decision.measure))
+        self.tell(MeasuringDrift(self.job.model, champion.version, decision.measure))
         try:
-            measured = self._job.pipeline.measure(decision.measure, champion, self._locks)
+            measured = self.job.pipeline.measure(decision.measure, champion, self.locks)
         except PedigreeError as error:
             # Where something else is a reason already, a distance that cannot be told must not stop it.
             if not decision.runs:
                 raise
-            self._tell(DriftUnknown(str(error)))
+            self.tell(DriftUnknown(str(error)))
             return decision
-        self._drift.append(measured)
+        self.drift.append(measured)
         return decide(situation, rules, force=force, measured=measured)
 
 
