@@ -16,6 +16,7 @@ import pytest
 from tfx.components.util import model_utils
 from tfx.types import standard_artifacts
 from version_comparator_testing import (  # noqa: F401  `world` is a fixture
+    FLOORS,
     GOOD,
     LABEL,
     NEW,
@@ -165,11 +166,9 @@ def _alone(world: World, tmp_path: Path) -> dict[str, Any]:  # noqa: F811
 
 
 def test_a_real_evaluation_without_a_baseline_is_a_first_version(world: World, tmp_path: Path) -> None:  # noqa: F811
-    policy = Policy("auc", first_version={"auc": Bounds(at_least=0.6)})
-    evaluated = evaluate(tmp_path, policy, world.examples, world.new)
     version = write_version(tmp_path / "version", world.new)
-    inputs = {**world.inputs, **evaluated, "champion": None, "version": version}
-    judged = compare(tmp_path / "out", inputs, policy)
+    inputs = {**world.inputs, **world.alone, "champion": None, "version": version}
+    judged = compare(tmp_path / "out", inputs, FLOORS)
     assert judged.verdict == "PASS" and judged.evidence.champion is None
 
 
@@ -194,11 +193,13 @@ def test_the_same_model_again_does_not_win(world: World, tmp_path: Path) -> None
                 for number in (item.value, item.confidence_interval.lower_bound, item.confidence_interval.upper_bound):
                     number.double_value.value = 0
             elif item.key.model_name == "baseline":
-                item.value.double_value.value = next(
-                    one.value.double_value.value
+                same = next(
+                    one
                     for one in record.metric_keys_and_values
                     if one.key.name == item.key.name and one.key.model_name == "candidate" and not one.key.is_diff
                 )
+                item.value.CopyFrom(same.value)
+                item.confidence_interval.CopyFrom(same.confidence_interval)
         return True
 
     evaluation = rewritten(world.evaluated["evaluation"], tmp_path / "evaluation", change)
@@ -410,11 +411,9 @@ def test_where_tfma_refuses_what_the_gate_passes_the_report_names_what_failed(
     tmp_path: Path,
 ) -> None:
     """TFMA judged the models the other way round here; that is one way to make it say no."""
-    lost = evaluate(tmp_path, Policy("auc"), world.examples, world.old, world.new)
-    shutil.copy(Path(lost["evaluation"].uri, "validations.tfrecord"), tmp_path)
     evaluation = rewritten(world.evaluated["evaluation"], tmp_path / "mixed", lambda _: True)
-    shutil.copy(tmp_path / "validations.tfrecord", evaluation.uri)
-    inputs = {**world.inputs, "evaluation": evaluation, "model_blessing": lost["model_blessing"]}
+    shutil.copy(Path(world.lost["evaluation"].uri, "validations.tfrecord"), evaluation.uri)
+    inputs = {**world.inputs, "evaluation": evaluation, "model_blessing": world.lost["model_blessing"]}
     judged = compare(tmp_path / "out", inputs)
     assert judged.verdict == "PASS"
     assert "TFMA's Evaluator did not bless the challenger, so the Pusher pushes nothing" in judged.warnings

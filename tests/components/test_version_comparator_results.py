@@ -17,12 +17,11 @@ from version_comparator_testing import (  # noqa: F401  `world` is a fixture
     POOR,
     World,
     artifact,
-    evaluate,
     rewritten,
     world,
 )
 
-from tfx_pedigree.comparison import OVERALL, Key, Policy, Slice
+from tfx_pedigree.comparison import OVERALL, Key, Slice
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.tfx_components.version_comparator.tfma_blessing import read_word
 from tfx_pedigree.tfx_components.version_comparator.tfma_results import metric_name, read_evaluation, read_told
@@ -72,13 +71,12 @@ def test_intervals_are_of_the_confidence_that_the_policy_asks_for(world: World) 
     assert as_written.interval[0] < narrow.interval[0] < narrow.value < narrow.interval[1] < as_written.interval[1]
 
 
-def test_without_a_baseline_there_is_no_champion(world: World, tmp_path: Path) -> None:  # noqa: F811
-    evaluated = evaluate(tmp_path, Policy("binary_accuracy"), world.examples, world.new)
-    found = read_evaluation(evaluated["evaluation"].uri)
+def test_without_a_baseline_there_is_no_champion(world: World) -> None:  # noqa: F811
+    found = read_evaluation(world.alone["evaluation"].uri)
     assert found.champion is None and not found.differences
-    expected = np.mean((world.predictions(GOOD) >= 0.5) == world.rows.labels)
-    assert found.challenger[Key("binary_accuracy")].value == pytest.approx(expected, abs=1e-9)
-    assert found.challenger[Key("binary_accuracy")].interval is None
+    expected = _auc(world.rows.labels, world.predictions(GOOD))
+    assert found.challenger[Key("auc")].value == pytest.approx(expected, abs=2e-3)
+    assert found.challenger[Key("auc")].interval is None
 
 
 def test_what_tfma_was_told_is_known(world: World) -> None:  # noqa: F811
@@ -148,10 +146,9 @@ def test_weighted_and_plain_numbers_of_one_metric_are_told_apart(world: World, t
 def test_the_word_of_tfma_names_the_thresholds_that_failed(world: World, tmp_path: Path) -> None:  # noqa: F811
     blessed = read_word(world.evaluated["model_blessing"], world.evaluated["evaluation"].uri)
     assert blessed is not None and blessed.blessed is True and not blessed.failures
-    lost = evaluate(tmp_path, Policy("binary_accuracy"), world.examples, world.old, world.new)
-    word = read_word(lost["model_blessing"], lost["evaluation"].uri)
+    word = read_word(world.lost["model_blessing"], world.lost["evaluation"].uri)
     assert word is not None and word.blessed is False
-    assert word.failures and word.failures[0].startswith("binary_accuracy on overall")
+    assert word.failures and word.failures[0].startswith("auc on overall")
     silent = artifact(standard_artifacts.ModelBlessing, tmp_path)
     assert read_word(None, "") is None
     word = read_word(silent, "")

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ POLICY = Policy(
     guardrails=(Guardrail("binary_accuracy", max_regression=Regression(0.1), each_slice_of=("carrier",)),),
     first_version={"auc": Bounds(at_least=0.6)},
 )
+FLOORS = Policy("auc", first_version={"auc": Bounds(at_least=0.6)})
 NEW, OLD = digest("new"), digest("old")
 
 
@@ -267,6 +268,16 @@ class World:
             "examples": self.examples,
             **self.evaluated,
         }
+
+    @cached_property
+    def alone(self) -> Mapping[str, Any]:
+        """What TFMA says of the challenger without a baseline."""
+        return evaluate(self.folder / "alone", FLOORS, self.examples, self.new)
+
+    @cached_property
+    def lost(self) -> Mapping[str, Any]:
+        """What TFMA says where the better model is the champion."""
+        return evaluate(self.folder / "lost", FLOORS, self.examples, self.old, self.new)
 
     def predictions(self, weights: tuple[float, ...]) -> np.ndarray:
         """What a model with these weights says, in plain numpy."""
