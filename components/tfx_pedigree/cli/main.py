@@ -48,9 +48,12 @@ SECTIONS = {
     "Register": {
         "register": Lazy(f"{_HERE}.register:register", "Store a trained model and give it a version."),
         "tag": Lazy(f"{_HERE}.register:tag", "Set or remove tags of a version."),
-        "evidence": Lazy(f"{_HERE}.evidence:evidence", "Attach or show the evidence for a decision."),
+        "evidence": Lazy(f"{_HERE}.evidence:evidence", "Attach, show or replay the evidence for a decision."),
         "alias": Lazy(f"{_HERE}.alias:alias", "Give versions names of your own."),
         "git": Lazy(f"{_HERE}.git:git", "Write versions into a git repository as tags."),
+    },
+    "Decide": {
+        "gate": Lazy(f"{_HERE}.gate:gate", "Ask the gate about numbers in files, or what a policy demands."),
     },
     "Move": {
         "promote": Lazy(f"{_HERE}.transitions:promote", "Bring a version to staging or production."),

@@ -6,9 +6,9 @@ the Evaluator's EvalConfig. Never: measures a model itself, promotes, reads a fi
 
 from __future__ import annotations
 
-from tfx_pedigree.comparison.assemble import Measurements, compare_models
+from tfx_pedigree.comparison.assemble import Measurements, compare_models, decide_again
 from tfx_pedigree.comparison.checks import Check, Latency
-from tfx_pedigree.comparison.document import Code, Comparison, Data, MetricRow, ParameterChange, Side
+from tfx_pedigree.comparison.document import Basis, Code, Comparison, Data, MetricRow, ParameterChange, Side
 from tfx_pedigree.comparison.eval_config import (
     EvaluatorPlan,
     ExtraMetric,
@@ -47,6 +47,7 @@ from tfx_pedigree.comparison.verdict import CheckOutcome, Recommendation, Verdic
 
 __all__ = [
     "OVERALL",
+    "Basis",
     "Bounds",
     "Check",
     "CheckOutcome",
@@ -96,6 +97,7 @@ __all__ = [
     "compare_models",
     "counting_spec",
     "decide",
+    "decide_again",
     "evaluator_plan",
     "importance",
     "known",

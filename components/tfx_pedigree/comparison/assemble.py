@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tfx_pedigree.comparison.checks import Latency
-from tfx_pedigree.comparison.document import Comparison, Data, MetricRow, Side
+from tfx_pedigree.comparison.document import Basis, Comparison, Data, MetricRow, Side
 from tfx_pedigree.comparison.gate import GateDecision, decide
 from tfx_pedigree.comparison.latency import Timings, highest, ratio
 from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.numbers import Key, MetricValue, Scores
 from tfx_pedigree.comparison.policy import Gain, Policy
 from tfx_pedigree.comparison.scores import DeltaSums, FlipCounts, characteristics, importance, similarity
+from tfx_pedigree.comparison.verdict import Verdict
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.versioning import Bump, ModelDescription
 from tfx_pedigree.versioning import compare as compare_descriptions
@@ -46,26 +47,29 @@ def compare_models(
     challenger_description: ModelDescription | None = None,
     champion_description: ModelDescription | None = None,
     not_comparable: str | None = None,
-    warnings: tuple[str, ...] = (),
+    undecided: str | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Comparison:
-    """`not_comparable` says why a champion that exists could not be evaluated on these data."""
+    """`not_comparable` says why a champion that exists could not be evaluated on these data, `undecided` what leaves
+    nothing to decide on."""
     latency = _latency(policy, measured.timings)
     bump, changes = _changes(champion_description, challenger_description)
-    decision = decide(
+    breaking = changes[0] if bump == str(Bump.MAJOR) else None
+    basis = Basis(latency.p95_ms, latency.processor_ratio, latency.waited, not_comparable, breaking, undecided, notes)
+    decision = conclude(
         policy,
         _scores(challenger, measured.challenger),
         _scores(champion, measured.champion) if champion else None,
-        differences=measured.differences,
-        latency=latency,
-        not_comparable=not_comparable,
-        breaking=changes[0] if bump == str(Bump.MAJOR) else None,
+        measured.differences,
+        latency.ratio,
+        basis,
     )
     return Comparison(
         model,
         challenger,
         champion,
         policy,
-        replace(decision, warnings=(*decision.warnings, *warnings)),
+        decision,
         metrics=_rows(policy, measured, comparable=champion is not None and not_comparable is None),
         evaluated_on=measured.evaluated_on,
         bump=bump,
@@ -75,7 +79,51 @@ def compare_models(
         flips=measured.flips,
         importance=_importance(policy, decision, challenger, champion),
         latency_ratio=latency.ratio,
+        basis=basis,
     )
+
+
+def decide_again(comparison: Comparison, policy: Policy | None = None) -> GateDecision:
+    """The decision from the document alone; with another policy, what that would have said of the same numbers.
+
+    With the document's own policy it is the decision that stands in the document, to the letter.
+    """
+    if comparison.basis is None:
+        raise InvalidInputError(
+            "This comparison was written by an older release, which did not keep all that its decision followed from. "
+            "Compare the two versions again."
+        )
+    rows, champion = comparison.metrics, comparison.champion
+    return conclude(
+        policy or comparison.policy,
+        _scores(comparison.challenger, {row.key: row.challenger for row in rows if row.challenger}),
+        _scores(champion, {row.key: row.champion for row in rows if row.champion}) if champion else None,
+        {row.key: row.difference for row in rows if row.difference},
+        comparison.latency_ratio,
+        comparison.basis,
+    )
+
+
+def conclude(  # noqa: PLR0917  each is one of the things that a decision follows from
+    policy: Policy,
+    challenger: Scores,
+    champion: Scores | None,
+    differences: Metrics,
+    latency_ratio: MetricValue | None,
+    basis: Basis,
+) -> GateDecision:
+    decision = decide(
+        policy,
+        challenger,
+        champion,
+        differences=differences,
+        latency=Latency(basis.p95_ms, latency_ratio, basis.processor_ratio, basis.waited),
+        not_comparable=basis.not_comparable,
+        breaking=basis.breaking,
+    )
+    if basis.undecided is not None:
+        decision = GateDecision(Verdict.INSUFFICIENT, f"Not decided: {basis.undecided}.", warnings=decision.warnings)
+    return replace(decision, warnings=(*decision.warnings, *basis.notes))
 
 
 def _scores(side: Side, metrics: Metrics) -> Scores:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tfx_pedigree.bounded_parse import parse_json
@@ -162,6 +162,46 @@ class ParameterChange:
 
 
 @dataclass(frozen=True)
+class Basis:
+    """What the decision followed from besides the policy and the numbers that stand in the document anyway: with these
+    it can be made again. `undecided` is a problem that left nothing to decide on, `notes` are warnings that are none of
+    the gate's. Documents of older releases have none."""
+
+    p95_ms: MetricValue | None = None
+    processor_ratio: MetricValue | None = None
+    waited: float = 0.0
+    not_comparable: str | None = None
+    breaking: str | None = None
+    undecided: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "p95_ms": self.p95_ms.to_json() if self.p95_ms else None,
+            "processor_ratio": self.processor_ratio.to_json() if self.processor_ratio else None,
+            "waited": plain_json(self.waited),
+            "not_comparable": self.not_comparable,
+            "breaking": self.breaking,
+            "undecided": self.undecided,
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def read(cls, place: ConfigNode) -> Basis:
+        names = tuple(cls.__dataclass_fields__)
+        found = place.fields(names, names)
+        return cls(
+            optional(found, "p95_ms", MetricValue.read),
+            optional(found, "processor_ratio", MetricValue.read),
+            found["waited"].measured(),
+            optional(found, "not_comparable", ConfigNode.text),
+            optional(found, "breaking", ConfigNode.text),
+            optional(found, "undecided", ConfigNode.text),
+            found["notes"].each(ConfigNode.text),
+        )
+
+
+@dataclass(frozen=True)
 class Comparison:
     """`changes` are the sentences of `versioning.compare`; `bump` the part of the version number that they raise."""
 
@@ -179,6 +219,7 @@ class Comparison:
     flips: FlipCounts | None = None
     importance: float | None = None
     latency_ratio: MetricValue | None = None
+    basis: Basis | None = None
 
     @property
     def parameter_changes(self) -> tuple[ParameterChange, ...]:
@@ -205,6 +246,12 @@ class Comparison:
         tables = {"checks": self.decision.checks, "metrics": self.metrics}
         return sheet(f"{self.model} {self.challenger.version} against {champion}", {**shown, **tables})
 
+    def noted(self, sentence: str) -> Comparison:
+        """With a warning that is none of the gate's."""
+        decision = replace(self.decision, warnings=(*self.decision.warnings, sentence))
+        basis = self.basis and replace(self.basis, notes=(*self.basis.notes, sentence))
+        return replace(self, decision=decision, basis=basis)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "format": FORMAT,
@@ -224,6 +271,7 @@ class Comparison:
             "latency_ratio": self.latency_ratio.to_json() if self.latency_ratio else None,
             "policy": self.policy.to_json(),
             "policy_digest": self.policy.digest,
+            **({"basis": self.basis.to_json()} if self.basis else {}),
         }
 
     def to_text(self) -> str:
@@ -234,7 +282,7 @@ class Comparison:
         place = from_data(data, source)
         if not isinstance(data, Mapping) or data.get("format") != FORMAT:
             raise InvalidInputError(f"{source} is no comparison that is read here: its `format` must be {FORMAT!r}.")
-        found = place.fields(_FIELDS, _FIELDS)
+        found = place.fields((*_FIELDS, "basis"), _FIELDS)
         decided = {key: one for key, one in place.table().items() if key in GateDecision.__dataclass_fields__}
         policy = policy_at(found["policy"])
         if policy.digest != found["policy_digest"].text():
@@ -254,6 +302,7 @@ class Comparison:
             flips=optional(found, "flips", FlipCounts.read),
             importance=optional(found, "importance", ConfigNode.measured),
             latency_ratio=optional(found, "latency_ratio", MetricValue.read),
+            basis=optional(found, "basis", Basis.read),
         )
 
     @classmethod
@@ -265,7 +314,7 @@ _FIELDS = (
     "format",
     "model",
     *GateDecision.__dataclass_fields__,
-    *(name for name in Comparison.__dataclass_fields__ if name not in ("model", "decision")),
+    *(name for name in Comparison.__dataclass_fields__ if name not in ("model", "decision", "basis")),
     "parameter_changes",
     "policy_digest",
 )

@@ -17,7 +17,6 @@ from tfx_pedigree.comparison import (
     Data,
     DeltaSums,
     FlipCounts,
-    GateDecision,
     Key,
     LatencySummary,
     Measurements,
@@ -35,6 +34,7 @@ from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry import Evidence
 from tfx_pedigree.service.contestants import Contestants
+from tfx_pedigree.service.gate import COMPARISON
 
 THE_SAME = "challenger and champion are the same bytes"
 COUNT = "example_count"
@@ -144,10 +144,9 @@ def judge(policy: Policy, found: Found) -> tuple[Comparison, Evidence]:
         challenger_description=sides.challenger_description,
         champion_description=sides.champion_description,
         not_comparable=None if behaviour.damage else reason,
-        warnings=tuple(notes),
+        undecided=_hopeless(found),
+        notes=tuple(notes),
     )
-    if problem := _hopeless(found):
-        comparison = replace(comparison, decision=_undecided(problem, comparison.decision))
     comparison = _with_word(comparison, found.tfma)
     return comparison, evidence_of(comparison, found)
 
@@ -183,6 +182,8 @@ def _details(comparison: Comparison, found: Found) -> dict[str, Any]:
         "flips": flips.to_json() if flips else None,
         "agreement": agreement.to_json() if agreement else None,
         "tfma_blessed": found.tfma.blessed if found.tfma else None,
+        # All that the decision follows from, so that it can be made again on any machine, also years later.
+        COMPARISON: _kept(comparison).to_json(),
     }
     if behaviour.damage:
         details["baseline"] = f"damaged: {behaviour.damage}"
@@ -190,6 +191,19 @@ def _details(comparison: Comparison, found: Found) -> dict[str, Any]:
         details["baseline"] = f"not comparable: {found.not_comparable or 'the evaluation holds no numbers of it'}"
     plain: dict[str, Any] = plain_json(details)
     return plain
+
+
+def _kept(comparison: Comparison) -> Comparison:
+    """Without the latencies where the policy does not ask for them: the evidence would be another in each run."""
+    budget = comparison.policy.latency
+    if budget.p95_ms is not None or budget.ratio is not None:
+        return comparison
+    champion = comparison.champion and replace(comparison.champion, latency=None)
+    basis = comparison.basis and replace(comparison.basis, p95_ms=None, processor_ratio=None, waited=0.0)
+    challenger = replace(comparison.challenger, latency=None)
+    return replace(
+        comparison, challenger=challenger, champion=champion, latency_ratio=None, importance=None, basis=basis
+    )
 
 
 def _numbers(rows: tuple[MetricRow, ...]) -> Mapping[str, Mapping[str, Any]]:
@@ -227,17 +241,13 @@ def _hopeless(found: Found) -> str | None:
     return None
 
 
-def _undecided(problem: str, decision: GateDecision) -> GateDecision:
-    return GateDecision(Verdict.INSUFFICIENT, f"Not decided: {problem}.", warnings=decision.warnings)
-
-
 def _with_word(comparison: Comparison, word: TfmaWord | None) -> Comparison:
     """The stock Pusher obeys both, so a person must find out here which of the two said no, and why."""
     if word is None:
         return comparison
     passed = comparison.decision.verdict is Verdict.PASS
-    if passed is (word.blessed is True):
-        return comparison
+    if passed is (word.blessed is True) or (comparison.basis and comparison.basis.not_comparable):
+        return comparison  # a champion that cannot be compared is no question of who was asked what
     if not passed:
         why = "; ".join(_gate_alone(comparison.policy))
         sentence = "TFMA's Evaluator blessed the challenger, and the gate does not let it pass"
@@ -253,8 +263,7 @@ def _with_word(comparison: Comparison, word: TfmaWord | None) -> Comparison:
             "TFMA's Evaluator did not bless the challenger, so the Pusher pushes nothing, although the gate says PASS. "
             f"What failed there: {failed}"
         )
-    decision = comparison.decision
-    return replace(comparison, decision=replace(decision, warnings=(*decision.warnings, sentence)))
+    return comparison.noted(sentence)
 
 
 def _gate_alone(policy: Policy) -> tuple[str, ...]:

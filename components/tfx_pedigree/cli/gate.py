@@ -1,0 +1,92 @@
+"""`gate`: the gate alone, on numbers in files, and a policy in plain sentences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tfx_pedigree.cli import exits, inputs, output
+from tfx_pedigree.cli.app import asked
+from tfx_pedigree.cli.lazy import PedigreeGroup
+
+if TYPE_CHECKING:
+    from tfx_pedigree.comparison import GateDecision, Policy
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.group(cls=PedigreeGroup, invoke_without_command=True)
+@click.option("--policy", type=_FILE, help="The policy; without it the one in the comparison.")
+@click.option("--comparison", type=_FILE, help="A comparison.json, as VersionComparator writes it.")
+@click.option("--challenger", type=_FILE, help='Metrics of the new model: a JSON file such as {"auc": 0.85}.')
+@click.option("--champion", type=_FILE, help="Metrics of the model to beat; without them it is a first version.")
+@click.pass_context
+def gate(
+    ctx: click.Context, *, policy: Path | None, comparison: Path | None, challenger: Path | None, champion: Path | None
+) -> None:
+    """Decide on a comparison, or on two files of metrics; or explain a policy. Needs no registry.
+
+    Ends with exit code 0 for PASS and 1 for FAIL and INSUFFICIENT. One of the files may be - for standard input.
+    """
+    from tfx_pedigree.comparison import Comparison, decide_again
+    from tfx_pedigree.service.gate import by_values
+
+    if ctx.invoked_subcommand is not None:
+        return
+    if (comparison is None) is (challenger is None) or (comparison is not None and champion is not None):
+        raise click.UsageError("Give --comparison, or --challenger with --champion; or a command: explain.", ctx)
+    rules = _policy(policy) if policy else None
+    if comparison is not None:
+        found = Comparison.from_json(inputs.read_json(comparison, "comparison"), str(comparison))
+        decision = decide_again(found, rules)
+    else:
+        if rules is None:
+            raise click.UsageError("--challenger needs a --policy.", ctx)
+        new = inputs.metrics((), challenger)
+        decision = by_values(rules, new, inputs.metrics((), champion) if champion else None)
+    output.answer(decision, _tell)
+    if decision.verdict.value != "PASS":
+        ctx.exit(exits.FOUND_PROBLEMS)
+
+
+def _tell(decision: GateDecision) -> None:
+    output.say(f"{decision.verdict.value}: {decision.reason}")
+    if decision.checks:
+        table = output.table("Check…", "outcome", "what it says…")
+        for one in decision.checks:
+            table.add_row(*output.cells([one.name, one.outcome.value, one.sentence]))
+        output.show("", table)
+    for warning in decision.warnings:
+        output.say(f"Warning: {warning}")
+
+
+@gate.command("explain")
+@click.argument("policy", type=_FILE)
+@click.option("--examples", type=click.IntRange(1, 10**9), default=10_000, show_default=True, help="In the evaluation.")
+@click.option("--score", type=float, help="The champion's true score.  [default: 0.8, or 0.4 where lower is better]")
+@click.option(
+    "--correlation", type=click.FloatRange(0, 0.9999), help="Of both models' errors on the same rows.  [default: 0.8]"
+)
+def explain(*, policy: Path, examples: int, score: float | None, correlation: float | None) -> None:
+    """Say in sentences what a policy demands, and by simulation how often chance alone would pass."""
+    from tfx_pedigree.comparison import Direction
+    from tfx_pedigree.comparison.explaining import CORRELATION, in_words, sentences, simulate, situation
+
+    rules = _policy(policy)
+    given = score if score is not None else (0.8 if rules.better is Direction.HIGHER else 0.4)
+    where = situation(rules, examples, given, CORRELATION if correlation is None else correlation)
+    odds = simulate(rules, where)
+    told = [*sentences(rules), *in_words(rules, where, odds)]
+    if asked().json:
+        output.emit({"policy": rules.digest, "sentences": told, "situation": vars(where), "odds": vars(odds)})
+        return
+    for sentence in told:
+        output.say(sentence)
+
+
+def _policy(file: Path) -> Policy:
+    from tfx_pedigree.comparison import parse_policy
+
+    return parse_policy(inputs.read_text(file, "policy"), str(file))

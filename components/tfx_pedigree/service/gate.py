@@ -1,0 +1,90 @@
+"""The gate alone: for a check in CI, for somebody who tries a policy, and for decisions that are made again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tfx_pedigree.comparison import (
+    Comparison,
+    GateDecision,
+    Key,
+    MetricValue,
+    Policy,
+    Scores,
+    decide,
+    decide_again,
+)
+from tfx_pedigree.errors import InvalidInputError, NotFoundError
+from tfx_pedigree.json_form import JsonForm
+from tfx_pedigree.registry import Evidence, Reference, VersionQuestions
+
+# Where the evidence keeps the whole comparison that it rests on.
+COMPARISON = "comparison"
+
+
+def by_values(policy: Policy, challenger: Mapping[str, float], champion: Mapping[str, float] | None) -> GateDecision:
+    """Of numbers over all examples, without intervals or slices."""
+    return decide(policy, _scores(challenger), _scores(champion) if champion is not None else None)
+
+
+def _scores(values: Mapping[str, float]) -> Scores:
+    return Scores({Key(name): MetricValue(value) for name, value in values.items()})
+
+
+@dataclass(frozen=True)
+class Replayed(JsonForm):
+    """`differences` name what came out otherwise; none means that the decision is the one on file, to the letter."""
+
+    version: str
+    evidence: str
+    verdict: str
+    reason: str
+    differences: tuple[str, ...] = ()
+
+    @property
+    def same(self) -> bool:
+        return not self.differences
+
+
+def kept_comparison(evidence: Evidence) -> Comparison:
+    """The comparison that a piece of evidence rests on."""
+    kept = evidence.details.get(COMPARISON)
+    if kept is None:
+        raise InvalidInputError(
+            f"The evidence {evidence.digest} keeps no comparison: it was attached by hand or by an older release. Its "
+            "verdict and reason stand; what they follow from is not on file."
+        )
+    return Comparison.from_json(kept, f"the comparison in the evidence {evidence.digest}")
+
+
+def replay(registry: VersionQuestions, reference: str) -> tuple[Replayed, Comparison]:
+    """Decides once more on the numbers and the policy that the newest evidence keeps."""
+    version = registry.get(reference)
+    evidence = registry.evidence(Reference(version.model, version.version))
+    if evidence is None:
+        raise NotFoundError(f"{version.name} has no evidence. Attach some with `pedigree evidence attach`.")
+    comparison = kept_comparison(evidence)
+    decision = decide_again(comparison)
+    return Replayed(
+        version.name, evidence.digest, decision.verdict.value, decision.reason, differences(evidence, comparison)
+    ), comparison
+
+
+def differences(evidence: Evidence, comparison: Comparison) -> tuple[str, ...]:
+    """Between the decision that follows from the kept numbers and the one on file."""
+    again = decide_again(comparison)
+    found = []
+    if again.to_json() != comparison.decision.to_json():
+        found.append("the kept comparison's decision does not follow from its numbers")
+    if again.verdict is not evidence.verdict:
+        found.append(f"the verdict is {again.verdict.value}, the evidence says {evidence.verdict.value}")
+    if again.reason != evidence.reason:
+        found.append(f"the reason is “{again.reason}”, the evidence says “{evidence.reason}”")
+    if comparison.challenger.digest != evidence.challenger:
+        found.append("the comparison is of another challenger")
+    if (comparison.champion.digest if comparison.champion else None) != evidence.champion:
+        found.append("the comparison is with another champion")
+    if comparison.policy.digest != evidence.policy:
+        found.append("the comparison was made by another policy")
+    return tuple(found)
