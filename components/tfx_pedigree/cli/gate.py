@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tfx_pedigree.cli import exits, inputs, output
-from tfx_pedigree.cli.app import asked
+from tfx_pedigree.cli.app import asked, common_options
 from tfx_pedigree.cli.lazy import PedigreeGroup
 
 if TYPE_CHECKING:
@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path)
 
 
-@click.group(cls=PedigreeGroup, invoke_without_command=True)
+class _Deciding(PedigreeGroup):
+    """Answers by itself as well, so it takes what commands take."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += common_options(hidden=True)
+
+
+@click.group(cls=_Deciding, invoke_without_command=True)
 @click.option("--policy", type=_FILE, help="The policy; without it the one in the comparison.")
 @click.option("--comparison", type=_FILE, help="A comparison.json, as VersionComparator writes it.")
 @click.option("--challenger", type=_FILE, help='Metrics of the new model: a JSON file such as {"auc": 0.85}.')
@@ -26,8 +34,9 @@ _FILE = click.Path(path_type=Path)
 def gate(
     ctx: click.Context, *, policy: Path | None, comparison: Path | None, challenger: Path | None, champion: Path | None
 ) -> None:
-    """Decide on a comparison, or on two files of metrics; or explain a policy. Needs no registry.
+    """Ask the gate about numbers in files, or what a policy demands.
 
+    Decides on a comparison, or on two files of metrics; `explain` tells a policy in sentences. Needs no registry.
     Ends with exit code 0 for PASS and 1 for FAIL and INSUFFICIENT. One of the files may be - for standard input.
     """
     from tfx_pedigree.comparison import Comparison, decide_again

@@ -219,8 +219,8 @@ def _sureness(policy: Policy) -> str:
         return f"The measured values decide, without regard to chance.{least}"
     wrong = percent((1 - policy.confidence) / 2)
     return (
-        f"The {percent(policy.confidence)} interval decides: a challenger that is exactly on the line passes in {wrong} "
-        f"of evaluations, and what the interval leaves open is not decided.{least}"
+        f"The {percent(policy.confidence)} interval decides: a challenger that is exactly on the line passes in "
+        f"{wrong} of evaluations, and what the interval leaves open is not decided.{least}"
     )
 
 

@@ -37,8 +37,8 @@ def test_a_policy_is_told_in_sentences() -> None:
         "The challenger wins if its auc is higher than the champion's by more than 5 % of the champion's auc."
     )
     assert (
-        "Guardrail: auc on each slice of carrier may not get worse by more than 5 % of the champion's; a slice of fewer "
-        "than 500 examples is skipped." in told
+        "Guardrail: auc on each slice of carrier may not get worse by more than 5 % of the champion's; a slice of "
+        "fewer than 500 examples is skipped." in told
     )
     assert "Guardrail: calibration must be at least 0.8 and at most 1.2." in told
     assert "A MAJOR change, which breaks those who call the model, waits for a person." in told
