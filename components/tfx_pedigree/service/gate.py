@@ -63,7 +63,9 @@ def replay(registry: VersionQuestions, reference: str) -> tuple[Replayed, Compar
     version = registry.get(reference)
     evidence = registry.evidence(Reference(version.model, version.version))
     if evidence is None:
-        raise NotFoundError(f"{version.name} has no evidence. Attach some with `pedigree evidence attach {version.name} FILE`.")
+        raise NotFoundError(
+            f"{version.name} has no evidence. Attach some with `pedigree evidence attach {version.name} FILE`."
+        )
     comparison = kept_comparison(evidence)
     decision = decide_again(comparison)
     return Replayed(
