@@ -117,6 +117,10 @@ def compiled(_: Stage, order: dict[str, Any]) -> None:
     Path(order["result"]).write_bytes(lzma.decompress((GOLDENS / "flight-delay.vertex.json.xz").read_bytes()))
 
 
+def a_policy(stage: Stage) -> None:
+    (stage.folder / "policy.yaml").write_text("metric: auc\nconfidence: 0.95\n", encoding="utf-8")
+
+
 def a_project(stage: Stage) -> None:
     configured(stage, "vertex.yaml")
     stage.environment |= {
@@ -154,6 +158,7 @@ STORIES: dict[str, tuple[int, list[Scene]]] = {
     ),
     "compile.md": (100, [("pedigree --config configs/vertex.yaml", a_project)]),
     "lineage.md": (100, [("pedigree explain", three_months_of_flights)]),
+    "policy.md": (100, [("pedigree gate", a_policy)]),
     "scheduling.md": (
         100,
         [
