@@ -9,11 +9,12 @@ import sys
 import threading
 import time
 from multiprocessing.synchronize import Event
+from typing import Any
 
 import sqlalchemy as sa
 
 from pedigree_testing import candidate
-from tfx_pedigree.db import schema
+from tfx_pedigree.db import schema, statement
 from tfx_pedigree.errors import ConflictError, StaleEvidenceError
 from tfx_pedigree.registry import Facts, PromotionRequest, Registry, State
 
@@ -95,10 +96,19 @@ def kill_at_statement(address: str, number: int) -> None:
         if count == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    send = statement._send
+
+    def counted(*arguments: Any) -> Any:
+        maybe_die()
+        cursor = send(*arguments)
+        maybe_die()
+        return cursor
+
     with Registry.open(address, actor="ada") as registry:
         engine = registry._database.engine
         for moment in ("before_cursor_execute", "after_cursor_execute", "commit"):
             sa.event.listen(engine, moment, maybe_die)
+        statement._send = counted
         registry.add(MODEL, candidate("new"), facts=Facts({"auc": 0.9}))
         registry.promote(f"{MODEL}@1.0.2")
     print(count)

@@ -57,12 +57,15 @@ _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",",
 
 
 def _same_in_any_form(value: Any) -> bool:
-    """Texts and whole numbers under names in ASCII: only fractions and the order of other names have special rules."""
+    """Texts and numbers under names in ASCII: only the order of other names and very large, very small or whole
+    fractions have special rules (Python writes 1e-05 and 1.0, where RFC 8785 wants 0.00001 and 1)."""
     kind = type(value)
     if kind is dict:
         return all(type(k) is str and k.isascii() and _same_in_any_form(v) for k, v in value.items())
     if kind is list or kind is tuple:
         return all(_same_in_any_form(item) for item in value)
+    if kind is float:
+        return 1e-4 <= abs(value) < 1e15 and not value.is_integer()
     return kind is str or value is None or kind is bool or (kind is int and abs(value) < _EXACT)
 
 

@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from tfx_pedigree.db.engine import Database
 from tfx_pedigree.db.schema import metadata
+from tfx_pedigree.db.statement import Question, Row, Statement, together
 
-__all__ = ["Database", "metadata"]
+__all__ = ["Database", "Question", "Row", "Statement", "metadata", "together"]

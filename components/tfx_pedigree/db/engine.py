@@ -7,12 +7,13 @@ failing half way; on PostgreSQL the callers lock the model's row. A reading tran
 from __future__ import annotations
 
 import contextlib
+import functools
 import shlex
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
@@ -25,7 +26,9 @@ from sqlalchemy.exc import (
     OperationalError,
     ProgrammingError,
 )
+from sqlalchemy.pool import PoolProxiedConnection
 
+from tfx_pedigree.db.statement import Question, Row, Statement, ask, translated
 from tfx_pedigree.digest import parse_json
 from tfx_pedigree.errors import ConflictError, DamagedError, InvalidInputError, NotFoundError, UnavailableError
 from tfx_pedigree.retry_policy import RetryPolicy
@@ -35,6 +38,9 @@ HEAD = "0002"
 BUSY_SECONDS = 60
 # PostgreSQL's words for what is over in a moment. Any other FATAL (a wrong password, no such database) stays.
 _PASSING = ("starting up", "shutting down", "recovery mode", "too many", "connection slots", "terminating connection")
+# SQLite's words for a full disk, and the operating system's, which PostgreSQL passes on.
+_FULL = ("disk is full", "No space left on device")
+T = TypeVar("T")
 
 
 class Database:
@@ -50,6 +56,40 @@ class Database:
         self._reading = (
             self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         )
+
+    def ask(self, statement: Statement, **values: Any) -> list[Row]:
+        """One statement that reads. It sees one moment by itself, so it needs no transaction around it."""
+        engine = self._asking
+        try:
+            return self._ask(engine, (statement, values))
+        except (OperationalError, InterfaceError) as error:
+            if self.is_sqlite or not error.connection_invalidated:
+                raise self._unavailable(error, committing=False) from error
+        # A connection that was kept since the last question may have broken meanwhile: nothing was changed by asking.
+        engine.dispose()
+        try:
+            return self._ask(engine, (statement, values))
+        except (OperationalError, InterfaceError) as error:
+            raise self._unavailable(error, committing=False) from error
+
+    def _ask(self, engine: Engine, question: Question) -> list[Row]:
+        connection = self._checked_out(functools.partial(_raw_connection, engine))
+        try:
+            with translated(engine.dialect, connection):
+                return ask(engine.dialect, connection.dbapi_connection, question)
+        except DatabaseError as error:
+            if type(error) is not DatabaseError:
+                raise
+            raise self._damaged(error) from error
+        finally:
+            connection.close()
+
+    @functools.cached_property
+    def _asking(self) -> Engine:
+        """Its connections are in no transaction, and are not tried out before each use: that costs round trips."""
+        if self.is_sqlite:
+            return self.engine
+        return _engine(self._target, isolation_level="AUTOCOMMIT", pool_pre_ping=False)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -109,12 +149,13 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+        self._asking.dispose()
 
     @contextlib.contextmanager
     def _begin(self, engine: Engine) -> Iterator[Connection]:
         committing = False
         try:
-            with self._connect(engine) as connection, connection.begin():
+            with self._checked_out(engine.connect) as connection, connection.begin():
                 yield connection
                 committing = engine is self._writing
         except (OperationalError, InterfaceError) as error:
@@ -122,16 +163,17 @@ class Database:
         except DatabaseError as error:
             if type(error) is not DatabaseError:  # a constraint that failed is a mistake of ours, not of the file
                 raise
-            raise DamagedError(
-                f"{self.url} is not a registry, or is damaged: {error.orig}. Nothing was changed."
-            ) from error
+            raise self._damaged(error) from error
 
-    def _connect(self, engine: Engine) -> Connection:
+    def _damaged(self, error: DBAPIError) -> DamagedError:
+        return DamagedError(f"{self.url} is not a registry, or is damaged: {error.orig}. Nothing was changed.")
+
+    def _checked_out(self, connect: Callable[[], T]) -> T:
         """A connection. Until there is one nothing has been asked for, so a server that is away gets a few tries."""
         try:
             if self.is_sqlite:
-                return engine.connect()
-            return self._patience.calls(engine.connect, (OperationalError, InterfaceError), _lasts)
+                return connect()
+            return self._patience.calls(connect, (OperationalError, InterfaceError), _lasts)
         except ProgrammingError as error:  # libpq says so of an option that it does not know
             raise InvalidInputError(
                 f"The registry's address {self.url} cannot be used: {str(error.orig).strip()}."
@@ -145,6 +187,11 @@ class Database:
                 f"The registry {self.url} was locked by another process for {BUSY_SECONDS} s; nothing was changed. "
                 "Try again, or use PostgreSQL where many processes write."
             )
+        if any(words in first for words in _FULL):
+            return UnavailableError(
+                f"There is no space left where the registry {self.url} lies: {first}. Nothing was changed. "
+                "Free some space there, then run the command again."
+            )
         if committing and not self.is_sqlite:
             return UnavailableError(
                 f"The registry {self.url} went away while a change was being committed: {first}. The change is either "
@@ -154,6 +201,11 @@ class Database:
             f"The registry {self.url} cannot be reached: {first}. Nothing was changed. "
             "Check the address and the server, then run the command again."
         )
+
+
+def _raw_connection(engine: Engine) -> PoolProxiedConnection:
+    with translated(engine.dialect):
+        return engine.raw_connection()
 
 
 def _lasts(error: DBAPIError) -> bool:
@@ -187,7 +239,7 @@ def parse_address(address: str) -> URL:
     return url
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, **options: Any) -> Engine:
     if url.get_backend_name() == "sqlite":
         engine = sa.create_engine(url, json_deserializer=parse_json, connect_args={"timeout": BUSY_SECONDS})
         sa.event.listen(engine, "connect", _prepare_sqlite)
@@ -199,7 +251,8 @@ def _engine(url: URL) -> Engine:
         # would read them whole. Nor does a pooler, which changes sessions between transactions, know such statements.
         arguments["prepare_threshold"] = None
     try:
-        return sa.create_engine(url, pool_pre_ping=True, json_deserializer=parse_json, connect_args=arguments)
+        options = {"pool_pre_ping": True, **options}
+        return sa.create_engine(url, json_deserializer=parse_json, connect_args=arguments, **options)
     except ModuleNotFoundError as error:
         raise UnavailableError(
             "The PostgreSQL driver is not installed. Run: pip install 'tfx-pedigree[postgres]'"

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 _SQLITE_FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
+_WIDTH = len("2026-01-31T12:00:00.000000Z")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -35,7 +36,9 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if dialect.name == "sqlite":
-            return datetime.strptime(value, _SQLITE_FORM).replace(tzinfo=timezone.utc)
+            if len(value) != _WIDTH or value[-1] != "Z":
+                raise ValueError(f"{value!r} is not a time in UTC with microseconds")
+            return datetime.fromisoformat(value[:-1]).replace(tzinfo=timezone.utc)
         moment: datetime = value
         return moment.astimezone(timezone.utc)
 

@@ -123,8 +123,8 @@ def describe(node: Node) -> str:
 
 
 def _version(connection: Connection, text: str) -> Node:
-    model, row = reading.resolve(connection, Reference.parse(text))
-    return _as_recorded(connection, version_node(model["name"], row["digest"], version=row["version"]))
+    found = reading.resolve(connection, Reference.parse(text)).version
+    return _as_recorded(connection, version_node(found.model, found.digest, version=found.version))
 
 
 def _registered(connection: Connection, prefix: str) -> dict[str, Node]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy.engine import RowMapping
-
 from tfx_pedigree.errors import NotFoundError
 from tfx_pedigree.registry import notes, promotion, reading, registration
 from tfx_pedigree.registry.api import VersionChanges
@@ -17,6 +15,7 @@ from tfx_pedigree.registry.names import Reference, check_alias
 from tfx_pedigree.registry.records import VersionChange
 from tfx_pedigree.registry.registration import Candidate, Facts
 from tfx_pedigree.registry.roles import Action
+from tfx_pedigree.registry.stored import StoredVersion
 from tfx_pedigree.registry.transactions import Transactions
 from tfx_pedigree.registry.write import Write
 from tfx_pedigree.versioning import Request
@@ -26,17 +25,14 @@ class LocalChanges(VersionChanges):
     transactions: Transactions
 
     def reserve(self, model: str, candidate: Candidate, request: Request | None = None) -> VersionChange:
-        self.transactions.ensure_model(model)
-        with self.transactions.changing(model, Action.RESERVE) as (write, found):
-            known = registration.by_digest(write.connection, found, candidate.digest)
-            return _change(
-                write, found, known, lambda: registration.reserve(write, found, candidate, request or Request())
-            )
+        return self._take(
+            model, candidate, Action.RESERVE, lambda w, k: registration.reserve(w, k, candidate, request or Request())
+        )
 
     def register(
         self, reference: str | Reference, facts: Facts | None = None, evidence: Evidence | None = None
     ) -> VersionChange:
-        return self._on(reference, Action.REGISTER, lambda w, m, v: _register(w, m, v, facts, evidence))
+        return self._on(reference, Action.REGISTER, lambda w, v: _register(w, v, facts, evidence))
 
     def add(
         self,
@@ -46,51 +42,56 @@ class LocalChanges(VersionChanges):
         facts: Facts | None = None,
         evidence: Evidence | None = None,
     ) -> VersionChange:
-        self.transactions.ensure_model(model)
-        with self.transactions.changing(model, Action.REGISTER) as (write, found):
+        def reserve_and_register(write: Write, known: registration.Known) -> StoredVersion:
+            reserved = registration.reserve(write, known, candidate, request or Request())
+            return _register(write, reserved, facts, evidence)
 
-            def reserve_and_register() -> RowMapping:
-                row = registration.reserve(write, found, candidate, request or Request())
-                return _register(write, found, row, facts, evidence)
-
-            known = registration.by_digest(write.connection, found, candidate.digest)
-            return _change(write, found, known, reserve_and_register)
+        return self._take(model, candidate, Action.REGISTER, reserve_and_register)
 
     def annotate(self, reference: str | Reference, facts: Facts) -> VersionChange:
-        return self._on(reference, Action.ANNOTATE, lambda w, m, v: registration.annotate(w, m, v, facts))
+        return self._on(reference, Action.ANNOTATE, lambda w, v: registration.annotate(w, v, facts))
 
     def attach_evidence(self, reference: str | Reference, evidence: Evidence) -> VersionChange:
-        return self._on(
-            reference, Action.ATTACH_EVIDENCE, lambda w, m, v: registration.attach_evidence(w, m, v, evidence)
-        )
+        return self._on(reference, Action.ATTACH_EVIDENCE, lambda w, v: registration.attach_evidence(w, v, evidence))
 
     def promote(self, reference: str | Reference, request: PromotionRequest | None = None) -> VersionChange:
-        request = request or PromotionRequest()
-        return self._on(reference, request.action, lambda w, m, v: promotion.promote(w, m, v, request))
+        request, reference = request or PromotionRequest(), Reference.of(reference)
+        selecting = reading.selecting(reference)
+        with self.transactions.changing(reference.model, request.action, selecting) as write:
+            found = reading.resolve(write.connection, reference, write.rows[0])
+            moved = promotion.promote(write, found, request)
+            return _change(write, found, moved.found, moved.replaced)
 
     def rollback(self, model: str, *, reason: str, to: str | None = None, expect: str | None = None) -> VersionChange:
-        with self.transactions.changing(model, Action.ROLLBACK) as (write, found):
-            target, period = promotion.rollback_target(write.connection, found, to)
-            options = {"to": to, "expect": expect}
-            return _change(
-                write, found, target, lambda: promotion.rollback(write, found, target, period, reason=reason, **options)
-            )
+        with self.transactions.changing(model, Action.ROLLBACK) as write:
+            way = promotion.rollback_target(write, model, to)
+            moved = promotion.rollback(write, model, way, to=to, expect=expect, reason=reason)
+            return _change(write, way.target, moved.found, moved.replaced)
 
     def archive(self, reference: str | Reference, *, reason: str) -> VersionChange:
-        return self._on(reference, Action.ARCHIVE, lambda w, m, v: promotion.archive(w, m, v, reason))
+        return self._on(reference, Action.ARCHIVE, lambda w, v: promotion.archive(w, v, reason))
 
     def restore(self, reference: str | Reference, *, reason: str | None = None) -> VersionChange:
-        return self._on(reference, Action.RESTORE, lambda w, m, v: promotion.restore(w, m, v, reason))
+        return self._on(reference, Action.RESTORE, lambda w, v: promotion.restore(w, v, reason))
 
     def set_alias(self, alias: str, reference: str | Reference) -> VersionChange:
-        return self._on(reference, Action.SET_ALIAS, lambda w, m, v: promotion.set_alias(w, m, v, check_alias(alias)))
+        check_alias(alias)
+        reference = Reference.of(reference)
+        asked = (promotion.ALIAS_HELD, {"model": reference.model, "alias": alias})
+        with self.transactions.changing(
+            reference.model, Action.SET_ALIAS, reading.selecting(reference), asked
+        ) as write:
+            found = reading.resolve(write.connection, reference, write.rows[0])
+            held = next(((key, number) for key, number in write.rows[1]), None)
+            return _change(write, found, promotion.set_alias(write, found, alias, held))
 
     def remove_alias(self, model: str, alias: str) -> VersionChange:
-        with self.transactions.changing(model, Action.SET_ALIAS) as (write, found):
-            if alias not in reading.aliases_of(write.connection, found["id"]):
+        asked = (promotion.ALIAS_HELD, {"model": model, "alias": alias})
+        with self.transactions.changing(model, Action.SET_ALIAS, asked) as write:
+            if not write.rows[0]:
                 raise NotFoundError(f"{model} has no alias {alias!r}. See `pedigree alias list {model}`.")
-            row = reading.find_version(write.connection, found, alias)
-            return _change(write, found, row, lambda: promotion.remove_alias(write, found, row, alias))
+            found = reading.version_of(write.connection, model, write.rows[0][0][0])
+            return _change(write, found, promotion.remove_alias(write, found, alias))
 
     def note(
         self,
@@ -103,33 +104,38 @@ class LocalChanges(VersionChanges):
         expect: int | None = None,
     ) -> Event:
         self.transactions.ensure_model(model)
-        with self.transactions.changing(model, action) as (write, _):
+        with self.transactions.changing(model, action) as write:
             return notes.write_note(write, action, subject=subject, reason=reason, details=details, expect=expect)
 
-    def _on(
+    def _take(
         self,
-        reference: str | Reference,
+        model: str,
+        candidate: Candidate,
         action: Action,
-        operation: Callable[[Write, RowMapping, RowMapping], RowMapping],
+        operation: Callable[[Write, registration.Known], StoredVersion],
     ) -> VersionChange:
-        """One operation on one version, given its model's and its own row; what it returns is the row afterwards."""
+        self.transactions.ensure_model(model)
+        knowing = registration.knowing(model, candidate.digest)
+        with self.transactions.changing(model, action, knowing) as write:
+            known = registration.known(write.rows[0][0])
+            return _change(write, known.existing, operation(write, known))
+
+    def _on(
+        self, reference: str | Reference, action: Action, operation: Callable[[Write, StoredVersion], StoredVersion]
+    ) -> VersionChange:
+        """One operation on one version; what it returns is the version afterwards."""
         reference = Reference.of(reference)
-        with self.transactions.changing(reference.model, action) as (write, found):
-            row = reading.find_version(write.connection, found, reference.selector)
-            return _change(write, found, row, lambda: operation(write, found, row))
+        with self.transactions.changing(reference.model, action, reading.selecting(reference)) as write:
+            found = reading.resolve(write.connection, reference, write.rows[0])
+            return _change(write, found, operation(write, found))
 
 
 def _change(
-    write: Write, model: RowMapping, row: RowMapping | None, operation: Callable[[], RowMapping]
+    write: Write, before: StoredVersion | None, after: StoredVersion, replaced: str | None = None
 ) -> VersionChange:
-    before = reading.to_version(write.connection, model["name"], row) if row else None
-    after = operation()
-    version = reading.to_version(write.connection, model["name"], after)
-    return VersionChange(version, before, write.replaced, write.written > 0)
+    return VersionChange(after.version, before.version if before else None, replaced, write.written > 0)
 
 
-def _register(
-    write: Write, model: RowMapping, row: RowMapping, facts: Facts | None, evidence: Evidence | None
-) -> RowMapping:
-    row = registration.register(write, model, row, facts or Facts())
-    return row if evidence is None else registration.attach_evidence(write, model, row, evidence)
+def _register(write: Write, found: StoredVersion, facts: Facts | None, evidence: Evidence | None) -> StoredVersion:
+    found = registration.register(write, found, facts or Facts())
+    return found if evidence is None else registration.attach_evidence(write, found, evidence)

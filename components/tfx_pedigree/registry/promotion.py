@@ -1,17 +1,18 @@
 """How versions move: promotion, rollback, archiving, restoring. Decided by `decisions`, done under the model's lock.
 
-A change of champion ends one reign and begins the next in one transaction, so that no reader sees two champions or none
-between them.
+A change of champion ends one time in production and begins the next in one transaction, so that no reader sees two
+champions or none between them.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import Connection
 
-from tfx_pedigree.db import schema
+from tfx_pedigree.db import Statement, schema
 from tfx_pedigree.errors import ForbiddenError
 from tfx_pedigree.registry import reading
 from tfx_pedigree.registry.decisions import (
@@ -19,6 +20,7 @@ from tfx_pedigree.registry.decisions import (
     GateResult,
     PromotionCheck,
     PromotionRequest,
+    VersionSnapshot,
     check_promotion,
     decide_archive,
     decide_promotion,
@@ -26,22 +28,65 @@ from tfx_pedigree.registry.decisions import (
     decide_rollback,
 )
 from tfx_pedigree.registry.evidence import Evidence
-from tfx_pedigree.registry.records import PromotionPreview
+from tfx_pedigree.registry.names import Reference
+from tfx_pedigree.registry.records import PromotionPreview, Version
+from tfx_pedigree.registry.registration import update
 from tfx_pedigree.registry.roles import Action
 from tfx_pedigree.registry.states import State
+from tfx_pedigree.registry.stored import MODEL_ID, Period, StoredVersion
 from tfx_pedigree.registry.write import Write, check_role
 
-_V = schema.model_versions.c
-_R = schema.reigns.c
+_V, _R, _A = schema.model_versions.c, schema.reigns.c, schema.aliases.c
+_OF_MODEL = sa.bindparam("of_model", type_=_V.model_id.type)
+_ALIAS = sa.bindparam("alias", type_=_A.name.type)
+_REPLACE = Statement(
+    schema.model_versions.update()
+    .where(_V.model_id == _OF_MODEL, _V.state == sa.literal(State.PRODUCTION.value))
+    .values(state=State.ARCHIVED.value)
+)
+_END_PERIOD = Statement(
+    schema.reigns.update()
+    .where(_R.model_id == _OF_MODEL, _R.ended_at.is_(None))
+    .values(ended_at=sa.bindparam("new_ended_at", type_=_R.ended_at.type))
+)
+_BEGIN_PERIOD = Statement(schema.reigns.insert().inline(), ["model_id", "version_id", "began_at", "back_to"])
+ALIAS_HELD = Statement(
+    sa.select(_A.version_id, _V.version)
+    .join_from(schema.aliases, schema.model_versions, _V.id == _A.version_id)
+    .where(_A.model_id == MODEL_ID, _A.name == _ALIAS)
+)
+_NEW_ALIAS = Statement(schema.aliases.insert(), _A.keys())
+_MOVE_ALIAS = Statement(
+    schema.aliases.update()
+    .where(_A.model_id == _OF_MODEL, _A.name == _ALIAS)
+    .values(
+        version_id=sa.bindparam("new_version_id", type_=_A.version_id.type),
+        set_at=sa.bindparam("new_set_at", type_=_A.set_at.type),
+        set_by=sa.bindparam("new_set_by", type_=_A.set_by.type),
+    )
+)
+_DROP_ALIAS = Statement(schema.aliases.delete().where(_A.model_id == _OF_MODEL, _A.name == _ALIAS))
 
 
-def promote(write: Write, model: RowMapping, row: RowMapping, request: PromotionRequest) -> RowMapping:
+@dataclass(frozen=True)
+class Moved:
+    """A version after its move, and the number of the champion whose place it took."""
+
+    found: StoredVersion
+    replaced: str | None = None
+
+
+def promote(write: Write, found: StoredVersion, request: PromotionRequest) -> Moved:
+    version = found.version
+    periods, evidences = write.ask(
+        (reading.NEWEST_PERIOD, {"model": version.model}), (reading.NEWEST_EVIDENCE, {"id": found.id})
+    )
+    newest, evidence = reading.one_period(periods), reading.evidence_in(evidences)
+    champion = newest.champion if newest else None
+    gate = _gate_result(write.connection, version.model, champion, evidence)
+    if not decide_promotion(_snapshot(version), champion, gate, request):
+        return Moved(found)
     to_production = request.target is State.PRODUCTION
-    champion = reading.champion_of(write.connection, model["id"])
-    evidence = reading.newest_evidence(write.connection, row["id"])
-    gate = _gate_result(write.connection, model, evidence)
-    if not decide_promotion(reading.standing(model["name"], row), champion, gate, request):
-        return row
     details: dict[str, Any] = {
         "evidence": evidence.digest if evidence else None,
         "expect": request.expect,
@@ -49,29 +94,30 @@ def promote(write: Write, model: RowMapping, row: RowMapping, request: Promotion
         "replaces": champion.version if champion and to_production else None,
     }
     if to_production:
-        _make_champion(write, model, row, champion, back_to=_top(write.connection, model["id"]))
+        after = _make_champion(write, found, champion, back_to=_top(newest))
     else:
-        _set_state(write, row["id"], request.target)
+        after = update(write, found, state=request.target)
     write.log(
         "promote",
-        row["version"],
-        before=row["state"],
+        version.version,
+        before=version.state,
         after=request.target,
         reason=request.reason or (evidence.reason if evidence else None),
         details=details,
     )
-    return _reload(write, model, row)
+    return Moved(after, details["replaces"])
 
 
-def preview(
-    connection: Connection, actor: str, model: RowMapping, row: RowMapping, request: PromotionRequest
-) -> PromotionPreview:
+def preview(connection: Connection, actor: str, found: StoredVersion, request: PromotionRequest) -> PromotionPreview:
     """What `promote` would say now. Nothing is written, also no refusal."""
-    champion = reading.champion_of(connection, model["id"])
-    gate = _gate_result(connection, model, reading.newest_evidence(connection, row["id"]))
-    version = reading.to_version(connection, model["name"], row)
-    checks = check_promotion(reading.standing(model["name"], row), champion, gate, request)
-    role = _check_role(connection, actor, model["name"], request)
+    version = found.version
+    newest = reading.one_period(reading.NEWEST_PERIOD.rows(connection, model=version.model))
+    champion = newest.champion if newest else None
+    evidence = reading.evidence_in(reading.NEWEST_EVIDENCE.rows(connection, id=found.id))
+    checks = check_promotion(
+        _snapshot(version), champion, _gate_result(connection, version.model, champion, evidence), request
+    )
+    role = _check_role(connection, actor, version.model, request)
     return PromotionPreview(version, request.target, champion.version if champion else None, (role, *checks))
 
 
@@ -83,156 +129,142 @@ def _check_role(connection: Connection, actor: str, model: str, request: Promoti
     return PromotionCheck("role", True, f"{actor} may promote to {request.target}.")
 
 
-def rollback(
-    write: Write,
-    model: RowMapping,
-    target: RowMapping | None,
-    reign: RowMapping | None,
-    *,
-    to: str | None,
-    expect: str | None,
-    reason: str,
-) -> RowMapping:
-    """The champion before the present one reigns again; with `to`, any former champion."""
-    champion = reading.champion_of(write.connection, model["id"])
-    standing = reading.standing(model["name"], target) if target else None
-    asked = {"named": to is not None, "served": reign is not None}
-    if not decide_rollback(model["name"], champion, standing, **asked, expect=expect):
-        assert target is not None  # noqa: S101  decide_rollback refuses a missing target
-        return target
-    assert target is not None  # noqa: S101
-    assert reign is not None  # noqa: S101
-    _make_champion(write, model, target, champion, back_to=reign["back_to"])
+@dataclass(frozen=True)
+class Rollback:
+    """Where a rollback leads: the version that would serve, and its last time in production."""
+
+    newest: Period | None
+    target: StoredVersion | None
+    period: Period | None
+
+
+def rollback_target(write: Write, model: str, to: str | None) -> Rollback:
+    newest = reading.one_period(write.ask((reading.NEWEST_PERIOD, {"model": model}))[0])
+    connection = write.connection
+    if to is not None:
+        target = reading.resolve(connection, Reference(model, to))
+        return Rollback(newest, target, reading.one_period(reading.NEWEST_PERIOD_OF.rows(connection, id=target.id)))
+    if newest is None or newest.back_to is None:
+        return Rollback(newest, None, None)
+    back = reading.one_period(reading.PERIOD.rows(connection, id=newest.back_to))
+    return Rollback(newest, reading.version_of(connection, model, back.version_id) if back else None, back)
+
+
+def rollback(write: Write, model: str, way: Rollback, *, to: str | None, expect: str | None, reason: str) -> Moved:
+    """The champion before the present one serves again; with `to`, any former champion."""
+    champion = way.newest.champion if way.newest else None
+    target = way.target
+    asked = {"named": to is not None, "served": way.period is not None}
+    changes = decide_rollback(model, champion, _snapshot(target.version) if target else None, **asked, expect=expect)
+    assert target is not None  # noqa: S101  decide_rollback refuses a missing target
+    if not changes:
+        return Moved(target)
+    assert way.period is not None  # noqa: S101  and one that never served
+    after = _make_champion(write, target, champion, back_to=way.period.back_to)
+    replaced = champion.version if champion else None
     write.log(
         "rollback",
-        target["version"],
-        before=target["state"],
+        target.version.version,
+        before=target.version.state,
         after=State.PRODUCTION,
         reason=reason,
-        details={"replaces": champion.version if champion else None, "named": to is not None},
+        details={"replaces": replaced, "named": to is not None},
     )
-    return _reload(write, model, target)
+    return Moved(after, replaced)
 
 
-def archive(write: Write, model: RowMapping, row: RowMapping, reason: str) -> RowMapping:
+def archive(write: Write, found: StoredVersion, reason: str) -> StoredVersion:
     """Takes a version out of use until it is restored. Archiving the champion leaves the model without one."""
-    if row["state"] == State.PRODUCTION:
+    version = found.version
+    if version.state is State.PRODUCTION:
         write.require(Action.ARCHIVE_CHAMPION)
-    if not decide_archive(reading.standing(model["name"], row)):
-        return row
-    if row["state"] == State.PRODUCTION:
-        _end_reign(write, model)
-    _set_state(write, row["id"], State.ARCHIVED, withdrawn=True)
-    write.log("archive", row["version"], before=row["state"], after=State.ARCHIVED, reason=reason)
-    return _reload(write, model, row)
+    if not decide_archive(_snapshot(version)):
+        return found
+    if version.state is State.PRODUCTION:
+        write.later(_END_PERIOD, of_model=found.model_id, new_ended_at=write.now)
+    after = update(write, found, state=State.ARCHIVED, withdrawn=True)
+    write.log("archive", version.version, before=version.state, after=State.ARCHIVED, reason=reason)
+    return after
 
 
-def restore(write: Write, model: RowMapping, row: RowMapping, reason: str | None) -> RowMapping:
-    if not decide_restore(reading.standing(model["name"], row)):
-        return row
-    registered = row["registered_at"] is not None
-    after = State.DEVELOPMENT if registered else State.RESERVED
-    _set_state(write, row["id"], after, withdrawn=False)
-    write.log("restore", row["version"], before=row["state"], after=after, reason=reason)
-    return _reload(write, model, row)
+def restore(write: Write, found: StoredVersion, reason: str | None) -> StoredVersion:
+    version = found.version
+    if not decide_restore(_snapshot(version)):
+        return found
+    state = State.DEVELOPMENT if version.registered_at is not None else State.RESERVED
+    after = update(write, found, state=state, withdrawn=False)
+    write.log("restore", version.version, before=version.state, after=state, reason=reason)
+    return after
 
 
-def set_alias(write: Write, model: RowMapping, row: RowMapping, alias: str) -> RowMapping:
-    a = schema.aliases
-    key = sa.and_(a.c.model_id == model["id"], a.c.name == alias)
-    held = write.connection.execute(sa.select(a.c.version_id).where(key)).scalar_one_or_none()
-    if held == row["id"]:
-        return row
-    values = {"version_id": row["id"], "set_at": write.now, "set_by": write.actor}
+def set_alias(write: Write, found: StoredVersion, alias: str, held: tuple[int, str] | None) -> StoredVersion:
+    """`held` is the version that has the alias now: its key and its number."""
+    version = found.version
+    if held is not None and held[0] == found.id:
+        return found
     if held is None:
-        write.connection.execute(a.insert().values(model_id=model["id"], name=alias, **values))
+        names = {"model_id": found.model_id, "name": alias}
+        write.later(_NEW_ALIAS, **names, version_id=found.id, set_at=write.now, set_by=write.actor)
     else:
-        write.connection.execute(a.update().where(key).values(**values))
-    write.log("set-alias", row["version"], details={"alias": alias, "before": _number(write.connection, held)})
-    return row
+        new = {"new_version_id": found.id, "new_set_at": write.now, "new_set_by": write.actor}
+        write.later(_MOVE_ALIAS, of_model=found.model_id, alias=alias, **new)
+    write.log("set-alias", version.version, details={"alias": alias, "before": held[1] if held else None})
+    return found.now(aliases=(*version.aliases, alias))
 
 
-def remove_alias(write: Write, model: RowMapping, row: RowMapping, alias: str) -> RowMapping:
-    a = schema.aliases
-    write.connection.execute(a.delete().where(a.c.model_id == model["id"], a.c.name == alias))
-    write.log("remove-alias", row["version"], details={"alias": alias})
-    return row
+def remove_alias(write: Write, found: StoredVersion, alias: str) -> StoredVersion:
+    write.later(_DROP_ALIAS, of_model=found.model_id, alias=alias)
+    write.log("remove-alias", found.version.version, details={"alias": alias})
+    return found.now(aliases=tuple(name for name in found.version.aliases if name != alias))
 
 
-def _make_champion(
-    write: Write, model: RowMapping, row: RowMapping, champion: Champion | None, back_to: int | None
-) -> None:
-    """Ends the present reign and begins the next. The database allows one at a time, so the old one goes first."""
+def _make_champion(write: Write, found: StoredVersion, champion: Champion | None, back_to: int | None) -> StoredVersion:
+    """Ends the present time in production and begins the next. The database allows one at a time: the old one first."""
     if champion is not None:
-        write.replaced = champion.version
-        condition = sa.and_(_V.model_id == model["id"], _V.state == State.PRODUCTION)
-        write.connection.execute(schema.model_versions.update().where(condition).values(state=State.ARCHIVED))
+        write.later(_REPLACE, of_model=found.model_id)
         write.log(
             "replace",
             champion.version,
             before=State.PRODUCTION,
             after=State.ARCHIVED,
-            details={"by": row["version"]},
+            details={"by": found.version.version},
         )
         # At the moment at which the next one begins: `at` finds no gap between them.
-        _end_reign(write, model)
-    _set_state(write, row["id"], State.PRODUCTION)
-    write.connection.execute(
-        schema.reigns.insert().values(model_id=model["id"], version_id=row["id"], began_at=write.now, back_to=back_to)
+        write.later(_END_PERIOD, of_model=found.model_id, new_ended_at=write.now)
+    after = update(write, found, state=State.PRODUCTION)
+    write.later(_BEGIN_PERIOD, model_id=found.model_id, version_id=found.id, began_at=write.now, back_to=back_to)
+    return after
+
+
+def _snapshot(version: Version) -> VersionSnapshot:
+    return VersionSnapshot(version.model, version.version, version.digest, version.state, version.withdrawn)
+
+
+def _top(newest: Period | None) -> int | None:
+    """Where a rollback of the next champion returns to: the open time, or what lay under an archived one."""
+    if newest is None:
+        return None
+    return newest.id if newest.ended_at is None else newest.back_to
+
+
+def _gate_result(
+    connection: Connection, model: str, champion: Champion | None, evidence: Evidence | None
+) -> GateResult | None:
+    if evidence is None:
+        return None
+    return GateResult(
+        evidence.verdict, evidence.reason, evidence.champion, _number_of(connection, model, champion, evidence.champion)
     )
 
 
-def _end_reign(write: Write, model: RowMapping) -> None:
-    open_reign = sa.and_(_R.model_id == model["id"], _R.ended_at.is_(None))
-    write.connection.execute(schema.reigns.update().where(open_reign).values(ended_at=write.now))
+_NUMBER = Statement(
+    sa.select(_V.version).where(_V.model_id == MODEL_ID, _V.digest == sa.bindparam("digest", type_=sa.Text))
+)
 
 
-def _newest_reign(connection: Connection, model_id: int, version_id: int | None = None) -> RowMapping | None:
-    query = sa.select(schema.reigns).where(_R.model_id == model_id).order_by(_R.began_at.desc()).limit(1)
-    if version_id is not None:
-        query = query.where(_R.version_id == version_id)
-    return connection.execute(query).mappings().one_or_none()
-
-
-def _top(connection: Connection, model_id: int) -> int | None:
-    """The reign to which a rollback of the next champion returns: the open one, or what lay under an archived one."""
-    reign = _newest_reign(connection, model_id)
-    if reign is None:
-        return None
-    result: int | None = reign["id"] if reign["ended_at"] is None else reign["back_to"]
-    return result
-
-
-def rollback_target(
-    connection: Connection, model: RowMapping, to: str | None
-) -> tuple[RowMapping | None, RowMapping | None]:
-    if to is not None:
-        row = reading.find_version(connection, model, to)
-        return row, _newest_reign(connection, model["id"], row["id"])
-    reign = _newest_reign(connection, model["id"])
-    if reign is None or reign["back_to"] is None:
-        return None, None
-    back = connection.execute(sa.select(schema.reigns).where(_R.id == reign["back_to"])).mappings().one()
-    query = sa.select(schema.model_versions).where(_V.id == back["version_id"])
-    return connection.execute(query).mappings().one(), back
-
-
-def _gate_result(connection: Connection, model: RowMapping, evidence: Evidence | None) -> GateResult | None:
-    if evidence is None:
-        return None
-    query = sa.select(_V.version).where(_V.model_id == model["id"], _V.digest == evidence.champion)
-    baseline = connection.execute(query).scalar_one_or_none() if evidence.champion else None
-    return GateResult(evidence.verdict, evidence.reason, evidence.champion, baseline)
-
-
-def _set_state(write: Write, version_id: int, state: State, **values: Any) -> None:
-    statement = schema.model_versions.update().where(_V.id == version_id).values(state=state, **values)
-    write.connection.execute(statement)
-
-
-def _number(connection: Connection, version_id: int | None) -> str | None:
-    return connection.execute(sa.select(_V.version).where(_V.id == version_id)).scalar_one_or_none()
-
-
-def _reload(write: Write, model: RowMapping, row: RowMapping) -> RowMapping:
-    return reading.find_version(write.connection, model, row["digest"])
+def _number_of(connection: Connection, model: str, champion: Champion | None, digest: str | None) -> str | None:
+    """The number of the version that was compared with: mostly the champion's."""
+    if digest is None or (champion is not None and champion.digest == digest):
+        return champion.version if digest and champion else None
+    rows = _NUMBER.rows(connection, model=model, digest=digest)
+    return rows[0][0] if rows else None

@@ -1,11 +1,16 @@
-"""Questions about models and versions, answered from the registry's own rows (see `api.VersionQuestions`)."""
+"""Questions about models and versions, answered from the registry's own rows (see `api.VersionQuestions`).
+
+Each is one prepared statement that carries the actor's roles in its answer. Only where it answers nothing, a
+transaction finds out why: a role that does not suffice, a model or version that is not there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from tfx_pedigree.registry import differences, notes, promotion, reading, registration, search
+from tfx_pedigree.db import Question
+from tfx_pedigree.registry import differences, promotion, reading, registration, stored
 from tfx_pedigree.registry.api import PAGE, VersionQuestions
 from tfx_pedigree.registry.decisions import PromotionRequest
 from tfx_pedigree.registry.differences import VersionDiff
@@ -13,8 +18,8 @@ from tfx_pedigree.registry.events import REGISTRY_CHAIN, Event
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.names import Reference
 from tfx_pedigree.registry.records import ChampionPeriod, Model, Page, PromotionPreview, Version
-from tfx_pedigree.registry.roles import Action
-from tfx_pedigree.registry.search import Term
+from tfx_pedigree.registry.roles import EVERYWHERE, Action
+from tfx_pedigree.registry.search import NEWEST_BY_TAG, Search, Term
 from tfx_pedigree.registry.transactions import Transactions
 from tfx_pedigree.versioning import ModelDescription
 
@@ -23,18 +28,29 @@ class LocalQuestions(VersionQuestions):
     transactions: Transactions
 
     def models(self, *, limit: int = PAGE, after: str | None = None) -> Page[Model]:
-        with self.transactions.reading(None) as connection:
-            return reading.list_models(connection, limit, after)
+        values = {"model": EVERYWHERE, "after": after or "", "limit": limit + 1}
+        rows = self.transactions.ask((reading.MODELS, values))
+        if not rows:
+            with self.transactions.reading(None) as connection:
+                rows = reading.MODELS.rows(connection, actor="", **values)
+        items = tuple(stored.read_model(row) for row in rows[:limit])
+        return Page(items, items[-1].name if len(rows) > limit else None)
 
     def model(self, name: str) -> Model:
-        with self.transactions.reading(name) as connection:
-            return reading.get_model(connection, name)
+        rows = self.transactions.ask((reading.MODEL_BY_NAME, {"model": name}))
+        if not rows:
+            with self.transactions.reading(name) as connection:
+                reading.find_model(connection, name)
+                rows = reading.MODEL_BY_NAME.rows(connection, actor="", model=name)
+        return stored.read_model(rows[0])
 
     def get(self, reference: str | Reference) -> Version:
         reference = Reference.of(reference)
+        rows = self.transactions.ask(reading.selecting(reference))
+        if len(rows) == 1:
+            return stored.read_version(reference.model, rows[0]).version
         with self.transactions.reading(reference.model) as connection:
-            model, row = reading.resolve(connection, reference)
-            return reading.to_version(connection, model["name"], row)
+            return reading.resolve(connection, reference).version
 
     def versions(self, model: str, *, limit: int = PAGE, after: str | None = None) -> Page[Version]:
         return self.search(model, (), limit=limit, after=after)
@@ -42,23 +58,33 @@ class LocalQuestions(VersionQuestions):
     def search(
         self, model: str, terms: Sequence[str | Term], *, limit: int = PAGE, after: str | None = None
     ) -> Page[Version]:
-        parsed = [Term.parse(term) if isinstance(term, str) else term for term in terms]
-        with self.transactions.reading(model) as connection:
-            return search.search(connection, reading.find_model(connection, model), parsed, limit, after)
+        parsed = tuple(Term.parse(term) if isinstance(term, str) else term for term in terms)
+        search = Search(model, parsed, limit, after)
+        statement, values = search.question()
+        rows = self.transactions.ask((statement, values))
+        if not rows:
+            with self.transactions.reading(model) as connection:
+                reading.find_model(connection, model)
+                rows = statement.rows(connection, **values)
+        return search.page(rows)
 
     def newest_by_tag(self, model: str, key: str) -> dict[str, Version]:
         with self.transactions.reading(model) as connection:
-            return search.newest_by_tag(connection, reading.find_model(connection, model), key)
+            reading.find_model(connection, model)
+            rows = NEWEST_BY_TAG.rows(connection, model=model, actor="", key=key)
+        versions = [stored.read_version(model, row).version for row in rows]
+        return {version.tags[key]: version for version in versions}
 
     def description(self, reference: str | Reference) -> ModelDescription:
         reference = Reference.of(reference)
         with self.transactions.reading(reference.model) as connection:
-            return registration.description(connection, reading.resolve(connection, reference)[1])
+            return registration.description(connection, reading.resolve(connection, reference).version)
 
     def evidence(self, reference: str | Reference) -> Evidence | None:
         reference = Reference.of(reference)
         with self.transactions.reading(reference.model) as connection:
-            return reading.newest_evidence(connection, reading.resolve(connection, reference)[1]["id"])
+            found = reading.resolve(connection, reference)
+            return reading.evidence_in(reading.NEWEST_EVIDENCE.rows(connection, id=found.id))
 
     def compare(self, old: str | Reference, new: str | Reference) -> VersionDiff:
         before, after = self.get(old), self.get(new)
@@ -69,38 +95,52 @@ class LocalQuestions(VersionQuestions):
 
     def at(self, model: str, when: datetime) -> Version | None:
         with self.transactions.reading(model) as connection:
-            found = reading.find_model(connection, model)
-            row = reading.champion_at(connection, found["id"], when)
-            return reading.to_version(connection, model, row) if row else None
+            reading.find_model(connection, model)
+            found = reading.champion_at(connection, model, when)
+            return found.version if found else None
 
     def reigns(self, model: str, version: str | None = None, *, limit: int = PAGE) -> tuple[ChampionPeriod, ...]:
         with self.transactions.reading(model) as connection:
-            found = reading.find_model(connection, model)
-            row = reading.find_version(connection, found, version) if version else None
-            return reading.reigns_of(connection, found, row["id"] if row else None, limit)
+            reading.find_model(connection, model)
+            found = reading.resolve(connection, Reference(model, version)) if version else None
+            return reading.reigns_of(connection, model, found.id if found else None, limit)
 
     def aliases(self, model: str) -> dict[str, str]:
         with self.transactions.reading(model) as connection:
-            return reading.aliases_of(connection, reading.find_model(connection, model)["id"])
+            reading.find_model(connection, model)
+            return dict(reading.ALIASES.rows(connection, model=model))
 
     def history(
         self, model: str | None, version: str | None = None, *, limit: int = PAGE, after: str | None = None
     ) -> Page[Event]:
+        if model is None or version is None:
+            return self._events(model or REGISTRY_CHAIN, limit, after)
         with self.transactions.reading(model) as connection:
-            if model is None:
-                return reading.read_events(connection, REGISTRY_CHAIN, None, limit, after)
-            found = reading.find_model(connection, model)
-            subject = reading.find_version(connection, found, version)["version"] if version else None
-            return reading.read_events(connection, model, subject, limit, after)
+            subject = reading.resolve(connection, Reference(model, version)).version.version
+        return self._events(model, limit, after, subject=subject)
 
     def preview_promotion(
         self, reference: str | Reference, request: PromotionRequest | None = None
     ) -> PromotionPreview:
         reference = Reference.of(reference)
         with self.transactions.reading(reference.model) as connection:
-            model, row = reading.resolve(connection, reference)
-            return promotion.preview(connection, self.transactions.actor, model, row, request or PromotionRequest())
+            found = reading.resolve(connection, reference)
+            return promotion.preview(connection, self.transactions.actor, found, request or PromotionRequest())
 
     def notes(self, model: str, action: Action, *, limit: int = PAGE, after: str | None = None) -> Page[Event]:
-        with self.transactions.reading(model) as connection:
-            return notes.newest(connection, model, action, limit, after)
+        return self._events(model, limit, after, must_exist=False, action=action.value)
+
+    def _events(
+        self, chain: str, limit: int, after: str | None, *, must_exist: bool = True, **only: str
+    ) -> Page[Event]:
+        before = {} if after is None else {"before": reading.read_position(after)}
+        statement = reading.events(subject="subject" in only, action="action" in only, paged=after is not None)
+        question: Question = (statement, {"chain": chain, "model": chain, "limit": limit + 1, **only, **before})
+        rows = self.transactions.ask(question)
+        if not rows:
+            with self.transactions.reading(None if chain == REGISTRY_CHAIN else chain) as connection:
+                if must_exist and chain != REGISTRY_CHAIN:
+                    reading.find_model(connection, chain)
+                rows = statement.rows(connection, actor="", **question[1])
+        items = tuple(stored.read_event(row) for row in rows[:limit])
+        return Page(items, str(items[-1].position) if len(rows) > limit else None)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
+import functools
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -13,65 +13,98 @@ import semver
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from tfx_pedigree.db import schema
+from tfx_pedigree.db import Question, Row, Statement, schema
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
-from tfx_pedigree.registry.decisions import Champion, VersionSnapshot
-from tfx_pedigree.registry.events import Event
+from tfx_pedigree.registry import stored
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.names import CHAMPION, LATEST, Reference
-from tfx_pedigree.registry.records import ChampionPeriod, Model, Page, Version
+from tfx_pedigree.registry.records import ChampionPeriod
 from tfx_pedigree.registry.states import State
+from tfx_pedigree.registry.stored import LIMIT, MODEL, MODEL_ID, Period, StoredModel, StoredVersion
 from tfx_pedigree.text import plain
 
 _V = schema.model_versions.c
-# The fields of a Version that stand in its row as they are.
-_SAME = frozenset(field.name for field in dataclasses.fields(Version)) - {"model", "state", "reasons", "aliases"}
+_A = schema.aliases.c
+_E = schema.evidence.c
+_R = schema.reigns.c
 _MOST_DIGITS = 15
 _TIMESTAMP_TAG = re.compile(r"v\d{14}_[0-9a-f]{8}")
 _SEQUENCE = re.compile(r"[0-9]{1,9}")
 _DIGEST_PREFIX = re.compile(r"sha256:[0-9a-f]{6,64}")
 
 
-def find_model(connection: Connection, name: str) -> RowMapping:
-    row = connection.execute(sa.select(schema.models).where(schema.models.c.name == name)).mappings().one_or_none()
-    if row is None:
+def find_model(connection: Connection, name: str) -> StoredModel:
+    rows = stored.STORED_MODEL.rows(connection, model=name)
+    if not rows:
         names = connection.execute(sa.select(schema.models.c.name).limit(1000)).scalars().all()
         near = difflib.get_close_matches(name, names, n=3)
         hint = f"Did you mean {' or '.join(near)}?" if near else "List the models with `pedigree models`."
         raise NotFoundError(f"There is no model {name!r} in this registry. {hint}")
-    return row
+    return StoredModel(*rows[0])
 
 
-def find_version(connection: Connection, model: RowMapping, selector: str) -> RowMapping:
-    condition = _condition(model, selector)
-    query = sa.select(schema.model_versions).where(_V.model_id == model["id"], condition)
-    rows = connection.execute(query.order_by(_V.sequence.desc()).limit(1 if selector == LATEST else 2)).mappings().all()
-    if len(rows) > 1:
-        found = " and ".join(row["version"] for row in rows)
-        raise InvalidInputError(f"{model['name']}@{selector} fits {found}. Write more of it, or the version's number.")
-    if not rows:
-        raise NotFoundError(_not_found(connection, model, selector))
-    return rows[0]
+# Selecting a version
 
 
-def _condition(model: RowMapping, selector: str) -> sa.ColumnElement[bool]:
+def _selecting(condition: Any, most: int = 2) -> Statement:
+    query = sa.select(*stored.VERSION_COLUMNS).where(_V.model_id == MODEL_ID, condition)
+    return Statement(query.order_by(_V.sequence.desc()).limit(most))
+
+
+_SELECTOR = sa.bindparam("selector", type_=sa.Text)
+_ALIASED = sa.select(_A.version_id).where(_A.model_id == MODEL_ID, _A.name == _SELECTOR).scalar_subquery()
+_BY_CHAMPION = _selecting(_V.state == State.PRODUCTION.value, most=1)
+_BY_LATEST = _selecting(_V.state != State.RESERVED.value, most=1)
+_BY_DIGEST = _selecting(sa.and_(_V.digest >= _SELECTOR, _V.digest < sa.bindparam("end", type_=sa.Text)))
+_BY_SEQUENCE = _selecting(_V.sequence == sa.bindparam("sequence", type_=sa.Integer), most=1)
+_BY_TIMESTAMP = _selecting(_V.timestamp_tag == _SELECTOR)
+_BY_NUMBER = _selecting(_V.version == _SELECTOR, most=1)
+_BY_ALIAS = _selecting(_V.id == _ALIASED, most=1)
+_BY_ID = _selecting(_V.id == sa.bindparam("id", type_=schema.model_versions.c.id.type), most=1)
+
+
+def selecting(reference: Reference, actor: str = "") -> Question:
+    """The statement that finds the version; its rows begin with the actor's roles."""
+    statement, values = _selection(reference.selector)
+    return statement, {"model": reference.model, "actor": actor, **values}
+
+
+@functools.lru_cache(4096)
+def _selection(selector: str) -> tuple[Statement, dict[str, Any]]:
     number = selector.removeprefix("v")
-    a = schema.aliases.c
-    aliased = sa.select(a.version_id).where(a.model_id == model["id"], a.name == selector).scalar_subquery()
-    kinds: tuple[tuple[bool, Callable[[], sa.ColumnElement[bool]]], ...] = (
-        (selector == CHAMPION, lambda: _V.state == State.PRODUCTION),
-        (selector == LATEST, lambda: _V.state != State.RESERVED),
-        (bool(_DIGEST_PREFIX.fullmatch(selector)), lambda: sa.and_(_V.digest >= selector, _V.digest < selector + "g")),
-        (bool(_SEQUENCE.fullmatch(selector)), lambda: _V.sequence == int(selector)),
-        (bool(_TIMESTAMP_TAG.fullmatch(selector)), lambda: _V.timestamp_tag == selector),
-        (semver.Version.is_valid(number), lambda: _V.version == number),
-        (True, lambda: _V.id == aliased),
+    kinds: tuple[tuple[bool, Statement, Callable[[], dict[str, Any]]], ...] = (
+        (selector == CHAMPION, _BY_CHAMPION, dict),
+        (selector == LATEST, _BY_LATEST, dict),
+        (bool(_DIGEST_PREFIX.fullmatch(selector)), _BY_DIGEST, lambda: {"selector": selector, "end": selector + "g"}),
+        (bool(_SEQUENCE.fullmatch(selector)), _BY_SEQUENCE, lambda: {"sequence": int(selector)}),
+        (bool(_TIMESTAMP_TAG.fullmatch(selector)), _BY_TIMESTAMP, lambda: {"selector": selector}),
+        (semver.Version.is_valid(number), _BY_NUMBER, lambda: {"selector": number}),
+        (True, _BY_ALIAS, lambda: {"selector": selector}),
     )
-    return next(condition() for fits, condition in kinds if fits)
+    return next((statement, values()) for fits, statement, values in kinds if fits)
 
 
-def _not_found(connection: Connection, model: RowMapping, selector: str) -> str:
-    name = model["name"]
+def resolve(connection: Connection, reference: Reference, rows: list[Row] | None = None) -> StoredVersion:
+    """The version that a reference means, or why it means none. `rows` are those of `selecting`, if they are known."""
+    if rows is None:
+        statement, values = selecting(reference)
+        rows = statement.rows(connection, **values)
+    if not rows:
+        raise NotFoundError(_not_found(connection, find_model(connection, reference.model), reference.selector))
+    found = [stored.read_version(reference.model, row) for row in rows]
+    if len(found) > 1:
+        fits = " and ".join(one.version.version for one in found)
+        raise InvalidInputError(f"{reference} fits {fits}. Write more of it, or the version's number.")
+    return found[0]
+
+
+def version_of(connection: Connection, model: str, version_id: int) -> StoredVersion:
+    """The version with this key; it is there."""
+    return stored.read_version(model, _BY_ID.rows(connection, model=model, actor="", id=version_id)[0])
+
+
+def _not_found(connection: Connection, model: StoredModel, selector: str) -> str:
+    name = model.name
     if selector == CHAMPION:
         return (
             f"{name} has no champion now. Promote a version with `pedigree promote {name}@VERSION`, "
@@ -79,138 +112,103 @@ def _not_found(connection: Connection, model: RowMapping, selector: str) -> str:
         )
     if selector == LATEST:
         return f"{name} has no registered version yet. Register one with `pedigree register {name} FOLDER`."
-    a = schema.aliases.c
-    names = connection.execute(sa.select(a.name).where(a.model_id == model["id"]).limit(200)).scalars().all()
+    names = connection.execute(sa.select(_A.name).where(_A.model_id == model.id).limit(200)).scalars().all()
     near = difflib.get_close_matches(selector, [*names, CHAMPION, LATEST], n=2)
-    newest = f"Its highest version is {model['highest_version']}; s" if model["highest_version"] else "S"
+    newest = f"Its highest version is {model.highest_version}; s" if model.highest_version else "S"
     hint = f" Did you mean {' or '.join(f'{name}@{n}' for n in near)}?" if near else ""
     return f"{name} has no version or alias {selector!r}.{hint} {newest}ee `pedigree versions {name}`."
 
 
-def resolve(connection: Connection, reference: Reference) -> tuple[RowMapping, RowMapping]:
-    """The model's and the version's row."""
-    model = find_model(connection, reference.model)
-    return model, find_version(connection, model, reference.selector)
+# Times in production
+
+_PERIODS = sa.select(*stored.PERIOD_COLUMNS).join_from(schema.reigns, schema.model_versions, _V.id == _R.version_id)
+_WHEN = sa.bindparam("when", type_=_R.began_at.type)
+NEWEST_PERIOD = Statement(_PERIODS.where(_R.model_id == MODEL_ID).order_by(_R.began_at.desc()).limit(1))
+PERIOD_AT = Statement(
+    _PERIODS.where(_R.model_id == MODEL_ID, _R.began_at <= _WHEN).order_by(_R.began_at.desc()).limit(1)
+)
+NEWEST_PERIOD_OF = Statement(
+    _PERIODS.where(_R.version_id == sa.bindparam("id", type_=_R.version_id.type)).order_by(_R.began_at.desc()).limit(1)
+)
+PERIOD = Statement(_PERIODS.where(_R.id == sa.bindparam("id", type_=_R.id.type)))
+_ALL_PERIODS = Statement(_PERIODS.where(_R.model_id == MODEL_ID).order_by(_R.began_at.desc()).limit(LIMIT))
+_ALL_PERIODS_OF = Statement(
+    _PERIODS.where(_R.version_id == sa.bindparam("id", type_=_R.version_id.type))
+    .order_by(_R.began_at.desc())
+    .limit(LIMIT)
+)
 
 
-def champion_of(connection: Connection, model_id: int) -> Champion | None:
-    r = schema.reigns.c
-    query = (
-        sa.select(_V.version, _V.digest, r.began_at)
-        .join(schema.reigns, sa.and_(r.version_id == _V.id, r.ended_at.is_(None)))
-        .where(_V.model_id == model_id, _V.state == State.PRODUCTION)
-    )
-    row = connection.execute(query).one_or_none()
-    return Champion(row.version, row.digest, row.began_at) if row else None
+def one_period(rows: list[Row]) -> Period | None:
+    return stored.read_period(rows[0]) if rows else None
 
 
-def standing(model: str, row: RowMapping) -> VersionSnapshot:
-    return VersionSnapshot(model, row["version"], row["digest"], State(row["state"]), row["withdrawn"])
+def champion_at(connection: Connection, model: str, when: datetime) -> StoredVersion | None:
+    period = one_period(PERIOD_AT.rows(connection, model=model, when=when))
+    if period is None or (period.ended_at is not None and period.ended_at <= when):
+        return None
+    return version_of(connection, model, period.version_id)
 
 
-def newest_evidence(connection: Connection, version_id: int) -> Evidence | None:
-    e = schema.evidence.c
-    query = sa.select(e.content).where(e.version_id == version_id).order_by(e.id.desc()).limit(1)
-    content = connection.execute(query).scalar_one_or_none()
-    return Evidence.from_text(content) if content is not None else None
-
-
-def to_versions(connection: Connection, model: str, rows: Sequence[RowMapping]) -> tuple[Version, ...]:
-    """Whole records; the aliases of all of them are fetched in one query."""
-    a = schema.aliases.c
-    aliases: dict[int, list[str]] = {}
-    if rows:
-        query = sa.select(a.version_id, a.name).where(a.version_id.in_([row["id"] for row in rows])).order_by(a.name)
-        for version_id, name in connection.execute(query):
-            aliases.setdefault(version_id, []).append(name)
-    return tuple(_to_version(model, row, aliases.get(row["id"], [])) for row in rows)
-
-
-def to_version(connection: Connection, model: str, row: RowMapping) -> Version:
-    return to_versions(connection, model, [row])[0]
-
-
-def _to_version(model: str, row: RowMapping, aliases: list[str]) -> Version:
-    held = [*([CHAMPION] if row["state"] == State.PRODUCTION else []), *aliases]
-    fields: dict[str, Any] = {name: row[name] for name in _SAME}
-    return Version(model=model, state=State(row["state"]), reasons=tuple(row["reasons"]), aliases=tuple(held), **fields)
-
-
-def list_models(connection: Connection, limit: int, after: str | None) -> Page[Model]:
-    m = schema.models
-    query = (
-        sa.select(m, _V.version.label("champion"))
-        .outerjoin(schema.model_versions, sa.and_(_V.model_id == m.c.id, _V.state == State.PRODUCTION))
-        .order_by(m.c.name)
-        .limit(limit + 1)
-    )
-    if after is not None:
-        query = query.where(m.c.name > after)
-    rows = connection.execute(query).mappings().all()
-    items = tuple(_to_model(row) for row in rows[:limit])
-    return Page(items, items[-1].name if len(rows) > limit else None)
-
-
-def get_model(connection: Connection, name: str) -> Model:
-    row = find_model(connection, name)
-    champion = champion_of(connection, row["id"])
-    return _to_model({**row, "champion": champion.version if champion else None})
-
-
-def _to_model(row: RowMapping | dict[str, Any]) -> Model:
-    names = ("name", "description", "created_at", "created_by", "champion")
-    return Model(versions=row["last_sequence"], **{name: row[name] for name in names})
-
-
-def aliases_of(connection: Connection, model_id: int) -> dict[str, str]:
-    a = schema.aliases.c
-    query = sa.select(a.name, _V.version).join(schema.model_versions, _V.id == a.version_id)
-    rows = connection.execute(query.where(a.model_id == model_id).order_by(a.name))
-    return {row.name: row.version for row in rows}
-
-
-def champion_at(connection: Connection, model_id: int, when: datetime) -> RowMapping | None:
-    r = schema.reigns.c
-    newest = (
-        sa.select(r.version_id, r.ended_at)
-        .where(r.model_id == model_id, r.began_at <= when)
-        .order_by(r.began_at.desc())
-        .limit(1)
-        .subquery()
-    )
-    query = (
-        sa.select(schema.model_versions)
-        .join(newest, newest.c.version_id == _V.id)
-        .where(sa.or_(newest.c.ended_at.is_(None), newest.c.ended_at > when))
-    )
-    return connection.execute(query).mappings().one_or_none()
-
-
-def reigns_of(
-    connection: Connection, model: RowMapping, version_id: int | None, limit: int
-) -> tuple[ChampionPeriod, ...]:
+def reigns_of(connection: Connection, model: str, version_id: int | None, limit: int) -> tuple[ChampionPeriod, ...]:
     """Newest first; of one version, or of all where none is given."""
-    r = schema.reigns.c
-    query = sa.select(r.began_at, r.ended_at, _V.version).join(schema.model_versions, _V.id == r.version_id)
-    query = query.where(r.model_id == model["id"]).order_by(r.began_at.desc()).limit(limit)
-    if version_id is not None:
-        query = query.where(r.version_id == version_id)
-    return tuple(
-        ChampionPeriod(model["name"], row.version, row.began_at, row.ended_at) for row in connection.execute(query)
+    if version_id is None:
+        rows = _ALL_PERIODS.rows(connection, model=model, limit=limit)
+    else:
+        rows = _ALL_PERIODS_OF.rows(connection, id=version_id, limit=limit)
+    periods = [stored.read_period(row) for row in rows]
+    return tuple(ChampionPeriod(model, one.version, one.began_at, one.ended_at) for one in periods)
+
+
+# What hangs on a version
+
+NEWEST_EVIDENCE = Statement(
+    sa.select(_E.content)
+    .where(_E.version_id == sa.bindparam("id", type_=_E.version_id.type))
+    .order_by(_E.id.desc())
+    .limit(1)
+)
+DESCRIPTION = Statement(
+    sa.select(schema.descriptions.c.content).where(
+        schema.descriptions.c.digest == sa.bindparam("digest", type_=sa.Text)
     )
+)
+ALIASES = Statement(
+    sa.select(_A.name, _V.version)
+    .join_from(schema.aliases, schema.model_versions, _V.id == _A.version_id)
+    .where(_A.model_id == MODEL_ID)
+    .order_by(_A.name)
+)
 
 
-def read_events(connection: Connection, chain: str, subject: str | None, limit: int, before: str | None) -> Page[Event]:
-    """Newest first. `before` is the `next` of an earlier page."""
-    e = schema.events
-    query = sa.select(e).where(e.c.chain == chain).order_by(e.c.position.desc()).limit(limit + 1)
-    if subject is not None:
-        query = query.where(e.c.subject == subject)
-    if before is not None:
-        query = query.where(e.c.position < read_position(before))
-    rows = connection.execute(query).mappings().all()
-    items = tuple(Event.from_row(dict(row)) for row in rows[:limit])
-    return Page(items, str(items[-1].position) if len(rows) > limit else None)
+def evidence_in(rows: list[Row]) -> Evidence | None:
+    """Of the rows of `NEWEST_EVIDENCE`."""
+    return Evidence.from_text(rows[0][0]) if rows else None
+
+
+# Models and events
+
+MODEL_BY_NAME = Statement(sa.select(*stored.MODEL_COLUMNS).where(schema.models.c.name == MODEL))
+MODELS = Statement(
+    sa.select(*stored.MODEL_COLUMNS)
+    .where(schema.models.c.name > sa.bindparam("after", type_=sa.Text))
+    .order_by(schema.models.c.name)
+    .limit(LIMIT)
+)
+_EVENTS = schema.events.c
+
+
+@functools.cache
+def events(*, subject: bool = False, action: bool = False, paged: bool = False) -> Statement:
+    """Newest first: of a chain, and where asked for only of a version, of one action, or before a position."""
+    query = sa.select(*stored.EVENT_COLUMNS).where(_EVENTS.chain == sa.bindparam("chain", type_=sa.Text))
+    if subject:
+        query = query.where(_EVENTS.subject == sa.bindparam("subject", type_=sa.Text))
+    if action:
+        query = query.where(_EVENTS.action == sa.bindparam("action", type_=sa.Text))
+    if paged:
+        query = query.where(_EVENTS.position < sa.bindparam("before", type_=sa.BigInteger))
+    return Statement(query.order_by(_EVENTS.position.desc()).limit(LIMIT))
 
 
 def read_position(cursor: str) -> int:

@@ -6,27 +6,28 @@ changes nothing.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import Connection
 
-from tfx_pedigree.db import schema
-from tfx_pedigree.digest import canonical_json, check_digest, parse_json, plain_json
+from tfx_pedigree.db import Question, Row, Statement, schema
+from tfx_pedigree.digest import canonical_json, check_digest, digest_of, parse_json, plain_json
 from tfx_pedigree.errors import ConflictError, InvalidInputError
-from tfx_pedigree.registry import reading
+from tfx_pedigree.registry import reading, stored
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.model_rows import seal
+from tfx_pedigree.registry.records import Version
 from tfx_pedigree.registry.states import State
-from tfx_pedigree.registry.write import Write, insert_if_absent
+from tfx_pedigree.registry.stored import MODEL, StoredModel, StoredVersion
+from tfx_pedigree.registry.write import Write
 from tfx_pedigree.secrets import clean_values
 from tfx_pedigree.verdict import Verdict
 from tfx_pedigree.versioning import ModelDescription, Request, decide, timestamp_tag
-
-_V = schema.model_versions.c
 
 
 @dataclass(frozen=True)
@@ -65,191 +66,272 @@ class Facts:
         return {name: plain_json(float(number)) for name, number in self.metrics.items()}
 
 
-def reserve(write: Write, model: RowMapping, candidate: Candidate, request: Request) -> RowMapping:
-    """The row of the version that these bytes have; a new one if they have none."""
-    existing = by_digest(write.connection, model, candidate.digest)
+# Statements. What a transaction makes is named by its model and its sequence: it has no other key before it is written.
+
+_MODELS, _VERSIONS = schema.models, schema.model_versions
+_M, _V, _E = schema.models.c, schema.model_versions.c, schema.evidence.c
+_OF_MODEL = sa.bindparam("of_model", type_=_V.model_id.type)
+_OF_SEQUENCE = sa.bindparam("of_sequence", type_=_V.sequence.type)
+_VERSION_ID = sa.select(_V.id).where(_V.model_id == _OF_MODEL, _V.sequence == _OF_SEQUENCE).scalar_subquery()
+_predecessor = _VERSIONS.alias("predecessor").c
+_digest = sa.bindparam("digest", type_=sa.Text)
+_KNOWN = Statement(
+    sa.select(
+        *stored.VERSION_COLUMNS, _M.id, _M.name, _M.last_sequence, _M.highest_version, schema.descriptions.c.content
+    )
+    .select_from(_MODELS)
+    .outerjoin(_VERSIONS, sa.and_(_V.model_id == _M.id, _V.digest == _digest))
+    .outerjoin(
+        _predecessor.version.table,
+        sa.and_(_predecessor.model_id == _M.id, _predecessor.version == _M.highest_version),
+    )
+    .outerjoin(schema.descriptions, schema.descriptions.c.digest == _predecessor.description_digest)
+    .where(_M.name == MODEL)
+)
+_DESCRIBE = Statement(
+    sa.text("INSERT INTO descriptions (digest, content) VALUES (:digest, :content) ON CONFLICT DO NOTHING")
+)
+_NEW_VERSION = Statement(_VERSIONS.insert().inline(), [column.name for column in _V if column.name != "id"])
+_COUNT = Statement(
+    _MODELS.update()
+    .where(_M.id == _OF_MODEL)
+    .values(
+        last_sequence=sa.bindparam("new_sequence", type_=_M.last_sequence.type),
+        highest_version=sa.bindparam("new_version", type_=_M.highest_version.type),
+    )
+)
+_EVIDENCE_KNOWN = Statement(
+    sa.select(_E.id).where(_E.version_id == sa.bindparam("id", type_=_E.version_id.type), _E.digest == _digest)
+)
+_NEW_EVIDENCE = Statement(
+    schema.evidence.insert().inline().values(version_id=_VERSION_ID),
+    ["model_id", "digest", "content", "created_at", "created_by"],
+)
+
+
+@functools.cache
+def _updating(columns: tuple[str, ...]) -> Statement:
+    new = {name: sa.bindparam(f"new_{name}", type_=_V[name].type) for name in columns}
+    return Statement(_VERSIONS.update().where(_V.model_id == _OF_MODEL, _V.sequence == _OF_SEQUENCE).values(new))
+
+
+def update(write: Write, found: StoredVersion, **values: Any) -> StoredVersion:
+    """Writes some fields of a version; gives the version as it is then."""
+    new = {f"new_{name}": value for name, value in values.items()}
+    write.later(_updating(tuple(values)), of_model=found.model_id, of_sequence=found.version.sequence, **new)
+    return found.now(**values)
+
+
+# Operations
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is there when a candidate comes: its model, the newest version's description, and the candidate itself if
+    it was reserved before."""
+
+    model: StoredModel
+    predecessor: str | None
+    existing: StoredVersion | None
+
+
+def knowing(model: str, digest: str) -> Question:
+    return _KNOWN, {"actor": "", "model": model, "digest": digest}
+
+
+def known(row: Row) -> Known:
+    """Of the row that `knowing` finds."""
+    *_, model_id, name, last_sequence, highest, description = row
+    existing = stored.read_version(name, row) if row[1] is not None else None
+    return Known(StoredModel(model_id, name, last_sequence, highest), description, existing)
+
+
+def reserve(write: Write, known: Known, candidate: Candidate, request: Request) -> StoredVersion:
+    """The version that these bytes have; a new one if they have none."""
+    existing, model = known.existing, known.model
     if existing is not None:
-        if request.version not in (None, existing["version"]):
+        number = existing.version.version
+        if request.version not in (None, number):
             raise ConflictError(
-                f"These bytes are {model['name']} {existing['version']} already and cannot become {request.version}: "
+                f"These bytes are {model.name} {number} already and cannot become {request.version}: "
                 "a version is never renumbered. Leave the version out to use the existing one."
             )
         return existing
-    # Read again under the lock: the counters may have moved since the model was looked up.
-    model = reading.find_model(write.connection, model["name"])
-    highest: str | None = model["highest_version"]
-    predecessor = _description_of(write.connection, model, highest) if highest else None
-    decision = decide(highest, predecessor, candidate.description, request)
-    sequence = model["last_sequence"] + 1
-    write.connection.execute(
-        schema.models.update()
-        .where(schema.models.c.id == model["id"])
-        .values(last_sequence=sequence, highest_version=decision.version)
+    predecessor = _described(known.predecessor) if known.predecessor else None
+    decision = decide(model.highest_version, predecessor, candidate.description, request)
+    content = canonical_json(candidate.description.to_json()).decode()
+    made = StoredVersion(
+        None,
+        model.id,
+        Version(
+            model=model.name,
+            version=decision.version,
+            sequence=model.last_sequence + 1,
+            digest=candidate.digest,
+            timestamp_tag=timestamp_tag(write.now, candidate.digest),
+            state=State.RESERVED,
+            withdrawn=False,
+            bump=decision.bump.value if decision.bump else None,
+            reasons=decision.reasons,
+            predecessor=model.highest_version,
+            description_digest=digest_of(content.encode()),
+            metrics={},
+            parameters=dict(candidate.description.parameters),
+            tags={},
+            aliases=(),
+            size=candidate.size,
+            files=candidate.files,
+            refusal=None,
+            created_at=write.now,
+            created_by=write.actor,
+            registered_at=None,
+        ),
     )
-    values = _new_row(write, model, candidate, sequence)
-    values |= {
-        "version": decision.version,
-        "bump": decision.bump.value if decision.bump else None,
-        "reasons": list(decision.reasons),
-        "predecessor": highest,
-    }
-    write.connection.execute(schema.model_versions.insert().values(**values))
+    _write_new(write, made, content)
+    return made
+
+
+def _write_new(write: Write, made: StoredVersion, content: str) -> None:
+    version = made.version
+    write.later(_DESCRIBE, digest=version.description_digest, content=content)
+    write.later(_COUNT, of_model=made.model_id, new_sequence=version.sequence, new_version=version.version)
+    fields = {name: value for name, value in vars(version).items() if name not in ("model", "aliases")}
+    values = {**fields, "state": version.state.value, "reasons": list(version.reasons)}
+    write.later(_NEW_VERSION, model_id=made.model_id, **values)
     write.log(
         "reserve",
-        decision.version,
-        after=State.RESERVED,
+        version.version,
+        after=version.state,
         details={
-            "sequence": sequence,
-            "digest": candidate.digest,
-            "description": values["description_digest"],
-            "timestamp_tag": values["timestamp_tag"],
-            "bump": values["bump"],
-            "predecessor": highest,
-            "facts": seal(decision.reasons, candidate.size, candidate.files),
+            "sequence": version.sequence,
+            "digest": version.digest,
+            "description": version.description_digest,
+            "timestamp_tag": version.timestamp_tag,
+            "bump": version.bump,
+            "predecessor": version.predecessor,
+            "facts": seal(version.reasons, version.size, version.files),
         },
     )
-    row = by_digest(write.connection, model, candidate.digest)
-    assert row is not None  # noqa: S101  inserted just above, in this transaction
-    return row
 
 
-def _new_row(write: Write, model: RowMapping, candidate: Candidate, sequence: int) -> dict[str, Any]:
-    content = canonical_json(candidate.description.to_json()).decode()
-    digest = candidate.description.digest
-    insert_if_absent(write.connection, schema.descriptions, digest=digest, content=content)
-    return {
-        "model_id": model["id"],
-        "sequence": sequence,
-        "timestamp_tag": timestamp_tag(write.now, candidate.digest),
-        "digest": candidate.digest,
-        "state": State.RESERVED,
-        "description_digest": digest,
-        "metrics": {},
-        "parameters": dict(candidate.description.parameters),
-        "tags": {},
-        "size": candidate.size,
-        "files": candidate.files,
-        "created_at": write.now,
-        "created_by": write.actor,
-    }
-
-
-def register(write: Write, model: RowMapping, row: RowMapping, facts: Facts) -> RowMapping:
+def register(write: Write, found: StoredVersion, facts: Facts) -> StoredVersion:
     """Makes a reserved version a registered one. On a registered one it only adds what is new."""
-    if row["state"] != State.RESERVED:
-        return annotate(write, model, row, facts)
-    if row["withdrawn"]:
-        raise ConflictError(
-            f"{model['name']} {row['version']} was archived before it was registered. Restore it first."
-        )
+    version = found.version
+    if version.state is not State.RESERVED:
+        return annotate(write, found, facts)
+    if version.withdrawn:
+        raise ConflictError(f"{version.name} was archived before it was registered. Restore it first.")
     metrics, tags = facts.plain_metrics(), dict(facts.tags)
-    _update(write, row, state=State.DEVELOPMENT, metrics=metrics, tags=tags, registered_at=write.now)
-    index_for_search(write.connection, row, metrics, tags)
+    after = update(write, found, state=State.DEVELOPMENT, metrics=metrics, tags=tags, registered_at=write.now)
+    index_for_search(write.later, found.model_id, version.sequence, metrics, tags)
     write.log(
         "register",
-        row["version"],
+        version.version,
         before=State.RESERVED,
         after=State.DEVELOPMENT,
         details={"metrics": metrics, "tags": tags},
     )
-    return reading.find_version(write.connection, model, row["digest"])
+    return after
 
 
-def annotate(write: Write, model: RowMapping, row: RowMapping, facts: Facts) -> RowMapping:
+def annotate(write: Write, found: StoredVersion, facts: Facts) -> StoredVersion:
     """Adds or changes metrics and tags; an empty tag takes the tag away. No change writes no event."""
-    metrics = {k: v for k, v in facts.plain_metrics().items() if row["metrics"].get(k) != v}
-    tags = {k: v for k, v in facts.tags.items() if row["tags"].get(k, "") != v}
+    version = found.version
+    metrics = {k: v for k, v in facts.plain_metrics().items() if version.metrics.get(k) != v}
+    tags = {k: v for k, v in facts.tags.items() if version.tags.get(k, "") != v}
     if not metrics and not tags:
-        return row
-    all_tags = {k: v for k, v in {**row["tags"], **tags}.items() if v}
-    _update(write, row, metrics={**row["metrics"], **metrics}, tags=all_tags)
-    index_for_search(write.connection, row, metrics, tags)
-    write.log("annotate", row["version"], details={"metrics": metrics, "tags": tags})
-    return reading.find_version(write.connection, model, row["digest"])
+        return found
+    all_tags = {k: v for k, v in {**version.tags, **tags}.items() if v}
+    after = update(write, found, metrics={**version.metrics, **metrics}, tags=all_tags)
+    forget_for_search(write.later, found.model_id, version.sequence, metrics, tags)
+    index_for_search(write.later, found.model_id, version.sequence, metrics, tags)
+    write.log("annotate", version.version, details={"metrics": metrics, "tags": tags})
+    return after
 
 
-def attach_evidence(write: Write, model: RowMapping, row: RowMapping, evidence: Evidence) -> RowMapping:
+def attach_evidence(write: Write, found: StoredVersion, evidence: Evidence) -> StoredVersion:
     """Keeps the evidence with the version; the newest one decides. The same evidence twice is one."""
-    if evidence.challenger != row["digest"]:
+    version = found.version
+    if evidence.challenger != version.digest:
         raise InvalidInputError(
-            f"The evidence is about {evidence.challenger[:19]}…, not about {model['name']} {row['version']} "
-            f"({row['digest'][:19]}…). Attach it to the version that it judges."
+            f"The evidence is about {evidence.challenger[:19]}…, not about {version.name} "
+            f"({version.digest[:19]}…). Attach it to the version that it judges."
         )
     evidence = evidence.without_secrets()
-    e = schema.evidence.c
-    known = sa.select(e.id).where(e.version_id == row["id"], e.digest == evidence.digest)
-    if write.connection.execute(known).first() is not None:
-        return row
-    write.connection.execute(
-        schema.evidence.insert().values(
-            model_id=model["id"],
-            version_id=row["id"],
-            digest=evidence.digest,
-            content=evidence.content(),
-            created_at=write.now,
-            created_by=write.actor,
-        )
+    digest = evidence.digest
+    if found.id is not None and write.ask((_EVIDENCE_KNOWN, {"id": found.id, "digest": digest}))[0]:
+        return found
+    write.later(
+        _NEW_EVIDENCE,
+        model_id=found.model_id,
+        of_model=found.model_id,
+        of_sequence=version.sequence,
+        digest=digest,
+        content=evidence.content(),
+        created_at=write.now,
+        created_by=write.actor,
     )
     refusal = None if evidence.verdict is Verdict.PASS else f"{evidence.verdict.value}: {evidence.reason}"
-    _update(write, row, refusal=refusal)
+    after = update(write, found, refusal=refusal)
     write.log(
         "attach-evidence",
-        row["version"],
+        version.version,
         reason=evidence.reason,
         details={
-            "evidence": evidence.digest,
+            "evidence": digest,
             "verdict": evidence.verdict.value,
             "champion": evidence.champion,
         },
     )
-    return reading.find_version(write.connection, model, row["digest"])
+    return after
 
 
-def by_digest(connection: Connection, model: RowMapping, digest: str) -> RowMapping | None:
-    query = sa.select(schema.model_versions).where(_V.model_id == model["id"], _V.digest == digest)
-    return connection.execute(query).mappings().one_or_none()
+def description(connection: Connection, version: Version) -> ModelDescription:
+    return _described(reading.DESCRIPTION.rows(connection, digest=version.description_digest)[0][0])
 
 
-def _description_of(connection: Connection, model: RowMapping, version: str) -> ModelDescription:
-    return description(connection, reading.find_version(connection, model, version))
-
-
-def description(connection: Connection, row: RowMapping) -> ModelDescription:
-    d = schema.descriptions.c
-    content = connection.execute(sa.select(d.content).where(d.digest == row["description_digest"])).scalar_one()
+def _described(content: str) -> ModelDescription:
     return ModelDescription.from_json(parse_json(content))
 
 
-def _update(write: Write, row: RowMapping, **values: Any) -> None:
-    write.connection.execute(schema.model_versions.update().where(_V.id == row["id"]).values(**values))
+# What searching walks
+
+Run = Callable[..., None]
+
+
+def _of_search(table: sa.Table, name: str) -> tuple[Statement, Statement]:
+    """One entry in, one entry out."""
+    given = [sa.bindparam(column, type_=table.c[column].type) for column in (name, "value")]
+    entry = sa.select(_V.id, _V.model_id, _V.sequence, *given).where(
+        _V.model_id == _OF_MODEL, _V.sequence == _OF_SEQUENCE
+    )
+    put = table.insert().inline().from_select(["version_id", "model_id", "sequence", name, "value"], entry)
+    return Statement(put), Statement(table.delete().where(table.c.version_id == _VERSION_ID, table.c[name] == given[0]))
+
+
+_PUT_METRIC, _DROP_METRIC = _of_search(schema.version_metrics, "name")
+_PUT_TAG, _DROP_TAG = _of_search(schema.version_tags, "key")
 
 
 def index_for_search(
-    connection: Connection, row: Mapping[Any, Any], metrics: Mapping[str, Any], tags: Mapping[str, str]
+    run: Run, model_id: int, sequence: int, metrics: Mapping[str, Any], tags: Mapping[str, str]
 ) -> None:
-    """What `search` walks. Numbers that are none (NaN) are kept with the version but found by no comparison."""
-    finite = {name: value for name, value in metrics.items() if _is_number(value)}
-    _replace(
-        connection, schema.version_metrics, row, metrics.keys(), [{"name": k, "value": v} for k, v in finite.items()]
-    )
-    _replace(connection, schema.version_tags, row, tags.keys(), [{"key": k, "value": v} for k, v in tags.items() if v])
+    """Numbers that are none (NaN) are kept with the version but found by no comparison."""
+    of = {"of_model": model_id, "of_sequence": sequence}
+    for name, number in metrics.items():
+        if not isinstance(number, str) and math.isfinite(number):
+            run(_PUT_METRIC, name=name, value=float(number), **of)
+    for key, text in tags.items():
+        if text:
+            run(_PUT_TAG, key=key, value=text, **of)
 
 
-def _replace(
-    connection: Connection,
-    table: sa.Table,
-    row: Mapping[Any, Any],
-    touched: Iterable[str],
-    entries: list[dict[str, Any]],
+def forget_for_search(
+    run: Run, model_id: int, sequence: int, metrics: Mapping[str, Any], tags: Mapping[str, str]
 ) -> None:
-    names = list(touched)
-    column = table.c.name if "name" in table.c else table.c.key
-    if names:
-        connection.execute(table.delete().where(table.c.version_id == row["id"], column.in_(names)))
-    common = {"version_id": row["id"], "model_id": row["model_id"], "sequence": row["sequence"]}
-    if entries:
-        connection.execute(table.insert(), [{**common, **entry} for entry in entries])
-
-
-def _is_number(value: Any) -> bool:
-    return not isinstance(value, str) and math.isfinite(value)
+    """Takes the entries of these names away, to make room for new ones."""
+    of = {"of_model": model_id, "of_sequence": sequence}
+    for name in metrics:
+        run(_DROP_METRIC, name=name, **of)
+    for key in tags:
+        run(_DROP_TAG, key=key, **of)

@@ -97,6 +97,7 @@ class Registry(LocalQuestions, LocalChanges, LocalAdministration, RegistryApi):
         write.log("create-registry", details={"registry": identity, "store": store_url})
         access.bind(write, self.actor, EVERYWHERE, Role.ADMIN)
         access.bind(write, EVERYBODY, EVERYWHERE, Role.VIEWER)
+        write.finish()
 
     def close(self) -> None:
         """Gives the connections to the database back."""

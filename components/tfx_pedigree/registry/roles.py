@@ -6,7 +6,7 @@ principal `*` stands for everybody.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
@@ -88,11 +88,10 @@ class Binding:
     role: Role
 
 
-def role_of(actor: str, model: str | None, bindings: Iterable[Binding]) -> Role | None:
-    """The highest role that the actor, or everybody, has on the model or everywhere; `None` asks for everywhere."""
-    scopes = {EVERYWHERE} if model is None else {EVERYWHERE, model}
-    held = [b.role for b in bindings if b.principal in (actor, EVERYBODY) and b.scope in scopes]
-    return max(held, default=None)
+@functools.lru_cache
+def highest(roles: str | None) -> Role | None:
+    """The highest of some roles, as a query strings them together."""
+    return max((Role.parse(word) for word in (roles or "").split()), default=None)
 
 
 def allows(role: Role | None, action: Action) -> bool:

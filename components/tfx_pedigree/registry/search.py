@@ -8,6 +8,7 @@ longer the way.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Sequence
@@ -16,14 +17,14 @@ from datetime import datetime, timezone
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, RowMapping
 
-from tfx_pedigree.db import schema
+from tfx_pedigree.db import Question, Row, Statement, schema
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.registry import reading
+from tfx_pedigree.registry import reading, stored
 from tfx_pedigree.registry.names import check_text
 from tfx_pedigree.registry.records import Page, Version
 from tfx_pedigree.registry.states import State
+from tfx_pedigree.registry.stored import LIMIT, MODEL_ID
 from tfx_pedigree.text import plain
 
 _V = schema.model_versions.c
@@ -49,7 +50,7 @@ class Term:
         field, op, value = match["field"], match["op"], match["value"]
         kind, _, name = field.partition(".")
         if kind == "state" and not name:
-            return cls(field, _only(text, op, "=", "!="), _state(value))
+            return cls(field, _only(text, op, "=", "!="), _state(value).value)
         if kind == "created" and not name:
             return cls(field, _only(text, op, "<", "<=", ">", ">="), parse_time(value))
         if kind == "metric" and name:
@@ -59,16 +60,20 @@ class Term:
         raise InvalidInputError(f"{field!r} cannot be searched for. {_HELP}")
 
     @property
+    def kind(self) -> str:
+        return self.field.partition(".")[0]
+
+    @property
     def name(self) -> str:
         return self.field.partition(".")[2]
 
     @property
     def is_metric(self) -> bool:
-        return self.field.startswith("metric.")
+        return self.kind == "metric"
 
     @property
     def is_tag(self) -> bool:
-        return self.field.startswith("tag.")
+        return self.kind == "tag"
 
 
 def parse_time(text: str) -> datetime:
@@ -80,93 +85,125 @@ def parse_time(text: str) -> datetime:
         raise InvalidInputError(f"{text!r} is not a time. Write 2026-11-20 or 2026-11-20T14:30:00 (UTC).") from None
 
 
-def search(
-    connection: Connection, model: RowMapping, terms: Sequence[Term], limit: int, after: str | None
-) -> Page[Version]:
-    leading = next((term for term in terms if term.is_metric), None) or next((t for t in terms if t.is_tag), None)
+@dataclass(frozen=True)
+class Search:
+    """One page of a search, as one statement: prepared once for each form, whatever the names and values in it."""
+
+    model: str
+    terms: tuple[Term, ...]
+    limit: int
+    after: str | None
+
+    def question(self, actor: str = "") -> Question:
+        values: dict[str, Any] = {"model": self.model, "actor": actor, "limit": self.limit + 1}
+        for number, term in enumerate(self.terms):
+            values[f"name{number}"], values[f"value{number}"] = term.name, term.value
+        if self.after is not None:
+            values |= _cursor(self.after, by_metric=self._by_metric)
+        form = tuple((term.kind, term.op) for term in self.terms)
+        statement, taken = _prepared(form, self._leading, self.after is not None)
+        return statement, {name: value for name, value in values.items() if name in taken}
+
+    @property
+    def _leading(self) -> int | None:
+        """The term whose index is walked: the first metric, else the first tag."""
+        numbers = sorted(range(len(self.terms)), key=lambda number: not self.terms[number].is_metric)
+        return next((n for n in numbers if self.terms[n].is_metric or self.terms[n].is_tag), None)
+
+    @property
+    def _by_metric(self) -> bool:
+        return self._leading is not None and self.terms[self._leading].is_metric
+
+    def page(self, rows: Sequence[Row]) -> Page[Version]:
+        items = tuple(stored.read_version(self.model, row).version for row in rows[: self.limit])
+        if len(rows) <= self.limit or not items:
+            return Page(items, None)
+        last = items[-1].sequence
+        return Page(items, f"{rows[self.limit - 1][-1]!r}:{last}" if self._by_metric else str(last))
+
+
+@functools.lru_cache(512)
+def _prepared(form: tuple[tuple[str, str], ...], leading: int | None, paged: bool) -> tuple[Statement, frozenset[str]]:
     if leading is None:
-        query, read_cursor = _newest_first(model, after), _sequence_cursor
-    elif leading.is_metric:
-        query, read_cursor = _by_metric(model, leading, after), _metric_cursor
+        query = _newest_first(paged)
+    elif form[leading][0] == "metric":
+        query = _by_metric(leading, form[leading][1], paged)
     else:
-        query, read_cursor = _by_tag(model, leading, after), _sequence_cursor
-    for term in terms:
-        if term is not leading:
-            query = query.where(_condition(model, term))
-    rows = connection.execute(query.limit(limit + 1)).mappings().all()
-    items = reading.to_versions(connection, model["name"], rows[:limit])
-    return Page(items, read_cursor(rows[limit - 1]) if len(rows) > limit else None)
+        query = _by_tag(leading, paged)
+    for number, (kind, op) in enumerate(form):
+        if number != leading:
+            query = query.where(_condition(number, kind, op))
+    query = query.limit(LIMIT)
+    return Statement(query), frozenset(query.compile().params)
 
 
-def newest_by_tag(connection: Connection, model: RowMapping, key: str) -> dict[str, Version]:
-    """For each value of a tag the newest version that carries it."""
-    newest = (
-        sa.select(_T.value, sa.func.max(_T.sequence).label("sequence"))
-        .where(_T.model_id == model["id"], _T.key == key)
-        .group_by(_T.value)
-        .subquery()
-    )
-    query = sa.select(schema.model_versions).join(newest, _V.sequence == newest.c.sequence)
-    rows = connection.execute(query.where(_V.model_id == model["id"])).mappings().all()
-    return {version.tags[key]: version for version in reading.to_versions(connection, model["name"], rows)}
+_BEFORE = sa.bindparam("before", type_=sa.BigInteger)
 
 
-def _newest_first(model: RowMapping, after: str | None) -> sa.Select[Any]:
-    query = sa.select(schema.model_versions).where(_V.model_id == model["id"]).order_by(_V.sequence.desc())
-    return query.where(_V.sequence < reading.read_position(after)) if after else query
+def _named(number: int) -> sa.BindParameter[str]:
+    return sa.bindparam(f"name{number}", type_=sa.Text)
 
 
-def _by_tag(model: RowMapping, term: Term, after: str | None) -> sa.Select[Any]:
+def _value(number: int, column: sa.ColumnElement[Any]) -> sa.BindParameter[Any]:
+    return sa.bindparam(f"value{number}", type_=column.type)
+
+
+def _newest_first(paged: bool) -> sa.Select[Any]:
+    query = sa.select(*stored.VERSION_COLUMNS).where(_V.model_id == MODEL_ID).order_by(_V.sequence.desc())
+    return query.where(_V.sequence < _BEFORE) if paged else query
+
+
+def _by_tag(number: int, paged: bool) -> sa.Select[Any]:
     """Walks (model, key, value, sequence) from its end: newest first."""
     query = (
-        sa.select(schema.model_versions)
-        .join(schema.version_tags, _T.version_id == _V.id)
-        .where(_T.model_id == model["id"], _T.key == term.name, _T.value == term.value)
+        sa.select(*stored.VERSION_COLUMNS)
+        .join_from(schema.model_versions, schema.version_tags, _T.version_id == _V.id)
+        .where(_T.model_id == MODEL_ID, _T.key == _named(number), _T.value == _value(number, _T.value))
         .order_by(_T.sequence.desc())
     )
-    return query.where(_T.sequence < reading.read_position(after)) if after else query
+    return query.where(_T.sequence < _BEFORE) if paged else query
 
 
-def _by_metric(model: RowMapping, term: Term, after: str | None) -> sa.Select[Any]:
+def _by_metric(number: int, op: str, paged: bool) -> sa.Select[Any]:
     """Walks (model, name, value, sequence) from the far end; both order columns run the same way, as the index does."""
-    rising = term.op in ("<", "<=")
+    rising = op in ("<", "<=")
     order = [_M.value.asc(), _M.sequence.asc()] if rising else [_M.value.desc(), _M.sequence.desc()]
     query = (
-        sa.select(schema.model_versions, _M.value.label("metric_value"))
-        .join(schema.version_metrics, _M.version_id == _V.id)
-        .where(_M.model_id == model["id"], _M.name == term.name, _compare(_M.value, term.op, term.value))
+        sa.select(*stored.VERSION_COLUMNS, _M.value)
+        .join_from(schema.model_versions, schema.version_metrics, _M.version_id == _V.id)
+        .where(_M.model_id == MODEL_ID, _M.name == _named(number), _compare(_M.value, op, _value(number, _M.value)))
         .order_by(*order)
     )
-    if after is None:
+    if not paged:
         return query
-    value, sequence = _read_metric(after)
-    here, there = sa.tuple_(_M.value, _M.sequence), sa.tuple_(sa.literal(value), sa.literal(sequence))
+    here = sa.tuple_(_M.value, _M.sequence)
+    there = sa.tuple_(sa.bindparam("beyond", type_=sa.Double), _BEFORE)
     return query.where(here > there if rising else here < there)
 
 
-def _condition(model: RowMapping, term: Term) -> sa.ColumnElement[bool]:
+def _condition(number: int, kind: str, op: str) -> sa.ColumnElement[bool]:
     # Aliases, because the leading term may walk the same table. Scalar subqueries, because a database may turn EXISTS
     # into a join over all that carry the tag, and a page would cost what the history holds.
-    if term.is_metric:
-        metric = schema.version_metrics.alias().c
-        held = sa.select(metric.value).where(metric.version_id == _V.id, metric.name == term.name)
-        return _compare(held.scalar_subquery(), term.op, term.value)
-    if term.is_tag:
-        tag = schema.version_tags.alias().c
-        held = sa.select(tag.value).where(tag.version_id == _V.id, tag.key == term.name)
-        return _compare(held.scalar_subquery(), "=", term.value)
-    if term.field == "state":
-        return _compare(_V.state, term.op, term.value)
-    return _created(model, term)
+    if kind == "metric":
+        metric = schema.version_metrics.alias(f"metric{number}").c
+        held = sa.select(metric.value).where(metric.version_id == _V.id, metric.name == _named(number))
+        return _compare(held.scalar_subquery(), op, _value(number, metric.value))
+    if kind == "tag":
+        tag = schema.version_tags.alias(f"tag{number}").c
+        held = sa.select(tag.value).where(tag.version_id == _V.id, tag.key == _named(number))
+        return _compare(held.scalar_subquery(), "=", _value(number, tag.value))
+    if kind == "state":
+        return _compare(_V.state, op, _value(number, _V.state))
+    return _created(number, op)
 
 
-def _created(model: RowMapping, term: Term) -> sa.ColumnElement[bool]:
+def _created(number: int, op: str) -> sa.ColumnElement[bool]:
     """Sequences and times rise together, so a bound in time is looked up once as a bound in sequence: a walk from the
     newest then begins in the right place instead of passing all that is too new."""
-    other = schema.model_versions.alias("other").c
-    last = term.op in ("<", "<=")
+    other = schema.model_versions.alias(f"other{number}").c
+    last = op in ("<", "<=")
     order = other.created_at.desc() if last else other.created_at.asc()
-    within = sa.and_(other.model_id == model["id"], _compare(other.created_at, term.op, term.value))
+    within = sa.and_(other.model_id == MODEL_ID, _compare(other.created_at, op, _value(number, other.created_at)))
     bound = sa.select(other.sequence).where(within).order_by(order).limit(1).scalar_subquery()
     return _V.sequence <= bound if last else _V.sequence >= bound
 
@@ -181,6 +218,19 @@ def _compare(column: sa.ColumnElement[Any], op: str, value: Any) -> sa.ColumnEle
         ">=": column >= value,
     }
     return operations[op]
+
+
+_NEWEST = (
+    sa.select(_T.value, sa.func.max(_T.sequence).label("sequence"))
+    .where(_T.model_id == MODEL_ID, _T.key == sa.bindparam("key", type_=sa.Text))
+    .group_by(_T.value)
+    .subquery()
+)
+NEWEST_BY_TAG = Statement(
+    sa.select(*stored.VERSION_COLUMNS)
+    .join_from(schema.model_versions, _NEWEST, _V.sequence == _NEWEST.c.sequence)
+    .where(_V.model_id == MODEL_ID)
+)
 
 
 def _only(text: str, op: str, *allowed: str) -> str:
@@ -207,19 +257,13 @@ def _number(text: str, value: str) -> float:
     return number
 
 
-def _sequence_cursor(row: RowMapping) -> str:
-    return str(row["sequence"])
-
-
-def _metric_cursor(row: RowMapping) -> str:
-    return f"{row['metric_value']!r}:{row['sequence']}"
-
-
-def _read_metric(cursor: str) -> tuple[float, int]:
-    value, _, sequence = cursor.partition(":")
+def _cursor(after: str, by_metric: bool) -> dict[str, Any]:
+    if not by_metric:
+        return {"before": reading.read_position(after)}
+    value, _, sequence = after.partition(":")
     try:
-        return float(value), reading.read_position(sequence)
+        return {"beyond": float(value), "before": reading.read_position(sequence)}
     except ValueError:
         raise InvalidInputError(
-            f"{plain(cursor, 60)!r} is not the `next` of a page of this search. Pass it on as it was given."
+            f"{plain(after, 60)!r} is not the `next` of a page of this search. Pass it on as it was given."
         ) from None

@@ -10,15 +10,14 @@ import contextlib
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import Connection
 
-from tfx_pedigree.db import Database, schema
+from tfx_pedigree.db import Database, Question, Row, schema
 from tfx_pedigree.errors import ForbiddenError
-from tfx_pedigree.registry import reading
+from tfx_pedigree.registry import reading, stored
 from tfx_pedigree.registry.events import REGISTRY_CHAIN
 from tfx_pedigree.registry.names import check_model_name
-from tfx_pedigree.registry.roles import Action
+from tfx_pedigree.registry.roles import EVERYWHERE, Action, allows, highest
 from tfx_pedigree.registry.write import Write, check_role, insert_if_absent
 
 
@@ -33,6 +32,14 @@ class Transactions:
         self.database = database
         self.actor = actor
         self.clock = clock
+        self._known: set[str] = set()
+
+    def ask(self, question: Question) -> list[Row]:
+        """The rows of a single statement that carries the actor's roles in its first column. None where it has none,
+        or where the actor may not read: then `reading` finds out which it is, and says so."""
+        statement, values = question
+        rows = self.database.ask(statement, **{"model": EVERYWHERE, **values, "actor": self.actor})
+        return rows if rows and allows(highest(rows[0][0]), Action.READ) else []
 
     @contextlib.contextmanager
     def reading(self, model: str | None) -> Iterator[Connection]:
@@ -45,12 +52,8 @@ class Transactions:
     def recording(self, model: str | None, action: Action = Action.RECORD_LINEAGE) -> Iterator[Write]:
         """For rooms above that add rows of their own: one transaction that holds the model's lock, or that of the
         registry's own chain where no model is named. What the actor's role does not allow is refused and logged."""
-        if model is None:
-            with self.administering(action) as write:
-                yield write
-        else:
-            with self.changing(model, action) as (write, _):
-                yield write
+        with self.administering(action) if model is None else self.changing(model, action) as write:
+            yield write
 
     @contextlib.contextmanager
     def importing(self, model: str) -> Iterator[Write]:
@@ -60,40 +63,60 @@ class Transactions:
             yield write
 
     @contextlib.contextmanager
-    def changing(self, model: str, action: Action) -> Iterator[tuple[Write, RowMapping]]:
-        """Holds the model's lock. What the block raises undoes everything; a refused role is then logged by itself."""
+    def changing(self, model: str, action: Action, *questions: Question) -> Iterator[Write]:
+        """Holds the model's lock, under which the questions are asked. What the block raises undoes everything; a
+        refused role is then logged by itself."""
         with self._logging_refusals(model), self.database.writing() as connection:
-            found = reading.find_model(connection, model)
-            write = Write(connection, self.actor, model, self.clock())
-            write.require(action)
-            yield write, found
+            if model not in self._known:
+                reading.find_model(connection, model)
+            with self._writing(connection, model, *questions) as write:
+                write.require(action)
+                self._known.add(model)
+                yield write
 
     @contextlib.contextmanager
     def administering(self, action: Action) -> Iterator[Write]:
         """Holds the lock of the registry's own chain."""
-        with self._logging_refusals(None), self.database.writing() as connection:
-            write = Write(connection, self.actor, REGISTRY_CHAIN, self.clock())
+        with (
+            self._logging_refusals(None),
+            self.database.writing() as connection,
+            self._writing(connection, REGISTRY_CHAIN) as write,
+        ):
             write.require(action)
             yield write
+
+    @contextlib.contextmanager
+    def _writing(
+        self, connection: Connection, chain: str, *questions: Question, when: datetime | None = None
+    ) -> Iterator[Write]:
+        write = Write(connection, self.actor, chain, when or self.clock(), questions)
+        yield write
+        write.finish()
 
     def require(self, action: Action, model: str | None) -> None:
         with self._logging_refusals(model), self.database.reading() as connection:
             check_role(connection, self.actor, model, action)
 
     def ensure_model(self, name: str) -> None:
-        """Makes the model if there is none."""
+        """Makes the model if there is none. A model that was there stays, so it is looked for once."""
+        if name in self._known:
+            return
         check_model_name(name)
+        if not self.database.ask(stored.STORED_MODEL, model=name):
+            self._make_model(name)
+        self._known.add(name)
+
+    def _make_model(self, name: str) -> None:
         m = schema.models
-        with self.database.reading() as connection:
-            if connection.execute(sa.select(m.c.id).where(m.c.name == name)).first() is not None:
-                return
         with self._logging_refusals(None), self.database.writing() as connection:
             check_role(connection, self.actor, name, Action.RESERVE)
-            write = Write(connection, self.actor, REGISTRY_CHAIN, self.clock())
-            if connection.execute(sa.select(m.c.id).where(m.c.name == name)).first() is None:
+            with self._writing(connection, REGISTRY_CHAIN) as write:
+                if stored.STORED_MODEL.rows(connection, model=name):
+                    return
                 insert_if_absent(connection, m, name=name, created_at=write.now, created_by=self.actor)
                 write.log("create-model", details={"model": name})
-                Write(connection, self.actor, name, write.now).log("create-model")
+                with self._writing(connection, name, when=write.now) as first:
+                    first.log("create-model")
 
     @contextlib.contextmanager
     def _logging_refusals(self, model: str | None) -> Iterator[None]:
@@ -101,8 +124,7 @@ class Transactions:
             yield
         except ForbiddenError as refusal:
             with self.database.writing() as connection:
-                m = schema.models.c
-                known = model and connection.execute(sa.select(m.id).where(m.name == model)).first()
-                write = Write(connection, self.actor, str(model) if known else REGISTRY_CHAIN, self.clock())
-                write.log("refuse", reason=str(refusal), details={"operation": refusal.operation, "model": model})
+                known = model and stored.STORED_MODEL.rows(connection, model=model)
+                with self._writing(connection, str(model) if known else REGISTRY_CHAIN) as write:
+                    write.log("refuse", reason=str(refusal), details={"operation": refusal.operation, "model": model})
             raise

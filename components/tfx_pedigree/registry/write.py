@@ -7,29 +7,39 @@ lock: whoever holds it is alone with that model until the commit, on both databa
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import Connection
 
-from tfx_pedigree.db import schema
+from tfx_pedigree.db import Question, Row, Statement, schema, together
 from tfx_pedigree.digest import canonical_json
 from tfx_pedigree.errors import ForbiddenError
+from tfx_pedigree.registry import stored
 from tfx_pedigree.registry.events import BEGINNING, REGISTRY_CHAIN, Event, Head
-from tfx_pedigree.registry.roles import (
-    EVERYBODY,
-    EVERYWHERE,
-    LEAST_ROLE,
-    Action,
-    Binding,
-    Role,
-    allows,
-    role_of,
-)
+from tfx_pedigree.registry.roles import EVERYWHERE, LEAST_ROLE, Action, Role, allows, highest
 from tfx_pedigree.secrets import clean_text
+
+_C = schema.chains.c
+_CHAIN = sa.bindparam("chain", type_=sa.Text)
+_LOCK = Statement(
+    sa.select(stored.ROLES, _C.length, _C.head, _C.last_at).where(_C.name == _CHAIN).with_for_update(of=schema.chains)
+)
+_BEGIN = Statement(sa.text("INSERT INTO chains (name, length, head) VALUES (:chain, 0, :head) ON CONFLICT DO NOTHING"))
+_EVENT = Statement(schema.events.insert().inline(), schema.events.c.keys())
+_END = Statement(
+    schema.chains.update()
+    .where(_C.name == _CHAIN)
+    .values(
+        length=sa.bindparam("new_length", type_=_C.length.type),
+        head=sa.bindparam("new_head", type_=_C.head.type),
+        last_at=sa.bindparam("new_last_at", type_=_C.last_at.type),
+    )
+)
+_ROLES = Statement(sa.select(stored.ROLES))
 
 
 def insert_if_absent(connection: Connection, table: sa.Table, **values: Any) -> None:
@@ -46,30 +56,63 @@ def insert_if_absent(connection: Connection, table: sa.Table, **values: Any) -> 
 
 
 class Write:
-    """A writing transaction that holds the lock on `chain`. `now` never lies before the chain's last event."""
+    """A writing transaction that holds the lock on `chain`. `now` never lies before the chain's last event.
 
-    def __init__(self, connection: Connection, actor: str, chain: str, clock_time: datetime) -> None:
+    What is written with `later` is written by `finish` at the latest: where the database is elsewhere, all of it goes
+    there in one round trip.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        actor: str,
+        chain: str,
+        clock_time: datetime,
+        questions: Sequence[Question] = (),
+    ) -> None:
+        """`questions` are asked under the lock; `rows` has their answers."""
         self.connection = connection
         self.actor = actor
         self.chain = chain
-        row = self._lock()
-        self._head = Head(row["length"], row["head"])
         self.written = 0  # events so far
-        self.replaced: str | None = None  # the champion whose place was taken
-        last: datetime | None = row["last_at"]
+        self._pending: list[Question] = []
+        self._at_once = connection.dialect.name == "sqlite"
+        scope = EVERYWHERE if chain == REGISTRY_CHAIN else chain
+        lock = (_LOCK, {"chain": chain, "actor": actor, "model": scope})
+        locked, *self.rows = together(connection, [lock, *questions])
+        if not locked:
+            _BEGIN.run(connection, chain=chain, head=BEGINNING)
+            locked, *self.rows = together(connection, [lock, *questions])
+        roles, length, head, last = locked[0]
+        self._role = highest(roles)
+        self._head = Head(length, head)
         self.now = clock_time if last is None else max(clock_time, last + timedelta(microseconds=1))
 
-    def _lock(self) -> RowMapping:
-        query = sa.select(schema.chains).where(schema.chains.c.name == self.chain).with_for_update()
-        row = self.connection.execute(query).mappings().one_or_none()
-        if row is None:
-            insert_if_absent(self.connection, schema.chains, name=self.chain, length=0, head=BEGINNING)
-            row = self.connection.execute(query).mappings().one()
-        return row
-
     def require(self, action: Action) -> None:
-        model = None if self.chain == REGISTRY_CHAIN else self.chain
-        check_role(self.connection, self.actor, model, action)
+        if not allows(self._role, action):
+            raise refusal(self.actor, None if self.chain == REGISTRY_CHAIN else self.chain, action, self._role)
+
+    def later(self, statement: Statement, **values: Any) -> None:
+        """Runs the statement in its turn, before the transaction ends."""
+        if self._at_once:
+            statement.run(self.connection, **values)
+        else:
+            self._pending.append((statement, values))
+
+    def ask(self, *questions: Question) -> list[list[Row]]:
+        """Everything that was to be written before is written, and then asked."""
+        answers = together(self.connection, [*self._pending, *questions])
+        done, self._pending = len(self._pending), []
+        return answers[done:]
+
+    def finish(self) -> None:
+        """Writes what is still to be written, and where the chain ends now. Whoever made this object calls it."""
+        if self.written:
+            end = self._head
+            last = self.now - timedelta(microseconds=1)
+            self.later(_END, chain=self.chain, new_length=end.length, new_head=end.hash, new_last_at=last)
+        if self._pending:
+            self.ask()
 
     def log(
         self,
@@ -95,7 +138,7 @@ class Write:
             previous=self._head.hash,
         )
         event = replace(event, hash=event.computed_hash())
-        append(self.connection, event)
+        self.later(_EVENT, **_event_values(event))
         self._head = Head(event.position, event.hash)
         self.written += 1
         self.now += timedelta(microseconds=1)
@@ -103,44 +146,27 @@ class Write:
 
 
 def append(connection: Connection, event: Event) -> None:
-    """Writes the event and moves its chain's end. The caller holds the chain's lock."""
-    connection.execute(
-        schema.events.insert().values(
-            chain=event.chain,
-            position=event.position,
-            at=event.at,
-            actor=event.actor,
-            action=event.action,
-            subject=event.subject,
-            from_state=event.from_state,
-            to_state=event.to_state,
-            reason=event.reason,
-            details=canonical_json(dict(event.details)).decode(),
-            previous=event.previous,
-            hash=event.hash,
-        )
-    )
-    connection.execute(
-        schema.chains.update()
-        .where(schema.chains.c.name == event.chain)
-        .values(length=event.position, head=event.hash, last_at=event.at)
-    )
+    """Writes an event of an archive and moves its chain's end. The caller holds the chain's lock."""
+    _EVENT.run(connection, **_event_values(event))
+    _END.run(connection, chain=event.chain, new_length=event.position, new_head=event.hash, new_last_at=event.at)
+
+
+def _event_values(event: Event) -> dict[str, Any]:
+    return {**vars(event), "details": canonical_json(dict(event.details)).decode()}
 
 
 def check_role(connection: Connection, actor: str, model: str | None, action: Action) -> None:
-    """Refuses what no binding of the actor allows. The only place where roles are enforced."""
-    b = schema.role_bindings.c
-    scopes = [EVERYWHERE] if model is None else [EVERYWHERE, model]
-    rows = connection.execute(
-        sa.select(b.principal, b.scope, b.role).where(b.principal.in_([actor, EVERYBODY]), b.scope.in_(scopes))
-    )
-    role = role_of(actor, model, [Binding(row.principal, row.scope, Role.parse(row.role)) for row in rows])
-    if allows(role, action):
-        return
+    """Refuses what no binding of the actor allows."""
+    role = highest(_ROLES.rows(connection, actor=actor, model=EVERYWHERE if model is None else model)[0][0])
+    if not allows(role, action):
+        raise refusal(actor, model, action, role)
+
+
+def refusal(actor: str, model: str | None, action: Action, role: Role | None) -> ForbiddenError:
     needed, where = LEAST_ROLE[action], f"on {model}" if model else "on the whole registry"
     has = f"has the role {role}" if role else "has no role"
     target = f" --model {model}" if model else ""
-    raise ForbiddenError(
+    return ForbiddenError(
         f"{actor} may not {str(action).replace('-', ' ')} {where}: {actor} {has} there, and this needs {needed}. "
         f"An admin can grant it: `pedigree roles grant {shlex.quote(actor)} {needed}{target}`.",
         operation=str(action),
