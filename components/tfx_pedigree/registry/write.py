@@ -145,12 +145,6 @@ class Write:
         return event
 
 
-def append(connection: Connection, event: Event) -> None:
-    """Writes an event of an archive and moves its chain's end. The caller holds the chain's lock."""
-    _EVENT.run(connection, **_event_values(event))
-    _END.run(connection, chain=event.chain, new_length=event.position, new_head=event.hash, new_last_at=event.at)
-
-
 def _event_values(event: Event) -> dict[str, Any]:
     return {**vars(event), "details": canonical_json(dict(event.details)).decode()}
 
