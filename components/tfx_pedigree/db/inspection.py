@@ -1,4 +1,5 @@
-"""Whether a database still has the tables, columns, constraints and indexes of this release, and no triggers.
+"""What audits ask of a database: has it still the tables, columns, constraints and indexes of this release, and no
+triggers?
 
 A constraint that is gone no longer holds what the registry relies on (one champion, one number once), and a trigger can
 change rows that nobody asked to change.
@@ -6,7 +7,9 @@ change rows that nobody asked to change.
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +53,20 @@ def schema_problems(connection: Connection) -> Iterator[SchemaProblem]:
             yield SchemaProblem(f"The table {table.name} has lost {one}.")
     for name, table_name in connection.execute(sa.text(_TRIGGERS[connection.dialect.name])):
         yield SchemaProblem(f"The table {table_name} has the trigger {name}, which is not of this release.")
+
+
+@contextlib.contextmanager
+def any_text(connection: Connection) -> Iterator[None]:
+    """SQLite keeps whatever bytes it is given for a text: they are read as a text that is not the right one."""
+    raw = connection.connection.driver_connection
+    if not isinstance(raw, sqlite3.Connection):
+        yield
+        return
+    raw.text_factory = lambda data: data.decode(errors="replace")
+    try:
+        yield
+    finally:
+        raw.text_factory = str
 
 
 def _expected(table: sa.Table, dialect: str) -> set[str]:

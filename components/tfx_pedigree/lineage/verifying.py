@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tfx_pedigree.db import schema
+from tfx_pedigree.db.inspection import any_text
 from tfx_pedigree.digest import parse_json
 from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.lineage import row_sum, storage
@@ -82,6 +83,11 @@ class _Told:
 
 def verify(connection: Connection, progress: Progress) -> GraphReport:
     """Reads every row once; the connection must see one moment throughout."""
+    with any_text(connection):
+        return _verify(connection, progress)
+
+
+def _verify(connection: Connection, progress: Progress) -> GraphReport:
     count = sa.func.count()
     there = {
         name: connection.execute(sa.select(count).select_from(table)).scalar_one() for name, table in _ROWS.items()

@@ -6,8 +6,6 @@ somebody who owns the database rewrote a whole chain.
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -16,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from tfx_pedigree.db import schema
-from tfx_pedigree.db.inspection import schema_problems
+from tfx_pedigree.db.inspection import any_text, schema_problems
 from tfx_pedigree.digest import canonical_json, digest_of, is_digest
 from tfx_pedigree.errors import DamagedError, InvalidInputError
 from tfx_pedigree.json_form import JsonForm, Layout
@@ -78,7 +76,7 @@ class Anchor(JsonForm):
 
 
 def take_anchor(connection: Connection, at: str) -> Anchor:
-    with _any_text(connection):
+    with any_text(connection):
         try:
             heads = {row["name"]: {"length": row["length"], "hash": row["head"]} for row in all_chains(connection)}
             data = {"format": ANCHOR_FORMAT, "registry": _identity(connection), "at": at, "heads": heads}
@@ -96,25 +94,11 @@ def _identity(connection: Connection) -> str | None:
 
 def verify(connection: Connection, anchor: Anchor | None, progress: Progress) -> AuditReport:
     """Reads every event once, in order. What it finds is told with the model and the place."""
-    with _any_text(connection):
+    with any_text(connection):
         try:
             return _verify(connection, anchor, progress)
         except _UNREADABLE as error:
             return AuditReport(0, 0, (f"*: the ends of the logs cannot be read: {plain(str(error), 200)}",))
-
-
-@contextlib.contextmanager
-def _any_text(connection: Connection) -> Iterator[None]:
-    """SQLite keeps whatever bytes it is given for a text: they are read as a text that is not the right one."""
-    raw = connection.connection.driver_connection
-    if not isinstance(raw, sqlite3.Connection):
-        yield
-        return
-    raw.text_factory = lambda data: data.decode(errors="replace")
-    try:
-        yield
-    finally:
-        raw.text_factory = str
 
 
 def _verify(connection: Connection, anchor: Anchor | None, progress: Progress) -> AuditReport:
