@@ -18,7 +18,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Inspector
 
 from tfx_pedigree.db import schema
+from tfx_pedigree.errors import InvalidInputError
 
+# What reading a cell raises in which something stands that the registry never writes.
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, InvalidInputError)
 _TRIGGERS = {
     "sqlite": "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'",
     "postgresql": (

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tfx_pedigree.db import schema
-from tfx_pedigree.db.inspection import any_text
+from tfx_pedigree.db.inspection import UNREADABLE, any_text
 from tfx_pedigree.digest import parse_json
 from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.lineage import row_sum, storage
@@ -24,6 +24,7 @@ from tfx_pedigree.progress import Progress
 from tfx_pedigree.registry.events import REGISTRY_CHAIN
 from tfx_pedigree.registry.reading import all_chains
 from tfx_pedigree.registry.roles import Action
+from tfx_pedigree.text import plain
 
 # A content may have a million characters, so pages are small.
 _PAGE = 200
@@ -84,7 +85,11 @@ class _Told:
 def verify(connection: Connection, progress: Progress) -> GraphReport:
     """Reads every row once; the connection must see one moment throughout."""
     with any_text(connection):
-        return _verify(connection, progress)
+        try:
+            return _verify(connection, progress)
+        except UNREADABLE as error:
+            problem = f"The lineage graph, or what the log tells of it, cannot be read: {plain(str(error), 200)}."
+            return GraphReport(0, 0, 0, (problem,))
 
 
 def _verify(connection: Connection, progress: Progress) -> GraphReport:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from tfx_pedigree.db import schema
-from tfx_pedigree.db.inspection import any_text, schema_problems
+from tfx_pedigree.db.inspection import UNREADABLE, any_text, schema_problems
 from tfx_pedigree.digest import canonical_json, digest_of, is_digest
 from tfx_pedigree.errors import DamagedError, InvalidInputError
 from tfx_pedigree.json_form import JsonForm, Layout
@@ -31,8 +31,6 @@ from tfx_pedigree.text import plain
 
 ANCHOR_FORMAT = "pedigree.anchor/1"
 _BATCH = 1000
-# What reading a cell raises in which something stands that the registry never writes.
-_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, InvalidInputError)
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def take_anchor(connection: Connection, at: str) -> Anchor:
             heads = {row["name"]: {"length": row["length"], "hash": row["head"]} for row in all_chains(connection)}
             data = {"format": ANCHOR_FORMAT, "registry": _identity(connection), "at": at, "heads": heads}
             return Anchor.from_json(data)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise DamagedError(
                 f"The ends of the logs cannot be anchored: {plain(str(error), 200)} "
                 "Look at what is wrong with `pedigree audit verify`."
@@ -97,7 +95,7 @@ def verify(connection: Connection, anchor: Anchor | None, progress: Progress) ->
     with any_text(connection):
         try:
             return _verify(connection, anchor, progress)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             return AuditReport(0, 0, (f"*: the ends of the logs cannot be read: {plain(str(error), 200)}",))
 
 
@@ -143,7 +141,7 @@ def _verify_chain(
                 replay.feed(event)
             whole = whole and not problems
             yield len(events), problems
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         yield 0, [f"{name}: the log cannot be read after event {check.length}: {plain(str(error), 200)}"]
         return
     head = Head(end["length"], end["head"]) if end else Head(0, BEGINNING)
@@ -173,7 +171,7 @@ def _compare_rows(connection: Connection, name: str, replay: ModelReplay | Regis
             found += registry_differences(connection, replay.facts)
         else:
             found += _model_differences(connection, name, replay.facts)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         found.append(f"{name}: its rows cannot be read: {plain(str(error), 200)}")
     return found
 
