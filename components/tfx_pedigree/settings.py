@@ -24,6 +24,7 @@ FILE_NAME = "pedigree.toml"
 DEFAULT_REGISTRY = ".pedigree"
 DEFAULT = "default"
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _USERINFO = re.compile(r"(?<=://)([^:/?#\s]*):[^\s]*(?=@)")
 _SECRET_QUERY = re.compile(r"(?i)([?&][^=&\s]*(?:password|passwd|secret|token|credential|signature)[^=&\s]*=)[^&\s]+")
 _RELATIVE_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?![/:])([^?]+)(.*)")
@@ -101,6 +102,8 @@ def _resolved(key: str, value: str, folder: Path) -> str:
     """Addresses become absolute, so that they mean the same wherever they are used."""
     if not value.strip():
         raise InvalidInputError(f"The setting `{key}` is empty. Give it a value, or leave it out.")
+    if _CONTROL.search(value):
+        raise InvalidInputError(f"The setting `{key}` holds a control character, and so can be no address and no name.")
     if key == "actor":
         return value
     if "://" in value:

@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DatabaseError,
+    DataError,
     DBAPIError,
     InterfaceError,
     NoSuchModuleError,
@@ -32,6 +33,7 @@ from tfx_pedigree.db.statement import Question, Row, Statement, ask, translated
 from tfx_pedigree.digest import parse_json
 from tfx_pedigree.errors import ConflictError, DamagedError, InvalidInputError, NotFoundError, UnavailableError
 from tfx_pedigree.retry_policy import RetryPolicy
+from tfx_pedigree.text import plain
 
 # The revision of the newest migration. A test holds it to what Alembic finds in `migrations/`.
 HEAD = "0002"
@@ -158,6 +160,14 @@ class Database:
             with self._checked_out(engine.connect) as connection, connection.begin():
                 yield connection
                 committing = engine is self._writing
+        except UnicodeEncodeError as error:
+            raise InvalidInputError(
+                f"{plain(error.object, 40)!r} holds half of a character (a lone surrogate), and no database can hold "
+                "that. Give it as UTF-8 text."
+            ) from error
+        except DataError as error:  # PostgreSQL holds no NUL, and no number beyond its column
+            told = plain(str(error.orig).splitlines()[0], 200)
+            raise InvalidInputError(f"The database cannot hold a value that was given: {told}.") from error
         except (OperationalError, InterfaceError) as error:
             raise self._unavailable(error, committing) from error
         except DatabaseError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,41 @@ def test_what_is_no_compiled_pipeline_is_refused(text: str, says: str, tmp_path:
     file.write_text(text)
     with pytest.raises(InvalidInputError, match=f"some.yaml(, line 1: | is not a compiled pipeline: .*){says}"):
         load_ir(file)
+
+
+def _naming(components: int, times: int, last: dict[str, object]) -> str:
+    """Each component is a graph whose tasks are all the next one."""
+    graphs: dict[str, object] = {
+        f"c{number}": {
+            "dag": {"tasks": {f"t{one}": {"componentRef": {"name": f"c{number + 1}"}} for one in range(times)}}
+        }
+        for number in range(components)
+    }
+    root = {"dag": {"tasks": {"t": {"componentRef": {"name": "c0"}}}}}
+    whole = {"pipelineInfo": {"name": "x"}, "root": root, "components": {**graphs, f"c{components}": last}}
+    return json.dumps({**whole, "deploymentSpec": {"executors": {"e": {"container": {"image": "x"}}}}})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _naming(1, 1, {"dag": {"tasks": {"t": {"componentRef": {"name": "c0"}}}}}),
+        _naming(60, 1, {"executorLabel": "e"}),
+        _naming(15, 3, {"executorLabel": "e"}),
+        _naming(15, 3, {"dag": {}}),
+    ],
+    ids=["itself", "deep", "many", "many of nothing"],
+)
+def test_graphs_that_name_each_other_without_end_are_refused_at_once(text: str) -> None:
+    began = time.process_time()
+    with pytest.raises(InvalidInputError, match="more than 10,000 tasks, or graphs more than 20 deep"):
+        parse_ir(text)
+    assert time.process_time() - began < 5
+
+
+def test_task_that_is_no_table_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="task a is no table"):
+        parse_ir('{"pipelineInfo": {"name": "x"}, "root": {"dag": {"tasks": {"a": 5}}}}')
 
 
 def test_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:

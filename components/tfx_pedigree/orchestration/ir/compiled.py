@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,8 +14,11 @@ from typing import Any
 from tfx_pedigree.bounded_parse import parse_json, parse_yaml_documents, read_bounded
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.orchestration.ir.digest import spec_digest
+from tfx_pedigree.text import plain
 
 Json = Mapping[str, Any]
+_MOST_TASKS = 10_000
+_DEEPEST = 20
 
 
 class SpecKind(str, Enum):
@@ -174,16 +178,23 @@ def _documents(text: str | bytes, source: str) -> list[Any]:
 
 def tasks_of(spec: Json) -> Iterator[Task]:
     """All tasks that execute something, also those in a graph within the graph, by their names."""
-    yield from _tasks(spec, _mapping(_mapping(spec, "root"), "dag"))
+    yield from _tasks(spec, _mapping(_mapping(spec, "root"), "dag"), itertools.count(1))
 
 
-def _tasks(spec: Json, dag: Json) -> Iterator[Task]:
+def _tasks(spec: Json, dag: Json, count: Iterator[int], depth: int = 1) -> Iterator[Task]:
+    """Bounded: a component can name itself, and forty of which each names the next one twice are a trillion tasks."""
     executors = _mapping(_mapping(spec, "deploymentSpec"), "executors")
     nodes = _mapping(dag, "tasks")
     for key, node in sorted(nodes.items()):
+        if next(count) > _MOST_TASKS or depth > _DEEPEST:
+            raise InvalidInputError(
+                f"The pipeline has more than {_MOST_TASKS:,} tasks, or graphs more than {_DEEPEST} deep in each other."
+            )
+        if not isinstance(node, dict):
+            raise InvalidInputError(f"The pipeline's task {plain(str(key))} is no table.")
         component = component_of(spec, node)
         if "dag" in component:
-            yield from _tasks(spec, _mapping(component, "dag"))
+            yield from _tasks(spec, _mapping(component, "dag"), count, depth + 1)
         else:
             yield Task(str(key), node, component, _mapping(executors, str(component.get("executorLabel"))), nodes)
 
