@@ -141,7 +141,7 @@ def _tell_hidden(values: Mapping[str, Any]) -> None:
 
     names = hidden_names(values)
     if names:
-        output.note(f"Hidden as secrets: {listed(names)}. Only `{HIDDEN}` was kept of them.")
+        output.note(f"Not stored, because they look like secrets: {listed(names)}. `{HIDDEN}` was stored instead.")
 
 
 def _told(tags: dict[str, str]) -> str:

@@ -34,7 +34,7 @@ def test_secrets_are_neither_kept_nor_printed(pedigree: Pedigree, new_model: Pat
     ):
         assert "hunter2" not in said.out + said.err
     said = pedigree("register", "flight-delay", new_model, *given)
-    assert "Hidden as secrets: api_key and url. Only `(hidden)` was kept of them." in said.err
+    assert "Not stored, because they look like secrets: api_key and url. `(hidden)` was stored instead." in said.err
     assert "not changed" not in said.err
 
 
