@@ -54,9 +54,9 @@ def tag(app: App, ref: str, everything: bool, repo: Path) -> None:
 
 
 def _say(done: GitTagging, subject: str) -> None:
-    verb = "has" if len(done.versions) == 1 else "have"
+    verb = "is" if len(done.versions) == 1 else "are"
     if not done.new:
-        output.done(f"{subject} {verb} the git tags {listed(done.tags, _NAMED)} already; nothing changed.")
+        output.done(f"{subject} {verb} in git already; nothing changed.")
         return
-    output.done(f"{subject} {verb} the new git {'tag' if len(done.new) == 1 else 'tags'} {listed(done.new, _NAMED)}.")
+    output.done(f"{subject} {verb} in git now. New tags: {listed(done.new, _NAMED)}.")
     output.note(f"Nothing was pushed. To push it: {shlex.join(('git', 'push', 'origin', 'pedigree', *done.new))}")

@@ -36,6 +36,8 @@ _DIGEST_PREFIX = re.compile(r"sha256:[0-9a-f]{6,64}")
 def find_model(connection: Connection, name: str) -> StoredModel:
     rows = stored.STORED_MODEL.rows(connection, model=name)
     if not rows:
+        if "@" in name:
+            raise InvalidInputError(f"{name!r} names a version. Name only its model here: {name.partition('@')[0]}.")
         names = connection.execute(sa.select(schema.models.c.name).limit(1000)).scalars().all()
         near = difflib.get_close_matches(name, names, n=3)
         hint = f"Did you mean {' or '.join(near)}?" if near else "List the models with `pedigree models`."

@@ -18,6 +18,8 @@ from tfx_pedigree.registry import Registry
     ("words", "code", "sentence"),
     [
         (("versions", "flight-dely"), 3, "Did you mean flight-delay?"),
+        (("versions", "flight-delay@1.0.0"), 2, "Name only its model here: flight-delay."),
+        (("rollback", "flight-delay@1.0.0", "--reason", "x"), 2, "Name only its model here: flight-delay."),
         (("show", "flight-delay@9.9.9"), 3, "Its highest version is 1.1.0"),
         (("show", "flight-delay@canry"), 3, "no version or alias 'canry'"),
         (("show", "flight-delay@"), 2, "names no version after '@'"),
