@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from components_testing import MODELS, NAME, Place, record, through_kubeflow, tree
 from tfx.types import channel, standard_artifacts
 
-from tfx_pedigree.errors import DamagedError, ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
+from tfx_pedigree.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from tfx_pedigree.registry import Registry, Role, State, Verdict
 from tfx_pedigree.store import Store
 from tfx_pedigree.tfx_components import files
@@ -56,47 +55,15 @@ def test_without_a_serving_folder_it_is_promoted_and_nothing_is_pushed(place: Pl
     assert local_registry.model(NAME).champion == "1.0.0"
 
 
-@pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.INSUFFICIENT])
-def test_what_does_not_pass_is_kept_with_its_reason_and_the_run_goes_on(
-    place: Place, local_registry: Registry, verdict: Verdict
-) -> None:
+def test_what_does_not_pass_is_kept_with_its_reason_and_the_run_goes_on(place: Place, local_registry: Registry) -> None:
     run(place, "keras")
-    output = run(place, "keras_retrained", verdict)
+    output = run(place, "keras_retrained", Verdict.FAIL)
     assert pushed(output) == (0, "", "refused")
     loser = local_registry.get(f"{NAME}@1.0.1")
     assert loser.state is State.DEVELOPMENT
-    assert loser.refusal == f"{verdict.value}: the gate said {verdict.value}"
+    assert loser.refusal == "FAIL: the gate said FAIL"
     assert local_registry.model(NAME).champion == "1.0.0"
     assert [path.name for path in (place.root / "serving" / NAME).iterdir()] == ["1"]
-
-
-def test_a_promotion_that_lost_the_race_is_recorded_and_pushes_nothing(place: Place, local_registry: Registry) -> None:
-    run(place, "keras")
-    model, champion = place.trained("keras_retrained"), place.champion()
-    version = place.version(model, champion=champion)
-    comparison = place.compared(version)
-    run(place, "keras_tanh")  # another run wins meanwhile
-    output = place.push(version, model=model, comparison=comparison)
-    assert pushed(output) == (0, "", "stale")
-    found = local_registry.get(f"{NAME}@1.0.1")
-    assert found.state is State.DEVELOPMENT
-    assert "1.1.0 is champion" in found.tags["not_promoted"]
-    assert local_registry.model(NAME).champion == "1.1.0"
-
-
-def test_the_reason_goes_when_the_next_evaluation_promotes_it(place: Place, local_registry: Registry) -> None:
-    test_a_promotion_that_lost_the_race_is_recorded_and_pushes_nothing(place, local_registry)
-    assert pushed(run(place, "keras_retrained")) == (1, "2", "promoted")
-    assert "not_promoted" not in local_registry.get(f"{NAME}@champion").tags
-
-
-def test_a_champion_archived_meanwhile_makes_the_evidence_stale(place: Place, local_registry: Registry) -> None:
-    run(place, "keras")
-    model, champion = place.trained("keras_retrained"), place.champion()
-    version = place.version(model, champion=champion)
-    local_registry.archive(f"{NAME}@champion", reason="withdrawn")
-    assert pushed(place.push(version, model=model, comparison=place.compared(version)))[2] == "stale"
-    assert local_registry.model(NAME).champion is None
 
 
 @pytest.mark.parametrize("step", ["register", "promote", "lay_out"])
@@ -146,40 +113,7 @@ def test_a_whole_run_repeated_after_it_died_before_the_push_serves_as_well(
     assert tree(place.root / "serving" / NAME / "1") == tree(MODELS / "keras")
 
 
-def test_the_same_answer_again_writes_nothing(
-    place: Place, local_registry: Registry, history: Callable[[], list[str]]
-) -> None:
-    """Latency is another number each time, and no reason for another line in the log."""
-    run(place, "keras")
-    run(place, "keras_retrained", Verdict.FAIL, details={"latency": 1.0})
-    before = history()
-    assert pushed(run(place, "keras_retrained", Verdict.FAIL, details={"latency": 1.1}))[2] == "refused"
-    assert history() == before
-    run(place, "keras_retrained", Verdict.FAIL, evaluation_data="sha256:" + "f" * 64)
-    assert history() == [*before, "attach-evidence"]
-
-
-def test_an_identical_model_that_was_champion_once_is_left_to_a_rollback(
-    place: Place, local_registry: Registry
-) -> None:
-    run(place, "keras")
-    run(place, "keras_retrained")
-    output = run(place, "keras")
-    assert pushed(output) == (0, "", "refused")
-    assert "pedigree rollback" in output.get_string_custom_property("reason")
-    assert local_registry.model(NAME).champion == "1.0.1"
-
-
-def test_a_version_archived_while_it_was_reserved_stays_so(place: Place, local_registry: Registry) -> None:
-    version = place.version(place.trained("keras"))
-    local_registry.archive(f"{NAME}@1.0.0", reason="a mistake")
-    output = place.push(version, comparison=place.compared(version))
-    assert pushed(output) == (0, "", "refused")
-    assert local_registry.get(f"{NAME}@1.0.0").withdrawn
-
-
-@pytest.mark.parametrize("kind", [MODEL, INFRA])
-@pytest.mark.parametrize("blessed", [0, None])
+@pytest.mark.parametrize(("kind", "blessed"), [(MODEL, 0), (MODEL, None), (INFRA, 0)])
 def test_a_blessing_that_was_withheld_outweighs_the_comparison_also_in_the_registry(
     place: Place, local_registry: Registry, kind: type, blessed: int | None
 ) -> None:
@@ -202,16 +136,6 @@ def test_without_a_comparison_the_blessing_decides(
     assert local_registry.evidence(f"{NAME}@1.0.0") is not None
 
 
-def test_without_a_comparison_the_swap_is_against_the_champion_of_the_record(
-    place: Place, local_registry: Registry
-) -> None:
-    run(place, "keras")
-    version = place.version(place.trained("keras_retrained"), champion=place.champion())
-    run(place, "keras_tanh")
-    assert pushed(place.push(version, model_blessing=place.blessing(MODEL, 1)))[2] == "stale"
-    assert local_registry.model(NAME).champion == "1.1.0"
-
-
 def test_nothing_is_promoted_that_nobody_judged(place: Place, local_registry: Registry) -> None:
     output = place.push(place.version(place.trained("keras")))
     assert pushed(output) == (0, "", "refused")
@@ -226,12 +150,6 @@ def test_it_goes_as_far_as_it_is_told(place: Place, local_registry: Registry, ta
     output = place.push(version, {"promote_to": target}, comparison=place.compared(version))
     assert str(local_registry.get(f"{NAME}@1.0.0").state) == state
     assert pushed(output)[0] == (target == "staging")
-
-
-def test_what_failed_the_gate_does_not_reach_staging(place: Place, local_registry: Registry) -> None:
-    version = place.version(place.trained("keras"))
-    place.push(version, {"promote_to": "staging"}, comparison=place.compared(version, Verdict.FAIL))
-    assert local_registry.get(f"{NAME}@1.0.0").state is State.DEVELOPMENT
 
 
 def test_an_actor_who_may_not_promote_stops_the_run_after_it_was_registered(
@@ -260,14 +178,6 @@ def test_bytes_that_were_damaged_since_are_healed_from_this_runs_model(place: Pl
     damage(place, "keras")
     assert pushed(place.push(version, model=model, comparison=place.compared(version)))[2] == "promoted"
     assert Store.open(place.root / "store").verify().ok
-
-
-def test_damaged_bytes_are_never_promoted(place: Place, local_registry: Registry) -> None:
-    version = place.version(place.trained("keras"))
-    damage(place, "keras")
-    with pytest.raises(DamagedError, match="pedigree register"):
-        place.push(version, comparison=place.compared(version))
-    assert local_registry.get(f"{NAME}@1.0.0").state is State.DEVELOPMENT
 
 
 @pytest.mark.usefixtures("impatient")
@@ -308,19 +218,6 @@ def test_who_polls_the_serving_folder_never_sees_half_a_version(place: Place, mo
     place.push(version, comparison=place.compared(version))
     assert seen[0] == []
     assert tree(place.root / "serving" / NAME / "1") == tree(MODELS / "keras")
-
-
-def test_two_runs_at_once_make_one_champion_and_break_neither(shared_place: Place, registry: Registry) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    champion = shared_place.champion()
-    versions = [shared_place.version(shared_place.trained(one), champion=champion) for one in ("keras", "keras_tanh")]
-    comparisons = {version.uri: shared_place.compared(version) for version in versions}
-    with ThreadPoolExecutor(2) as pool:
-        outputs = list(pool.map(lambda one: shared_place.push(one, comparison=comparisons[one.uri]), versions))
-    assert sorted(pushed(output)[2] for output in outputs) == ["promoted", "stale"]
-    states = sorted(str(version.state) for version in registry.versions(NAME).items)
-    assert states == ["development", "production"]
 
 
 def test_the_next_record_tells_how_the_champion_was_made(place: Place) -> None:
