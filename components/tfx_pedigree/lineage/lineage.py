@@ -32,7 +32,7 @@ from tfx_pedigree.lineage.subgraph import Subgraph
 from tfx_pedigree.lineage.verifying import GraphReport
 from tfx_pedigree.lineage.version_status import VersionStatus
 from tfx_pedigree.progress import Progress, silent
-from tfx_pedigree.registry import Reference, Registry, Version
+from tfx_pedigree.registry import Reference, Registry
 
 
 class Lineage(LineageApi):
@@ -99,17 +99,16 @@ class Lineage(LineageApi):
             return version_status.of_versions(connection, [found]).get(found.key)
 
     def explain(self, version: Node | str) -> Explanation:
-        found = self._registered(version)
+        found = self.registry.get(self._reference(version))
         with self._reading() as connection:
-            side = version_context.side_of(connection, found)
+            side = version_context.side_of(connection, found, promotions=True)
         return explanation(version_context.explanation_input(self.registry, found, side))
 
     def diff(self, old: Node | str, new: Node | str) -> LineageDiff:
-        before, after = self._registered(old), self._registered(new)
-        exact = (Reference(version.model, version.version) for version in (before, after))
+        compared = self.registry.compare(self._reference(old), self._reference(new))
         with self._reading() as connection:
-            sides = [version_context.side_of(connection, version) for version in (before, after)]
-        return difference(self.registry.compare(*exact), *sides)
+            sides = [version_context.side_of(connection, version) for version in (compared.old, compared.new)]
+        return difference(compared, *sides)
 
     # Checking
 
@@ -117,10 +116,10 @@ class Lineage(LineageApi):
         with self.registry.transactions.reading(None) as connection:
             return verifying.verify(connection, progress)
 
-    def _registered(self, named: Node | str) -> Version:
+    def _reference(self, named: Node | str) -> str | Reference:
         if isinstance(named, str) and ":" not in named.partition("@")[0]:
-            return self.registry.get(named)
-        return version_context.registered(self.registry, self.find(named) if isinstance(named, str) else named)
+            return named
+        return version_context.reference_of(self.find(named) if isinstance(named, str) else named)
 
     def _walk(self, node: Node | str, depth: int | None, way: Way) -> Subgraph:
         with self._reading() as connection:

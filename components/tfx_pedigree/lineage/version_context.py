@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from sqlalchemy.engine import Connection
 
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
-from tfx_pedigree.lineage import finding, version_status, walking, wording
+from tfx_pedigree.lineage import storage, version_status, walking, wording
 from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind, Way
+from tfx_pedigree.lineage.node_factory import version_node
 from tfx_pedigree.lineage.subgraph import Subgraph
 from tfx_pedigree.registry import ChampionPeriod, Event, Evidence, Reference, Registry, Version
 from tfx_pedigree.registry.pages import LARGEST_PAGE, every
@@ -50,14 +51,14 @@ class ExplanationInput:
     causes: Mapping[int, Event] = field(default_factory=dict)
 
 
-def registered(registry: Registry, node: Node) -> Version:
+def reference_of(node: Node) -> Reference:
     """The registry's version that a node stands for. What else is in the graph is no version, and is refused."""
     if node.kind is not NodeKind.VERSION:
         raise InvalidInputError(
             f"{wording.label(node)} is no version of a model. See which versions have to do with it with "
             f"`pedigree impact {wording.handle(node)}`."
         )
-    return registry.get(Reference(str(node.content["model"]), str(node.content["digest"])))
+    return Reference(str(node.content["model"]), str(node.content["digest"]))
 
 
 def explanation_input(registry: Registry, version: Version, side: Side) -> ExplanationInput:
@@ -78,20 +79,25 @@ def explanation_input(registry: Registry, version: Version, side: Side) -> Expla
     )
 
 
-def side_of(connection: Connection, version: Version) -> Side:
-    """What the version came from, two steps far; what came of it, one step far; and what its judges looked at."""
-    node = finding.find_one(connection, f"{version.model}@{version.digest}")
-    below = version_status.with_promotions(connection, walking.walk(connection, node, 1, Way.DOWN), 1, Way.DOWN)
-    judges = [edge.source for edge in below.edges if edge.target == node.key and edge.kind in _JUDGES]
-    parts = [walking.walk(connection, node, _DEPTH, Way.UP), below]
-    parts += [walking.walk(connection, below.nodes[key], 1, Way.UP) for key in dict.fromkeys(judges)]
-    return Side(node.key, _joined(node.key, parts))
-
-
-def _joined(start: str, parts: list[Subgraph]) -> Subgraph:
-    nodes = {key: node for part in parts for key, node in part.nodes.items()}
-    edges = {edge: edge for part in parts for edge in part.edges}
-    return Subgraph((start,), nodes, tuple(edges.values()), complete=False)
+def side_of(connection: Connection, version: Version, *, promotions: bool = False) -> Side:
+    """What the version came from, two steps far; what came of it, one step far, with its promotions if they are wanted;
+    and what its judges looked at."""
+    node = version_node(version.model, version.digest, version=version.version)
+    start = storage.ids_of(connection, [node.key]).get(node.key)
+    if start is None:
+        around = Subgraph((node.key,), {node.key: node}, (), {node.key: 0}, complete=False)
+    else:
+        ids = set().union(*walking.levels(connection, start, Way.UP, _DEPTH))
+        below = list(walking.steps(connection, [start], Way.DOWN))
+        judges = {source for source, kind, _ in below if kind in _JUDGES}
+        ids.update(source for source, _, _ in below)
+        ids.update(target for _, _, target in walking.steps(connection, judges, Way.UP))
+        around = walking.answer(node.key, walking.read_rows(connection, sorted(ids)), Way.BOTH, complete=False)
+    if promotions:
+        made = list(version_status.promotions(connection, [node]))
+        edges = [edge for one in made for edge in one.edges(around.nodes)]
+        around = around.extended({one.node.key: one.node for one in made}, edges, complete=False)
+    return Side(node.key, around)
 
 
 def _events(registry: Registry, version: Version) -> tuple[Event, ...]:

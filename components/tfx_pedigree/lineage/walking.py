@@ -54,25 +54,29 @@ def walk(connection: Connection, start: Node, depth: int | None, way: Way) -> Su
     if found is None:
         return Subgraph((start.key,), {start.key: start}, (), {start.key: 0})
     if depth is None:
-        rows = _rows(connection, [node_id for each in way.each for node_id in closure(connection, [found], each)])
-        complete = True
-    else:
-        steps_away = {each: levels(connection, found, each, depth) for each in way.each}
-        rows = _rows(connection, (node_id for each in steps_away.values() for level in each for node_id in level))
-        complete = not any(_leads_further(connection, steps_away[each], each, rows.values()) for each in steps_away)
+        ids = itertools.chain.from_iterable(closure(connection, [found], each) for each in way.each)
+        return answer(start.key, read_rows(connection, ids), way)
+    reached = {each: levels(connection, found, each, depth) for each in way.each}
+    rows = read_rows(connection, (node_id for each in reached.values() for level in each for node_id in level))
+    further = any(_leads_further(connection, reached[each], each, rows.values()) for each in reached)
+    return answer(start.key, rows, way, complete=not further)
+
+
+def read_rows(connection: Connection, ids: Iterable[int]) -> dict[str, StoredNode]:
+    """By key, each once, in the order of the ids."""
+    return {row.key: row for row in storage.stored(connection, dict.fromkeys(ids))}
+
+
+def answer(start: str, rows: Mapping[str, StoredNode], way: Way, *, complete: bool = True) -> Subgraph:
+    """These nodes and the edges among them."""
     return Subgraph.lazy(
-        (start.key,),
+        (start,),
         StoredNodes(rows),
         complete,
         edges=lambda _: tuple(sorted(storage.edges_of(rows.values(), {row.id: row.key for row in rows.values()}))),
-        depth=lambda graph: _depths(start.key, graph.edges, way.each),
+        depth=lambda graph: _depths(start, graph.edges, way.each),
         cycles=lambda graph: tuple(find_cycles(graph.nodes, graph.edges)),
     )
-
-
-def _rows(connection: Connection, ids: Iterable[int]) -> dict[str, StoredNode]:
-    """By key, each once, in the order of the ids."""
-    return {row.key: row for row in storage.stored(connection, dict.fromkeys(ids))}
 
 
 def steps(
@@ -126,7 +130,7 @@ def shortest_path(connection: Connection, a: Node, b: Node) -> Subgraph | None:
     found = min((way for way in ways if way), key=len, default=None)
     if found is None:
         return None
-    rows = _rows(connection, found)
+    rows = read_rows(connection, found)
     keys = list(rows)
     edges = _edges_along(rows, keys)
     return Subgraph((keys[0],), StoredNodes(rows), edges, {key: number for number, key in enumerate(keys)})
