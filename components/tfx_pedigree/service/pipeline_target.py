@@ -21,6 +21,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class SecretShown:
+    """In a pipeline that was compiled before. Whoever wrote it in spite of that knows, others may not."""
+
+    file: Path
+    finding: Finding
+
+
+@dataclass(frozen=True)
 class PipelineTarget:
     config: TargetConfig
     settings: Settings
@@ -60,16 +68,18 @@ class PipelineTarget:
             )
         return found.pipeline
 
-    def read(self, file: Path) -> tuple[CompiledPipeline, tuple[Finding, ...]]:
-        """What was compiled before, and the secrets that stand in it: whoever wrote it in spite of them knows, others
-        may not."""
+    def read(self, file: Path, tell: Callable[[SecretShown], None]) -> CompiledPipeline:
+        """What was compiled before."""
         found = load_ir(file)
         if found.kind is not self.config.kind:
             raise InvalidInputError(
                 f"{file} was compiled for {found.kind}, but {self.config.file} names {self.kind}. "
                 "Compile it again with `pedigree pipeline compile`."
             )
-        return found, tuple(one for one in lint(found) if one.rule == "secret")
+        for finding in lint(found):
+            if finding.rule == "secret":
+                tell(SecretShown(file, finding))
+        return found
 
     @property
     def pipeline_name(self) -> str | None:

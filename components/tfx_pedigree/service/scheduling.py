@@ -10,7 +10,6 @@ from typing import Any
 
 from tfx_pedigree.errors import ConflictError, NotFoundError
 from tfx_pedigree.json_form import to_json
-from tfx_pedigree.orchestration.ir import Finding
 from tfx_pedigree.orchestration.services.plan import (
     Next,
     Schedule,
@@ -24,10 +23,10 @@ from tfx_pedigree.orchestration.services.plan import (
 )
 from tfx_pedigree.orchestration.services.service import Change, Service, Template, Towards, in_words, look, utc_now
 from tfx_pedigree.orchestration.services.settings import run_parameters, schedule_settings
-from tfx_pedigree.service.pipeline_target import PipelineTarget
+from tfx_pedigree.service.pipeline_target import PipelineTarget, SecretShown
 from tfx_pedigree.text import listed
 
-Listener = Callable[[ScheduleStep], None]
+Listener = Callable[[ScheduleStep | SecretShown], None]
 
 
 class ScheduleMove(str, Enum):
@@ -38,7 +37,7 @@ class ScheduleMove(str, Enum):
 
 @dataclass(frozen=True)
 class AppliedSchedule:
-    """What came of applying a schedule, or would come of it. `secrets` were found in the file of the pipeline."""
+    """What came of applying a schedule, or would come of it."""
 
     where: str
     wanted: Wanted
@@ -46,7 +45,6 @@ class AppliedSchedule:
     now: Sequence[Schedule]
     steps: Sequence[ScheduleStep]
     dry_run: bool
-    secrets: tuple[Finding, ...] = ()
 
     @property
     def differences(self) -> dict[str, tuple[str, str]]:
@@ -85,7 +83,7 @@ def apply_schedule(target: PipelineTarget, file: Path | None, *, dry_run: bool, 
     section, kind = target.config.schedule, target.config.kind
     # Before compiling, which takes a minute; what the pipeline is called is not certain yet.
     schedule_settings(target.config.file, kind, section, "pipeline")
-    pipeline, secrets = (target.compiled(), ()) if file is None else target.read(file)
+    pipeline = target.compiled() if file is None else target.read(file, tell)
     settings = schedule_settings(target.config.file, kind, section, pipeline.name)
     template = Template(pipeline, run_parameters(pipeline, settings.parameters))
     service = target.open()
@@ -97,7 +95,7 @@ def apply_schedule(target: PipelineTarget, file: Path | None, *, dry_run: bool, 
         towards = Towards(wanted, service.traits)
         steps = Change(service, wanted.name, towards, target.patience, template, tell, wanted).carry_out()
         now = look(service, wanted.name, target.patience)
-    return AppliedSchedule(service.where, wanted, before, now, steps, dry_run, secrets)
+    return AppliedSchedule(service.where, wanted, before, now, steps, dry_run)
 
 
 def schedules_of(target: PipelineTarget) -> tuple[str, list[Schedule]]:

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 from tfx_pedigree.errors import InvalidInputError, NotFoundError, UnavailableError
 from tfx_pedigree.json_form import JsonForm, Layout
-from tfx_pedigree.orchestration.ir import CompiledPipeline, Finding
+from tfx_pedigree.orchestration.ir import CompiledPipeline
 from tfx_pedigree.orchestration.services.service import Service, ServiceRun, Template, UnansweredError
 from tfx_pedigree.orchestration.services.settings import run_parameters
-from tfx_pedigree.service.pipeline_target import PipelineTarget
+from tfx_pedigree.service.pipeline_target import PipelineTarget, SecretShown
 
 T = TypeVar("T")
 # Of a pipeline's name in a run's: with all that follows it, Vertex takes 128.
@@ -43,15 +43,13 @@ class ForetoldSubmission:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """`is_named` where the name is the user's: asking again under it starts nothing. `secrets` were found in the file
-    that the pipeline was read from."""
+    """`is_named` where the name is the user's: asking again under it starts nothing."""
 
     target: PipelineTarget
     service: Service
     template: Template
     name: str
     is_named: bool
-    secrets: tuple[Finding, ...] = ()
 
     @classmethod
     def of(
@@ -62,13 +60,14 @@ class RunRequest:
         span: int | None = None,
         name: str | None = None,
         parameters: Mapping[str, Any],
+        tell: Callable[[SecretShown], None],
     ) -> RunRequest:
         """The pipeline is compiled now, or was written to a file before."""
         if file is not None and span is not None:
             raise InvalidInputError("--span is for a pipeline that is compiled now; a compiled one has its span in it.")
-        pipeline, secrets = (target.compiled(span), ()) if file is None else target.read(file)
+        pipeline = target.compiled(span) if file is None else target.read(file, tell)
         template = Template(pipeline, run_parameters(pipeline, parameters))
-        return cls(target, target.open(), template, name or _new_name(pipeline, span), bool(name), secrets)
+        return cls(target, target.open(), template, name or _new_name(pipeline, span), bool(name))
 
     @property
     def pipeline(self) -> CompiledPipeline:

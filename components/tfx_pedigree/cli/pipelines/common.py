@@ -13,10 +13,10 @@ from tfx_pedigree.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from tfx_pedigree.cli.app import App
-    from tfx_pedigree.orchestration.ir import Finding
     from tfx_pedigree.orchestration.services.plan import ScheduleStep
+    from tfx_pedigree.orchestration.services.service import ServiceRun
     from tfx_pedigree.registry import Version
-    from tfx_pedigree.service.pipeline_target import PipelineTarget
+    from tfx_pedigree.service.pipeline_target import PipelineTarget, SecretShown
     from tfx_pedigree.service.training import TrainingEvent
 
 FAILED = 1
@@ -100,16 +100,20 @@ def tell_lines(lines: tuple[str, ...]) -> None:
         output.note(f"{line[0].upper()}{line[1:]}.")
 
 
-def tell_secrets(app: App, file: str | None, secrets: tuple[Finding, ...]) -> None:
-    for finding in () if app.json else secrets:
-        output.note(f"{file}: {finding}")
+def service_teller(app: App) -> Callable[[ScheduleStep | ServiceRun | SecretShown], None]:
+    from tfx_pedigree.orchestration.services.plan import ScheduleStep
+    from tfx_pedigree.orchestration.services.service import ServiceRun, in_words
+    from tfx_pedigree.service.pipeline_target import SecretShown
 
-
-def step_teller(app: App) -> Callable[[ScheduleStep], None]:
-    from tfx_pedigree.orchestration.services.service import in_words
-
-    def tell(step: ScheduleStep) -> None:
-        if not app.json:
-            output.note(f"Done: {in_words(step)}.")
+    def tell(event: ScheduleStep | ServiceRun | SecretShown) -> None:
+        match event:
+            case _ if app.json:
+                pass
+            case SecretShown(file, finding):
+                output.note(f"{file}: {finding}")
+            case ScheduleStep():
+                output.note(f"Done: {in_words(event)}.")
+            case ServiceRun():
+                output.note(f"{event.name} is {event.state.lower()}.")
 
     return tell

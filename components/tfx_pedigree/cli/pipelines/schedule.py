@@ -11,7 +11,7 @@ import click
 from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, common_options, pass_app
 from tfx_pedigree.cli.lazy import PedigreeGroup
-from tfx_pedigree.cli.pipelines.common import step_teller, target_of, tell_secrets
+from tfx_pedigree.cli.pipelines.common import service_teller, target_of
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.text import short_digest
 
@@ -54,8 +54,7 @@ def _apply(app: App, compiled: str | None, dry_run: bool) -> None:
     from tfx_pedigree.service.scheduling import apply_schedule
 
     file = Path(compiled).expanduser() if compiled else None
-    applied = apply_schedule(target_of(app, "schedule"), file, dry_run=dry_run, tell=step_teller(app))
-    tell_secrets(app, compiled, applied.secrets)
+    applied = apply_schedule(target_of(app, "schedule"), file, dry_run=dry_run, tell=service_teller(app))
     if app.json:
         output.emit(applied.to_json())
     elif dry_run:
@@ -162,7 +161,7 @@ def delete(app: App, name: str | None, stop_runs: bool) -> None:
 def _move(app: App, name: str | None, word: str, done: str, *, stop_runs: bool = False) -> None:
     from tfx_pedigree.service.scheduling import ScheduleMove, move_schedule
 
-    target, tell = target_of(app, f"schedule {word}"), step_teller(app)
+    target, tell = target_of(app, f"schedule {word}"), service_teller(app)
     moved = move_schedule(target, name, ScheduleMove(word), stop_runs=stop_runs, tell=tell)
     if app.json:
         schedules = [one.to_json() for one in moved.now]

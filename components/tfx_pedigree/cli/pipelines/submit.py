@@ -11,7 +11,7 @@ import click
 from tfx_pedigree.cli import exits, inputs, output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
-from tfx_pedigree.cli.pipelines.common import target_of, tell_secrets
+from tfx_pedigree.cli.pipelines.common import service_teller, target_of
 from tfx_pedigree.text import short_digest
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ def submit(
 
     file = Path(compiled).expanduser() if compiled else None
     parameters = inputs.pairs(given, "parameter")
-    request = RunRequest.of(target_of(app, "submit"), file=file, span=span, name=run_name, parameters=parameters)
-    tell_secrets(app, compiled, request.secrets)
+    target, tell = target_of(app, "submit"), service_teller(app)
+    request = RunRequest.of(target, file=file, span=span, name=run_name, parameters=parameters, tell=tell)
     if dry_run:
         _foretell(app, request)
         return
@@ -69,7 +69,7 @@ def submit(
     if not app.json:
         _tell_submitted(request, done)
     if wait:
-        run = request.follow(done.run, every=every, hours=timeout, tell=lambda now: _tell_state(app, now))
+        run = request.follow(done.run, every=every, hours=timeout, tell=tell)
         done = dataclasses.replace(done, run=run)
     if app.json:
         output.emit(done.to_json())
@@ -87,11 +87,6 @@ def _tell_submitted(request: RunRequest, done: Submission) -> None:
         output.say(f"The run {run.name} was there already ({run.state.lower()}); nothing was started.")
     if run.url:
         output.note(f"To look at it: {run.url}")
-
-
-def _tell_state(app: App, run: ServiceRun) -> None:
-    if not app.json:
-        output.note(f"{run.name} is {run.state.lower()}.")
 
 
 def _tell_ended(run: ServiceRun) -> None:
