@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -244,6 +245,14 @@ def test_archive_goes_through_a_pipe(registry: Registry, home: Path, elsewhere: 
     assert (report.path, report.size) == ("-", len(pipe.data))
     assert import_model(elsewhere, pipe, "Standard input").objects == 2  # type: ignore[arg-type]
     assert elsewhere.store.verify().ok
+
+
+def test_archive_is_read_from_what_is_no_regular_file(home: Path, elsewhere: Registry, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["/bin/sh", "-c", 'cat "$0" > "$1"', str(home / "model.tar"), str(tmp_path / "pipe")]):
+        assert import_from_file(elsewhere, tmp_path / "pipe").versions == 1
+    with pytest.raises(InvalidInputError, match="cannot be read: Is a directory"):
+        import_from_file(elsewhere, tmp_path)
 
 
 @pytest.mark.parametrize("way", ["export", "import"])

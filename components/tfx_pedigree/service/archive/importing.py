@@ -74,9 +74,14 @@ class _Lines:
 
 
 def import_from_file(registry: Registry, path: Path, progress: Progress = silent) -> ImportReport:
-    if not path.is_file():
+    """From a file, or whatever else can be read from its first byte to its last."""
+    if not path.exists():
         raise NotFoundError(f"There is no file {path} to import.")
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise InvalidInputError(f"{path} cannot be read: {error.strerror}.") from error
+    with file:
         return import_model(registry, file, str(path), progress)
 
 
