@@ -62,6 +62,8 @@ def parse_json(
     try:
         value = _decoder(words, canonical).decode(whole)
     except json.JSONDecodeError as error:
+        if (deep := _beyond_the_depth(whole)) is not None and deep < error.pos:  # newer Pythons go on reading
+            raise _too_deep(source, whole) from None
         raise _refusal(source, error.lineno, f"this is not JSON: {_lowered(error.msg)}") from None
     except _UnusableError as error:
         raise _refusal(source, _line_of(whole, error.text), str(error)) from None
@@ -142,14 +144,20 @@ def _lies_too_deep(value: Any) -> bool:
     return True
 
 
-def _too_deep(source: str, text: str) -> InvalidInputError:
-    depth, at = 0, len(text)
+def _beyond_the_depth(text: str) -> int | None:
+    """Where the text is nested too deep; None if it is not."""
+    depth = 0
     for found in _TOKENS.finditer(text):
         depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found.group(), 0)
         if depth > DEEPEST:
-            at = found.start()
-            break
-    return _refusal(source, text.count("\n", 0, at) + 1, f"it is nested more than {DEEPEST} deep")
+            return found.start()
+    return None
+
+
+def _too_deep(source: str, text: str) -> InvalidInputError:
+    at = _beyond_the_depth(text)
+    line = text.count("\n", 0, len(text) if at is None else at) + 1
+    return _refusal(source, line, f"it is nested more than {DEEPEST} deep")
 
 
 def _holds_half(value: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from absl import logging
 from google.protobuf import json_format
 from tensorflow_model_analysis.proto import config_pb2
 
+from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.comparison import (
     EvaluatorPlan,
     ExtraMetric,
@@ -93,7 +93,8 @@ def _names(config: config_pb2.EvalConfig) -> Iterator[str]:
         yield from spec.per_slice_thresholds
         yield from spec.cross_slice_thresholds
         for metric in spec.metrics:
-            named = json.loads(metric.config).get("name") if metric.config else None
+            told = parse_json(metric.config, f"the config of {metric.class_name}") if metric.config else {}
+            named = told.get("name")
             yield str(named or metric_of_class(metric.class_name))
 
 

@@ -96,7 +96,7 @@ def configured(stage: Stage, config: str) -> None:
         return subprocess.CompletedProcess(command, 0, actors[command[-1]](stage, json.loads(options["input"])), "")
 
     stage.patch.setattr(subprocess, "run", run)
-    stage.patch.setattr(importlib.util, "find_spec", lambda name: object() if name == "tfx" else found(name))
+    stage.patch.setattr(importlib.util, "find_spec", lambda name: object() if name in ("tfx", "kfp") else found(name))
 
 
 def trained(stage: Stage, order: dict[str, Any]) -> None:
