@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -66,14 +67,17 @@ _ALIASES: Columns[tuple[str, Version]] = Columns(
 @pass_app
 def list_(app: App, model: str, columns: list[str] | None) -> None:
     """List a model's aliases and the versions that they mean."""
-    from tfx_pedigree.registry import Reference
+    from tfx_pedigree.service.looking_up import versions_by_alias
 
     with app.open().registry as registry:
-        found = [(name, registry.get(Reference(model, number))) for name, number in registry.aliases(model).items()]
-    if app.json:
-        output.emit({"items": [{"alias": name, "version": version.version} for name, version in found], "next": None})
-    elif found:
+        found = tuple(versions_by_alias(registry, model).items())
+    items = [{"alias": name, "version": version.version} for name, version in found]
+    output.answer({"items": items, "next": None}, lambda _: _tell(model, found, columns))
+
+
+def _tell(model: str, found: Sequence[tuple[str, Version]], columns: list[str] | None) -> None:
+    if found:
         output.show(_ALIASES.table(found, columns))
-    else:
-        output.say(f"{model} has no alias.")
-        output.next_step("alias", "set", "NAME", f"{model}@VERSION")
+        return
+    output.say(f"{model} has no alias.")
+    output.next_step("alias", "set", "NAME", f"{model}@VERSION")

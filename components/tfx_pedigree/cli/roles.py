@@ -11,10 +11,9 @@ from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.columns import Column, Columns
 from tfx_pedigree.cli.complete import model_names
 from tfx_pedigree.cli.lazy import PedigreeGroup
-from tfx_pedigree.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from tfx_pedigree.registry import Grant, Registry, RoleChange
+    from tfx_pedigree.registry import Grant, RoleChange
 
 _ROLES = ["viewer", "contributor", "reviewer", "releaser", "admin"]
 _MODEL = click.option("--model", shell_complete=model_names, help="Only on this model, not on the whole registry.")
@@ -67,23 +66,13 @@ def grant(app: App, name: str, role: str, model: str | None) -> None:
     The model need not exist yet: a contributor on a model to come can register its first version.
     """
     from tfx_pedigree.registry import Role
+    from tfx_pedigree.service.granting import grant_role
 
-    scope = model or "*"
     with app.open().registry as registry:
-        change = registry.grant(name, Role.parse(role), scope)
-        missing = _missing(registry, model) if model else ""
-    _answer(change, f"{name} is {role} {_where(scope)}")
-    if missing:
-        output.note(f"{missing} The role counts as soon as there is one.")
-
-
-def _missing(registry: Registry, model: str) -> str:
-    """What to say where there is no such model yet: it may be one to come, or a typo."""
-    try:
-        registry.model(model)
-    except NotFoundError as error:
-        return str(error)
-    return ""
+        granted = grant_role(registry, name, Role.parse(role), model)
+    _answer(granted.change, f"{name} is {role} {_where(granted.change.scope)}")
+    if granted.warning:
+        output.note(granted.warning)
 
 
 @roles.command("revoke")

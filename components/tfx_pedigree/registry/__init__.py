@@ -26,13 +26,14 @@ from tfx_pedigree.registry.records import (
 )
 from tfx_pedigree.registry.registration import Candidate, Facts
 from tfx_pedigree.registry.registry import Registry
-from tfx_pedigree.registry.roles import LEAST_ROLE, Action, Role
+from tfx_pedigree.registry.roles import EVERYWHERE, LEAST_ROLE, Action, Role
 from tfx_pedigree.registry.search import parse_time
 from tfx_pedigree.registry.states import State
 from tfx_pedigree.verdict import Recommendation, Verdict
 
 __all__ = [
     "CHAMPION",
+    "EVERYWHERE",
     "LARGEST_PAGE",
     "LATEST",
     "LEAST_ROLE",

@@ -12,6 +12,8 @@ from click.shell_completion import ShellComplete
 from tfx_pedigree.cli.app import App
 from tfx_pedigree.cli.lazy import Lazy
 from tfx_pedigree.cli.main import SECTIONS, cli
+from tfx_pedigree.registry import PromotionRequest, Role, State
+from tfx_pedigree.versioning import Bump
 
 LAZY = {name: lazy for commands in SECTIONS.values() for name, lazy in commands.items()}
 
@@ -87,3 +89,20 @@ def test_completion_is_silent_where_there_is_no_registry(
     monkeypatch.setenv("PEDIGREE_REGISTRY", str(tmp_path_factory.mktemp("empty")))
     completion = ShellComplete(cli, {"obj": App()}, "pedigree", "_PEDIGREE_COMPLETE")
     assert completion.get_completions(["versions"], "fl") == []
+
+
+def test_words_to_choose_from_are_those_that_the_registry_knows() -> None:
+    """They stand in the command line a second time, so that the help needs no registry."""
+    known = dict(commands(cli))
+
+    def choices(*path: str, name: str) -> list[str]:
+        (param,) = (param for param in known[path].params if param.name == name)
+        assert isinstance(param.type, click.Choice)
+        return list(param.type.choices)
+
+    assert choices("roles", "grant", name="role") == [str(role) for role in Role]
+    assert set(choices("register", name="bump")) == {bump.value for bump in Bump}
+    assert {PromotionRequest(State(word)).target for word in choices("promote", name="target")} == {
+        State.STAGING,
+        State.PRODUCTION,
+    }
