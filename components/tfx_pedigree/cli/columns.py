@@ -67,7 +67,7 @@ class Columns(Generic[T]):
 
     def table(self, items: Sequence[T], chosen: Sequence[str] | None) -> Table:
         columns = [(name, self._column(name)) for name in chosen or self._usual(items)]
-        made = output.table(*(column.heading or visible(name) for name, column in columns))
+        made = output.table(*(visible(column.heading or name) for name, column in columns))
         for item in items:
             made.add_row(*output.cells(column.cell(item) for _, column in columns), style=self.style(item))
         return made
