@@ -222,9 +222,7 @@ OTHERS = {
     "digest.py": "rows of our own database, which the audit log covers, millions at a time",
     "lineage/storage.py": "rows of our own database, put together by its own query",
     "mlmd/client_process.py": "lines between our own two processes, however long",
-    "tfx_runner/compile_pipeline.py": "what our own parent process sends",
-    "tfx_runner/measure_drift.py": "what our own parent process sends",
-    "tfx_runner/run_pipeline.py": "what our own parent process sends",
+    "tfx_runner/order.py": "what our own parent process sends",
 }
 PARSERS = {
     "json": {"load", "loads", "JSONDecoder"},

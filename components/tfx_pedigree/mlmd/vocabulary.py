@@ -38,33 +38,21 @@ PIPELINE_CONTEXTS = ("pipeline", "system.Pipeline")
 # Inputs that are there to be compared with: what made them flows into nothing.
 RIVALS = ("baseline_model", "champion")
 
-_JUDGED = {
-    EXAMPLES: EdgeKind.EVALUATED_ON,
-    EVALUATION: EdgeKind.RESTS_ON,
-    COMPARISON: EdgeKind.RESTS_ON,
-    MODEL_BLESSING: EdgeKind.RESTS_ON,
-    INFRA_BLESSING: EdgeKind.RESTS_ON,
-}
-_EVALUATES = {MODEL: EdgeKind.EVALUATES, MODEL_VERSION: EdgeKind.EVALUATES}
-_DECIDES = {MODEL: EdgeKind.DECIDES_ON, MODEL_VERSION: EdgeKind.DECIDES_ON}
-_DEPLOYS = {MODEL: EdgeKind.DEPLOYS, MODEL_VERSION: EdgeKind.DEPLOYS}
 _MADE = {
     SCHEMA: EdgeKind.CONFORMS_TO,
     TRANSFORM: EdgeKind.TRANSFORMED_BY,
-    EVALUATION: EdgeKind.RESTS_ON,
-    COMPARISON: EdgeKind.RESTS_ON,
-    MODEL_BLESSING: EdgeKind.RESTS_ON,
-    INFRA_BLESSING: EdgeKind.RESTS_ON,
+    **dict.fromkeys(JUDGEMENTS, EdgeKind.RESTS_ON),
 }
+_JUDGED = {**_MADE, EXAMPLES: EdgeKind.EVALUATED_ON}
+_TRAINED = {**_MADE, EXAMPLES: EdgeKind.TRAINED_ON}
+_EVALUATES = {**_JUDGED, **dict.fromkeys(MODELS, EdgeKind.EVALUATES)}
+_DECIDES = {**_JUDGED, **dict.fromkeys(MODELS, EdgeKind.DECIDES_ON)}
 # By the type of the output and that of the input. What stands nowhere is derived from it.
 _RULES: Mapping[str, Mapping[str, EdgeKind]] = {
-    MODEL: {**_MADE, EXAMPLES: EdgeKind.TRAINED_ON},
-    MODEL_VERSION: {**_MADE, EXAMPLES: EdgeKind.TRAINED_ON},
-    EVALUATION: {**_MADE, **_JUDGED, **_EVALUATES},
-    COMPARISON: {**_MADE, **_JUDGED, **_EVALUATES},
-    MODEL_BLESSING: {**_MADE, **_JUDGED, **_DECIDES},
-    INFRA_BLESSING: {**_MADE, **_JUDGED, **_DECIDES},
-    PUSHED_MODEL: {**_MADE, **_JUDGED, **_DEPLOYS},
+    **dict.fromkeys(MODELS, _TRAINED),
+    **dict.fromkeys((EVALUATION, COMPARISON), _EVALUATES),
+    **dict.fromkeys(BLESSINGS, _DECIDES),
+    PUSHED_MODEL: {**_JUDGED, **dict.fromkeys(MODELS, EdgeKind.DEPLOYS)},
 }
 
 

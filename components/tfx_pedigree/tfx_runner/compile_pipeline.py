@@ -1,9 +1,8 @@
 """Compiles the pipeline that a config names, in a process of its own: what `pedigree pipeline compile` starts.
 
-Reads one JSON object from standard input (PipelineConfig's form, with `images` and `result`), and writes to the file
-`result` what TFX's compiler made of the pipeline, and what only this process can know: the defaults of runtime
-parameters, which the compiler drops, and the artifact types that cannot be imported. Ends with the exit code of
-docs/cli.md.
+Reads an order with `images` and `result`, and writes to the file `result` what TFX's compiler made of the pipeline, and
+what only this process can know: the defaults of runtime parameters, which the compiler drops, and the artifact types
+that cannot be imported. Ends with the exit code of docs/cli.md.
 """
 
 from __future__ import annotations
@@ -17,30 +16,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfx_pedigree.errors import InvalidInputError, PedigreeError
+from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.text import did_you_mean, listed
 from tfx_pedigree.tfx_components.versioner.environment import IMAGE_VARIABLE
-from tfx_pedigree.tfx_runner import run_pipeline
 from tfx_pedigree.tfx_runner.local_run import quiet
+from tfx_pedigree.tfx_runner.order import Order, carry_out, function, refusal_in
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 
 
 def main() -> int:
-    order = json.load(sys.stdin)
-    sys.path.insert(0, order["path"])
-    log = Path(order["log"])
+    return carry_out(_compile)
+
+
+def _compile(order: Order) -> None:
     try:
-        with quiet(log):  # TensorFlow and pip write wherever they like
+        with quiet(Path(order["log"])):  # TensorFlow and pip write wherever they like
             found = compiled(order)
-    except PedigreeError as error:
-        sys.stderr.write(f"Error: {error}\n")
-        return run_pipeline.FAILED
-    except (Exception, SystemExit) as error:  # noqa: BLE001  a user's pipeline may raise anything; the log has it
-        run_pipeline.tell(_told(order["create"], error), log)
-        return run_pipeline.FAILED
+    except (Exception, SystemExit) as error:
+        if refusal_in(error) is not None:
+            raise
+        # Of anything else, whose it is and of which kind.
+        raise InvalidInputError(f"{order['create']} could not be compiled: {type(error).__name__}: {error}") from error
     Path(order["result"]).write_text(json.dumps(found), "utf-8")
-    return 0
 
 
 def compiled(order: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,22 +70,10 @@ def _image_told(images: Mapping[str, str]) -> Iterator[None]:
             os.environ[IMAGE_VARIABLE] = before
 
 
-def _told(create: str, error: Exception | SystemExit) -> Any:
-    """What Pedigree itself refuses says enough; of anything else, whose it is and of which kind."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, PedigreeError):
-        cause = cause.__cause__ or cause.__context__
-    if cause is not None:
-        return error
-    told = InvalidInputError(f"{create} could not be compiled: {type(error).__name__}: {error}")
-    told.__cause__ = error
-    return told
-
-
 def _made(create: str, settings: dict[str, Any]) -> Any:
     from tfx.orchestration.pipeline import Pipeline  # noqa: PLC0415
 
-    found = run_pipeline.function(create)(settings)
+    found = function(create)(settings)
     if not isinstance(found, Pipeline):
         what = "nothing" if found is None else f"a {type(found).__name__}"
         raise InvalidInputError(f"{create} returns {what}, but it must return a pipeline of TFX (tfx.dsl.Pipeline).")

@@ -1,7 +1,7 @@
 """How far a span has drifted from the champion's training data: what `pedigree pipeline retrain` starts.
 
-Reads one JSON object from standard input (PipelineConfig's form, with `champion` and `span` beside it), and writes one
-to standard output: the distances that TFDV's comparators measure, feature by feature. Decides nothing.
+Reads an order with `champion` and `span`, and writes one JSON object to standard output: the distances that TFDV's
+comparators measure, feature by feature. Decides nothing.
 
 The champion's statistics are those that its own run made: ML Metadata leads from its version to its examples and on to
 their statistics. Those of the span are made by the pipeline's own ExampleGen and StatisticsGen, and by nothing after
@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfx_pedigree.bounded_parse import parse_json
-from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.retraining.drift import Feature, MeasuredDrift
 from tfx_pedigree.tfx_runner.local_run import quiet
-from tfx_pedigree.tfx_runner.run_pipeline import FAILED, function, tell
+from tfx_pedigree.tfx_runner.order import Order, carry_out, function
 
 if TYPE_CHECKING:
     from ml_metadata import MetadataStore
@@ -34,20 +33,14 @@ _MEASURES = {"JENSEN_SHANNON_DIVERGENCE": "jensen_shannon", "L_INFTY": "infinity
 
 
 def main() -> int:
-    order = json.load(sys.stdin)
-    sys.path.insert(0, order["path"])
+    return carry_out(_measure)
+
+
+def _measure(order: Order) -> None:
     log = Path(order["log"])
-    try:
-        with quiet(log):
-            found = measure(order, log.parent / "drift")
-    except PedigreeError as error:
-        sys.stderr.write(f"Error: {error}\n")
-        return FAILED
-    except Exception as error:  # noqa: BLE001  a user's pipeline may raise anything; the log has the traceback
-        tell(error, log)
-        return FAILED
+    with quiet(log):
+        found = measure(order, log.parent / "drift")
     sys.stdout.write(json.dumps(found.to_json()))
-    return 0
 
 
 def measure(order: Mapping[str, Any], folder: Path) -> MeasuredDrift:
