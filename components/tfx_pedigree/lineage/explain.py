@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfx_pedigree.comparison.wording import plain
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.explain_use import judgement, use
@@ -19,6 +18,7 @@ from tfx_pedigree.lineage.neighbours import Neighbours
 from tfx_pedigree.lineage.node_factory import WEAK, is_incomplete
 from tfx_pedigree.lineage.version_context import ExplanationInput
 from tfx_pedigree.registry import Version
+from tfx_pedigree.text import format_minute, listed, plain, plural
 
 _MOST_PARAMETERS = 24
 _SHOWN_PACKAGES = ("tfx", "tensorflow", "keras", "tensorflow-model-analysis", "apache-beam", "tfx-pedigree")
@@ -72,12 +72,8 @@ def _version(known: ExplanationInput) -> Iterator[str]:
         yield f"{version.name} is a {version.bump.upper()} change after {version.predecessor}."
     for reason in version.reasons:
         yield f"{reason[:1].upper()}{reason[1:]}."
-    yield f"It was created on {wording.when(version.created_at)} by {version.created_by}."
-    size = (
-        f"{wording.grouped(version.size)} bytes in {wording.counted(version.files or 0, 'file')}"
-        if version.size
-        else ""
-    )
+    yield f"It was created on {format_minute(version.created_at)} by {version.created_by}."
+    size = f"{wording.grouped(version.size)} bytes in {plural(version.files or 0, 'file')}" if version.size else ""
     yield f"Its content{f' ({size})' if size else ''} has the digest {version.digest}."
 
 
@@ -85,10 +81,10 @@ def _unrecorded(known: ExplanationInput) -> Iterator[str]:
     """What the registry keeps all the same: parameters of the description, and the tags that the components set."""
     version = known.version
     yield (
-        f"No lineage was recorded of {version.name}: which data, code and environment it came from stands nowhere in "
-        "the graph. What follows is what the registry itself keeps. For the versions to come, add LineageRecorder to "
-        "the pipeline (docs/components.md); what an ML Metadata store knows of earlier ones is brought in by "
-        "`pedigree lineage import-mlmd SOURCE`."
+        f"No lineage was recorded of {version.name}: the graph does not say which data, code and environment it came "
+        "from. What follows is from the registry. To record the lineage of later versions, add LineageRecorder to the "
+        "pipeline (docs/components.md). `pedigree lineage import-mlmd SOURCE` brings in what an ML Metadata store "
+        "knows of earlier ones."
     )
     tags = version.tags
     if tags.get("span") or tags.get("data"):
@@ -107,18 +103,18 @@ def _data(known: ExplanationInput, around: Neighbours) -> tuple[Iterator[str], t
 
     def said() -> Iterator[str]:
         if not data:
-            yield f"Nothing says which data {known.version.name} was trained on."
+            yield f"It was not recorded which data {known.version.name} was trained on."
         for node in data:
             yield f"It was trained on {wording.data(node)}."
         for node in data:
             if node.fact("identity") == WEAK:
                 yield (
-                    f"Of {wording.label(node)} only the place is known, not the content: other rows at the same place "
+                    f"Only the place of {wording.label(node)} is known, not its content: other rows at the same place "
                     "would look the same."
                 )
         for node in making:
             came = around.graph.targets(node.key, EdgeKind.DERIVED_FROM)
-            derived = f", derived from {wording.several(map(wording.label, came))}" if came else ""
+            derived = f", derived from {listed(map(wording.label, came), 3)}" if came else ""
             verb = "Its data conform to the" if node.kind is NodeKind.SCHEMA else "Its features are made by the"
             yield f"{verb} {wording.label(node)}{derived}."
 
@@ -137,13 +133,13 @@ def _code(known: ExplanationInput, around: Neighbours) -> tuple[Iterator[str], t
             yield f"It was {_also(number)}built from commit {plain(str(node.content.get('commit')))}{remote}{branch}."
             if digest := node.content.get("diff_digest"):
                 yield (
-                    f"Beside it lay changes that no commit holds (their digest is {wording.short(digest)}): the commit "
-                    "alone does not build it again."
+                    f"There were uncommitted changes (their digest is {wording.short(digest)}): the commit alone does "
+                    "not build it again."
                 )
         if not commits:
-            yield f"No commit was recorded: {known.version.name} was built outside git, or nobody captured it."
+            yield f"No commit was recorded: {known.version.name} was built outside git, or its commit was not captured."
         if modules:
-            named = wording.several((wording.label(node) for node in modules), len(modules))
+            named = listed((wording.label(node) for node in modules), len(modules))
             yield f"Its {'module files are' if len(modules) > 1 else 'module file is'} {named}."
 
     return said(), built
@@ -154,7 +150,7 @@ def _environment(around: Neighbours) -> tuple[Iterator[str], tuple[Node, ...]]:
 
     def said() -> Iterator[str]:
         if not found:
-            yield "Nothing says in which environment it was made."
+            yield "It was not recorded in which environment it was made."
         for number, node in enumerate(found):
             yield from _surroundings(_also(number), node.content)
 
@@ -166,13 +162,13 @@ def _surroundings(also: str, content: Mapping[str, Any]) -> Iterator[str]:
     named = [f"{name} {wording.value(packages[name])}" for name in _SHOWN_PACKAGES if packages.get(name)]
     rest = len(packages) - len(named)
     if rest > 0:
-        named.append(f"{rest:,} more package{'' if rest == 1 else 's'}" if named else wording.counted(rest, "package"))
+        named.append(f"{rest:,} more package{'' if rest == 1 else 's'}" if named else plural(rest, "package"))
     python = (
         f"Python {wording.value(content.get('python'))}" if content.get("python") else "a Python that was not noted"
     )
     digest = content.get("packages_digest")
     lock = f" (digest of all packages: {wording.short(digest)})" if digest else ""
-    yield f"It was {also}made with {wording.several([python, *named], 9)}{lock}."
+    yield f"It was {also}made with {listed([python, *named], 9)}{lock}."
     if content.get("image"):
         yield f"The image was {wording.value(content['image'])}."
     if cpu := content.get("cpu"):

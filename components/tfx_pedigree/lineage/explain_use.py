@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tfx_pedigree.comparison.wording import plain
 from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.graph import EdgeKind
 from tfx_pedigree.lineage.neighbours import Neighbours
 from tfx_pedigree.lineage.version_context import ExplanationInput
 from tfx_pedigree.registry import Event, Evidence, Version
 from tfx_pedigree.registry.differences import compare_metrics
+from tfx_pedigree.text import format_minute, listed, plain
 
 _MOVES = {"promote": "promoted it to", "rollback": "brought it back to", "restore": "restored it to"}
 
@@ -19,7 +19,7 @@ def judgement(known: ExplanationInput, around: Neighbours) -> Iterator[str]:
     version, evidence = known.version, known.evidence
     measured = around.evaluation_data
     if measured:
-        yield f"It was measured on {wording.several(map(wording.data, measured))}."
+        yield f"It was measured on {listed(map(wording.data, measured), 3)}."
     if evidence is None:
         yield (
             f"Nobody judged it: no evidence is attached to {version.name}. A pipeline with VersionComparator attaches "
@@ -54,7 +54,7 @@ def _metrics(known: ExplanationInput) -> Iterator[str]:
         if row.new is not None
     ]
     if said:
-        yield f"Its metrics are {wording.several(said, 12)}."
+        yield f"Its metrics are {listed(said, 12)}."
         if compared.note:
             yield compared.note
 
@@ -82,11 +82,11 @@ def use(known: ExplanationInput, around: Neighbours) -> Iterator[str]:
         yield f"It was deployed to {plain(str(destination))}." if destination else "It was deployed."
     later = around.sources(EdgeKind.SUPERSEDES)
     if later:
-        yield f"After it came {wording.several(map(wording.label, later))}."
+        yield f"After it came {listed(map(wording.label, later), 3)}."
 
 
 def _move(event: Event, cause: Event | None) -> str:
-    when = f"On {wording.when(event.at)} {plain(event.actor)}"
+    when = f"On {format_minute(event.at)} {plain(event.actor)}"
     if event.action == "replace":
         by = plain(str(event.details.get("by")))
         verb = f"rolled back from it to {by}" if cause and cause.action == "rollback" else f"replaced it by {by}"

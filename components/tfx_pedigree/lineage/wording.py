@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timezone
 from typing import Any
 
-from tfx_pedigree.comparison.wording import plain, some
 from tfx_pedigree.digest import PREFIX
 from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind
+from tfx_pedigree.text import listed, plain
 
 _HEX = 8
 _HANDLE = 12
@@ -105,7 +104,7 @@ def value(given: Any) -> str:
 
 def pairs(values: Mapping[str, Any], most: int) -> str:
     """`seed 17 and train_args.num_steps 2000`: tables in tables are taken apart."""
-    return several((f"{plain(name)} {flat(one)}" for name, one in leaves(values).items()), most)
+    return listed((f"{plain(name)} {flat(one)}" for name, one in leaves(values).items()), most)
 
 
 def leaves(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -120,7 +119,7 @@ def flat(given: Any) -> str:
     """A value, a list of them, or a table of them, in a row."""
     if isinstance(given, Mapping) and given:
         return pairs(given, 8)
-    return several(map(value, given), 8) if isinstance(given, list | tuple) and given else value(given)
+    return listed(map(value, given), 8) if isinstance(given, list | tuple) and given else value(given)
 
 
 def table(given: Any) -> Mapping[str, Any]:
@@ -134,26 +133,13 @@ def whole(text: str) -> str:
     return shown if shown.endswith((".", "!", "?")) else f"{shown}."
 
 
-def several(items: Iterable[str], named: int = 3) -> str:
-    listed = list(items)
-    return some(listed, named) if listed else ""
-
-
 def grouped(count: int | str) -> str:
     """`24,951`; facts are text."""
     return f"{int(count):,}" if str(count).isdecimal() else plain(str(count))
 
 
-def counted(many: int, noun: str) -> str:
-    return f"{many:,} {noun}{'' if many == 1 else 's'}"
-
-
 def times(many: int) -> str:
     return {1: "once", 2: "twice"}.get(many, f"{many:,} times")
-
-
-def when(moment: datetime) -> str:
-    return f"{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
 
 
 def commit(content: Mapping[str, Any]) -> str:

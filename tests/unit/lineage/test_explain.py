@@ -115,9 +115,9 @@ def test_what_a_recorder_did_not_see_is_said(registry: Registry) -> None:
     lineage.record(fragment_of(record, run=run), model=MODEL)
     lineage.record(Fragment((node, schema), (Edge(node.key, EdgeKind.CONFORMS_TO, schema.key),)), model=MODEL)
     found = lineage.explain(f"{MODEL}@1.0.0")
-    assert f"Nothing says which data {MODEL} 1.0.0 was trained on." in said(found, "data")
+    assert f"It was not recorded which data {MODEL} 1.0.0 was trained on." in said(found, "data")
     assert "No commit was recorded" in said(found, "code")
-    assert "Nothing says in which environment it was made." in said(found, "environment")
+    assert "It was not recorded in which environment it was made." in said(found, "environment")
     assert "No hyperparameters were recorded." in said(found, "parameters")
     assert "is incomplete: ML Metadata did not answer." in said(found, "run")
 
@@ -142,7 +142,7 @@ def test_weak_identity_of_data_is_a_warning(registry: Registry) -> None:
     data = node_factory.data_node(uri="gs://flights/2013", split="train")
     Lineage(registry).record(Fragment((node, data), (Edge(node.key, EdgeKind.TRAINED_ON, data.key),)), model=MODEL)
     told = said(Lineage(registry).explain(MODEL), "data")
-    assert "only the place is known, not the content" in told
+    assert "is known, not its content" in told
 
 
 def test_explanation_of_what_is_no_version_names_the_question_to_ask(lineage: Lineage) -> None:

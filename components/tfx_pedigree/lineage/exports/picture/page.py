@@ -17,6 +17,7 @@ from tfx_pedigree.lineage.exports.palette import PAINT
 from tfx_pedigree.lineage.exports.picture.scene import scene
 from tfx_pedigree.lineage.graph import NodeKind
 from tfx_pedigree.lineage.subgraph import Subgraph
+from tfx_pedigree.text import listed, plural
 
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
@@ -64,9 +65,9 @@ Enter opens one."></svg>
 
 def page(graph: Subgraph) -> str:
     script, style = _beside("picture.js"), _beside("picture.css")
-    title = wording.several(wording.label(graph.nodes[key]) for key in graph.start if key in graph.nodes) or "nothing"
+    title = listed((wording.label(graph.nodes[key]) for key in graph.start if key in graph.nodes), 3) or "nothing"
     kinds = [kind for kind in NodeKind if any(node.kind is kind for node in graph.nodes.values())]
-    many = f"{wording.counted(len(graph.nodes), 'node')}, {wording.counted(len(graph.edges), 'edge')}."
+    many = f"{plural(len(graph.nodes), 'node')}, {plural(len(graph.edges), 'edge')}."
     return _PAGE.format(
         policy=_policy(script),
         title=escape(title),

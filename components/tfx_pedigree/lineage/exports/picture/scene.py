@@ -11,6 +11,7 @@ from tfx_pedigree.lineage.exports.picture.folding import fold
 from tfx_pedigree.lineage.exports.picture.layers import columns
 from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind
 from tfx_pedigree.lineage.subgraph import Subgraph
+from tfx_pedigree.text import listed
 
 # From here on a picture opens with its makings folded.
 OPEN_UNTIL = 60
@@ -70,7 +71,7 @@ def _box(
     by = graph.nodes.get(run)
     said = wording.label(by) if by is not None else "one run"
     return {
-        "label": wording.several(versions) if versions else said,
+        "label": listed(versions, 3) if versions else said,
         "run": said,
         "members": members,
         "columns": columns(members, [link for link in links if known.issuperset(link)]),
