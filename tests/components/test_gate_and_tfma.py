@@ -35,7 +35,7 @@ def tfma_blesses(new: float, old: float, relative: float) -> bool:
 
 def gate_passes(new: float, old: float, rule: Rule | None = None) -> bool:
     policy = Policy("score", direction=Direction.HIGHER, **({"rule": rule} if rule else {}))
-    scores = [Scores({Key("score"): MetricValue(value, None, 1000)}, 1, None) for value in (new, old)]
+    scores = [Scores({Key("score"): MetricValue(value, None, 1000)}, 1) for value in (new, old)]
     return decide(policy, *scores).verdict is Verdict.PASS
 
 

@@ -121,22 +121,31 @@ def _gain_that_passes(policy: Policy, where: Situation, share: float, rounds: in
 
 
 def _verdict(policy: Policy, where: Situation, gain: float, at: int) -> Verdict:
+    new, old, difference = draw(policy, where, gain, at)
+    key = Key(policy.metric)
+    return decide(policy, Scores({key: new}), Scores({key: old}), differences={key: difference}).verdict
+
+
+def draw(policy: Policy, where: Situation, gain: float, at: int) -> tuple[MetricValue, MetricValue, MetricValue]:
+    """One evaluation of a challenger that is truly better by so much: both scores and their difference, as TFMA would
+    measure them. `at` says which one."""
     chance = random.Random(_SEED + at)  # noqa: S311  a simulation needs no secret
     sign = 1.0 if policy.better is Direction.HIGHER else -1.0
     shared, own = chance.gauss(0, 1), (chance.gauss(0, 1), chance.gauss(0, 1))
     r = where.correlation
-    values = [
+    new, old = (
         _inside(policy, true + where.noise * (math.sqrt(r) * shared + math.sqrt(1 - r) * noise))
         for true, noise in zip((where.champion + sign * gain, where.champion), own, strict=True)
-    ]
+    )
     # The width of an interval is measured as well: a χ² of the parts' freedom.
     scale = math.sqrt(chance.gammavariate(TFMA_DEGREES_OF_FREEDOM / 2, 2) / TFMA_DEGREES_OF_FREEDOM)
     half = where.noise * scale * t_quantile(policy.confidence or 0.95, TFMA_DEGREES_OF_FREEDOM)
     apart = half * math.sqrt(2 * (1 - r))
-    key, difference = Key(policy.metric), values[0] - values[1]
-    new, old = (Scores({key: MetricValue(value, (value - half, value + half), where.examples)}) for value in values)
-    paired = MetricValue(difference, (difference - apart, difference + apart), where.examples)
-    return decide(policy, new, old, differences={key: paired}).verdict
+    return (
+        MetricValue(new, (new - half, new + half), where.examples),
+        MetricValue(old, (old - half, old + half), where.examples),
+        MetricValue(new - old, (new - old - apart, new - old + apart), where.examples),
+    )
 
 
 def _inside(policy: Policy, value: float) -> float:

@@ -1,0 +1,132 @@
+"""What intervals cost that follow from the rows: TFMA's pass over the same rows without intervals, with TFMA's own
+chance, and with Pedigree's parts; and whether reruns come to the same interval.
+
+    make bench BENCH=intervals ARGS='--rows 100000'
+    make bench BENCH=intervals ARGS='--rows 2000 --reruns 20'
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+import tensorflow_model_analysis as tfma
+from tfx_bsl.public import tfxio
+
+from tfx_pedigree.comparison import Key, ModelInputs, Policy, evaluator_plan
+from tfx_pedigree.tfx_components import eval_config_of
+from tfx_pedigree.tfx_components.evaluator.same_intervals import copies, same_intervals
+from tfx_pedigree.tfx_components.version_comparator.tfma_results import read_evaluation
+
+CHANCE, ROWS = "TFMA's chance", "by the rows"
+
+
+def intervals(rows: int) -> None:
+    """Wall time of TFMA's pass over the same rows: without intervals, with TFMA's chance, with ours."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = _written(Path(folder), rows)
+        models = _models(Path(folder))
+        took: dict[str, float] = {}
+        for name in ("without intervals", CHANCE, ROWS):
+            begin = time.perf_counter()
+            _evaluate(Path(folder, name), files, models, name)
+            took[name] = time.perf_counter() - begin
+            print(f"{rows:,} rows, {name}: {took[name]:.1f} s", flush=True)
+        print(json.dumps({name: round(seconds / took[CHANCE], 2) for name, seconds in took.items()}))
+
+
+def _written(folder: Path, rows: int) -> str:
+    chance = np.random.default_rng(3)
+    features = chance.normal(size=(rows, 4)).astype(np.float32)
+    labels = (chance.random(rows) < 1 / (1 + np.exp(-features[:, 0]))).astype(np.float32)
+    path = str(folder / "rows.tfrecord")
+    with tf.io.TFRecordWriter(path) as writer:
+        for values, label in zip(features, labels, strict=True):
+            feature = {
+                name: tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+                for name, value in (*((f"x{at}", one) for at, one in enumerate(values)), ("label", label))
+            }
+            writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+    return path
+
+
+def _models(folder: Path) -> dict[str, str]:
+    found = {}
+    for name, weight in (("candidate", 1.0), ("baseline", 0.7)):
+
+        class Reader(tf.Module):
+            def __init__(self, weight: float) -> None:
+                super().__init__()
+                self.weight = tf.Variable(weight)
+
+            @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+            def serve(self, examples: Any) -> Any:
+                wanted = {f"x{at}": tf.io.FixedLenFeature([1], tf.float32) for at in range(2)}
+                parsed = tf.io.parse_example(examples, wanted)
+                return {"score": tf.sigmoid(parsed["x0"] * self.weight + parsed["x1"] * (1 - self.weight))}
+
+        reader = Reader(weight)
+        found[name] = str(folder / name)
+        tf.saved_model.save(reader, found[name], signatures={"serving_default": reader.serve})
+    return found
+
+
+def _evaluate(out: Path, path: str, models: dict[str, str], how: str) -> None:
+    policy = Policy("auc", confidence=None if how == "without intervals" else 0.95)
+    config = eval_config_of(evaluator_plan(policy, ModelInputs("label", "serving_default")))
+    config = tfma.utils.update_eval_config_with_defaults(config, has_baseline=True, rubber_stamp=True)
+    shared = [
+        tfma.default_eval_shared_model(models[spec.name], model_name=spec.name, eval_config=config)
+        for spec in config.model_specs
+    ]
+    source = tfxio.TFExampleRecord(path, raw_record_column_name=tfma.constants.ARROW_INPUT_COLUMN)
+    by_rows = how == ROWS
+    steady = same_intervals(copies([path], _open)) if by_rows else contextlib.nullcontext()
+    with steady, beam.Pipeline() as pipeline:
+        _ = (
+            pipeline
+            | source.BeamSource()
+            | tfma.ExtractEvaluateAndWriteResults(eval_config=config, eval_shared_model=shared, output_path=str(out))
+        )
+
+
+def _open(name: str) -> BinaryIO:
+    return Path(name).open("rb")
+
+
+def reruns(rows: int, times: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        files, models = _written(Path(folder), rows), _models(Path(folder))
+        for how in (CHANCE, ROWS):
+            ends = set()
+            for at in range(times):
+                out = Path(folder, f"{how} {at}")
+                _evaluate(out, files, models, how)
+                interval = read_evaluation(str(out)).differences[Key("auc")].interval
+                assert interval is not None
+                ends.add(tuple(round(one, 9) for one in interval))
+            lows = [low for low, _ in ends]
+            print(f"{how}: {len(ends)} intervals in {times} reruns, lower ends {min(lows):.5f} to {max(lows):.5f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--reruns", type=int, default=0, help="so often with each way, instead of the times")
+    given = parser.parse_args()
+    if given.reruns:
+        reruns(given.rows, given.reruns)
+    else:
+        intervals(given.rows)
+
+
+if __name__ == "__main__":
+    main()
