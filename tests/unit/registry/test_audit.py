@@ -22,8 +22,9 @@ def storied(registry: Registry, clock: Clock) -> Registry:
     for seed in "abcd":
         clock.advance(minutes=1)
         registry.add("flight-delay", candidate(seed), facts=Facts({"auc": 0.7}, {"team": "ops"}))
-    evidence = Evidence(digest("a"), None, Verdict.PASS, "meets the floors")
-    registry.attach_evidence("flight-delay@1.0.0", evidence)
+    for verdict in (Verdict.FAIL, Verdict.PASS):
+        evidence = Evidence(digest("a"), None, verdict, "meets the floors")
+        registry.attach_evidence("flight-delay@1.0.0", evidence)
     registry.promote("flight-delay@1.0.0")
     registry.promote("flight-delay@1.0.1", PromotionRequest(expect="1.0.0"))
     registry.rollback("flight-delay", reason="slow")
@@ -87,6 +88,14 @@ TAMPERING = {
         "DELETE FROM events WHERE chain = '*'; DELETE FROM chains WHERE name = '*';"
         "UPDATE role_bindings SET role = 'admin' WHERE principal = 'bob'"
     ),
+    "the index that allows one champion": "DROP INDEX uq_model_versions_champion",
+    "the order of evidence": "UPDATE evidence SET id = 1000 - id",
+    "where a rollback leads": "UPDATE reigns SET back_to = NULL",
+    "who made a version": "UPDATE model_versions SET created_by = 'mallory' WHERE version = '1.0.2'",
+    "a version's reasons": "UPDATE model_versions SET reasons = '[\"bribed\"]' WHERE version = '1.0.2'",
+    "a version's parameters": "UPDATE model_versions SET parameters = '{\"rate\": 9}' WHERE version = '1.0.2'",
+    "the registry's store": "UPDATE registry SET store_url = 'file:///tmp/mine'",
+    "when the log ended": "UPDATE chains SET last_at = (SELECT MIN(at) FROM events) WHERE name = '*'",
     "a whole model": (
         "DELETE FROM model_versions WHERE model_id = (SELECT id FROM models WHERE name = 'other');"
         "DELETE FROM models WHERE name = 'other'; DELETE FROM events WHERE chain = 'other';"
