@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tfx_pedigree.cli import changes, inputs, output
+from tfx_pedigree.cli import changes, exits, inputs, output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.complete import references
 from tfx_pedigree.cli.lazy import PedigreeGroup
 
 if TYPE_CHECKING:
-    pass
+    from tfx_pedigree.service.gate import Replayed
 
 
 @click.group(cls=PedigreeGroup)
@@ -57,5 +57,36 @@ def show(app: App, ref: str) -> None:
     from tfx_pedigree.service.looking_up import newest_evidence
 
     with app.open().registry as registry:
-        found = newest_evidence(registry, ref)
+        _, found = newest_evidence(registry, ref)
     output.emit(found.to_json())
+
+
+@evidence.command("replay")
+@click.argument("ref", shell_complete=references)
+@click.option("--report", type=click.Path(path_type=Path), help="Write the report to this file once more.")
+@click.pass_context
+@pass_app
+def replay(app: App, ctx: click.Context, ref: str, report: Path | None) -> None:
+    """Make the decision on a version once more, from the policy and the numbers that its evidence keeps.
+
+    Ends with exit code 1 if anything comes out otherwise than it stands on file.
+    """
+    from tfx_pedigree.comparison import render
+    from tfx_pedigree.service.gate import replay as decide_once_more
+
+    with app.open().registry as registry:
+        found, comparison = decide_once_more(registry, ref)
+    if report is not None:
+        report.write_text(render(comparison), encoding="utf-8")
+    output.answer(found, _tell_replayed)
+    if not found.same:
+        ctx.exit(exits.FOUND_PROBLEMS)
+
+
+def _tell_replayed(found: Replayed) -> None:
+    if found.same:
+        output.say(f"{found.version}: {found.verdict}, as it stands on file, to the letter. {found.reason}")
+    else:
+        output.say(f"{found.version}: the decision cannot be made again. {found.verdict}: {found.reason}")
+    for difference in found.differences:
+        output.say(difference, indent=2)

@@ -15,9 +15,10 @@ from tfx_pedigree.comparison import (
     decide,
     decide_again,
 )
-from tfx_pedigree.errors import InvalidInputError, NotFoundError
+from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm
-from tfx_pedigree.registry import Evidence, Reference, VersionQuestions
+from tfx_pedigree.registry import Evidence, VersionQuestions
+from tfx_pedigree.service.looking_up import newest_evidence
 
 # Where the evidence keeps the whole comparison that it rests on.
 COMPARISON = "comparison"
@@ -60,12 +61,7 @@ def kept_comparison(evidence: Evidence) -> Comparison:
 
 def replay(registry: VersionQuestions, reference: str) -> tuple[Replayed, Comparison]:
     """Decides once more on the numbers and the policy that the newest evidence keeps."""
-    version = registry.get(reference)
-    evidence = registry.evidence(Reference(version.model, version.version))
-    if evidence is None:
-        raise NotFoundError(
-            f"{version.name} has no evidence. Attach some with `pedigree evidence attach {version.name} FILE`."
-        )
+    version, evidence = newest_evidence(registry, reference)
     comparison = kept_comparison(evidence)
     decision = decide_again(comparison)
     return Replayed(

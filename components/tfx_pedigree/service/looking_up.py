@@ -11,8 +11,8 @@ def versions_by_alias(registry: VersionQuestions, model: str) -> dict[str, Versi
     return {name: registry.get(Reference(model, number)) for name, number in registry.aliases(model).items()}
 
 
-def newest_evidence(registry: VersionQuestions, reference: str) -> Evidence:
-    """NotFoundError for a version without evidence."""
+def newest_evidence(registry: VersionQuestions, reference: str) -> tuple[Version, Evidence]:
+    """With the version that it judges. NotFoundError for a version without evidence."""
     version = registry.get(reference)
     exact = Reference(version.model, version.version)
     found = registry.evidence(exact)
@@ -20,4 +20,4 @@ def newest_evidence(registry: VersionQuestions, reference: str) -> Evidence:
         raise NotFoundError(
             f"{version.name} has no evidence. Attach some with `pedigree evidence attach {exact} FILE`."
         )
-    return found
+    return version, found
