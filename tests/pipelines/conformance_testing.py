@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from tfx_pedigree.orchestration.ir import CompiledPipeline, SpecKind, Task
 
@@ -226,7 +227,8 @@ def _in_process(module: str, words: list[str], environment: Mapping[str, str]) -
 
     found = importlib.import_module(module)
     parse = getattr(found, "_parse_flags", kubeflow_v2_run_executor._parse_flags)
-    with _environment(environment):
+    # TFX's Beam executors look for flags of their own there, and would take pytest's `-v FILE` for one.
+    with _environment(environment), mock.patch.object(sys, "argv", [module]):
         found.main(parse([module, *words]))
 
 
