@@ -56,10 +56,12 @@ class LocalChanges(VersionChanges):
 
     def promote(self, reference: str | Reference, request: PromotionRequest | None = None) -> VersionChange:
         request, reference = request or PromotionRequest(), Reference.of(reference)
-        selecting = reading.selecting(reference)
-        with self.transactions.changing(reference.model, request.action, selecting) as write:
-            found = reading.resolve(write.connection, reference, write.rows[0])
-            moved = promotion.promote(write, found, request)
+        asked = reading.selecting(reference, judged=True), (reading.NEWEST_PERIOD, {"model": reference.model})
+        with self.transactions.changing(reference.model, request.action, *asked) as write:
+            rows, periods = write.rows
+            found = reading.resolve(write.connection, reference, rows)
+            newest = reading.one_period(periods)
+            moved = promotion.promote(write, found, reading.evidence_in(rows), newest, request)
             return _change(write, found, moved.found, moved.replaced)
 
     def rollback(self, model: str, *, reason: str, to: str | None = None, expect: str | None = None) -> VersionChange:

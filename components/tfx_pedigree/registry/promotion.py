@@ -76,12 +76,11 @@ class Moved:
     replaced: str | None = None
 
 
-def promote(write: Write, found: StoredVersion, request: PromotionRequest) -> Moved:
+def promote(
+    write: Write, found: StoredVersion, evidence: Evidence | None, newest: Period | None, request: PromotionRequest
+) -> Moved:
+    """`evidence` is the newest of the version, `newest` the model's newest time in production."""
     version = found.version
-    periods, evidences = write.ask(
-        (reading.NEWEST_PERIOD, {"model": version.model}), (reading.NEWEST_EVIDENCE, {"id": found.id})
-    )
-    newest, evidence = reading.one_period(periods), reading.evidence_in(evidences)
     champion = newest.champion if newest else None
     gate = _gate_result(write.connection, version.model, champion, evidence)
     if not decide_promotion(_snapshot(version), champion, gate, request):

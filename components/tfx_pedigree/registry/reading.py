@@ -6,6 +6,7 @@ import difflib
 import functools
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -48,9 +49,19 @@ def find_model(connection: Connection, name: str) -> StoredModel:
 # Selecting a version
 
 
-def _selecting(condition: Any, most: int = 2) -> Statement:
-    query = sa.select(*stored.VERSION_COLUMNS).where(_V.model_id == MODEL_ID, condition)
-    return Statement(query.order_by(_V.sequence.desc()).limit(most))
+@dataclass(frozen=True)
+class _Selecting:
+    """`judged` has the version's newest evidence as one more column: what decides over its promotion comes with it."""
+
+    plain: Statement
+    judged: Statement
+
+
+def _selecting(condition: Any, most: int = 2) -> _Selecting:
+    evidence = sa.select(_E.content).where(_E.version_id == _V.id).order_by(_E.id.desc()).limit(1).scalar_subquery()
+    queries = (sa.select(*stored.VERSION_COLUMNS), sa.select(*stored.VERSION_COLUMNS, evidence))
+    condition = sa.and_(_V.model_id == MODEL_ID, condition)
+    return _Selecting(*(Statement(one.where(condition).order_by(_V.sequence.desc()).limit(most)) for one in queries))
 
 
 _SELECTOR = sa.bindparam("selector", type_=sa.Text)
@@ -65,16 +76,18 @@ _BY_ALIAS = _selecting(_V.id == _ALIASED, most=1)
 _BY_ID = _selecting(_V.id == sa.bindparam("id", type_=schema.model_versions.c.id.type), most=1)
 
 
-def selecting(reference: Reference, actor: str = "") -> Question:
-    """The statement that finds the version; its rows begin with the actor's roles."""
-    statement, values = _selection(reference.selector)
-    return statement, {"model": reference.model, "actor": actor, **values}
+def selecting(reference: Reference, *, judged: bool = False) -> Question:
+    """The statement that finds the version; its rows begin with the actor's roles, and end, where that is asked for,
+    with the version's newest evidence."""
+    statements, values = _selection(reference.selector)
+    statement = statements.judged if judged else statements.plain
+    return statement, {"model": reference.model, "actor": "", **values}
 
 
 @functools.lru_cache(4096)
-def _selection(selector: str) -> tuple[Statement, dict[str, Any]]:
+def _selection(selector: str) -> tuple[_Selecting, dict[str, Any]]:
     number = selector.removeprefix("v")
-    kinds: tuple[tuple[bool, Statement, Callable[[], dict[str, Any]]], ...] = (
+    kinds: tuple[tuple[bool, _Selecting, Callable[[], dict[str, Any]]], ...] = (
         (selector == CHAMPION, _BY_CHAMPION, dict),
         (selector == LATEST, _BY_LATEST, dict),
         (bool(_DIGEST_PREFIX.fullmatch(selector)), _BY_DIGEST, lambda: {"selector": selector, "end": selector + "g"}),
@@ -102,7 +115,7 @@ def resolve(connection: Connection, reference: Reference, rows: list[Row] | None
 
 def version_of(connection: Connection, model: str, version_id: int) -> StoredVersion:
     """The version with this key; it is there."""
-    return stored.read_version(model, _BY_ID.rows(connection, model=model, actor="", id=version_id)[0])
+    return stored.read_version(model, _BY_ID.plain.rows(connection, model=model, actor="", id=version_id)[0])
 
 
 def _not_found(connection: Connection, model: StoredModel, selector: str) -> str:
@@ -184,8 +197,8 @@ ALIASES = Statement(
 
 
 def evidence_in(rows: list[Row]) -> Evidence | None:
-    """Of the rows of `NEWEST_EVIDENCE`."""
-    return Evidence.from_text(rows[0][0]) if rows else None
+    """Of the last column of the rows, where there is any."""
+    return Evidence.from_text(rows[0][-1]) if rows and rows[0][-1] is not None else None
 
 
 # Models and events
