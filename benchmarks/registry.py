@@ -9,6 +9,7 @@ the medians printed side by side. `growth` is the median at the largest size ove
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import itertools
 import json
@@ -24,6 +25,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from raw_registry import RawRegistry
 from tfx_pedigree.registry import Candidate, Facts, PromotionRequest, Registry
 from tfx_pedigree.versioning import ModelDescription, Signature, TensorSpec
 
@@ -69,6 +71,7 @@ def operations(registry: Registry, size: int) -> dict[str, Callable[[], object]]
         "search: best 20 by metric": lambda: registry.search(MODEL, ["metric.auc>=0.5"], limit=20),
         "search: next page": lambda: registry.search(MODEL, ["metric.auc>=0.5"], limit=20, after=second_page),
         "search: metric and tag": lambda: registry.search(MODEL, ["metric.auc>=0.5", "tag.team=ops"], limit=20),
+        "search: newest 20 by tag": lambda: registry.search(MODEL, ["tag.team=ops"], limit=20),
         "search: one run's tag": lambda: registry.search(MODEL, [f"tag.run={size // 2}"], limit=20),
         "history: last 20": lambda: registry.history(MODEL, limit=20),
         "register": lambda: register(registry),
@@ -76,18 +79,34 @@ def operations(registry: Registry, size: int) -> dict[str, Callable[[], object]]
     }
 
 
-def measure(registry: Registry, size: int, rounds: int) -> dict[str, list[float]]:
+def raw_operations(raw: RawRegistry) -> dict[str, Callable[[], object]]:
+    """What of ours can be set beside sqlite3 alone."""
+    raw.set_alias("canary", raw.count // 2)
+    return {
+        "get by alias": lambda: raw.get("canary"),
+        "search: newest 20": raw.page,
+        "search: newest 20 by tag": lambda: raw.by_tag("team", "ops"),
+        "move an alias": lambda: raw.set_alias("probe"),
+        "register": raw.register,
+        "promote": raw.promote,
+    }
+
+
+def measure(registry: Registry, raw: RawRegistry, size: int, rounds: int) -> dict[str, list[float]]:
+    """Ours and the raw one in turn, so that both meet the same disk and the same neighbours."""
     results: dict[str, list[float]] = {}
+    beside = raw_operations(raw)
     for name, operation in operations(registry, size).items():
-        times = []
+        compared = [(name, operation)] + ([(f"raw: {name}", beside[name])] if name in beside else [])
         for number in range(rounds + 3):
             if name == "promote":
                 register(registry)
-            begun = time.perf_counter()
-            operation()
-            if number >= 3:  # the first ones warm caches
-                times.append(time.perf_counter() - begun)
-        results[name] = times
+            for what, call in compared:
+                begun = time.perf_counter()
+                call()
+                taken = time.perf_counter() - begun
+                if number >= 3:  # the first ones warm caches
+                    results.setdefault(what, []).append(taken)
     return results
 
 
@@ -107,8 +126,14 @@ def database(kind: str, folder: Path) -> Iterator[str]:
 
 
 def fill(registry: Registry, count: int, size: int, kind: str) -> None:
+    """Not durable while it fills, which nobody measures."""
+    engine = registry.transactions.database.engine
+    if kind == "sqlite":
+        with contextlib.closing(engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA synchronous = OFF")
     for _ in track(range(max(0, size - count)), f"{kind}: {size} versions", transient=True):
         register(registry)
+    engine.dispose()
 
 
 def run(kind: str, sizes: list[int], rounds: int, where: Path) -> dict[int, dict[str, list[float]]]:
@@ -117,12 +142,14 @@ def run(kind: str, sizes: list[int], rounds: int, where: Path) -> dict[int, dict
         store = str(Path(folder) / "store")
         Registry.create(address, actor="bench", store=store).close()
         with Registry.open(address, actor="bench", store=store) as registry:
+            raw = RawRegistry(Path(folder) / "raw.db")
             for size in sizes:
                 count = registry.model(MODEL).versions if registry.models().items else 0
                 fill(registry, count, size, kind)
                 if registry.model(MODEL).champion is None:
                     registry.promote(f"{MODEL}@latest")
-                results[size] = measure(registry, size, rounds)
+                raw.fill(size)
+                results[size] = measure(registry, raw, size, rounds)
             problems = registry.verify_audit().problems
             assert not problems, problems
     return results
@@ -143,6 +170,14 @@ def show(console: Console, kind: str, results: dict[int, dict[str, list[float]]]
         ]
         table.add_row(name, *cells, f"{medians[-1] / medians[0]:.2f}×")
     console.print(table)
+    ratios = Table(title=f"{kind}: how often the time of sqlite3 alone (medians)", title_justify="left")
+    ratios.add_column("operation")
+    for size in sizes:
+        ratios.add_column(f"{size:,} versions", justify="right")
+    for name in [name for name in results[sizes[0]] if f"raw: {name}" in results[sizes[0]]]:
+        both = [(results[size][name], results[size][f"raw: {name}"]) for size in sizes]
+        ratios.add_row(name, *(f"{statistics.median(ours) / statistics.median(raw):.1f}×" for ours, raw in both))
+    console.print(ratios)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What an operation asks of the database: statements on SQLite, round trips to PostgreSQL. Speed rests on their number."""
+"""What an operation asks of the database: statements on SQLite, round trips to PostgreSQL."""
 
 from __future__ import annotations
 
