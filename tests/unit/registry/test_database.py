@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 import time
@@ -15,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from pedigree_testing import candidate
 from tfx_pedigree.db import Database, engine, metadata, schema
 from tfx_pedigree.db.migrate import config
 from tfx_pedigree.errors import ConflictError, DamagedError, InvalidInputError, NotFoundError, UnavailableError
@@ -191,3 +193,19 @@ def test_lock_that_never_ends_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
             registry.grant("bob", Role.VIEWER)
         other.execute("ROLLBACK")
     registry.grant("bob", Role.VIEWER)
+
+
+def test_a_full_disk_is_named_and_changes_nothing(tmp_path: Path) -> None:
+    with Registry.create(tmp_path / "registry", actor="ada") as registry:
+        registry.add("flight-delay", candidate("a"))
+        connections = registry.transactions.database.engine
+        with contextlib.closing(connections.raw_connection()) as connection:
+            pages = connection.cursor().execute("PRAGMA page_count").fetchone()[0]
+        connections.dispose()
+        sa.event.listen(connections, "connect", lambda driver, _: driver.execute(f"PRAGMA max_page_count = {pages}"))
+        with pytest.raises(UnavailableError, match="no space left .*Nothing was changed. Free some space there"):
+            for number in range(1000):
+                registry.add("flight-delay", candidate(number))
+        versions, ok = registry.model("flight-delay").versions, registry.verify_audit().ok
+    assert ok
+    assert versions == number + 1
