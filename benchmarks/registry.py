@@ -92,10 +92,10 @@ def raw_operations(raw: RawRegistry) -> dict[str, Callable[[], object]]:
     }
 
 
-def measure(registry: Registry, raw: RawRegistry, size: int, rounds: int) -> dict[str, list[float]]:
+def measure(registry: Registry, raw: RawRegistry | None, size: int, rounds: int) -> dict[str, list[float]]:
     """Ours and the raw one in turn, so that both meet the same disk and the same neighbours."""
     results: dict[str, list[float]] = {}
-    beside = raw_operations(raw)
+    beside = raw_operations(raw) if raw else {}
     for name, operation in operations(registry, size).items():
         compared = [(name, operation)] + ([(f"raw: {name}", beside[name])] if name in beside else [])
         for number in range(rounds + 3):
@@ -142,13 +142,14 @@ def run(kind: str, sizes: list[int], rounds: int, where: Path) -> dict[int, dict
         store = str(Path(folder) / "store")
         Registry.create(address, actor="bench", store=store).close()
         with Registry.open(address, actor="bench", store=store) as registry:
-            raw = RawRegistry(Path(folder) / "raw.db")
+            raw = RawRegistry(Path(folder) / "raw.db") if kind == "sqlite" else None
             for size in sizes:
                 count = registry.model(MODEL).versions if registry.models().items else 0
                 fill(registry, count, size, kind)
                 if registry.model(MODEL).champion is None:
                     registry.promote(f"{MODEL}@latest")
-                raw.fill(size)
+                if raw:
+                    raw.fill(size)
                 results[size] = measure(registry, raw, size, rounds)
             problems = registry.verify_audit().problems
             assert not problems, problems
@@ -170,11 +171,14 @@ def show(console: Console, kind: str, results: dict[int, dict[str, list[float]]]
         ]
         table.add_row(name, *cells, f"{medians[-1] / medians[0]:.2f}×")
     console.print(table)
+    compared = [name for name in results[sizes[0]] if f"raw: {name}" in results[sizes[0]]]
+    if not compared:
+        return
     ratios = Table(title=f"{kind}: how often the time of sqlite3 alone (medians)", title_justify="left")
     ratios.add_column("operation")
     for size in sizes:
         ratios.add_column(f"{size:,} versions", justify="right")
-    for name in [name for name in results[sizes[0]] if f"raw: {name}" in results[sizes[0]]]:
+    for name in compared:
         both = [(results[size][name], results[size][f"raw: {name}"]) for size in sizes]
         ratios.add_row(name, *(f"{statistics.median(ours) / statistics.median(raw):.1f}×" for ours, raw in both))
     console.print(ratios)
