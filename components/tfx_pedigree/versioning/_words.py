@@ -4,33 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from tfx_pedigree.text import listed, plain
+
 NAMED = 3
-_LONGEST = 80
 _PLURAL = {"was": "were", "has": "have", "had": "had", "accepts": "accept", "promises": "promise"}
-
-
-def plain(text: str) -> str:
-    """Text from a model as it may be shown: names come from a file, and terminals obey control characters."""
-    shown = text if text.isprintable() else ascii(text)[1:-1]
-    return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 3] + "..."
 
 
 def quoted(name: str) -> str:
     return f"`{plain(name)}`"
 
 
-def some(items: Sequence[str]) -> str:
-    """`a, b, c and 12 more`."""
-    if len(items) > NAMED + 1:
-        return f"{', '.join(items[:NAMED])} and {len(items) - NAMED} more"
-    return " and ".join(filter(None, (", ".join(items[:-1]), items[-1])))
-
-
 def said_of(noun: str, names: Sequence[str], verb: str, rest: str) -> str:
     """`input `x` was removed`, `inputs `x` and `y` were removed`."""
     many = len(names) > 1
     said = _PLURAL.get(verb, verb) if many else verb
-    return f"{noun}{'s' if many else ''} {some([quoted(name) for name in names])} {said} {rest}"
+    return f"{noun}{'s' if many else ''} {listed((quoted(name) for name in names), NAMED)} {said} {rest}"
 
 
 def changes(noun: str, old: Mapping[str, str], new: Mapping[str, str]) -> str:
@@ -49,10 +37,10 @@ def counts(noun: str, old: Mapping[str, int], new: Mapping[str, int]) -> str:
     """The same for numbers: what is not there counts zero."""
     names = sorted(name for name in {*old, *new} if old.get(name, 0) != new.get(name, 0))
     changed = [f"{quoted(name)} {old.get(name, 0)} to {new.get(name, 0)}" for name in names]
-    return f"{noun} changed in number: {some(changed)}" if changed else ""
+    return f"{noun} changed in number: {listed(changed, NAMED)}" if changed else ""
 
 
 def _joined(noun: str, parts: Mapping[str, Sequence[str]]) -> str:
-    said: Iterable[str] = (f"{verb} {some(items)}" for verb, items in parts.items() if items)
+    said: Iterable[str] = (f"{verb} {listed(items, NAMED)}" for verb, items in parts.items() if items)
     text = "; ".join(said)
     return f"{noun}: {text}" if text else ""

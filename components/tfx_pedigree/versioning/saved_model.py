@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
+from tfx_pedigree.text import listed, plain
 from tfx_pedigree.versioning import tensor_bundle
-from tfx_pedigree.versioning._words import plain, some
 from tfx_pedigree.versioning.description import OPAQUE, ModelDescription, Scalar, Signature, TensorSpec
 from tfx_pedigree.versioning.graph import operations
 from tfx_pedigree.versioning.tensors import dtype_name, shape_of
@@ -157,7 +157,7 @@ def _serving_graph(saved_model: Span) -> tuple[tuple[str, ...], Span]:
         for tags, graph in graphs:
             if tags == wanted:
                 return tags, graph
-    names = some([f"({plain(' '.join(tags))})" for tags, _ in graphs])
+    names = listed((f"({plain(' '.join(tags))})" for tags, _ in graphs), 3)
     raise WireError(f"it holds several graphs with the tags {names}, and none is tagged {SERVE}")
 
 
