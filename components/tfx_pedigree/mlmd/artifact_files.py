@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.comparison import Comparison
-from tfx_pedigree.digest import is_digest, parse_json
-from tfx_pedigree.errors import PedigreeError
+from tfx_pedigree.digest import is_digest
+from tfx_pedigree.errors import InvalidInputError, PedigreeError
 from tfx_pedigree.store import manifest_of
 
 # Of Pedigree's own components; docs/components.md describes them.
@@ -97,6 +98,6 @@ def _text(uri: str, name: str) -> str | None:
 def _json(uri: str, name: str) -> Any:
     text = _text(uri, name)
     try:
-        return parse_json(text) if text is not None else None
-    except (ValueError, RecursionError):
+        return parse_json(text, name, canonical=True) if text is not None else None
+    except InvalidInputError:
         return None

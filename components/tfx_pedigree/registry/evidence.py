@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tfx_pedigree.digest import canonical_json, check_digest, digest_of, parse_json, plain_json
+from tfx_pedigree.bounded_parse import parse_json
+from tfx_pedigree.digest import canonical_json, check_digest, digest_of, plain_json
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.secrets import clean_text, clean_values
 from tfx_pedigree.verdict import Recommendation, Verdict
@@ -81,10 +82,7 @@ class Evidence:
 
     @classmethod
     def from_text(cls, text: str) -> Evidence:
-        try:
-            return cls.from_json(parse_json(text))
-        except ValueError as error:
-            raise InvalidInputError(f"The evidence is not JSON: {error}.") from error
+        return cls.from_json(parse_json(text, "The evidence", canonical=True))
 
     def without_secrets(self) -> Evidence:
         """The same evidence where there are none, so that it keeps its digest."""

@@ -13,7 +13,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, TypeVar, cast
 
-from tfx_pedigree.digest import digest_of, parse_json
+from tfx_pedigree.bounded_parse import parse_json
+from tfx_pedigree.digest import digest_of
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.model_rows import (
@@ -105,7 +106,7 @@ class RowCheck:
         if digest_of(row.content.encode()) != row.digest:
             raise RowError(f"{name} was altered: its content has another digest.")
         try:
-            content = parse_json(row.content)
+            content = parse_json(row.content, "its content", canonical=True)
             if self._strange and ModelDescription.from_json(content).digest != row.digest:
                 raise RowError(f"{name} is not written as the registry writes it.")
             self._parameters[row.digest] = dict(content["parameters"])

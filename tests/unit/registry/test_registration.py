@@ -195,3 +195,19 @@ def test_two_registries_opened_by_two_people_show_the_same(
 ) -> None:
     registry.add("flight-delay", candidate("a"))
     assert open_as("bob").get("flight-delay") == registry.get("flight-delay")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 3000,
+        '{"a":' * 3000,
+        '{"format": "pedigree.evidence/1", "format": 1}',
+        '{"reason": "\\ud800"}',
+        "1e999",
+        "NaN",
+    ],
+)
+def test_evidence_that_is_made_to_hurt_is_refused_with_its_place(content: str) -> None:
+    with pytest.raises(InvalidInputError, match="The evidence, line 1: "):
+        Evidence.from_text(content)
