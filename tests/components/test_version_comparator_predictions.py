@@ -234,10 +234,11 @@ def test_models_of_three_classes_are_timed_and_compared(world: World, tmp_path: 
     found = run_models(right, wrong, examples, settings, sums_of)
     assert found.notes == ()
     assert found.latency is not None and found.latency.champion is not None
-    assert found.sums is not None and found.sums.flips is not None
-    flips = found.sums.flips
+    assert found.predicted.flips is not None
+    flips = found.predicted.flips
     assert (flips.classes, flips.count, flips.fixed, flips.broken, flips.rate) == (3, ROWS, ROWS, 0, 1.0)
-    assert found.sums.delta.mean_absolute == pytest.approx(-0.7)  # the true class went from 0.1 to 0.8
+    assert found.predicted.delta is not None
+    assert found.predicted.delta.mean_absolute == pytest.approx(-0.7)  # the true class went from 0.1 to 0.8
 
 
 def test_models_that_give_other_numbers_of_outputs_are_timed_and_not_compared(
@@ -265,8 +266,8 @@ def test_a_label_that_the_models_own_preprocessing_makes_is_found(world: World, 
     examples = Examples.of([world.examples], "eval")
     settings = ComparisonSettings("late_xf", ("transform_features",), latency=LatencySettings(rounds=0))
     found = run_models(folder, folder, examples, settings, sums_of)
-    assert found.sums is not None and found.sums.count == ROWS
-    assert found.sums.flips is not None and found.sums.flips.flipped == 0
+    assert found.predicted.delta is not None and found.predicted.delta.count == ROWS
+    assert found.predicted.flips is not None and found.predicted.flips.flipped == 0
 
 
 def test_a_model_that_takes_features_is_fed_with_them(world: World, tmp_path: Path) -> None:  # noqa: F811
