@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import Layout, read, to_json
 from tfx_pedigree.lineage import wording
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, NodeKind
+from tfx_pedigree.lineage.graph import IN_ORDER, Edge, EdgeKind, Node, NodeKind
 
 if TYPE_CHECKING:
     import networkx
@@ -140,7 +140,7 @@ class Subgraph:
             self.start,
             ChainMap(dict(nodes), cast("dict[str, Node]", self.nodes)),
             complete,
-            edges=lambda _: tuple(sorted((*self.edges, *more))),
+            edges=lambda _: tuple(sorted((*self.edges, *more), key=IN_ORDER)),
             depth=depth,
             cycles=lambda _: self.cycles,
         )

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage import storage
 from tfx_pedigree.lineage.cycles import find_cycles
-from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node, Way
+from tfx_pedigree.lineage.graph import IN_ORDER, Edge, EdgeKind, Node, Way
 from tfx_pedigree.lineage.storage import Step, StoredNode
 from tfx_pedigree.lineage.subgraph import Subgraph
 
@@ -73,7 +73,9 @@ def answer(start: str, rows: Mapping[str, StoredNode], way: Way, *, complete: bo
         (start,),
         StoredNodes(rows),
         complete,
-        edges=lambda _: tuple(sorted(storage.edges_of(rows.values(), {row.id: row.key for row in rows.values()}))),
+        edges=lambda _: tuple(
+            sorted(storage.edges_of(rows.values(), {row.id: row.key for row in rows.values()}), key=IN_ORDER)
+        ),
         depth=lambda graph: _depths(start, graph.edges, way.each),
         cycles=lambda graph: tuple(find_cycles(graph.nodes, graph.edges)),
     )

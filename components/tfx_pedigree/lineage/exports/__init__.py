@@ -19,7 +19,7 @@ FORMATS = {
     "json": "json_text:render",
     "dot": "dot:render",
     "mermaid": "mermaid:render",
-    "html": "html:render",
+    "html": "picture.page:page",
     "openlineage": "openlineage:render",
 }
 
