@@ -290,6 +290,7 @@ def description(connection: Connection, version: Version) -> ModelDescription:
     return _described(reading.DESCRIPTION.rows(connection, digest=version.description_digest)[0][0])
 
 
+@functools.lru_cache(4)  # of many registrations in a row, each is compared with the one before
 def _described(content: str) -> ModelDescription:
     return ModelDescription.from_json(parse_json(content))
 
