@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -226,3 +227,25 @@ def test_too_many_files_and_too_many_bytes_are_refused_before_they_cost_anything
 def test_a_manifest_of_a_newer_format_says_so() -> None:
     with pytest.raises(InvalidInputError, match=r"format version 2 is newer than 1.*newer tfx-pedigree"):
         Manifest.from_json(_with(version=2, links=[]))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"files":[' + b"[]," * 10_000_000 + b'[]],"format":"pedigree-manifest","version":1}',
+        b'{"files":' + b"[" * (32 << 20),
+        b" " * ((32 << 20) + 1),
+        b'{"files":['
+        + b'{"path":"a","sha256":"","size":0},' * 900_000
+        + b'0],"format":"pedigree-manifest","version":1}',
+    ],
+    ids=["empty lists", "deep", "large", "entries"],
+)
+def test_manifest_that_is_made_to_hurt_costs_little_memory(data: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidInputError, match="not a manifest that can be used"):
+            Manifest.from_json(data)
+        assert tracemalloc.get_traced_memory()[1] < 200 << 20
+    finally:
+        tracemalloc.stop()
