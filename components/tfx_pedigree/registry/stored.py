@@ -24,12 +24,14 @@ MODEL = sa.bindparam("model", type_=sa.Text)
 LIMIT = sa.bindparam("limit", type_=sa.Integer)
 _M, _V, _A, _R = schema.models.c, schema.model_versions.c, schema.aliases.c, schema.reigns.c
 _B = schema.role_bindings.c
+# As SQL: of a text SQLAlchemy 2.1 makes a value that is filled in only when it executes, and these are prepared once.
+_SPACE: Any = sa.literal_column("' '")
 
 # By its name, looked up once: the walk along an index of its versions stays a walk.
 MODEL_ID = sa.select(_M.id).where(_M.name == MODEL).scalar_subquery()
 # What the actor and everybody may do on the model, or everywhere: the first column of every question.
 ROLES = (
-    sa.select(sa.func.aggregate_strings(_B.role, " "))
+    sa.select(sa.func.aggregate_strings(_B.role, _SPACE))
     .where(sa.or_(_B.principal == ACTOR, _B.principal == EVERYBODY), sa.or_(_B.scope == MODEL, _B.scope == EVERYWHERE))
     .scalar_subquery()
 )
@@ -97,7 +99,9 @@ VERSION_COLUMNS: tuple[Any, ...] = (
     _V.metrics,
     _V.parameters,
     _V.tags,
-    sa.select(sa.func.aggregate_strings(_A.name, " ")).where(_A.version_id == _V.id).scalar_subquery(),
+    sa.select(sa.func.aggregate_strings(_A.name, _SPACE))
+    .where(_A.version_id == _V.id)
+    .scalar_subquery(),
     _V.size,
     _V.files,
     _V.refusal,
