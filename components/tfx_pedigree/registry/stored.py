@@ -99,9 +99,7 @@ VERSION_COLUMNS: tuple[Any, ...] = (
     _V.metrics,
     _V.parameters,
     _V.tags,
-    sa.select(sa.func.aggregate_strings(_A.name, _SPACE))
-    .where(_A.version_id == _V.id)
-    .scalar_subquery(),
+    sa.select(sa.func.aggregate_strings(_A.name, _SPACE)).where(_A.version_id == _V.id).scalar_subquery(),
     _V.size,
     _V.files,
     _V.refusal,
