@@ -7,8 +7,9 @@ changes nothing.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,7 +28,7 @@ from tfx_pedigree.registry.stored import MODEL, StoredModel, StoredVersion
 from tfx_pedigree.registry.write import Write
 from tfx_pedigree.secrets import clean_values
 from tfx_pedigree.verdict import Verdict
-from tfx_pedigree.versioning import ModelDescription, Request, decide, timestamp_tag
+from tfx_pedigree.versioning import ModelDescription, Request, decide, higher, timestamp_tag
 
 
 @dataclass(frozen=True)
@@ -73,21 +74,38 @@ _M, _V, _E = schema.models.c, schema.model_versions.c, schema.evidence.c
 _OF_MODEL = sa.bindparam("of_model", type_=_V.model_id.type)
 _OF_SEQUENCE = sa.bindparam("of_sequence", type_=_V.sequence.type)
 _VERSION_ID = sa.select(_V.id).where(_V.model_id == _OF_MODEL, _V.sequence == _OF_SEQUENCE).scalar_subquery()
-_predecessor = _VERSIONS.alias("predecessor").c
+_base = _VERSIONS.alias("base").c
+_candidates = _VERSIONS.alias("of_model").c
+_of_this_model = _candidates.model_id == _M.id
+# What the next number follows: the champion, else the newest registered version, else the newest one.
+_BASE_ID = sa.func.coalesce(
+    sa.select(_candidates.id).where(_of_this_model, _candidates.state == State.PRODUCTION.value).scalar_subquery(),
+    sa.select(_candidates.id)
+    .where(_of_this_model, _candidates.registered_at.is_not(None))
+    .order_by(_candidates.sequence.desc())
+    .limit(1)
+    .scalar_subquery(),
+    sa.select(_candidates.id).where(_of_this_model, _candidates.sequence == _M.last_sequence).scalar_subquery(),
+)
 _digest = sa.bindparam("digest", type_=sa.Text)
 _KNOWN = Statement(
     sa.select(
-        *stored.VERSION_COLUMNS, _M.id, _M.name, _M.last_sequence, _M.highest_version, schema.descriptions.c.content
+        *stored.VERSION_COLUMNS,
+        _M.id,
+        _M.name,
+        _M.last_sequence,
+        _M.highest_version,
+        _base.version,
+        schema.descriptions.c.content,
     )
     .select_from(_MODELS)
     .outerjoin(_VERSIONS, sa.and_(_V.model_id == _M.id, _V.digest == _digest))
-    .outerjoin(
-        _predecessor.version.table,
-        sa.and_(_predecessor.model_id == _M.id, _predecessor.version == _M.highest_version),
-    )
-    .outerjoin(schema.descriptions, schema.descriptions.c.digest == _predecessor.description_digest)
+    .outerjoin(_base.version.table, _base.id == _BASE_ID)
+    .outerjoin(schema.descriptions, schema.descriptions.c.digest == _base.description_digest)
     .where(_M.name == MODEL)
 )
+_SOME = [sa.bindparam(f"number_{at}", type_=sa.Text) for at in range(32)]
+_TAKEN = Statement(sa.select(_V.version).where(_V.model_id == _OF_MODEL, _V.version.in_(_SOME)))
 _DESCRIBE = Statement(
     sa.text("INSERT INTO descriptions (digest, content) VALUES (:digest, :content) ON CONFLICT DO NOTHING")
 )
@@ -127,11 +145,12 @@ def update(write: Write, found: StoredVersion, **values: Any) -> StoredVersion:
 
 @dataclass(frozen=True)
 class Known:
-    """What is there when a candidate comes: its model, the newest version's description, and the candidate itself if
-    it was reserved before."""
+    """What is there when a candidate comes: its model, the number and the description of the version that it follows,
+    and the candidate itself if it was reserved before."""
 
     model: StoredModel
-    predecessor: str | None
+    base: str | None
+    description: str | None
     existing: StoredVersion | None
 
 
@@ -141,9 +160,9 @@ def knowing(model: str, digest: str) -> Question:
 
 def known(row: Row) -> Known:
     """Of the row that `knowing` finds."""
-    *_, model_id, name, last_sequence, highest, description = row
+    *_, model_id, name, last_sequence, highest, base, description = row
     existing = stored.read_version(name, row) if row[1] is not None else None
-    return Known(StoredModel(model_id, name, last_sequence, highest), description, existing)
+    return Known(StoredModel(model_id, name, last_sequence, highest), base, description, existing)
 
 
 def reserve(write: Write, known: Known, candidate: Candidate, request: Request) -> StoredVersion:
@@ -157,8 +176,9 @@ def reserve(write: Write, known: Known, candidate: Candidate, request: Request) 
                 "a version is never renumbered. Leave the version out to use the existing one."
             )
         return existing
-    predecessor = _described(known.predecessor) if known.predecessor else None
-    decision = decide(model.highest_version, predecessor, candidate.description, request)
+    predecessor = _described(known.description) if known.description else None
+    taken = functools.partial(_taken, write.connection, model)
+    decision = decide(known.base, predecessor, candidate.description, request, taken)
     content = canonical_json(candidate.description.to_json()).decode()
     made = StoredVersion(
         None,
@@ -173,7 +193,7 @@ def reserve(write: Write, known: Known, candidate: Candidate, request: Request) 
             withdrawn=False,
             bump=decision.bump.value if decision.bump else None,
             reasons=decision.reasons,
-            predecessor=model.highest_version,
+            predecessor=known.base,
             description_digest=digest_of(content.encode()),
             metrics={},
             parameters=dict(candidate.description.parameters),
@@ -187,14 +207,24 @@ def reserve(write: Write, known: Known, candidate: Candidate, request: Request) 
             registered_at=None,
         ),
     )
-    _write_new(write, made, content)
+    _write_new(write, made, content, higher(model.highest_version, decision.version))
     return made
 
 
-def _write_new(write: Write, made: StoredVersion, content: str) -> None:
+def _taken(connection: Connection, model: StoredModel, numbers: Sequence[str]) -> Collection[str]:
+    """Which of these numbers are given. Nobody is asked for one above the highest ever given."""
+    highest = model.highest_version
+    doubtful = [one for one in numbers if highest is not None and higher(highest, one) == highest]
+    if not doubtful:
+        return ()
+    asked = {bind.key: one for bind, one in zip(_SOME, itertools.chain(doubtful, itertools.repeat("")), strict=False)}
+    return {number for (number,) in _TAKEN.rows(connection, of_model=model.id, **asked)}
+
+
+def _write_new(write: Write, made: StoredVersion, content: str, highest: str) -> None:
     version = made.version
     write.later(_DESCRIBE, digest=version.description_digest, content=content)
-    write.later(_COUNT, of_model=made.model_id, new_sequence=version.sequence, new_version=version.version)
+    write.later(_COUNT, of_model=made.model_id, new_sequence=version.sequence, new_version=highest)
     fields = {name: value for name, value in vars(version).items() if name not in ("model", "aliases")}
     values = {**fields, "state": version.state.value, "reasons": list(version.reasons)}
     write.later(_NEW_VERSION, model_id=made.model_id, **values)

@@ -20,7 +20,7 @@ from tfx_pedigree.registry.roles import Role
 from tfx_pedigree.registry.states import State
 from tfx_pedigree.verdict import Verdict
 from tfx_pedigree.versioning import Bump, timestamp_tag
-from tfx_pedigree.versioning.numbers import check_higher
+from tfx_pedigree.versioning.numbers import higher, parse_version
 
 # What an event that does not follow from those before it makes a step raise.
 _DOES_NOT_FOLLOW = (KeyError, ValueError, TypeError, AttributeError, IndexError, PedigreeError)
@@ -142,8 +142,10 @@ class ModelReplay(_Replay):
     def _reserve(self, event: Event) -> None:
         model, d = self._model, event.details
         number, digest = _subject(event), check_digest(d["digest"])
-        _require(check_higher(number, model.highest_version) == number and number not in self.facts.versions)
-        _require(d["sequence"] == model.last_sequence + 1 and d["predecessor"] == model.highest_version)
+        follows = d["predecessor"]
+        _require(str(parse_version(number)) == number and number not in self.facts.versions)
+        _require(d["sequence"] == model.last_sequence + 1 and follows in self._bases())
+        _require(follows is None or higher(follows, number) == number)
         _require(d["timestamp_tag"] == timestamp_tag(event.at, digest) and event.to_state == State.RESERVED)
         self._add_once(digest)
         self.facts.versions[number] = VersionRow(
@@ -155,7 +157,7 @@ class ModelReplay(_Replay):
             withdrawn=False,
             bump=None if d["bump"] is None else Bump(d["bump"]).value,
             reasons=(),
-            predecessor=model.highest_version,
+            predecessor=follows,
             description_digest=check_digest(d["description"]),
             metrics={},
             parameters={},
@@ -167,8 +169,20 @@ class ModelReplay(_Replay):
             created_by=event.actor,
             registered_at=None,
         )
+        highest = model.highest_version
         self.facts.sealed[number] = check_digest(d["facts"]) if "facts" in d else None
-        self.facts.model = replace(model, last_sequence=model.last_sequence + 1, highest_version=number)
+        self.facts.model = replace(
+            model, last_sequence=model.last_sequence + 1, highest_version=higher(highest, number)
+        )
+
+    def _bases(self) -> set[str | None]:
+        """What a new version may follow: the champion, else the newest one that is registered, else the newest one.
+        Older releases always took the highest."""
+        if self._champion is not None:
+            return {self._champion, self._model.highest_version}
+        newest = sorted(self.facts.versions.values(), key=lambda row: row.sequence, reverse=True)
+        registered = [row.version for row in newest if row.registered_at is not None]
+        return {*registered[:1], *[row.version for row in newest[:1]], self._model.highest_version}
 
     def _register(self, event: Event) -> None:
         _require(not self._version(event).withdrawn)

@@ -13,7 +13,7 @@ from tfx_pedigree.versioning.bump import Bump
 from tfx_pedigree.versioning.compare import Change, compare
 from tfx_pedigree.versioning.decision import Decision, Request, decide
 from tfx_pedigree.versioning.description import ModelDescription, Signature, TensorSpec, Variable
-from tfx_pedigree.versioning.numbers import next_version, parse_version, timestamp_tag
+from tfx_pedigree.versioning.numbers import higher, next_version, parse_version, timestamp_tag
 from tfx_pedigree.versioning.saved_model import describe, describe_files
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ __all__ = [
     "decide",
     "describe",
     "describe_files",
+    "higher",
     "next_version",
     "parse_version",
     "timestamp_tag",

@@ -8,7 +8,7 @@ from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.versioning.bump import Bump
 from tfx_pedigree.versioning.compare import Change, compare
 from tfx_pedigree.versioning.description import ModelDescription
-from tfx_pedigree.versioning.numbers import check_higher, check_pre, next_version, parse_version
+from tfx_pedigree.versioning.numbers import Taken, check_given, check_pre, next_version, none_taken, parse_version
 
 FIRST_REASON = "first version of this model"
 
@@ -48,47 +48,53 @@ class Decision:
 
 
 def decide(
-    highest: str | None, predecessor: ModelDescription | None, new: ModelDescription, request: Request
+    base: str | None,
+    predecessor: ModelDescription | None,
+    new: ModelDescription,
+    request: Request,
+    taken: Taken = none_taken,
 ) -> Decision:
-    """`highest` is the highest number ever given, `predecessor` the newest version's description.
+    """`base` is the version that the new one follows for those who use the model: the champion, else the newest one;
+    `predecessor` its description. The number is the first free one of its level above the base: versions that were
+    refused or rolled back keep their numbers and raise none.
 
-    Fails with ConflictError if the user's version is not above `highest`, and with InvalidInputError if the
-    two models cannot be compared and the user gave no bump.
+    Fails with ConflictError if the user's version exists or is not above `base`, and with InvalidInputError if the two
+    models cannot be compared and the user gave no bump.
     """
     if request.version is not None:
-        version = check_higher(request.version, highest)
-        if highest is None:
+        version = check_given(request.version, base, taken)
+        if base is None:
             return Decision(version, None, (FIRST_REASON, f"the user gave the version {version}"))
-        return Decision(version, None, (f"the user gave the version {version}", *_content(highest, predecessor, new)))
-    if highest is None:
-        return Decision(next_version(None, request.bump or Bump.PATCH, request.pre), None, (FIRST_REASON,))
+        return Decision(version, None, (f"the user gave the version {version}", *_content(base, predecessor, new)))
+    if base is None:
+        return Decision(next_version(None, request.bump or Bump.PATCH, request.pre, taken), None, (FIRST_REASON,))
     if request.bump is not None:
-        reasons = (f"the user gave the bump {request.bump}", *_content(highest, predecessor, new))
-        return Decision(next_version(highest, request.bump, request.pre), request.bump, reasons)
-    change = _derive(highest, predecessor, new)
-    return Decision(next_version(highest, change.bump, request.pre), change.bump, change.reasons)
+        reasons = (f"the user gave the bump {request.bump}", *_content(base, predecessor, new))
+        return Decision(next_version(base, request.bump, request.pre, taken), request.bump, reasons)
+    change = _derive(base, predecessor, new)
+    return Decision(next_version(base, change.bump, request.pre, taken), change.bump, change.reasons)
 
 
-def _content(highest: str, predecessor: ModelDescription | None, new: ModelDescription) -> tuple[str, ...]:
+def _content(base: str, predecessor: ModelDescription | None, new: ModelDescription) -> tuple[str, ...]:
     """What the content says beside a number that the user chose: kept, so that the history stays honest."""
     try:
-        change = _derive(highest, predecessor, new)
+        change = _derive(base, predecessor, new)
     except InvalidInputError:
         return ("the content could not be compared with the version before",)
     return (f"by its content it is {change.bump}", *change.reasons)
 
 
-def _derive(highest: str, predecessor: ModelDescription | None, new: ModelDescription) -> Change:
+def _derive(base: str, predecessor: ModelDescription | None, new: ModelDescription) -> Change:
     remedy = "say --bump major, minor or patch, or give a description with --description."
     if predecessor is None:
-        raise InvalidInputError(f"{highest} has no description with which the new model could be compared; {remedy}")
+        raise InvalidInputError(f"{base} has no description with which the new model could be compared; {remedy}")
     if new.is_opaque:
         raise InvalidInputError(
-            f"The new model holds no SavedModel whose interface could be compared with {highest}; {remedy}"
+            f"The new model holds no SavedModel whose interface could be compared with {base}; {remedy}"
         )
     if predecessor.is_opaque:
         raise InvalidInputError(
-            f"{highest} holds no SavedModel with which the new model's interface could be compared; {remedy}"
+            f"{base} holds no SavedModel with which the new model's interface could be compared; {remedy}"
         )
     return compare(predecessor, new)
 

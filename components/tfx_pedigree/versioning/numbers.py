@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timezone
 
 from semver import Version
@@ -11,6 +13,13 @@ from tfx_pedigree.errors import ConflictError, InvalidInputError
 from tfx_pedigree.versioning.bump import Bump
 
 FIRST = "1.0.0"
+# Which of some numbers are given already.
+Taken = Callable[[Sequence[str]], Collection[str]]
+_ASKED_FOR = (4, 32)
+
+
+def none_taken(_: Sequence[str]) -> Collection[str]:
+    return ()
 
 
 def parse_version(text: str) -> Version:
@@ -40,42 +49,74 @@ def check_pre(token: str) -> str:
     return token
 
 
-def next_version(highest: str | None, bump: Bump, pre: str | None = None) -> str:
-    """The next number after `highest`, always higher. After 2.0.0-rc.1 comes 2.0.0."""
-    if highest is None:
-        return FIRST if pre is None else f"{FIRST}-{check_pre(pre)}.1"
-    before = parse_version(highest)
-    release = before.next_version(bump.value)
+def next_version(base: str | None, bump: Bump, pre: str | None = None, taken: Taken = none_taken) -> str:
+    """The first free number of this level above `base`. After 2.0.0-rc.1 comes 2.0.0.
+
+    A pre-release is one of the first release that nobody has released yet.
+    """
+    if base is None:
+        releases: Iterator[str] = itertools.chain([FIRST], _above(parse_version(FIRST), bump))
+    else:
+        releases = _above(parse_version(base), bump)
+    release = _first_free(releases, taken)
     if pre is None:
-        return str(release)
-    return str(_pre_release(before, release, check_pre(pre)))
-
-
-def _pre_release(before: Version, release: Version, token: str) -> Version:
-    if before.prerelease is not None and before.finalize_version() == release:
-        counted = before.prerelease.rpartition(".")
-        if counted[0] == token and counted[2].isdigit():
-            return before.bump_prerelease(token)
-        if before.prerelease == token:
-            return release.replace(prerelease=f"{token}.1")
-    wanted = release.replace(prerelease=f"{token}.1")
-    if wanted <= before:
+        return release
+    token = check_pre(pre)
+    wanted = _first_free(
+        (f"{release}-{token}.{at}" for at in itertools.count(_counted(base, release, token) + 1)), taken
+    )
+    if base is not None and parse_version(wanted) <= parse_version(base):
         raise ConflictError(
-            f"{wanted} cannot follow {before}, the highest version: by the rules of semantic versions it is "
-            f"lower. Use a pre-release word that sorts after {before.prerelease!r}, or release {release}."
+            f"{wanted} cannot follow {base}: by the rules of semantic versions it is lower. Use a pre-release word "
+            f"that sorts after {parse_version(base).prerelease!r}, or release {release}."
         )
     return wanted
 
 
-def check_higher(version: str, highest: str | None) -> str:
-    """The version without a leading `v`. Refuses one that is not higher than every existing one."""
+def _counted(base: str | None, release: str, token: str) -> int:
+    """How far the base has counted: 2 for 1.3.0-rc.2, if the wanted one is another rc of 1.3.0."""
+    before = parse_version(base) if base is not None else None
+    if before is None or before.prerelease is None or str(before.finalize_version()) != release:
+        return 0
+    word, _, count = before.prerelease.rpartition(".")
+    return int(count) if word == token and count.isdigit() else 0
+
+
+def check_given(version: str, base: str | None, taken: Taken = none_taken) -> str:
+    """The version without a leading `v`. Refuses one that exists, and one that is not above what it follows."""
     wanted = parse_version(version)
-    if highest is not None and wanted <= parse_version(highest):
+    if taken([str(wanted)]):
         raise ConflictError(
-            f"{wanted} cannot be given: a version must be higher than every existing one, and {highest} "
-            f"exists already. Give one above {highest}, or none, so that Pedigree derives it."
+            f"{wanted} cannot be given: it exists already. Give one above {base} that does not, or none, so that "
+            "Pedigree derives it."
+        )
+    if base is not None and wanted <= parse_version(base):
+        raise ConflictError(
+            f"{wanted} cannot be given: it is not higher than {base}, which the new version follows. Give one above "
+            f"{base}, or none, so that Pedigree derives it."
         )
     return str(wanted)
+
+
+def higher(one: str | None, other: str) -> str:
+    return other if one is None or parse_version(other) > parse_version(one) else one
+
+
+def _above(base: Version, bump: Bump) -> Iterator[str]:
+    while True:
+        base = base.next_version(bump.value)
+        yield str(base)
+
+
+def _first_free(numbers: Iterator[str], taken: Taken) -> str:
+    """Few are asked for at first: mostly the first one is free."""
+    for size in itertools.chain(_ASKED_FOR, itertools.repeat(_ASKED_FOR[-1])):
+        some = list(itertools.islice(numbers, size))
+        used = taken(some)
+        for number in some:
+            if number not in used:
+                return number
+    raise AssertionError  # the last size is repeated for ever
 
 
 def timestamp_tag(when_utc: datetime, digest: str) -> str:

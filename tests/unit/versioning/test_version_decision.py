@@ -57,7 +57,7 @@ def test_users_version_wins_if_it_is_higher() -> None:
     decision = decide("1.2.0", OLD, BROKEN, Request(version="7.0.0"))
     assert (decision.version, decision.bump) == ("7.0.0", None)
     assert decision.reasons == ("the user gave the version 7.0.0", "by its content it is MAJOR", BREAK)
-    with pytest.raises(ConflictError, match=r"1.2.0 exists already"):
+    with pytest.raises(ConflictError, match=r"1.2.0 cannot be given: it is not higher than 1.2.0"):
         decide("1.2.0", OLD, BROKEN, Request(version="1.2.0"))
 
 

@@ -12,7 +12,7 @@ from versioning_testing import quick
 
 from tfx_pedigree.errors import ConflictError, InvalidInputError
 from tfx_pedigree.versioning import Bump, next_version, parse_version, timestamp_tag
-from tfx_pedigree.versioning.numbers import check_higher
+from tfx_pedigree.versioning.numbers import check_given, higher
 
 MAJOR, MINOR, PATCH = Bump.MAJOR, Bump.MINOR, Bump.PATCH
 DIGEST = "sha256:ab12cd34" + 56 * "0"
@@ -82,7 +82,7 @@ def test_pre_release_word_is_one_identifier(pre: str) -> None:
 
 def test_leading_v_is_taken_off() -> None:
     assert str(parse_version("v1.2.0-rc.1")) == "1.2.0-rc.1"
-    assert check_higher("v1.2.0", "1.1.9") == "1.2.0"
+    assert check_given("v1.2.0", "1.1.9") == "1.2.0"
 
 
 @pytest.mark.parametrize(
@@ -98,15 +98,55 @@ def test_build_metadata_is_refused_since_it_puts_nothing_in_order() -> None:
         parse_version("1.2.0+gpu")
 
 
-@pytest.mark.parametrize("highest", ["1.2.0", "1.2.1", "1.10.0", "2.0.0-rc.1"])
-def test_users_version_must_be_above_every_other(highest: str) -> None:
-    with pytest.raises(ConflictError, match=f"1.2.0 cannot be given.*{highest} exists"):
-        check_higher("1.2.0", highest)
+@pytest.mark.parametrize("base", ["1.2.0", "1.2.1", "1.10.0", "2.0.0-rc.1"])
+def test_users_version_must_be_above_the_one_it_follows(base: str) -> None:
+    with pytest.raises(ConflictError, match=f"1.2.0 cannot be given: it is not higher than {base}"):
+        check_given("1.2.0", base)
+
+
+def test_users_version_must_not_exist() -> None:
+    with pytest.raises(ConflictError, match=r"1.3.0 cannot be given: it exists already. Give one above 1.2.0"):
+        check_given("1.3.0", "1.2.0", {"1.3.0"}.intersection)
+    assert check_given("1.3.0", "1.2.0", {"2.0.0"}.intersection) == "1.3.0"  # below one that was rolled back
 
 
 def test_release_is_above_its_pre_release() -> None:
-    assert check_higher("1.2.0", "1.2.0-rc.4") == "1.2.0"
-    assert check_higher("0.1.0", None) == "0.1.0"
+    assert check_given("1.2.0", "1.2.0-rc.4") == "1.2.0"
+    assert check_given("0.1.0", None) == "0.1.0"
+
+
+@pytest.mark.parametrize(
+    ("base", "bump", "pre", "taken", "following"),
+    [
+        ("1.0.2", PATCH, None, {"2.0.0"}, "1.0.3"),  # 2.0.0 was rolled back: who uses 1.0.2 gets a patch of it
+        ("1.0.2", MAJOR, None, {"2.0.0"}, "3.0.0"),
+        ("1.0.2", PATCH, None, {f"1.0.{n}" for n in range(60)}, "1.0.60"),
+        ("1.0.2", MINOR, None, {"1.1.0", "1.2.0"}, "1.3.0"),
+        ("1.0.2", MINOR, "rc", {"1.1.0-rc.1", "1.1.0-rc.2"}, "1.1.0-rc.3"),
+        ("1.0.2", MINOR, "rc", {"1.1.0", "1.1.0-rc.1"}, "1.2.0-rc.1"),
+        (None, PATCH, None, {"1.0.0"}, "1.0.1"),
+    ],
+)
+def test_the_number_is_the_first_free_one_of_its_level(
+    base: str | None, bump: Bump, pre: str | None, taken: set[str], following: str
+) -> None:
+    assert next_version(base, bump, pre, taken.intersection) == following
+
+
+@quick
+@given(_VERSIONS, st.sampled_from(Bump), st.sets(_VERSIONS, max_size=40))
+def test_the_first_free_number_is_free_and_none_below_it_is(base: str, bump: Bump, taken: set[str]) -> None:
+    found = Version.parse(next_version(base, bump, None, taken.intersection))
+    assert str(found) not in taken
+    step = Version.parse(base).next_version(bump.value)
+    while step != found:
+        assert str(step) in taken
+        step = step.next_version(bump.value)
+
+
+def test_the_higher_of_two() -> None:
+    assert higher(None, "1.0.0") == higher("1.0.0-rc.1", "1.0.0") == higher("1.0.0", "1.0.0-rc.1") == "1.0.0"
+    assert higher("1.9.0", "1.10.0") == "1.10.0"
 
 
 def test_timestamp_tag_is_in_utc() -> None:
