@@ -118,8 +118,8 @@ class LocalChanges(VersionChanges):
     ) -> VersionChange:
         self.transactions.ensure_model(model)
         knowing = registration.knowing(model, candidate.digest)
-        with self.transactions.changing(model, action, knowing) as write:
-            known = registration.known(write.rows[0][0])
+        with self.transactions.changing(model, action, *knowing) as write:
+            known = registration.known(*write.rows)
             return _change(write, known.existing, operation(write, known))
 
     def _on(

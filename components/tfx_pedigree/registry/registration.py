@@ -83,7 +83,7 @@ _BASE_ID = sa.func.coalesce(
     sa.select(_candidates.id)
     .where(_of_this_model, _candidates.registered_at.is_not(None))
     .order_by(_candidates.sequence.desc())
-    .limit(1)
+    .limit(sa.literal_column("1"))
     .scalar_subquery(),
     sa.select(_candidates.id).where(_of_this_model, _candidates.sequence == _M.last_sequence).scalar_subquery(),
 )
@@ -103,6 +103,14 @@ _KNOWN = Statement(
     .outerjoin(_base.version.table, _base.id == _BASE_ID)
     .outerjoin(schema.descriptions, schema.descriptions.c.digest == _base.description_digest)
     .where(_M.name == MODEL)
+)
+# Mostly the numbers that a new one could meet are among these, and nobody has to be asked again.
+_NEWEST = Statement(
+    sa.select(_V.version)
+    .join(_MODELS, _V.model_id == _M.id)
+    .where(_M.name == MODEL)
+    .order_by(_V.sequence.desc())
+    .limit(sa.literal_column("32"))
 )
 _SOME = [sa.bindparam(f"number_{at}", type_=sa.Text) for at in range(32)]
 _TAKEN = Statement(sa.select(_V.version).where(_V.model_id == _OF_MODEL, _V.version.in_(_SOME)))
@@ -146,23 +154,31 @@ def update(write: Write, found: StoredVersion, **values: Any) -> StoredVersion:
 @dataclass(frozen=True)
 class Known:
     """What is there when a candidate comes: its model, the number and the description of the version that it follows,
-    and the candidate itself if it was reserved before."""
+    the numbers of the newest versions, and the candidate itself if it was reserved before."""
 
     model: StoredModel
     base: str | None
     description: str | None
+    newest: frozenset[str]
     existing: StoredVersion | None
 
 
-def knowing(model: str, digest: str) -> Question:
-    return _KNOWN, {"actor": "", "model": model, "digest": digest}
+def knowing(model: str, digest: str) -> tuple[Question, Question]:
+    return (_KNOWN, {"actor": "", "model": model, "digest": digest}), (_NEWEST, {"model": model})
 
 
-def known(row: Row) -> Known:
-    """Of the row that `knowing` finds."""
+def known(rows: list[Row], newest: list[Row]) -> Known:
+    """Of the rows that `knowing` finds."""
+    (row,) = rows
     *_, model_id, name, last_sequence, highest, base, description = row
     existing = stored.read_version(name, row) if row[1] is not None else None
-    return Known(StoredModel(model_id, name, last_sequence, highest), base, description, existing)
+    return Known(
+        StoredModel(model_id, name, last_sequence, highest),
+        base,
+        description,
+        frozenset(number for (number,) in newest),
+        existing,
+    )
 
 
 def reserve(write: Write, known: Known, candidate: Candidate, request: Request) -> StoredVersion:
@@ -177,7 +193,7 @@ def reserve(write: Write, known: Known, candidate: Candidate, request: Request) 
             )
         return existing
     predecessor = _described(known.description) if known.description else None
-    taken = functools.partial(_taken, write.connection, model)
+    taken = functools.partial(_taken, write.connection, known)
     decision = decide(known.base, predecessor, candidate.description, request, taken)
     content = canonical_json(candidate.description.to_json()).decode()
     made = StoredVersion(
@@ -211,14 +227,16 @@ def reserve(write: Write, known: Known, candidate: Candidate, request: Request) 
     return made
 
 
-def _taken(connection: Connection, model: StoredModel, numbers: Sequence[str]) -> Collection[str]:
-    """Which of these numbers are given. Nobody is asked for one above the highest ever given."""
-    highest = model.highest_version
+def _taken(connection: Connection, known: Known, numbers: Sequence[str]) -> Collection[str]:
+    """Which of these numbers are given. None above the highest ever given is; the newest are known already."""
+    highest, newest = known.model.highest_version, known.newest
     doubtful = [one for one in numbers if highest is not None and higher(highest, one) == highest]
-    if not doubtful:
-        return ()
-    asked = {bind.key: one for bind, one in zip(_SOME, itertools.chain(doubtful, itertools.repeat("")), strict=False)}
-    return {number for (number,) in _TAKEN.rows(connection, of_model=model.id, **asked)}
+    unknown = [one for one in doubtful if one not in newest]
+    if not unknown or known.model.last_sequence <= len(newest):
+        return newest.intersection(doubtful)
+    asked = {bind.key: one for bind, one in zip(_SOME, itertools.chain(unknown, itertools.repeat("")), strict=False)}
+    rows = _TAKEN.rows(connection, of_model=known.model.id, **asked)
+    return newest.intersection(doubtful) | {number for (number,) in rows}
 
 
 def _write_new(write: Write, made: StoredVersion, content: str, highest: str) -> None:
