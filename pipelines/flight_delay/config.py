@@ -73,7 +73,7 @@ class FlightDelayConfig:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> FlightDelayConfig:
-        """From a config file's section. An unknown key is more likely a slip of the pen than a wish."""
+        """From a config file's section. An unknown key is more likely a typo than a wish."""
         given = dict(values)
         training = given.pop("training", None) or {}
         _known(cls, given, "")

@@ -233,9 +233,9 @@ def _way(connection: Connection, later: int, earlier: int) -> list[int] | None:
         way = Way.UP if len(front[Way.UP]) <= _DOWN_COSTS * len(front[Way.DOWN]) else Way.DOWN
         found: dict[int, int] = {}
         for source, _, target in steps(connection, front[way], way):
-            whence, whither = (source, target) if way is Way.UP else (target, source)
-            if whither not in came[way]:
-                found[whither] = min(whence, found.get(whither, whence))
+            start, end = (source, target) if way is Way.UP else (target, source)
+            if end not in came[way]:
+                found[end] = min(start, found.get(end, start))
         came[way].update(found)
         front[way] = set(found)
         meeting = found.keys() & came[Way.DOWN if way is Way.UP else Way.UP].keys()

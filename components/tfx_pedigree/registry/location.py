@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfx_pedigree.db.engine import parse_address
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.text import is_unicode
 
 FILE_NAME = "registry.db"
 
@@ -20,6 +22,10 @@ class Location:
     @classmethod
     def of(cls, address: str | Path) -> Location:
         text = str(address)
+        if not is_unicode(text):
+            raise InvalidInputError(
+                f"The registry's address {text!a} holds bytes that are not text. Give a folder with another name."
+            )
         if "://" in text:
             url = parse_address(text)
             if url.get_backend_name() == "sqlite" and url.database:

@@ -19,7 +19,7 @@ class State(str, Enum):
 
 
 # from → the states that one operation can lead to. Replacing a champion and rolling back are the only ways between
-# production and archived; `restore` leads from archived to development, whence the gate is passed anew, or to reserved
+# production and archived; `restore` leads from archived to development, where the gate waits again, or to reserved
 # where the run never finished.
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.RESERVED: frozenset({State.DEVELOPMENT, State.ARCHIVED}),

@@ -67,7 +67,7 @@ def test_parameters_of_a_version_do_not_change_and_that_is_said(pedigree: Pedigr
 
 def test_number_follows_from_what_changed_and_says_why(pedigree: Pedigree) -> None:
     said = pedigree("register", "flight-delay", MODELS / "module")
-    assert "flight-delay 2.0.0, a MAJOR change after 1.1.0" in said.out
+    assert "flight-delay 2.0.0, a MAJOR change after 1.0.1" in said.out
     assert "removed" in said.out
 
 

@@ -41,7 +41,11 @@ from tfx_pedigree.registry import Registry
         (("register", "flight-delay", MODELS / "keras", "--metric", "a=1", "--metric", "a=2"), 2, "given twice"),
         (("register", "flight-delay", MODELS / "keras", "--metrics", "none.json"), 3, "no file none.json"),
         (("register", "flight-delay", MODELS / "keras", "--version", "1"), 2, "not a semantic version"),
-        (("register", "flight-delay", MODELS / "module", "--version", "1.0.0"), 4, "1.1.0 exists already"),
+        (
+            ("register", "flight-delay", MODELS / "module", "--version", "1.0.0"),
+            4,
+            "1.0.0 cannot be given: it exists already",
+        ),
         (("promote", "flight-delay@1.1.0", "--expect", "1.0.0"), 5, "promote with --expect 1.0.1"),
         (("promote", "flight-delay@1.1.0"), 4, "the gate's verdict is FAIL"),
         (("promote", "flight-delay@1.1.0", "--override"), 2, "Give --reason"),
