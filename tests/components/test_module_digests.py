@@ -36,15 +36,15 @@ def folder(tmp_path: Path) -> Path:
     package.mkdir()
     (package / "__init__.py").write_bytes(b"raise RuntimeError('imported')\n")
     (package / "model.py").write_bytes(MODEL)
-    (package / "help.py").write_bytes(HELP)
+    (package / "flights_help.py").write_bytes(HELP)
     (package / "notes.txt").write_bytes(b"no code")
     return package
 
 
 def test_a_module_file_and_what_tfx_packs_beside_it(folder: Path) -> None:
     found = digests([component(module_file=str(folder / "model.py"))])
-    assert found.keys() == {"__init__.py", "help.py", "model.py"}
-    assert (found["model.py"], found["help.py"]) == (digest(MODEL), digest(HELP))
+    assert found.keys() == {"__init__.py", "flights_help.py", "model.py"}
+    assert (found["model.py"], found["flights_help.py"]) == (digest(MODEL), digest(HELP))
 
 
 def test_a_module_in_a_wheel_is_known_by_the_same_bytes(folder: Path, tmp_path: Path) -> None:
@@ -105,9 +105,11 @@ def test_what_a_run_imports_counts_where_it_is_not_what_the_pipeline_was_built_f
 ) -> None:
     (folder / "__init__.py").write_bytes(b"")
     monkeypatch.syspath_prepend(str(folder.parent))
-    built = modules_of([component(run_fn="flights.model.run_fn"), component("T", module_file=str(folder / "help.py"))])
+    built = modules_of(
+        [component(run_fn="flights.model.run_fn"), component("T", module_file=str(folder / "flights_help.py"))]
+    )
     names = {name: module.imported_as for name, module in built.items() if module.imported_as}
-    assert names == {"model.py": "flights.model", "help.py": "help"}
+    assert names == {"model.py": "flights.model", "flights_help.py": "flights_help"}
     (folder / "model.py").write_bytes(b"# what the image holds\n" + MODEL)
     if imported:
         monkeypatch.setitem(sys.modules, "flights.model", SimpleNamespace(__file__=str(folder / "model.py")))

@@ -212,7 +212,7 @@ def test_baseline_after_a_rollback_is_the_champion_and_not_the_newest_blessed(
         arrived(here.folder, spans, 3)
         third = json.loads((here.run("departure", comparator_options={"latency_rounds": 3})[-1] / TOLD).read_text())
         assert third["champion"]["version"] == "1.0.0", "not 1.1.0, which was blessed last"
-        assert third["challenger"]["version"] == "1.1.1", "the same model retrained"
+        assert third["challenger"]["version"] == "1.2.0", "by what changed since the champion; 1.1.0 is taken"
         assert {"origin", "carrier"} <= {name for one in third["metrics"] for name in one["slice"]}
         assert registry.verify_audit().ok
         assert registry.store.verify().ok

@@ -111,7 +111,7 @@ class StoreConformance:
 
     def test_database_without_a_store_is_refused_and_stays_without(self, empty: str) -> None:
         for _ in range(2):
-            with pytest.raises(InvalidInputError, match="no ML Metadata store: it has no table MLMDEnv"):
+            with pytest.raises(InvalidInputError, match="not an ML Metadata store: it has no table MLMDEnv"):
                 connect(empty)
 
 

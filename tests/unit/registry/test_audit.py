@@ -88,7 +88,6 @@ TAMPERING = {
         "DELETE FROM events WHERE chain = '*'; DELETE FROM chains WHERE name = '*';"
         "UPDATE role_bindings SET role = 'admin' WHERE principal = 'bob'"
     ),
-    "the index that allows one champion": "DROP INDEX uq_model_versions_champion",
     "the order of evidence": "UPDATE evidence SET id = 1000 - id",
     "where a rollback leads": "UPDATE reigns SET back_to = NULL",
     "who made a version": "UPDATE model_versions SET created_by = 'mallory' WHERE version = '1.0.2'",
