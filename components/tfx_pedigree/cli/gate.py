@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfx_pedigree.cli import exits, inputs, output
-from tfx_pedigree.cli.app import asked, common_options
+from tfx_pedigree.cli.app import common_options
 from tfx_pedigree.cli.lazy import PedigreeGroup
 
 if TYPE_CHECKING:
     from tfx_pedigree.comparison import GateDecision, Policy
+    from tfx_pedigree.service.gate import ExplainedPolicy
 
 _FILE = click.Path(path_type=Path)
 
@@ -80,18 +81,13 @@ def _tell(decision: GateDecision) -> None:
 )
 def explain(*, policy: Path, examples: int, score: float | None, correlation: float | None) -> None:
     """Say in sentences what a policy demands, and by simulation how often chance alone would pass."""
-    from tfx_pedigree.comparison import Direction
-    from tfx_pedigree.comparison.explaining import CORRELATION, in_words, sentences, simulate, situation
+    from tfx_pedigree.service.gate import explain_policy
 
-    rules = _policy(policy)
-    given = score if score is not None else (0.8 if rules.better is Direction.HIGHER else 0.4)
-    where = situation(rules, examples, given, CORRELATION if correlation is None else correlation)
-    odds = simulate(rules, where)
-    told = [*sentences(rules), *in_words(rules, where, odds)]
-    if asked().json:
-        output.emit({"policy": rules.digest, "sentences": told, "situation": vars(where), "odds": vars(odds)})
-        return
-    for sentence in told:
+    output.answer(explain_policy(_policy(policy), examples, score, correlation), _tell_explained)
+
+
+def _tell_explained(found: ExplainedPolicy) -> None:
+    for sentence in found.sentences:
         output.say(sentence)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tfx_pedigree.comparison import (
     Comparison,
+    Direction,
     GateDecision,
     Key,
     MetricValue,
@@ -14,6 +15,15 @@ from tfx_pedigree.comparison import (
     Scores,
     decide,
     decide_again,
+)
+from tfx_pedigree.comparison.explaining import (
+    CORRELATION,
+    Odds,
+    Situation,
+    in_words,
+    sentences,
+    simulate,
+    situation,
 )
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm
@@ -31,6 +41,29 @@ def by_values(policy: Policy, challenger: Mapping[str, float], champion: Mapping
 
 def _scores(values: Mapping[str, float]) -> Scores:
     return Scores({Key(name): MetricValue(value) for name, value in values.items()})
+
+
+@dataclass(frozen=True)
+class ExplainedPolicy(JsonForm):
+    """`policy` is its digest; the sentences say what it demands and what the simulation found."""
+
+    policy: str
+    sentences: tuple[str, ...]
+    situation: Situation
+    odds: Odds
+
+
+def explain_policy(
+    policy: Policy, examples: int, score: float | None = None, correlation: float | None = None
+) -> ExplainedPolicy:
+    """Where nothing is given, the champion's true score is an ordinary one, and the two models err alike as retrainings
+    do."""
+    usual = 0.8 if policy.better is Direction.HIGHER else 0.4
+    where = situation(
+        policy, examples, usual if score is None else score, CORRELATION if correlation is None else correlation
+    )
+    odds = simulate(policy, where)
+    return ExplainedPolicy(policy.digest, (*sentences(policy), *in_words(policy, where, odds)), where, odds)
 
 
 @dataclass(frozen=True)
