@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements"
-EXTRAS = ("tfx", "lineage", "postgres", "s3", "gcs", "git", "kubeflow", "vertex", "dev")
+EXTRAS = ("tfx", "lineage", "postgres", "s3", "gcs", "git", "kubeflow", "vertex", "server", "rollout", "sign", "dev")
 
 # TFX's compiled parts (tfx-bsl, ml-metadata) exist for this platform only.
 PLATFORM = "platform_machine == 'x86_64' and platform_python_implementation == 'CPython' and sys_platform == 'linux'"
@@ -58,9 +58,10 @@ IMAGES = {
     "image-1.21": Image("1.21", *_TASKS),
     # Not Vertex: its client alone is larger than all the rest.
     "image-light": Image("1.21", ("postgres", "s3", "gcs", "kubeflow")),
+    "image-server": Image("1.21", ("postgres", "s3", "gcs", "server", "rollout", "sign")),
 }
 # What `make unit-light` installs: light.in says the tools.
-LIGHT = Image("1.21", ("postgres", "s3", "git"))
+LIGHT = Image("1.21", ("postgres", "s3", "git", "server", "rollout", "sign"))
 IMAGE_HEADER = """\
 # What {what} installs: a part of tfx-{line}.txt.
 # Made by `make lock` from pyproject.toml and that lock; scripts/lock.py says which extras.
