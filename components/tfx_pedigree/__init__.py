@@ -14,6 +14,7 @@ The rooms, from the ground up. Imports point downwards only; all rooms but the l
 - `registry/`: versions with their states and evidence, promotion and rollback, roles, the audit log, archives.
 - `lineage/`: the graph of what versions came from and what came of them, and the questions to it.
 - `retraining/`: whether to train again, on which data, and why.
+- `rollout/`: how a version that passed takes over the traffic, step by step, or gives it back.
 - `orchestration/`: compiled pipelines, and the services that run them (Kubeflow, Vertex).
 - `mlmd/`: what ML Metadata recorded, as parts of the lineage graph.
 - `service/`: use cases, which combine the rooms above; command line and components only translate them.
