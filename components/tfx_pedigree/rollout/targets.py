@@ -1,0 +1,93 @@
+"""The section `serving:` of a config file: where models are served, and what moves the traffic there.
+
+    serving:
+      flights-eu:                  # a name of one's own, for messages and for `--target`
+        model: flight-delay
+        kind: haproxy              # what moves the traffic; each kind takes settings of its own
+        map: /etc/haproxy/pedigree.map
+
+${NAME} is the environment's NAME, ${here} this file's folder. The section may stand in the file that also says where
+the registry is (`pedigree.toml`), or in any other that `--config` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfx_pedigree.bounded_parse import parse_toml, read_bounded
+from tfx_pedigree.comparison.config_reader import ConfigNode, from_data
+from tfx_pedigree.errors import InvalidInputError, NotFoundError
+from tfx_pedigree.pipeline_config import filled, section_of
+from tfx_pedigree.text import did_you_mean, listed
+
+SECTION = "serving"
+_COMMON = ("model", "kind")
+
+
+@dataclass(frozen=True)
+class ServingTarget:
+    """`settings` are those of its kind, not yet read: the kind's own module does that."""
+
+    name: str
+    model: str
+    kind: str
+    file: Path
+    settings: ConfigNode = field(repr=False)
+
+
+def load_targets(file: Path, environ: Mapping[str, str]) -> dict[str, ServingTarget]:
+    """By name; empty where the file has no such section."""
+    file = file.absolute()
+    section = _section(file)
+    if section is None:
+        return {}
+    values = filled(file, dict(section), environ)
+    return {name: _target(file, name, node) for name, node in from_data(values, str(file)).table().items()}
+
+
+def find_target(file: Path | None, environ: Mapping[str, str], *, model: str, name: str | None) -> ServingTarget:
+    """The one that was named, or the only one of this model."""
+    if file is None:
+        raise NotFoundError(
+            f"No config says where {model} is served. Name a file that has a section `{SECTION}:` with --config."
+        )
+    targets = load_targets(file, environ)
+    mine = {one.name: one for one in targets.values() if one.model == model}
+    if name is not None:
+        if name in mine:
+            return mine[name]
+        if name in targets:
+            raise InvalidInputError(f"{file}: the target {name} serves {targets[name].model}, not {model}.")
+        raise NotFoundError(f"{file} has no target {name!r}. {did_you_mean(name, list(targets))}".rstrip())
+    if len(mine) > 1:
+        raise InvalidInputError(f"{file}: {model} is served by {listed(mine)}. Name one of them with --target.")
+    if not mine:
+        raise NotFoundError(
+            f"{file} does not say where {model} is served: no target under `{SECTION}:` has this model."
+        )
+    return next(iter(mine.values()))
+
+
+def _section(file: Path) -> Mapping[str, Any] | None:
+    if file.suffix != ".toml":
+        return section_of(file, SECTION)
+    try:
+        whole = parse_toml(read_bounded(file), str(file))
+    except OSError as error:
+        raise NotFoundError(f"The config file {file} cannot be read: {error.strerror}.") from error
+    section = whole.get(SECTION)
+    if section is None or isinstance(section, dict):
+        return section
+    raise InvalidInputError(f"{file}: `{SECTION}` must be a table of targets.")
+
+
+def _target(file: Path, name: str, node: ConfigNode) -> ServingTarget:
+    table = node.table()
+    for key in _COMMON:
+        if key not in table:
+            raise node.wrong(f"lacks `{key}`.")
+    rest = ConfigNode({k: v for k, v in table.items() if k not in _COMMON}, f"{SECTION}.{name}", node.source, node.line)
+    return ServingTarget(name, table["model"].text(), table["kind"].text(), file, rest)
