@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import shlex
 import sys
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import click
 
 from tfx_pedigree.cli.app import asked
+from tfx_pedigree.digest import plain_json
 from tfx_pedigree.text import format_minute, visible
 
 if TYPE_CHECKING:
@@ -195,6 +197,7 @@ def when(value: datetime | None) -> str | None:
 
 
 def number(value: Any) -> str:
-    if isinstance(value, float):
+    if isinstance(value, float) and math.isfinite(value):
         return f"{value:.6g}"
+    value = plain_json(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from tfx_pedigree.digest import plain_json
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.registry.evidence import Evidence
@@ -103,7 +104,7 @@ def compare_metrics(old: Version, new: Version, before: Evidence | None, after: 
     rows = [
         MetricRow(name, *paired[name], paired=True)
         if name in paired
-        else MetricRow(name, old.metrics.get(name), new.metrics.get(name))
+        else MetricRow(name, plain_json(old.metrics.get(name)), plain_json(new.metrics.get(name)))
         for name in sorted({*paired, *old.metrics, *new.metrics})
     ]
     beside = [row.name for row in rows if row.change is not None and not row.paired and old.digest != new.digest]

@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection
 from tfx_pedigree.db import Question, Row, Statement, schema
 from tfx_pedigree.digest import canonical_json, check_digest, digest_of, parse_json, plain_json
 from tfx_pedigree.errors import ConflictError, InvalidInputError
+from tfx_pedigree.json_form import Measured
 from tfx_pedigree.registry import reading, stored
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.model_rows import seal
@@ -51,7 +52,7 @@ class Candidate:
 class Facts:
     """What a registration adds to the bytes, without its secrets. Empty means: nothing new."""
 
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, Measured] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -285,12 +286,13 @@ def register(write: Write, found: StoredVersion, facts: Facts) -> StoredVersion:
 def annotate(write: Write, found: StoredVersion, facts: Facts) -> StoredVersion:
     """Adds or changes metrics and tags; an empty tag takes the tag away. No change writes no event."""
     version = found.version
-    metrics = {k: v for k, v in facts.plain_metrics().items() if version.metrics.get(k) != v}
+    held = plain_json(version.metrics)
+    metrics = {k: v for k, v in facts.plain_metrics().items() if held.get(k) != v}
     tags = {k: v for k, v in facts.tags.items() if version.tags.get(k, "") != v}
     if not metrics and not tags:
         return found
     all_tags = {k: v for k, v in {**version.tags, **tags}.items() if v}
-    after = update(write, found, metrics={**version.metrics, **metrics}, tags=all_tags)
+    after = update(write, found, metrics={**held, **metrics}, tags=all_tags)
     forget_for_search(write.later, found.model_id, version.sequence, metrics, tags)
     index_for_search(write.later, found.model_id, version.sequence, metrics, tags)
     write.log("annotate", version.version, details={"metrics": metrics, "tags": tags})

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from tfx_pedigree.db import Question, Row, Statement, schema
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.json_form import read
 from tfx_pedigree.registry import reading, stored
 from tfx_pedigree.registry.names import check_text
 from tfx_pedigree.registry.records import Page, Version
@@ -47,7 +48,16 @@ class Term:
         match = _TERM.fullmatch(check_text(text))
         if match is None or not match["value"]:
             raise InvalidInputError(f"{text!r} is not a search term. {_HELP}")
-        field, op, value = match["field"], match["op"], match["value"]
+        return cls._checked(match["field"], match["op"], match["value"], text)
+
+    @classmethod
+    def from_json(cls, data: object) -> Term:
+        """Held to the same as a term that somebody writes."""
+        form = read(_TermForm, data, "the search term")
+        return cls._checked(form.field, form.op, str(form.value), f"{form.field}{form.op}{form.value}")
+
+    @classmethod
+    def _checked(cls, field: str, op: str, value: str, text: str) -> Term:
         kind, _, name = field.partition(".")
         if kind == "state" and not name:
             return cls(field, _only(text, op, "=", "!="), _state(value).value)
@@ -74,6 +84,13 @@ class Term:
     @property
     def is_tag(self) -> bool:
         return self.kind == "tag"
+
+
+@dataclass(frozen=True)
+class _TermForm:
+    field: str
+    op: str
+    value: str | float
 
 
 def parse_time(text: str) -> datetime:

@@ -5,6 +5,7 @@ Each kind of row has one text of columns and one function that reads it; nothing
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tfx_pedigree.db import Row, Statement, schema
+from tfx_pedigree.json_form import MEASURED_WORDS
 from tfx_pedigree.registry.decisions import Champion
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.names import CHAMPION
@@ -26,6 +28,7 @@ _M, _V, _A, _R = schema.models.c, schema.model_versions.c, schema.aliases.c, sch
 _B = schema.role_bindings.c
 # As SQL: of a text SQLAlchemy 2.1 makes a value that is filled in only when it executes, and these are prepared once.
 _SPACE: Any = sa.literal_column("' '")
+_WORDS: dict[Any, Any] = MEASURED_WORDS
 
 # By its name, looked up once: the walk along an index of its versions stays a walk.
 MODEL_ID = sa.select(_M.id).where(_M.name == MODEL).scalar_subquery()
@@ -55,6 +58,8 @@ class StoredVersion:
 
     def now(self, **values: Any) -> StoredVersion:
         """The same after a change."""
+        if "metrics" in values:
+            values["metrics"] = as_numbers(values["metrics"])
         changed = replace(self.version, **values)
         return replace(self, version=replace(changed, aliases=aliases(changed.state, changed.aliases)))
 
@@ -80,6 +85,11 @@ def aliases(state: State, own: tuple[str, ...] | list[str]) -> tuple[str, ...]:
     """Of a version: `champion` first where it is that, then those that people gave."""
     names = sorted(name for name in own if name != CHAMPION)
     return (CHAMPION, *names) if state is State.PRODUCTION else tuple(names)
+
+
+def as_numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Metrics as rows and events keep them: JSON has words for the numbers that are none."""
+    return {name: _WORDS.get(one, one) if isinstance(one, str) else one for name, one in metrics.items()}
 
 
 VERSION_COLUMNS: tuple[Any, ...] = (
@@ -113,7 +123,18 @@ def read_version(model: str, row: Row) -> StoredVersion:
     """Of a row that begins with `VERSION_COLUMNS`."""
     state = State(row[7])
     held = aliases(state, row[16].split()) if row[16] else aliases(state, ())
-    fields = (model, *row[3:7], state, *row[8:10], tuple(row[10]), *row[11:16], held, *row[17:23])
+    fields = (
+        model,
+        *row[3:7],
+        state,
+        *row[8:10],
+        tuple(row[10]),
+        *row[11:13],
+        as_numbers(row[13]),
+        *row[14:16],
+        held,
+        *row[17:23],
+    )
     return StoredVersion(row[1], row[2], Version(*fields))
 
 

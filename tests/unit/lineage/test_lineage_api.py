@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import json
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import pytest
 
+from json_wire_testing import OverJson, methods, through_json
 from lineage_testing import MODEL, make_versions, record_story
 from pedigree_testing import Clock
-from tfx_pedigree.json_form import read, to_json
 from tfx_pedigree.lineage.api import LineageApi
-from tfx_pedigree.lineage.differences import LineageDiff
-from tfx_pedigree.lineage.explain import Explanation
-from tfx_pedigree.lineage.graph import Edge, Fragment, Node
-from tfx_pedigree.lineage.impact import Impact
+from tfx_pedigree.lineage.graph import Edge, Fragment, Way
 from tfx_pedigree.lineage.lineage import Lineage
-from tfx_pedigree.lineage.recording import Recorded
-from tfx_pedigree.lineage.subgraph import Subgraph
-from tfx_pedigree.lineage.verifying import GraphReport
-from tfx_pedigree.lineage.version_status import VersionStatus
 from tfx_pedigree.registry import Registry
 
-METHODS = {name: member for name, member in vars(LineageApi).items() if inspect.isfunction(member) and name[0] != "_"}
+METHODS = methods(LineageApi)
 FIRST, SECOND = f"{MODEL}@1.0.0", f"{MODEL}@1.0.1"
 
 
@@ -34,36 +26,30 @@ def lineage(registry: Registry, clock: Clock) -> Lineage:
     return Lineage(registry)
 
 
-def through_json(kind: Any, value: Any) -> Any:
-    return read(kind, json.loads(json.dumps(to_json(value))), "the answer")
-
-
-def test_every_result_comes_back_the_same(lineage: Lineage) -> None:
-    answers: list[tuple[Any, Any]] = [
-        (Node, lineage.find(SECOND)),
-        (tuple[Node, ...], lineage.find_all("span:3")),
-        (Subgraph, lineage.get_upstream(SECOND)),
-        (Subgraph, lineage.get_downstream(FIRST)),
-        (Subgraph, lineage.get_lineage(SECOND, 1)),
-        (Subgraph, lineage.path(SECOND, FIRST)),
-        (Impact, lineage.impact("span:3")),
-        (VersionStatus, lineage.standing(FIRST)),
-        (Explanation, lineage.explain(SECOND)),
-        (LineageDiff, lineage.diff(FIRST, SECOND)),
-        (GraphReport, lineage.verify()),
-        (Recorded, lineage.record(Fragment((lineage.find(FIRST),)))),
-    ]
-    for kind, answer in answers:
-        assert answer is not None
-        assert through_json(kind, answer) == answer
-    for part in lineage.stream(SECOND):
-        assert through_json(type(part), part) == part
+def test_all_that_crosses_the_interface_has_a_json_form(lineage: Lineage) -> None:
+    wire = OverJson(LineageApi, lineage)
+    api = cast("LineageApi", wire)
+    node = api.find(SECOND)
+    assert api.find_all("span:3")
+    graph = api.get_upstream(node)
+    assert api.get_downstream(FIRST, 2).nodes
+    assert api.get_lineage(SECOND, 1).edges
+    assert api.path(SECOND, node)
+    assert api.impact("span:3") == api.impact(api.find_all("span:3"))
+    assert api.standing(FIRST) is not None
+    assert api.explain(node).sections
+    assert api.diff(FIRST, node).data.differs
+    assert not api.record(Fragment(tuple(graph.nodes.values()), graph.edges), model=MODEL).anything
+    assert api.verify().ok
+    for way in Way:
+        assert len(list(api.stream(node, way, 2))) > 1
+    assert wire.called == set(methods(LineageApi))
 
 
 def test_what_is_recorded_comes_over_the_wire_as_it_was(lineage: Lineage) -> None:
     graph = lineage.get_upstream(SECOND)
     fragment = Fragment(tuple(graph.nodes.values()), graph.edges)
-    again = through_json(Fragment, fragment)
+    again = through_json(Fragment, fragment, "the fragment")
     assert again == fragment
     assert [edge.run for edge in again.edges] == [edge.run for edge in fragment.edges]
     assert not lineage.record(again).anything

@@ -1,0 +1,116 @@
+"""Everything that `RegistryApi` takes and answers crosses a wire of JSON and arrives as it was."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+
+from json_wire_testing import OverJson, methods
+from pedigree_testing import Clock, candidate, digest
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.json_form import read
+from tfx_pedigree.registry import (
+    Action,
+    Evidence,
+    Facts,
+    PromotionRequest,
+    Reference,
+    Registry,
+    RegistryApi,
+    Role,
+    State,
+    Verdict,
+)
+from tfx_pedigree.registry.search import Term
+from tfx_pedigree.versioning import Bump, Request
+
+MODEL = "flight-delay"
+
+
+def make_versions(api: RegistryApi, clock: Clock) -> None:
+    metrics = {"auc": 0.8, "loss": math.inf, "odd": math.nan}
+    api.add(MODEL, candidate("a", rate=0.1), Request(bump=Bump.MINOR), Facts(metrics, {"team": "ops"}))
+    api.promote(f"{MODEL}@latest", PromotionRequest(expect="none", reason="first model"))
+    clock.advance(hours=1)
+    api.reserve(MODEL, candidate("b", rate=0.2))
+    api.register(Reference(MODEL, "2"), Facts({"auc": 0.9}))
+    evidence = Evidence(digest("b"), digest("a"), Verdict.PASS, "better", metrics={"auc": {"old": 0.8, "new": 0.9}})
+    api.attach_evidence(f"{MODEL}@latest", evidence)
+    api.annotate(f"{MODEL}@latest", Facts(tags={"team": "ops"}))
+
+
+def ask_everything(api: RegistryApi, clock: Clock) -> None:
+    assert api.models(limit=1).items == (api.model(MODEL),)
+    newest = api.get(f"{MODEL}@latest")
+    assert api.versions(MODEL, limit=1).items == (newest,)
+    terms = ("metric.auc>=0.8", Term.parse("created>2026-11-01"), Term.parse("state!=archived"))
+    page = api.search(MODEL, terms, limit=1)
+    assert page.items == (newest,)
+    assert len(api.search(MODEL, terms, after=page.next).items) == 1
+    assert api.newest_by_tag(MODEL, "team") == {"ops": newest}
+    assert api.description(newest.name.replace(" ", "@")).parameters == {"rate": 0.2}
+    assert api.evidence(f"{MODEL}@latest") is not None
+    assert api.evidence(f"{MODEL}@champion") is None
+    assert api.compare(f"{MODEL}@1", f"{MODEL}@2").metrics
+    assert api.at(MODEL, clock() - timedelta(days=9)) is None
+    assert api.at(MODEL, clock()) == api.get(f"{MODEL}@champion")
+    assert len(api.reigns(MODEL, "1.0.0", limit=1)) == 1
+    assert api.history(MODEL, newest.version, limit=2).next is not None
+    assert api.history(None).items
+    assert api.preview_promotion(f"{MODEL}@latest", PromotionRequest(State.STAGING)).allowed
+
+
+def move_them(api: RegistryApi, clock: Clock) -> None:
+    api.set_alias("canary", f"{MODEL}@latest")
+    assert list(api.aliases(MODEL)) == ["canary"]
+    api.remove_alias(MODEL, "canary")
+    assert api.promote(f"{MODEL}@latest").replaced == "1.0.0"
+    clock.advance(hours=1)
+    api.rollback(MODEL, reason="slow", expect="1.1.0")
+    api.archive(f"{MODEL}@champion", reason="wrong data")
+    api.restore(f"{MODEL}@1.0.0")
+    note = api.note(MODEL, Action.RETRAIN, reason="new data", details={"span": 7}, expect=0)
+    assert api.notes(MODEL, Action.RETRAIN).items == (note,)
+
+
+def administer(api: RegistryApi) -> None:
+    assert api.grant("bob", Role.REVIEWER, MODEL).changed
+    assert Role.REVIEWER in {grant.binding.role for grant in api.grants()}
+    api.revoke("bob", MODEL)
+    api.require(Action.GRANT)
+    assert api.verify_audit(api.anchor()).ok
+
+
+def test_all_that_crosses_the_interface_has_a_json_form(registry: Registry, clock: Clock) -> None:
+    wire = OverJson(RegistryApi, registry)
+    api = cast("RegistryApi", wire)
+    make_versions(api, clock)
+    ask_everything(api, clock)
+    move_them(api, clock)
+    administer(api)
+    assert wire.called == set(methods(RegistryApi)) - {"close"}
+
+
+def test_metrics_are_numbers_near_and_far(registry: Registry, clock: Clock) -> None:
+    make_versions(registry, clock)
+    held = registry.get(f"{MODEL}@champion").metrics
+    assert held["loss"] == math.inf
+    assert math.isnan(held["odd"])
+    assert registry.get(f"{MODEL}@champion") == registry.get(f"{MODEL}@champion")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"field": "created", "op": ">", "value": "yesterday"},
+        {"field": "metric.auc", "op": ">=", "value": [1]},
+        {"field": "state", "op": "<", "value": "staging"},
+        {"field": "metric", "op": ">=", "value": 1},
+    ],
+)
+def test_term_from_elsewhere_is_held_to_what_a_written_one_may_be(value: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match="term"):
+        read(Term, value, "the term")
