@@ -38,8 +38,8 @@ def verify(app: App, ctx: click.Context, anchor_file: Path | None) -> None:
     from tfx_pedigree.service.audit import verify_audit
 
     anchor = Anchor.from_json(inputs.read_json(anchor_file, "anchor")) if anchor_file else None
-    with app.open().registry as registry:
-        findings = verify_audit(registry, anchor, lambda unit: bar("Checking", unit=unit))
+    with app.open() as workspace:
+        findings = verify_audit(workspace.registry, workspace.lineage, anchor, lambda unit: bar("Checking", unit=unit))
     output.answer(findings, _tell, anchored=anchor is not None)
     if findings.problems:
         ctx.exit(exits.FOUND_PROBLEMS)

@@ -15,7 +15,7 @@ from tfx_pedigree.lineage import storage, version_status, walking, wording
 from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind, Way
 from tfx_pedigree.lineage.node_factory import version_node
 from tfx_pedigree.lineage.subgraph import Subgraph
-from tfx_pedigree.registry import ChampionPeriod, Event, Evidence, Reference, Registry, Version
+from tfx_pedigree.registry import ChampionPeriod, Event, Evidence, Reference, Version, VersionQuestions
 from tfx_pedigree.registry.pages import LARGEST_PAGE, every
 
 _PAGE = 200
@@ -61,7 +61,7 @@ def reference_of(node: Node) -> Reference:
     return Reference(str(node.content["model"]), str(node.content["digest"]))
 
 
-def explanation_input(registry: Registry, version: Version, side: Side) -> ExplanationInput:
+def explanation_input(registry: VersionQuestions, version: Version, side: Side) -> ExplanationInput:
     exact = Reference(version.model, version.version)
     evidence = registry.evidence(exact)
     events = _events(registry, version)
@@ -100,12 +100,12 @@ def side_of(connection: Connection, version: Version, *, promotions: bool = Fals
     return Side(node.key, around)
 
 
-def _events(registry: Registry, version: Version) -> tuple[Event, ...]:
+def _events(registry: VersionQuestions, version: Version) -> tuple[Event, ...]:
     asked = every(lambda after: registry.history(version.model, version.version, limit=LARGEST_PAGE, after=after))
     return tuple(asked)[::-1]
 
 
-def _causes(registry: Registry, events: tuple[Event, ...]) -> dict[int, Event]:
+def _causes(registry: VersionQuestions, events: tuple[Event, ...]) -> dict[int, Event]:
     """Who takes a champion's place is told by the event right after the one that tells of its end."""
     found: dict[int, Event] = {}
     for event in events:
@@ -115,7 +115,7 @@ def _causes(registry: Registry, events: tuple[Event, ...]) -> dict[int, Event]:
     return found
 
 
-def _by_digest(registry: Registry, model: str, digest: str) -> Version | None:
+def _by_digest(registry: VersionQuestions, model: str, digest: str) -> Version | None:
     try:
         return registry.get(Reference(model, digest))
     except NotFoundError:

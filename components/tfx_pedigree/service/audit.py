@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfx_pedigree.lineage.lineage import Lineage
+from tfx_pedigree.lineage.api import LineageApi
 from tfx_pedigree.lineage.verifying import GraphReport
 from tfx_pedigree.progress import Progress
-from tfx_pedigree.registry import Anchor, AuditReport, Registry
+from tfx_pedigree.registry import Administration, Anchor, AuditReport
 from tfx_pedigree.text import plural
 from tfx_pedigree.versioning.git_anchor import tag_anchor
 
@@ -47,13 +47,16 @@ class AnchorTag:
 
 
 def verify_audit(
-    registry: Registry, anchor: Anchor | None, watching: Callable[[str], AbstractContextManager[Progress]]
+    registry: Administration,
+    lineage: LineageApi,
+    anchor: Anchor | None,
+    watching: Callable[[str], AbstractContextManager[Progress]],
 ) -> AuditFindings:
     """`watching` gives the progress of each part, which counts "events" and "nodes"."""
     with watching("events") as progress:
         log = registry.verify_audit(anchor, progress)
     with watching("nodes") as progress:
-        return AuditFindings(log, Lineage(registry).verify(progress))
+        return AuditFindings(log, lineage.verify(progress))
 
 
 def anchor_text(anchor: Anchor) -> str:
@@ -61,7 +64,7 @@ def anchor_text(anchor: Anchor) -> str:
     return json.dumps(anchor.to_json(), indent=2) + "\n"
 
 
-def keep_in_git(registry: Registry, repository: Path) -> AnchorTag:
+def keep_in_git(registry: Administration, repository: Path) -> AnchorTag:
     anchor = registry.anchor()
     message = f"Anchor of {plural(len(anchor.heads), 'log')} of the registry {anchor.registry}"
     tag, new = tag_anchor(repository, anchor.digest, anchor_text(anchor), message)

@@ -9,8 +9,8 @@ from typing import Any
 
 from tfx_pedigree.comparison import Comparison, Data
 from tfx_pedigree.errors import NotFoundError, PedigreeError, UnavailableError
+from tfx_pedigree.lineage.api import LineageApi
 from tfx_pedigree.lineage.graph import Fragment, Node, NodeKind
-from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.node_factory import decision_node, version_node
 from tfx_pedigree.lineage.recording import Recorded
 from tfx_pedigree.lineage.run_graph import (
@@ -135,7 +135,7 @@ def _explained(error: PedigreeError, observed: ObservedRun) -> PedigreeError:
     )
 
 
-def _first_told(lineage: Lineage, observed: ObservedRun) -> PipelineRun:
+def _first_told(lineage: LineageApi, observed: ObservedRun) -> PipelineRun:
     """The runner's name for the run that made the version. One that only repeats it made nothing."""
     before = _recorded_before(lineage, observed.run_node)
     return replace(observed.run, id=None) if before is not None and before.fact("id") else observed.run
@@ -153,7 +153,7 @@ def _judged(workspace: Workspace, observed: ObservedRun) -> Judged | None:
     return None if told else Judged(kept, here=False)
 
 
-def _recorded_before(lineage: Lineage, node: Node) -> Node | None:
+def _recorded_before(lineage: LineageApi, node: Node) -> Node | None:
     try:
         return lineage.find(node.key)
     except NotFoundError:

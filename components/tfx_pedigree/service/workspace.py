@@ -15,7 +15,7 @@ from tfx_pedigree.registry.transactions import utc_now
 from tfx_pedigree.settings import masked
 
 if TYPE_CHECKING:
-    from tfx_pedigree.lineage.lineage import Lineage
+    from tfx_pedigree.lineage.api import LineageApi
     from tfx_pedigree.store import Store
 
 _SERVERS = ("https://", "http://")
@@ -28,7 +28,7 @@ class Workspace:
     registry: Registry
 
     @functools.cached_property
-    def lineage(self) -> Lineage:
+    def lineage(self) -> LineageApi:
         """Where versions come from. Loaded when first asked for."""
         from tfx_pedigree.lineage.lineage import Lineage  # noqa: PLC0415  most commands ask nothing of it
 
