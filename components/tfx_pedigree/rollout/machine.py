@@ -45,7 +45,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Judgement(JsonForm):
-    """What the judge says of the present step. `requests` are the candidate's, `seconds` since its share is verified."""
+    """What the judge says of the present step. `requests`: the candidate's; `seconds`: since its share is in place."""
 
     requests: int = 0
     seconds: float = 0.0

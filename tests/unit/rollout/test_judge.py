@@ -61,11 +61,9 @@ def test_more_errors_than_the_stable_version_are_harm() -> None:
 def test_harm_after_long_health_is_seen_as_fast_as_at_once() -> None:
     """A candidate that fails only under more load is not protected by how healthy it was before."""
     healthy = fed(PLAN, *[(Increment(100, 1), Increment(900, 9))] * 200).next_step(PLAN.judge)
-    for looks in range(1, 60):
+    for _ in range(10):
         healthy = healthy.after(Increment(50, 5), Increment(50, 1))
-        if judged(healthy, points=5000).harm:
-            break
-    assert looks <= 10
+    assert judged(healthy, points=5000).harm
 
 
 def test_slow_answers_are_judged_where_the_plan_says_what_is_slow() -> None:
