@@ -1,0 +1,99 @@
+"""A stand-in for servers of models: watches folders of numbered versions and speaks TensorFlow Serving's REST status.
+
+    python serving_process.py MODEL PORT=FOLDER [PORT=FOLDER …]
+
+It loads no model: a prediction's answer is the number of the version that gave it. A version's folder may have a file
+`behaviour.json`: {"broken": true} does not load, {"failing": 0.5} answers half the requests with 500, {"slow": 0.05}
+waits so many seconds. One line on standard output says that it listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import random
+import sys
+from pathlib import Path
+
+
+def versions(folder: Path) -> dict[int, dict[str, object]]:
+    """What is there now. Asked at each request, as if the folder were polled all the time."""
+    found = {}
+    for child in folder.iterdir():
+        if child.name.isdecimal():
+            file = child / "behaviour.json"
+            found[int(child.name)] = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    return found
+
+
+def status(found: dict[int, dict[str, object]]) -> tuple[int, bytes]:
+    if not found:
+        return 404, json.dumps({"error": "Could not find any versions of the model"}).encode()
+    rows = []
+    for number, behaviour in found.items():
+        error = {"error_code": "INTERNAL", "error_message": "no signature"} if behaviour.get("broken") else {}
+        state = "END" if error else "AVAILABLE"
+        rows.append({"version": str(number), "state": state, "status": error or {"error_code": "OK"}})
+    return 200, json.dumps({"model_version_status": rows}).encode()
+
+
+class Served:
+    """What a folder serves, looked up anew only when the folder has changed: predictions must be quick."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.seen = -1
+        self.number: int | None = None
+        self.behaviour: dict[str, object] = {}
+
+    def look(self) -> None:
+        changed = self.folder.stat().st_mtime_ns
+        if changed != self.seen:
+            found = {number: one for number, one in versions(self.folder).items() if not one.get("broken")}
+            self.seen, self.number = changed, max(found, default=None)
+            self.behaviour = found[self.number] if self.number is not None else {}
+
+
+async def answer(model: str, served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            lower = head.lower()
+            at = lower.find(b"content-length:")
+            if at >= 0:
+                await reader.readexactly(int(lower[at + 15 : lower.index(b"\r", at)]))
+            served.look()
+            if head.startswith(b"GET"):
+                code, body = status(versions(served.folder))
+            elif served.number is None:
+                code, body = 404, b"{}"
+            else:
+                slow = float(str(served.behaviour.get("slow", 0)))
+                if slow:
+                    await asyncio.sleep(slow)
+                failing = float(str(served.behaviour.get("failing", 0)))
+                code = 500 if failing and random.random() < failing else 200
+                body = b'{"predictions": [%d]}' % served.number
+            reason = b"OK" if code == 200 else b"No"
+            length = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+            writer.write(b"HTTP/1.1 %d %s\r\n" % (code, reason) + length + body)
+            await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        writer.close()
+
+
+async def main(model: str, places: list[str]) -> None:
+    servers = []
+    for place in places:
+        port, _, folder = place.partition("=")
+        handler = functools.partial(answer, model, Served(Path(folder)))
+        servers.append(await asyncio.start_server(handler, "127.0.0.1", int(port), backlog=1024))
+    print("listening", flush=True)
+    await asyncio.gather(*(server.serve_forever() for server in servers))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2:]))
