@@ -210,6 +210,8 @@ events = sa.Table(
     sa.Column("details", sa.Text, nullable=False),
     sa.Column("previous", sa.String(71), nullable=False),
     sa.Column("hash", sa.String(71), nullable=False),
+    # The token with which it was done, by its id; NULL where there was none.
+    sa.Column("token", sa.String(64)),
     sa.Index("ix_events_subject", "chain", "subject", "position"),
 )
 

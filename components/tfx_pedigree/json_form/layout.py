@@ -33,7 +33,7 @@ class Layout:
     `format` is written first, as `format`, and demanded. `also` names properties that are written after the fields;
     where they stand in what is read, they must be what the record computes. `names` gives a field another key. The keys
     of a `flat` field stand in the record's own object. With `brief`, what is None or empty is left out. With `whole`,
-    fields that have a default must be there too.
+    fields that have a default must be there too, but for those that are named as `lacking`.
     """
 
     format: str | None = None
@@ -42,6 +42,7 @@ class Layout:
     flat: tuple[str, ...] = ()
     brief: bool = False
     whole: bool = False
+    lacking: tuple[str, ...] = ()
 
 
 PLAIN = Layout()

@@ -69,7 +69,9 @@ def _record(kind: type, parameters: Mapping[Any, Any]) -> Reader:
     fields = [field for field in dataclasses.fields(kind) if field.init]
     names = {layout.names.get(field.name, field.name): field for field in fields if field.name not in layout.flat}
     readers = {field.name: reader(_bound(hints[field.name], parameters)) for field in fields}
-    required = {key for key, field in names.items() if layout.whole or _is_required(field)}
+    required = {
+        key for key, field in names.items() if (layout.whole and key not in layout.lacking) or _is_required(field)
+    }
     inner = {name: _keys(_bound(hints[name], parameters)) for name in layout.flat}
     extra = {*layout.also, *(["format"] if layout.format is not None else [])}
     known = {*names, *extra, *(key for keys in inner.values() for key in keys)}

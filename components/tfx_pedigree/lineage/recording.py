@@ -19,8 +19,9 @@ from tfx_pedigree.lineage.clean_nodes import clean_node
 from tfx_pedigree.lineage.graph import Edge, Fragment, Node, NodeKind
 from tfx_pedigree.lineage.storage import NodeRow
 from tfx_pedigree.registry import Action, Registry
+from tfx_pedigree.registry.access import check_role
 from tfx_pedigree.registry.events import REGISTRY_CHAIN
-from tfx_pedigree.registry.write import Write, check_role
+from tfx_pedigree.registry.write import Write
 from tfx_pedigree.secrets import clean_text
 
 FACT_LENGTH = 512
@@ -259,7 +260,7 @@ def _check_facts(write: Write, ready: Ready, added: _Added) -> None:
         if name != "version" or not _is_number(write, owner, content.get("digest"), value):
             owners.add(owner)
     for owner in sorted(owners):
-        check_role(write.connection, write.actor, owner, Action.RECORD_LINEAGE)
+        check_role(write.connection, write.identity, owner, Action.RECORD_LINEAGE)
 
 
 def _is_number(write: Write, model: str, digest: object, number: str) -> bool:
@@ -293,7 +294,7 @@ def _check_owners(write: Write, ready: Ready) -> None:
         contents.update((row.key, row.content) for row in rows)
     owners = {parse_json(contents[key]).get("model") for key in sources & contents.keys()}
     for owner in sorted(owner for owner in owners if isinstance(owner, str) and owner != write.chain):
-        check_role(write.connection, write.actor, owner, Action.RECORD_LINEAGE)
+        check_role(write.connection, write.identity, owner, Action.RECORD_LINEAGE)
 
 
 def _short(key: str) -> str:

@@ -12,6 +12,7 @@ from tfx_pedigree.registry.decisions import PromotionRequest
 from tfx_pedigree.registry.differences import Row, VersionDiff
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.evidence import Evidence
+from tfx_pedigree.registry.identity import Identity, RolesCap
 from tfx_pedigree.registry.names import CHAMPION, LATEST, Reference, check_model_name
 from tfx_pedigree.registry.pages import LARGEST_PAGE, every
 from tfx_pedigree.registry.records import (
@@ -47,6 +48,7 @@ __all__ = [
     "Evidence",
     "Facts",
     "Grant",
+    "Identity",
     "Model",
     "Page",
     "PromotionPreview",
@@ -57,6 +59,7 @@ __all__ = [
     "RegistryApi",
     "Role",
     "RoleChange",
+    "RolesCap",
     "Row",
     "State",
     "Verdict",

@@ -1,85 +1,63 @@
-"""Who has which role: granting, revoking, listing. What a role allows is decided in `roles`."""
+"""Whether somebody may do something: the only place where roles are asked for.
+
+The roles are those of the principal, of its groups and of everybody, on the model and everywhere; a token's scope takes
+away from them. What a role allows is decided in `roles`; who has which is written by `grants`.
+"""
 
 from __future__ import annotations
+
+import shlex
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tfx_pedigree.db import schema
-from tfx_pedigree.errors import ConflictError, NotFoundError
-from tfx_pedigree.registry.names import check_actor, check_model_name
-from tfx_pedigree.registry.records import Grant, RoleChange
-from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE, Binding, Role
-from tfx_pedigree.registry.write import Write
+from tfx_pedigree.db import Statement
+from tfx_pedigree.errors import ForbiddenError
+from tfx_pedigree.registry import stored
+from tfx_pedigree.registry.identity import Identity
+from tfx_pedigree.registry.roles import EVERYWHERE, LEAST_ROLE, Action, Role, allows, highest
 
-_B = schema.role_bindings.c
-
-
-def bind(write: Write, principal: str, scope: str, role: Role) -> RoleChange:
-    """One role per principal and scope: a new one takes the place of the old one."""
-    held = _held(write.connection, principal, scope)
-    change = RoleChange(principal, role, scope, held)
-    if not change.changed:
-        return change
-    key = sa.and_(_B.principal == principal, _B.scope == scope)
-    values = {"role": str(role), "granted_at": write.now, "granted_by": write.actor}
-    if held is None:
-        write.connection.execute(schema.role_bindings.insert().values(principal=principal, scope=scope, **values))
-    else:
-        write.connection.execute(schema.role_bindings.update().where(key).values(**values))
-    write.log("grant", details={"principal": principal, "scope": scope, "role": str(role)})
-    return change
+_ROLES = Statement(sa.select(stored.ROLES))
 
 
-def grant(write: Write, principal: str, role: Role, scope: str) -> RoleChange:
-    _check_names(principal, scope)
-    if role is not Role.ADMIN:
-        _keep_an_admin(write.connection, principal, scope)
-    return bind(write, principal, scope, role)
+def role_of(identity: Identity, held: str | None, model: str | None) -> Role | None:
+    """`held` are the roles as `stored.ROLES` strings them together; no model means the whole registry."""
+    role, cap = highest(held), identity.roles_cap
+    return role if cap is None else cap.of(role, None if model == EVERYWHERE else model)
 
 
-def revoke(write: Write, principal: str, scope: str) -> RoleChange:
-    _check_names(principal, scope)
-    held = _held(write.connection, principal, scope)
-    if held is None:
-        where = "the whole registry" if scope == EVERYWHERE else scope
-        raise NotFoundError(f"{principal} has no role on {where}. See who has one with `pedigree roles list`.")
-    _keep_an_admin(write.connection, principal, scope)
-    key = sa.and_(_B.principal == principal, _B.scope == scope)
-    write.connection.execute(schema.role_bindings.delete().where(key))
-    write.log("revoke", details={"principal": principal, "scope": scope})
-    return RoleChange(principal, None, scope, held)
+def require(identity: Identity, held: str | None, model: str | None, action: Action) -> None:
+    if not allows(role_of(identity, held, model), action):
+        raise _refusal(identity, held, model, action)
 
 
-def grants(connection: Connection) -> tuple[Grant, ...]:
-    rows = connection.execute(sa.select(schema.role_bindings).order_by(_B.scope, _B.principal))
-    return tuple(
-        Grant(Binding(row.principal, row.scope, Role.parse(row.role)), row.granted_at, row.granted_by) for row in rows
-    )
+def check_role(connection: Connection, identity: Identity, model: str | None, action: Action) -> None:
+    """Refuses what no binding of the identity allows."""
+    scope = EVERYWHERE if model is None else model
+    require(identity, _ROLES.rows(connection, names=identity.names, model=scope)[0][0], model, action)
 
 
-def _held(connection: Connection, principal: str, scope: str) -> Role | None:
-    query = sa.select(_B.role).where(_B.principal == principal, _B.scope == scope)
-    role = connection.execute(query).scalar_one_or_none()
-    return Role.parse(role) if role else None
-
-
-def _keep_an_admin(connection: Connection, principal: str, scope: str) -> None:
-    """A registry without an admin could never be administered again."""
-    if scope != EVERYWHERE or _held(connection, principal, scope) is not Role.ADMIN:
-        return
-    others = sa.select(_B.principal).where(
-        _B.role == str(Role.ADMIN), _B.scope == EVERYWHERE, _B.principal != principal
-    )
-    if connection.execute(others.limit(1)).first() is None:
-        raise ConflictError(
-            f"{principal} is the only admin of this registry and stays so. "
-            "Make somebody else admin first: `pedigree roles grant NAME admin`."
+def _refusal(identity: Identity, held: str | None, model: str | None, action: Action) -> ForbiddenError:
+    actor, role, needed = identity.principal, highest(held), LEAST_ROLE[action]
+    where = f"on {model}" if model else "on the whole registry"
+    may_not = f"{actor} may not {str(action).replace('-', ' ')} {where}"
+    if allows(role, action) and identity.roles_cap is not None:
+        return ForbiddenError(
+            f"{may_not} with the token {identity.token_id}: it reaches no further than {_reach(identity)}, and this "
+            f"needs {needed}. Use another token, or create one with `pedigree tokens create`.",
+            operation=str(action),
         )
+    has = f"has the role {role}" if role else "has no role"
+    target = f" --model {model}" if model else ""
+    return ForbiddenError(
+        f"{may_not}: {actor} {has} there, and this needs {needed}. "
+        f"An admin can grant it: `pedigree roles grant {shlex.quote(actor)} {needed}{target}`.",
+        operation=str(action),
+    )
 
 
-def _check_names(principal: str, scope: str) -> None:
-    if principal != EVERYBODY:
-        check_actor(principal)
-    if scope != EVERYWHERE:
-        check_model_name(scope)
+def _reach(identity: Identity) -> str:
+    cap = identity.roles_cap
+    if cap is None or cap.models is None:
+        return f"{cap.role if cap else 'its owner'}"
+    return f"{cap.role} on {', '.join(cap.models) or 'no model'}"

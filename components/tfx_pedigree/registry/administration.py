@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tfx_pedigree.progress import Progress, silent
-from tfx_pedigree.registry import access, audit
+from tfx_pedigree.registry import audit, grants
 from tfx_pedigree.registry.api import Administration
 from tfx_pedigree.registry.audit import Anchor, AuditReport
 from tfx_pedigree.registry.records import Grant, RoleChange
@@ -17,15 +17,15 @@ class LocalAdministration(Administration):
 
     def grants(self) -> tuple[Grant, ...]:
         with self.transactions.reading(None) as connection:
-            return access.grants(connection)
+            return grants.grants(connection)
 
     def grant(self, principal: str, role: Role, scope: str = EVERYWHERE) -> RoleChange:
         with self.transactions.administering(Action.GRANT) as write:
-            return access.grant(write, principal, role, scope)
+            return grants.grant(write, principal, role, scope)
 
     def revoke(self, principal: str, scope: str = EVERYWHERE) -> RoleChange:
         with self.transactions.administering(Action.GRANT) as write:
-            return access.revoke(write, principal, scope)
+            return grants.revoke(write, principal, scope)
 
     def require(self, action: Action, model: str | None = None) -> None:
         self.transactions.require(action, model)

@@ -23,9 +23,11 @@ MOST_EVENTS = 2**31 - 1
 
 @dataclass(frozen=True)
 class Event(JsonForm):
-    """Who did what, when, to which version, from where to where, and why. `subject` is a version's number or None."""
+    """Who did what, when, to which version, from where to where, and why. `subject` is a version's number or None,
+    `token` the id of the token with which it was done; an event without one is written as if there were no such field.
+    """
 
-    JSON: ClassVar[Layout] = Layout(names={"from_state": "from", "to_state": "to"}, whole=True)
+    JSON: ClassVar[Layout] = Layout(names={"from_state": "from", "to_state": "to"}, whole=True, lacking=("token",))
     TABLE: ClassVar[tuple[str, ...]] = ("at", "actor", "action", "subject", "from_state", "to_state", "reason")
 
     chain: str
@@ -40,10 +42,11 @@ class Event(JsonForm):
     details: Mapping[str, Any]
     previous: str
     hash: str = ""
+    token: Annotated[str, Bounds(longest=64)] | None = None
 
     def content(self) -> dict[str, Any]:
         """What is hashed: everything but the hash itself."""
-        return {
+        found = {
             "chain": self.chain,
             "position": self.position,
             "at": format_timestamp(self.at),
@@ -56,6 +59,7 @@ class Event(JsonForm):
             "details": dict(self.details),
             "previous": self.previous,
         }
+        return found if self.token is None else {**found, "token": self.token}
 
     def computed_hash(self) -> str:
         return digest_of(canonical_json(self.content()))

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from tfx_pedigree.db import Statement, schema
 from tfx_pedigree.errors import ForbiddenError
 from tfx_pedigree.registry import reading
+from tfx_pedigree.registry.access import check_role
 from tfx_pedigree.registry.decisions import (
     Champion,
     GateResult,
@@ -28,13 +29,14 @@ from tfx_pedigree.registry.decisions import (
     decide_rollback,
 )
 from tfx_pedigree.registry.evidence import Evidence
+from tfx_pedigree.registry.identity import Identity
 from tfx_pedigree.registry.names import Reference
 from tfx_pedigree.registry.records import PromotionPreview, Version
 from tfx_pedigree.registry.registration import update
 from tfx_pedigree.registry.roles import Action
 from tfx_pedigree.registry.states import State
 from tfx_pedigree.registry.stored import MODEL_ID, Period, StoredVersion
-from tfx_pedigree.registry.write import Write, check_role
+from tfx_pedigree.registry.write import Write
 
 _V, _R, _A = schema.model_versions.c, schema.reigns.c, schema.aliases.c
 _OF_MODEL = sa.bindparam("of_model", type_=_V.model_id.type)
@@ -107,7 +109,9 @@ def promote(
     return Moved(after, details["replaces"])
 
 
-def preview(connection: Connection, actor: str, found: StoredVersion, request: PromotionRequest) -> PromotionPreview:
+def preview(
+    connection: Connection, identity: Identity, found: StoredVersion, request: PromotionRequest
+) -> PromotionPreview:
     """What `promote` would say now. Nothing is written, also no refusal."""
     version = found.version
     newest = reading.one_period(reading.NEWEST_PERIOD.rows(connection, model=version.model))
@@ -116,16 +120,16 @@ def preview(connection: Connection, actor: str, found: StoredVersion, request: P
     checks = check_promotion(
         _snapshot(version), champion, _gate_result(connection, version.model, champion, evidence), request
     )
-    role = _check_role(connection, actor, version.model, request)
+    role = _check_role(connection, identity, version.model, request)
     return PromotionPreview(version, request.target, champion.version if champion else None, (role, *checks))
 
 
-def _check_role(connection: Connection, actor: str, model: str, request: PromotionRequest) -> PromotionCheck:
+def _check_role(connection: Connection, identity: Identity, model: str, request: PromotionRequest) -> PromotionCheck:
     try:
-        check_role(connection, actor, model, request.action)
+        check_role(connection, identity, model, request.action)
     except ForbiddenError as refusal:
         return PromotionCheck("role", False, str(refusal))
-    return PromotionCheck("role", True, f"{actor} may promote to {request.target}.")
+    return PromotionCheck("role", True, f"{identity.principal} may promote to {request.target}.")
 
 
 @dataclass(frozen=True)

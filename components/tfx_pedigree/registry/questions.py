@@ -32,7 +32,7 @@ class LocalQuestions(VersionQuestions):
         rows = self.transactions.ask((reading.MODELS, values))
         if not rows:
             with self.transactions.reading(None) as connection:
-                rows = reading.MODELS.rows(connection, actor="", **values)
+                rows = reading.MODELS.rows(connection, names=stored.NOBODY, **values)
         items = tuple(stored.read_model(row) for row in rows[:limit])
         return Page(items, items[-1].name if len(rows) > limit else None)
 
@@ -41,7 +41,7 @@ class LocalQuestions(VersionQuestions):
         if not rows:
             with self.transactions.reading(name) as connection:
                 reading.find_model(connection, name)
-                rows = reading.MODEL_BY_NAME.rows(connection, actor="", model=name)
+                rows = reading.MODEL_BY_NAME.rows(connection, names=stored.NOBODY, model=name)
         return stored.read_model(rows[0])
 
     def get(self, reference: str | Reference) -> Version:
@@ -71,7 +71,7 @@ class LocalQuestions(VersionQuestions):
     def newest_by_tag(self, model: str, key: str) -> dict[str, Version]:
         with self.transactions.reading(model) as connection:
             reading.find_model(connection, model)
-            rows = NEWEST_BY_TAG.rows(connection, model=model, actor="", key=key)
+            rows = NEWEST_BY_TAG.rows(connection, model=model, names=stored.NOBODY, key=key)
         versions = [stored.read_version(model, row).version for row in rows]
         return {version.tags[key]: version for version in versions}
 
@@ -125,7 +125,7 @@ class LocalQuestions(VersionQuestions):
         reference = Reference.of(reference)
         with self.transactions.reading(reference.model) as connection:
             found = reading.resolve(connection, reference)
-            return promotion.preview(connection, self.transactions.actor, found, request or PromotionRequest())
+            return promotion.preview(connection, self.transactions.identity, found, request or PromotionRequest())
 
     def notes(self, model: str, action: Action, *, limit: int = PAGE, after: str | None = None) -> Page[Event]:
         return self._events(model, limit, after, must_exist=False, action=action.value)
@@ -141,6 +141,6 @@ class LocalQuestions(VersionQuestions):
             with self.transactions.reading(None if chain == REGISTRY_CHAIN else chain) as connection:
                 if must_exist and chain != REGISTRY_CHAIN:
                     reading.find_model(connection, chain)
-                rows = statement.rows(connection, actor="", **question[1])
+                rows = statement.rows(connection, names=stored.NOBODY, **question[1])
         items = tuple(stored.read_event(row) for row in rows[:limit])
         return Page(items, str(items[-1].position) if len(rows) > limit else None)

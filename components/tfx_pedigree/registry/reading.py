@@ -77,11 +77,11 @@ _BY_ID = _selecting(_V.id == sa.bindparam("id", type_=schema.model_versions.c.id
 
 
 def selecting(reference: Reference, *, judged: bool = False) -> Question:
-    """The statement that finds the version; its rows begin with the actor's roles, and end, where that is asked for,
-    with the version's newest evidence."""
+    """The statement that finds the version; its rows begin with the roles of whoever asks, and end, where that is asked
+    for, with the version's newest evidence."""
     statements, values = _selection(reference.selector)
     statement = statements.judged if judged else statements.plain
-    return statement, {"model": reference.model, "actor": "", **values}
+    return statement, {"model": reference.model, "names": stored.NOBODY, **values}
 
 
 @functools.lru_cache(4096)
@@ -115,7 +115,7 @@ def resolve(connection: Connection, reference: Reference, rows: list[Row] | None
 
 def version_of(connection: Connection, model: str, version_id: int) -> StoredVersion:
     """The version with this key; it is there."""
-    return stored.read_version(model, _BY_ID.plain.rows(connection, model=model, actor="", id=version_id)[0])
+    return stored.read_version(model, _BY_ID.plain.rows(connection, model=model, names=stored.NOBODY, id=version_id)[0])
 
 
 def _not_found(connection: Connection, model: StoredModel, selector: str) -> str:

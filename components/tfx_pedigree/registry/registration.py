@@ -165,7 +165,7 @@ class Known:
 
 
 def knowing(model: str, digest: str) -> tuple[Question, Question]:
-    return (_KNOWN, {"actor": "", "model": model, "digest": digest}), (_NEWEST, {"model": model})
+    return (_KNOWN, {"names": stored.NOBODY, "model": model, "digest": digest}), (_NEWEST, {"model": model})
 
 
 def known(rows: list[Row], newest: list[Row]) -> Known:

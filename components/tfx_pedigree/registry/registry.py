@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +15,13 @@ from sqlalchemy.engine import Connection
 
 from tfx_pedigree.db import Database, schema
 from tfx_pedigree.errors import UnavailableError
-from tfx_pedigree.registry import access
+from tfx_pedigree.registry import grants
 from tfx_pedigree.registry.administration import LocalAdministration
 from tfx_pedigree.registry.api import RegistryApi
 from tfx_pedigree.registry.changes import LocalChanges
 from tfx_pedigree.registry.events import REGISTRY_CHAIN
+from tfx_pedigree.registry.identity import Identity
 from tfx_pedigree.registry.location import Location
-from tfx_pedigree.registry.names import check_actor
 from tfx_pedigree.registry.questions import LocalQuestions
 from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE, Role
 from tfx_pedigree.registry.transactions import Transactions, utc_now
@@ -27,6 +29,14 @@ from tfx_pedigree.registry.write import Write
 
 if TYPE_CHECKING:
     from tfx_pedigree.store import Store
+
+
+@dataclass
+class _Bytes:
+    """The store of a registry, opened when first needed, for everybody who acts on it."""
+
+    url: str | None
+    store: Store | None = None
 
 
 class Registry(LocalQuestions, LocalChanges, LocalAdministration, RegistryApi):
@@ -40,10 +50,10 @@ class Registry(LocalQuestions, LocalChanges, LocalAdministration, RegistryApi):
         store: str | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self.transactions = Transactions(database, check_actor(actor), clock)
+        self.transactions = Transactions(database, Identity(actor), clock)
         self._database = database
-        self._store_url = store
-        self._store: Store | None = None
+        self._bytes = _Bytes(store)
+        self._owner = True
 
     @classmethod
     def create(
@@ -88,20 +98,28 @@ class Registry(LocalQuestions, LocalChanges, LocalAdministration, RegistryApi):
         return cls(database, actor, store=store or _named_store(database) or location.beside, clock=clock)
 
     def _begin_history(self, connection: Connection, store_url: str | None) -> None:
-        write = Write(connection, self.actor, REGISTRY_CHAIN, self.transactions.clock())
+        write = Write(connection, self.transactions.identity, REGISTRY_CHAIN, self.transactions.clock())
         if connection.execute(sa.select(schema.registry.c.id)).first() is not None:
             return
         identity = str(uuid.uuid4())
         values = {"store_url": store_url, "created_at": write.now, "created_by": self.actor}
         connection.execute(schema.registry.insert().values(id=1, registry_id=identity, **values))
         write.log("create-registry", details={"registry": identity, "store": store_url})
-        access.bind(write, self.actor, EVERYWHERE, Role.ADMIN)
-        access.bind(write, EVERYBODY, EVERYWHERE, Role.VIEWER)
+        grants.bind(write, self.actor, EVERYWHERE, Role.ADMIN)
+        grants.bind(write, EVERYBODY, EVERYWHERE, Role.VIEWER)
         write.finish()
+
+    def acting_as(self, identity: Identity) -> Registry:
+        """The same registry for somebody else: cheap, as both share connections, store and what they know. Closing it
+        closes nothing; that is for whoever opened the first one."""
+        other = copy.copy(self)
+        other.transactions, other._owner = self.transactions.acting_as(identity), False
+        return other
 
     def close(self) -> None:
         """Gives the connections to the database back."""
-        self._database.close()
+        if self._owner:
+            self._database.close()
 
     def __enter__(self) -> Registry:
         return self
@@ -112,7 +130,7 @@ class Registry(LocalQuestions, LocalChanges, LocalAdministration, RegistryApi):
     @property
     def actor(self) -> str:
         """Who acts; stands in the audit log."""
-        return self.transactions.actor
+        return self.transactions.identity.principal
 
     @property
     def url(self) -> str:
@@ -122,13 +140,13 @@ class Registry(LocalQuestions, LocalChanges, LocalAdministration, RegistryApi):
     @property
     def store(self) -> Store:
         """The bytes. Opened when first needed: who only asks about versions needs no access to them."""
-        if self._store is None:
-            if self._store_url is None:
+        if self._bytes.store is None:
+            if self._bytes.url is None:
                 raise UnavailableError(
                     f"The registry {self.url} names no store. Give it with --store or PEDIGREE_STORE."
                 )
-            self._store = _open_store(self._store_url)
-        return self._store
+            self._bytes.store = _open_store(self._bytes.url)
+        return self._bytes.store
 
     @property
     def store_to_fill(self) -> Store:

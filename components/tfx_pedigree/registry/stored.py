@@ -12,16 +12,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tfx_pedigree.db import Row, Statement, schema
+from tfx_pedigree.db import Row, Statement, one_of, schema
 from tfx_pedigree.json_form import MEASURED_WORDS
 from tfx_pedigree.registry.decisions import Champion
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.names import CHAMPION
 from tfx_pedigree.registry.records import Model, Version
-from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE
+from tfx_pedigree.registry.roles import EVERYWHERE
 from tfx_pedigree.registry.states import State
 
-ACTOR = sa.bindparam("actor", type_=sa.Text)
+# All names under which a grant counts for who asks, as a JSON list (see `Identity.names`).
+NAMES = sa.bindparam("names", type_=sa.Text)
+# Where roles do not matter any more.
+NOBODY = "[]"
 MODEL = sa.bindparam("model", type_=sa.Text)
 LIMIT = sa.bindparam("limit", type_=sa.Integer)
 _M, _V, _A, _R = schema.models.c, schema.model_versions.c, schema.aliases.c, schema.reigns.c
@@ -32,10 +35,10 @@ _WORDS: dict[Any, Any] = MEASURED_WORDS
 
 # By its name, looked up once: the walk along an index of its versions stays a walk.
 MODEL_ID = sa.select(_M.id).where(_M.name == MODEL).scalar_subquery()
-# What the actor and everybody may do on the model, or everywhere: the first column of every question.
+# What whoever asks may do on the model, or everywhere: the first column of every question.
 ROLES = (
     sa.select(sa.func.aggregate_strings(_B.role, _SPACE))
-    .where(sa.or_(_B.principal == ACTOR, _B.principal == EVERYBODY), sa.or_(_B.scope == MODEL, _B.scope == EVERYWHERE))
+    .where(one_of(_B.principal, NAMES), sa.or_(_B.scope == MODEL, _B.scope == EVERYWHERE))
     .scalar_subquery()
 )
 

@@ -7,6 +7,7 @@ connections leave the registry in no other way.
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 
@@ -14,11 +15,12 @@ from sqlalchemy.engine import Connection
 
 from tfx_pedigree.db import Database, Question, Row, schema
 from tfx_pedigree.errors import ForbiddenError
-from tfx_pedigree.registry import reading, stored
+from tfx_pedigree.registry import access, reading, stored
 from tfx_pedigree.registry.events import REGISTRY_CHAIN
+from tfx_pedigree.registry.identity import Identity
 from tfx_pedigree.registry.names import check_model_name
-from tfx_pedigree.registry.roles import EVERYWHERE, Action, allows, highest
-from tfx_pedigree.registry.write import Write, check_role, insert_if_absent
+from tfx_pedigree.registry.roles import EVERYWHERE, Action, allows
+from tfx_pedigree.registry.write import Write, insert_if_absent
 
 
 def utc_now() -> datetime:
@@ -28,24 +30,33 @@ def utc_now() -> datetime:
 class Transactions:
     """The transactions of one actor."""
 
-    def __init__(self, database: Database, actor: str, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, identity: Identity, clock: Callable[[], datetime]) -> None:
         self.database = database
-        self.actor = actor
+        self.identity = identity
         self.clock = clock
         self._known: set[str] = set()
 
+    def acting_as(self, identity: Identity) -> Transactions:
+        """The same for somebody else. What is known of the database is known to all."""
+        other = copy.copy(self)
+        other.identity = identity
+        return other
+
     def ask(self, question: Question) -> list[Row]:
-        """The rows of a single statement that carries the actor's roles in its first column. None where it has none,
-        or where the actor may not read: then `reading` finds out which it is, and says so."""
+        """The rows of a single statement that carries the roles of whoever asks in its first column. None where
+        it has none, or where the actor may not read: then `reading` finds out which it is, and says so."""
         statement, values = question
-        rows = self.database.ask(statement, **{"model": EVERYWHERE, **values, "actor": self.actor})
-        return rows if rows and allows(highest(rows[0][0]), Action.READ) else []
+        values = {"model": EVERYWHERE, **values, "names": self.identity.names}
+        rows = self.database.ask(statement, **values)
+        if rows and allows(access.role_of(self.identity, rows[0][0], values["model"]), Action.READ):
+            return rows
+        return []
 
     @contextlib.contextmanager
     def reading(self, model: str | None) -> Iterator[Connection]:
         """A transaction that sees one moment throughout, for an actor who may read the model (or everything)."""
         with self._logging_refusals(model), self.database.reading() as connection:
-            check_role(connection, self.actor, model, Action.READ)
+            access.check_role(connection, self.identity, model, Action.READ)
             yield connection
 
     @contextlib.contextmanager
@@ -59,7 +70,7 @@ class Transactions:
     def importing(self, model: str) -> Iterator[Write]:
         """Holds the lock of the registry's own chain and of the model's: nobody else writes to either."""
         with self.administering(Action.IMPORT) as write:
-            Write(write.connection, self.actor, model, write.now)
+            Write(write.connection, self.identity, model, write.now)
             yield write
 
     @contextlib.contextmanager
@@ -89,13 +100,13 @@ class Transactions:
     def _writing(
         self, connection: Connection, chain: str, *questions: Question, when: datetime | None = None
     ) -> Iterator[Write]:
-        write = Write(connection, self.actor, chain, when or self.clock(), questions)
+        write = Write(connection, self.identity, chain, when or self.clock(), questions)
         yield write
         write.finish()
 
     def require(self, action: Action, model: str | None) -> None:
         with self._logging_refusals(model), self.database.reading() as connection:
-            check_role(connection, self.actor, model, action)
+            access.check_role(connection, self.identity, model, action)
 
     def ensure_model(self, name: str) -> None:
         """Makes the model if there is none. A model that was there stays, so it is looked for once."""
@@ -109,11 +120,11 @@ class Transactions:
     def _make_model(self, name: str) -> None:
         m = schema.models
         with self._logging_refusals(None), self.database.writing() as connection:
-            check_role(connection, self.actor, name, Action.RESERVE)
+            access.check_role(connection, self.identity, name, Action.RESERVE)
             with self._writing(connection, REGISTRY_CHAIN) as write:
                 if stored.STORED_MODEL.rows(connection, model=name):
                     return
-                insert_if_absent(connection, m, name=name, created_at=write.now, created_by=self.actor)
+                insert_if_absent(connection, m, name=name, created_at=write.now, created_by=write.actor)
                 write.log("create-model", details={"model": name})
                 with self._writing(connection, name, when=write.now) as first:
                     first.log("create-model")

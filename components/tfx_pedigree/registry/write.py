@@ -6,7 +6,6 @@ lock: whoever holds it is alone with that model until the commit, on both databa
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,10 +16,10 @@ from sqlalchemy.engine import Connection
 
 from tfx_pedigree.db import Question, Row, Statement, schema, together
 from tfx_pedigree.digest import canonical_json
-from tfx_pedigree.errors import ForbiddenError
-from tfx_pedigree.registry import stored
+from tfx_pedigree.registry import access, stored
 from tfx_pedigree.registry.events import BEGINNING, REGISTRY_CHAIN, Event, Head
-from tfx_pedigree.registry.roles import EVERYWHERE, LEAST_ROLE, Action, Role, allows, highest
+from tfx_pedigree.registry.identity import Identity
+from tfx_pedigree.registry.roles import EVERYWHERE, Action
 from tfx_pedigree.secrets import clean_text
 
 _C = schema.chains.c
@@ -39,7 +38,6 @@ _END = Statement(
         last_at=sa.bindparam("new_last_at", type_=_C.last_at.type),
     )
 )
-_ROLES = Statement(sa.select(stored.ROLES))
 
 
 def insert_if_absent(connection: Connection, table: sa.Table, **values: Any) -> None:
@@ -65,32 +63,34 @@ class Write:
     def __init__(
         self,
         connection: Connection,
-        actor: str,
+        identity: Identity,
         chain: str,
         clock_time: datetime,
         questions: Sequence[Question] = (),
     ) -> None:
         """`questions` are asked under the lock; `rows` has their answers."""
         self.connection = connection
-        self.actor = actor
+        self.identity = identity
         self.chain = chain
         self.written = 0  # events so far
         self._pending: list[Question] = []
         self._at_once = connection.dialect.name == "sqlite"
         scope = EVERYWHERE if chain == REGISTRY_CHAIN else chain
-        lock = (_LOCK, {"chain": chain, "actor": actor, "model": scope})
+        lock = (_LOCK, {"chain": chain, "names": identity.names, "model": scope})
         locked, *self.rows = together(connection, [lock, *questions])
         if not locked:
             _BEGIN.run(connection, chain=chain, head=BEGINNING)
             locked, *self.rows = together(connection, [lock, *questions])
-        roles, length, head, last = locked[0]
-        self._role = highest(roles)
+        self._held, length, head, last = locked[0]
         self._head = Head(length, head)
         self.now = clock_time if last is None else max(clock_time, last + timedelta(microseconds=1))
 
+    @property
+    def actor(self) -> str:
+        return self.identity.principal
+
     def require(self, action: Action) -> None:
-        if not allows(self._role, action):
-            raise refusal(self.actor, None if self.chain == REGISTRY_CHAIN else self.chain, action, self._role)
+        access.require(self.identity, self._held, None if self.chain == REGISTRY_CHAIN else self.chain, action)
 
     def later(self, statement: Statement, **values: Any) -> None:
         """Runs the statement in its turn, before the transaction ends."""
@@ -136,6 +136,7 @@ class Write:
             reason=reason and clean_text(reason),
             details=details or {},
             previous=self._head.hash,
+            token=self.identity.token_id,
         )
         event = replace(event, hash=event.computed_hash())
         self.later(_EVENT, **_event_values(event))
@@ -147,21 +148,3 @@ class Write:
 
 def _event_values(event: Event) -> dict[str, Any]:
     return {**vars(event), "details": canonical_json(dict(event.details)).decode()}
-
-
-def check_role(connection: Connection, actor: str, model: str | None, action: Action) -> None:
-    """Refuses what no binding of the actor allows."""
-    role = highest(_ROLES.rows(connection, actor=actor, model=EVERYWHERE if model is None else model)[0][0])
-    if not allows(role, action):
-        raise refusal(actor, model, action, role)
-
-
-def refusal(actor: str, model: str | None, action: Action, role: Role | None) -> ForbiddenError:
-    needed, where = LEAST_ROLE[action], f"on {model}" if model else "on the whole registry"
-    has = f"has the role {role}" if role else "has no role"
-    target = f" --model {model}" if model else ""
-    return ForbiddenError(
-        f"{actor} may not {str(action).replace('-', ' ')} {where}: {actor} {has} there, and this needs {needed}. "
-        f"An admin can grant it: `pedigree roles grant {shlex.quote(actor)} {needed}{target}`.",
-        operation=str(action),
-    )

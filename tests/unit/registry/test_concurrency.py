@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 import signal
 import subprocess
@@ -125,4 +126,4 @@ def test_killed_at_any_statement_an_operation_happened_whole_or_not_at_all(
 
 def _start_busy(address: str, seed: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, str(Path(processes.__file__)), address, str(seed)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, env={"PYTHONPATH": str(Path(__file__).parents[2])})
+    return subprocess.Popen(command, stdout=subprocess.PIPE, env={"PYTHONPATH": os.pathsep.join(sys.path)})

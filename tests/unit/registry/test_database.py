@@ -74,7 +74,7 @@ def test_registry_is_made_whole_or_not_at_all(nowhere: str, tmp_path: Path, monk
 
     store = str(tmp_path / "store")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("tfx_pedigree.registry.access.bind", fail)
+        patch.setattr("tfx_pedigree.registry.grants.bind", fail)
         Registry.create(nowhere, actor="ada", store=store)
     with pytest.raises(NotFoundError, match="pedigree init"):
         Registry.open(nowhere, actor="ada", store=store)
