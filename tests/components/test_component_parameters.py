@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tfx.types import channel, standard_artifacts
 
 import tfx_pedigree
+from tfx_pedigree.comparison import Bounds, Guardrail, ModelInputs, Policy, evaluator_plan
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.tfx_components import parameters
+from tfx_pedigree.tfx_components.artifacts import ModelVersion
 from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider
+from tfx_pedigree.tfx_components.version_comparator.component import VersionComparator
 
 
 @pytest.mark.parametrize("given", [True, 1, 1.0, "1", "true", "True"])
@@ -84,3 +92,49 @@ def test_what_is_left_out_comes_from_the_environment(local_registry: Any, tmp_pa
     with parameters.open_workspace({}) as workspace:
         assert workspace.registry.actor == "robot"
         assert workspace.registry.models().items == ()
+
+
+def table_in(document: str, heading: str, column: str) -> list[str]:
+    """The names in the first column of the table that begins with this column's title."""
+    text = (Path(__file__).parents[2] / "docs" / document).read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
+    rows = text.split(f"| {column} |")[1].split("\n\n")[0].splitlines()[2:]
+    return [name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+
+
+def test_every_field_of_the_models_inputs_stands_in_the_documents() -> None:
+    assert table_in("components.md", "What the Evaluator must know", "field") == [
+        one.name for one in dataclasses.fields(ModelInputs)
+    ]
+
+
+def test_every_option_of_the_comparator_stands_in_the_documents_with_its_default() -> None:
+    named = table_in("components.md", "What the Evaluator must know", "option")
+    parameters = inspect.signature(VersionComparator).parameters
+    assert set(named) == {name for name, one in parameters.items() if one.kind is one.KEYWORD_ONLY} - {
+        "champion",
+        "model_blessing",
+    }
+
+
+def test_snippets_of_inputs_and_options_run_as_they_stand() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "components.md").read_text()
+    snippets = [one for one in re.findall(r"```python\n(.*?)```", text, re.S) if one.startswith(("inputs", "compar"))]
+    names: dict[str, Any] = {"ModelInputs": ModelInputs}
+    for snippet in snippets:
+        exec(snippet, names)  # noqa: S102  it is the project's own text
+    policy = Policy("kind/auc@macro_average", guardrails=(Guardrail("late/ndcg@top_k=5", bounds=Bounds(0.1)),))
+    assert evaluator_plan(policy, names["inputs"]).config["modelSpecs"][0]["labelKeys"] == {
+        "late": "was_late",
+        "kind": "kind",
+    }
+    channels = {
+        name: channel.Channel(type=kind)
+        for name, kind in (
+            ("model", standard_artifacts.Model),
+            ("version", ModelVersion),
+            ("evaluation", standard_artifacts.ModelEvaluation),
+            ("examples", standard_artifacts.Examples),
+        )
+    }
+    made = VersionComparator(policy=policy, **channels, **names["comparator_options"])
+    assert made.exec_properties["latency_rounds"] == 200

@@ -58,3 +58,33 @@ def test_a_config_without_thresholds_is_told_when_the_pipeline_is_built() -> Non
     bare = config(STOCK.replace("threshold { value_threshold { lower_bound { value: 0.6 } } }", ""))
     (note,) = evaluation(Policy("binary_accuracy"), bare).notes
     assert note.startswith("it has no thresholds, so TFX's Evaluator gives no blessing")
+
+
+SEVERAL = """
+model_specs { label_keys { key: "kind" value: "kind" } label_keys { key: "late" value: "late" } }
+metrics_specs {
+  metrics {
+    class_name: "AUC"
+    threshold { value_threshold { lower_bound { value: 0.6 } } }
+  }
+  metrics { class_name: "Recall" config: '{"top_k": 2}' }
+  output_names: ["kind"]
+  binarize { class_ids { values: [0, 3] } }
+  aggregate { macro_average: true class_weights { key: 0 value: 1 } }
+}
+metrics_specs { metrics { class_name: "NDCG" config: '{"gain_key": "late", "top_k_list": [5]}' } query_key: "search" }
+"""
+
+
+@pytest.mark.parametrize(
+    "name", ["kind/auc@class_id=3", "kind/auc@macro_average", "kind/recall@top_k=2", "ndcg@top_k=5"]
+)
+def test_metrics_of_classes_and_outputs_that_the_config_computes_are_no_reason_for_a_word(name: str) -> None:
+    assert evaluation(Policy(name), config(SEVERAL)).notes == ()
+
+
+@pytest.mark.parametrize("name", ["auc", "kind/auc@class_id=1", "late/auc@class_id=3"])
+def test_a_class_or_output_that_the_config_does_not_compute_is_told(name: str) -> None:
+    (note,) = evaluation(Policy(name), config(SEVERAL)).notes
+    assert f"does not compute `{name}`" in note
+    assert "kind/auc@class_id" in note

@@ -9,18 +9,13 @@ from __future__ import annotations
 from tfx_pedigree.comparison.assemble import Measurements, compare_models, decide_again
 from tfx_pedigree.comparison.checks import Check, Latency
 from tfx_pedigree.comparison.document import Basis, Code, Comparison, Data, MetricRow, ParameterChange, Side
-from tfx_pedigree.comparison.eval_config import (
-    EvaluatorPlan,
-    ExtraMetric,
-    ModelInputs,
-    Share,
-    counting_spec,
-    evaluator_plan,
-)
+from tfx_pedigree.comparison.eval_config import EvaluatorPlan, Share, evaluator_plan
 from tfx_pedigree.comparison.gate import GateDecision, decide
 from tfx_pedigree.comparison.intervals import at_confidence
 from tfx_pedigree.comparison.latency import LatencySummary, Patience, Timings, measure, ratio
+from tfx_pedigree.comparison.metric_names import MetricName, base_of, output_of
 from tfx_pedigree.comparison.metrics import Direction, Metric, known, metric_of_class
+from tfx_pedigree.comparison.metrics_specs import OF_THE_MODEL, ExtraMetric, ModelInputs, counting_spec
 from tfx_pedigree.comparison.numbers import OVERALL, Key, MetricValue, Scores, Slice
 from tfx_pedigree.comparison.policy import (
     Bounds,
@@ -46,6 +41,7 @@ from tfx_pedigree.comparison.scores import DeltaSums, FlipCounts, characteristic
 from tfx_pedigree.comparison.verdict import CheckOutcome, Recommendation, Verdict
 
 __all__ = [
+    "OF_THE_MODEL",
     "OVERALL",
     "Basis",
     "Bounds",
@@ -69,6 +65,7 @@ __all__ = [
     "MajorChange",
     "Measurements",
     "Metric",
+    "MetricName",
     "MetricRow",
     "MetricValue",
     "MissingSlice",
@@ -93,6 +90,7 @@ __all__ = [
     "Verdict",
     "Weights",
     "at_confidence",
+    "base_of",
     "characteristics",
     "compare_models",
     "counting_spec",
@@ -104,6 +102,7 @@ __all__ = [
     "load_policy",
     "measure",
     "metric_of_class",
+    "output_of",
     "parse_policy",
     "ratio",
     "read_policy",

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from tfx_pedigree.comparison.metrics import KNOWN, Direction, Metric, known
+from tfx_pedigree.comparison.metrics import Direction, Metric, known
+from tfx_pedigree.comparison.metrics_specs import ExtraMetric, ModelInputs, metrics_specs
 from tfx_pedigree.comparison.numbers import Slice
 from tfx_pedigree.comparison.policy import (
     Bounds,
@@ -27,8 +28,6 @@ from tfx_pedigree.comparison.policy import (
     TooFew,
 )
 from tfx_pedigree.comparison.rule import TOLERANCE
-from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.text import did_you_mean
 
 Json = dict[str, Any]
 # Half-way between "exactly the threshold" and where the gate begins to count it as more.
@@ -36,7 +35,6 @@ _MORE = 1 + TOLERANCE / 2
 _NOT_WORSE = 1 + 2 * TOLERANCE
 # A slice of fewer examples can honestly score 0 in any metric, and TFMA then compares with NaN.
 _SAFE_SLICE = 30
-COUNT = "example_count"
 
 
 class Share(str, Enum):
@@ -44,37 +42,6 @@ class Share(str, Enum):
 
     SAME_RULE = "same rule"
     NECESSARY_PART = "necessary part"
-
-
-@dataclass(frozen=True)
-class ModelInputs:
-    """What the Evaluator must know of the model: the fields of TFMA's ModelSpec, which stays unnamed."""
-
-    label_key: str | None = None
-    signature_name: str | None = None
-    prediction_key: str | None = None
-    example_weight_key: str | None = None
-    preprocessing_function_names: tuple[str, ...] = ()
-
-    def to_json(self) -> Json:
-        found = {
-            "labelKey": self.label_key,
-            "signatureName": self.signature_name,
-            "predictionKey": self.prediction_key,
-            "exampleWeightKey": self.example_weight_key,
-            "preprocessingFunctionNames": list(self.preprocessing_function_names) or None,
-        }
-        return {key: value for key, value in found.items() if value is not None}
-
-
-@dataclass(frozen=True)
-class ExtraMetric:
-    """A metric to compute besides the policy's, or how to make one that the policy names and Pedigree does not know."""
-
-    name: str
-    class_name: str
-    module: str | None = None
-    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,10 +73,11 @@ def evaluator_plan(
         *map(_slice_spec, slices),
         *({"featureKeys": list(one)} for one in slice_features),
     ]
+    inputs, extra = model or ModelInputs(), {one.name: one for one in metrics}
     config: Json = {
-        "modelSpecs": [(model or ModelInputs()).to_json()],
+        "modelSpecs": [inputs.to_json()],
         "slicingSpecs": _distinct(specs),
-        "metricsSpecs": _metrics_specs(policy, thresholds, {one.name: one for one in metrics}),
+        "metricsSpecs": metrics_specs(policy.metrics, thresholds, extra, inputs),
     }
     if policy.confidence is not None:
         config["options"] = {
@@ -235,51 +203,6 @@ def _slice_spec(where: Slice) -> Json:
 
 def _slicing(policy: Policy) -> list[Json]:
     return [_guard_spec(rail) for rail in policy.guardrails]
-
-
-def _metrics_specs(policy: Policy, thresholds: dict[str, list[Json]], extra: Mapping[str, ExtraMetric]) -> list[Json]:
-    names = [policy.metric, *(rail.metric for rail in policy.guardrails), *policy.first_version, *extra]
-    metrics: list[Json] = []
-    in_model: Json = {}
-    for name in dict.fromkeys(names):
-        own = thresholds.get(name)
-        if name == COUNT:
-            continue
-        found = _class_of(name, extra)
-        if found is None:
-            in_model[name] = {"thresholds": own} if own else {}
-        else:
-            metrics.append(found | ({"perSliceThresholds": own} if own else {}))
-    spec: Json = {"metrics": metrics}
-    in_model = {name: own for name, own in in_model.items() if own}
-    spec |= {"perSliceThresholds": in_model} if in_model else {}
-    return [counting_spec(thresholds.get(COUNT)), *([spec] if len(spec) > 1 or metrics else [])]
-
-
-def counting_spec(thresholds: list[Json] | None = None) -> Json:
-    """How many examples there were, also where they have weights: TFMA's count is then a sum of weights."""
-    count: Json = {"className": known(COUNT).class_name}
-    if thresholds:
-        count["perSliceThresholds"] = thresholds
-    return {"metrics": [count], "exampleWeights": {"unweighted": True}}
-
-
-def _class_of(name: str, extra: Mapping[str, ExtraMetric]) -> Json | None:
-    """How TFMA makes the metric; None for one that the model brings along."""
-    if name in extra:
-        one = extra[name]
-        config = {"name": name, **one.config}
-        found: Json = {"className": one.class_name, "config": json.dumps(config)}
-        return found | ({"module": one.module} if one.module else {})
-    metric = known(name)
-    if metric.class_name is not None:
-        return {"className": metric.class_name}
-    if name in ("loss", "accuracy"):
-        return None
-    near = did_you_mean(name, sorted({*KNOWN, *extra}), "Use a metric of the table in docs/policy.md.")
-    raise InvalidInputError(
-        f"It is not known how TFMA computes `{name}`. {near} For another metric give an ExtraMetric with its class."
-    )
 
 
 def _distinct(specs: Iterable[Json]) -> list[Json]:

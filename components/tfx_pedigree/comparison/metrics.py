@@ -1,14 +1,22 @@
 """What is known of the usual metrics: which way is better, between which numbers, and what TFMA calls them.
 
-A metric that is not in this table can be used all the same; the policy then says its direction.
+A metric that is not in this table can be used all the same; the policy then says its direction. What is known of `auc`
+holds for `late/auc@class_id=3` as well.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import Any
+
+from tfx_pedigree.comparison.metric_names import base_of
+
+# Metrics that TFMA does not have; an Evaluator of TFX computes them with this module.
+OWN_MODULE = "tfx_pedigree.tfx_components.tfma_metrics"
 
 
 class Direction(str, Enum):
@@ -23,7 +31,8 @@ class Metric:
     """`honest_zero`: a model that works can score exactly 0, as a recall does where nothing is ever predicted.
 
     `direction` is None where neither way is better, as with calibration. `class_name` is the metric's name in an
-    EvalConfig, None for one that the model brings itself.
+    EvalConfig, None for one that the model brings itself. `parameter` names the number that the metric needs, as in
+    `precision_at_recall(0.8)`; `of_queries` says that it looks at the examples of one query together.
     """
 
     name: str
@@ -32,10 +41,14 @@ class Metric:
     high: float = math.inf
     honest_zero: bool = True
     class_name: str | None = None
+    parameter: str | None = None
+    of_queries: bool = False
+    module: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _share(name: str, class_name: str | None, honest_zero: bool = True) -> Metric:
-    return Metric(name, Direction.HIGHER, 0.0, 1.0, honest_zero, class_name)
+def _share(name: str, class_name: str | None, honest_zero: bool = True, parameter: str | None = None) -> Metric:
+    return Metric(name, Direction.HIGHER, 0.0, 1.0, honest_zero, class_name, parameter)
 
 
 def _error_share(name: str, class_name: str) -> Metric:
@@ -59,7 +72,12 @@ _ALL = (
     _share("specificity", "Specificity"),
     _share("f1_score", "F1Score"),
     _share("exact_match", "ExactMatch"),
-    _share("ndcg", "NDCG"),
+    replace(_share("ndcg", "NDCG"), of_queries=True),
+    _share("precision_at_recall", "PrecisionAtRecall", parameter="recall"),
+    _share("recall_at_precision", "RecallAtPrecision", parameter="precision"),
+    _share("recall_at_false_positive_rate", "RecallAtFalsePositiveRate", parameter="false_positive_rate"),
+    _share("sensitivity_at_specificity", "SensitivityAtSpecificity", parameter="specificity"),
+    _share("specificity_at_sensitivity", "SpecificityAtSensitivity", parameter="sensitivity"),
     _share("squared_pearson_correlation", "SquaredPearsonCorrelation"),
     Metric("matthews_correlation_coefficient", Direction.HIGHER, -1, 1, True, "MatthewsCorrelationCoefficient"),
     Metric("r2_score", Direction.HIGHER, -math.inf, 1, True, "R2Score"),
@@ -74,7 +92,27 @@ _ALL = (
     _loss("root_mean_squared_error", "RootMeanSquaredError"),
     _loss("mean_absolute_percentage_error", "MeanAbsolutePercentageError"),
     _loss("mean_squared_logarithmic_error", "MeanSquaredLogarithmicError"),
+    # Of a label that is 0 or 1; of several classes it is the mean over the classes of each one's.
+    Metric(
+        "brier_score",
+        Direction.LOWER,
+        0.0,
+        1.0,
+        class_name="MeanSquaredError",
+        config={"name": "brier_score"},
+    ),
+    Metric(
+        "expected_calibration_error",
+        Direction.LOWER,
+        0.0,
+        1.0,
+        class_name="ExpectedCalibrationError",
+        module=OWN_MODULE,
+    ),
+    Metric("min_label_position", Direction.LOWER, 0.0, class_name="MinLabelPosition", of_queries=True),
     Metric("calibration", class_name="Calibration"),
+    Metric("positives", low=0.0, class_name="Positives", module=OWN_MODULE),
+    Metric("negatives", low=0.0, class_name="Negatives", module=OWN_MODULE),
     Metric("example_count", class_name="ExampleCount"),
     Metric("mean_label", class_name="MeanLabel"),
     Metric("mean_prediction", class_name="MeanPrediction"),
@@ -84,7 +122,8 @@ KNOWN = {one.name: one for one in _ALL}
 
 def known(name: str) -> Metric:
     """What is known of a metric, which is nothing but its name if the table does not have it."""
-    return KNOWN.get(name) or Metric(name)
+    found = KNOWN.get(base_of(name))
+    return Metric(name) if found is None else replace(found, name=name)
 
 
 def metric_of_class(class_name: str) -> str:

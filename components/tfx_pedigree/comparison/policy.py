@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from tfx_pedigree.comparison.metrics import Direction, known
+from tfx_pedigree.comparison.metrics import KNOWN, Direction, known
 from tfx_pedigree.comparison.numbers import Slice
 from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.errors import InvalidInputError
@@ -141,7 +141,8 @@ class Guardrail:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "each_slice_of", tuple(sorted(set(self.each_slice_of))))
-        if self.direction is None:
+        # Bounds need no direction. The digest of a policy that was written when a metric was not known stays as it is.
+        if self.direction is None and (self.max_regression is not None or self.metric in KNOWN):
             object.__setattr__(self, "direction", known(self.metric).direction)
         if self.max_regression is None and self.bounds is None:
             raise InvalidInputError(
@@ -252,6 +253,11 @@ class Policy:
         """Which way the score gets better."""
         assert self.direction is not None  # noqa: S101  __post_init__ has made sure of it
         return self.direction
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """All that it decides on, the score first."""
+        return tuple(dict.fromkeys([self.metric, *(rail.metric for rail in self.guardrails), *self.first_version]))
 
     @property
     def digest(self) -> str:

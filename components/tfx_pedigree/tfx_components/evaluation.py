@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,11 +11,13 @@ from tensorflow_model_analysis.proto import config_pb2
 
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.comparison import (
+    OF_THE_MODEL,
     EvaluatorPlan,
     ExtraMetric,
     ModelInputs,
     Policy,
     Slice,
+    base_of,
     counting_spec,
     evaluator_plan,
     metric_of_class,
@@ -24,8 +25,6 @@ from tfx_pedigree.comparison import (
 from tfx_pedigree.text import did_you_mean
 
 COUNT_CLASS = "ExampleCount"
-# What a model computes itself may have any name; these are what Keras calls the usual ones.
-_OF_KERAS = ("loss", "accuracy")
 
 
 @dataclass(frozen=True)
@@ -73,12 +72,10 @@ def _counts(spec: config_pb2.MetricsSpec, config: config_pb2.EvalConfig) -> bool
 
 
 def _missing(policy: Policy, config: config_pb2.EvalConfig) -> Iterator[str]:
-    computed = sorted(_names(config))
-    asked = [policy.metric, *(rail.metric for rail in policy.guardrails), *policy.first_version]
-    for name in dict.fromkeys(asked):
-        bare = re.sub(r"^.*/|@.*$", "", name)
-        if bare not in computed and bare not in _OF_KERAS:
-            hint = did_you_mean(bare, computed, f"It computes {', '.join(computed)}.")
+    computed = sorted(set(_names(config)))
+    for name in policy.metrics:
+        if name not in computed and base_of(name) not in OF_THE_MODEL:
+            hint = did_you_mean(name, computed, f"It computes {', '.join(computed)}.")
             yield f"it does not compute `{name}`, on which the policy decides, unless the model does. {hint[:-1]}"
     if not any(_has_thresholds(spec) for spec in config.metrics_specs):
         yield (
@@ -88,14 +85,32 @@ def _missing(policy: Policy, config: config_pb2.EvalConfig) -> Iterator[str]:
 
 
 def _names(config: config_pb2.EvalConfig) -> Iterator[str]:
+    """What the results will call each metric: once for each output, class and average that its spec names."""
     for spec in config.metrics_specs:
-        yield from spec.thresholds
-        yield from spec.per_slice_thresholds
-        yield from spec.cross_slice_thresholds
+        within = [
+            f"{output}/" if output else "" for output in [*spec.output_names, *([] if spec.output_names else [""])]
+        ]
+        of = list(_suffixes(spec))
+        for name in [*spec.thresholds, *spec.per_slice_thresholds, *spec.cross_slice_thresholds]:
+            yield from (f"{output}{name}{suffix}" for output in within for suffix in of)
         for metric in spec.metrics:
             told = parse_json(metric.config, f"the config of {metric.class_name}") if metric.config else {}
-            named = told.get("name")
-            yield str(named or metric_of_class(metric.class_name))
+            name = str(told.get("name") or metric_of_class(metric.class_name))
+            own = [f"@{key}={told[key]}" for key in ("class_id", "top_k") if told.get(key) is not None]
+            own += [f"@top_k={number}" for number in told.get("top_k_list") or ()]
+            yield from (f"{output}{name}{suffix}" for output in within for suffix in own or of)
+
+
+def _suffixes(spec: config_pb2.MetricsSpec) -> Iterator[str]:
+    binarize, aggregate = spec.binarize, spec.aggregate
+    found = [f"@class_id={one}" for one in binarize.class_ids.values]
+    found += [f"@k={one}" for one in binarize.k_list.values]
+    found += [f"@top_k={one}" for one in binarize.top_k_list.values]
+    average = aggregate.WhichOneof("type")
+    if average:
+        best = [f"@top_k={one}" for one in aggregate.top_k_list.values] or [""]
+        found += [f"{one}@{average}" for one in best]
+    yield from found or [""]
 
 
 def _has_thresholds(spec: config_pb2.MetricsSpec) -> bool:

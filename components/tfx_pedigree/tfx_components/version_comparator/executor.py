@@ -10,7 +10,7 @@ from absl import logging
 from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
 
-from tfx_pedigree.comparison import Policy, Verdict, parse_policy, read_policy
+from tfx_pedigree.comparison import Policy, Verdict, output_of, parse_policy, read_policy
 from tfx_pedigree.errors import DamagedError, InvalidInputError
 from tfx_pedigree.service.contestants import Contestants, GivenChampion, contestants
 from tfx_pedigree.service.judging import Behaviour, Found, judge
@@ -92,7 +92,7 @@ def find_out(inputs: Artifacts, properties: dict[str, Any], policy: Policy, comp
     record = check_record(files.read_json(version.uri, artifacts.MODEL_VERSION_FILE), version.uri)
     sides = contestants(record, given_champion(champion) if champion is not None else None)
     evaluated = read_evaluation(evaluation.uri, policy.confidence)
-    told = read_told(evaluation.uri)
+    told = read_told(evaluation.uri, output_of(policy.metric))
     examples = Examples.of(inputs.get("examples") or (), parameters.text(properties, EVAL_SPLIT, "eval"))
     reason = why_not(evaluation, champion, sides, told) if champion is not None else None
     settings = settings_of(properties, told)

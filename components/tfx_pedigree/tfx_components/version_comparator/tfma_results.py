@@ -58,10 +58,14 @@ def read_evaluation(folder: str, confidence: float | None = None) -> Evaluated:
     )
 
 
-def read_told(folder: str) -> Told:
+def read_told(folder: str, output: str = "") -> Told:
+    """Of a model with several outputs, what was said of that one."""
     for spec in _specs(folder):
         functions = tuple(spec.preprocessing_function_names)
-        return Told(spec.label_key, spec.signature_name, spec.prediction_key, functions)
+        label = spec.label_keys.get(output, "") or spec.label_key
+        # TFMA calls the outputs of a signature as the signature does, unless it was told otherwise.
+        prediction = spec.prediction_keys.get(output, "") or spec.prediction_key or output
+        return Told(label, spec.signature_name, prediction, functions)
     return Told()
 
 
