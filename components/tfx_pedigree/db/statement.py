@@ -7,7 +7,7 @@ contexts, result objects) costs several times what SQLite takes to answer.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 Row = tuple[Any, ...]
-Processor = Callable[[Any], Any] | None
 
 
 @dataclass(frozen=True)
@@ -29,25 +28,27 @@ class Prepared:
     text: str
     names: tuple[str, ...] | None
     constants: dict[str, Any]
-    writers: dict[str, Callable[[Any], Any]]
-    readers: tuple[Processor, ...]
+    writers: tuple[tuple[str, Callable[[Any], Any]], ...]
+    readers: tuple[tuple[int, Callable[[Any], Any]], ...]
 
     def parameters(self, values: dict[str, Any]) -> Any:
         given = {**self.constants, **values}
-        for name, write in self.writers.items():
+        for name, write in self.writers:
             given[name] = write(given[name])
         return given if self.names is None else [given[name] for name in self.names]
 
     def read(self, rows: Iterable[Row]) -> list[Row]:
         if not self.readers:
             return list(rows)
-        return [
-            tuple(value if read is None else read(value) for read, value in zip(self.readers, row, strict=True))
-            for row in rows
-        ]
+        return [self._read(list(row)) for row in rows]
+
+    def _read(self, row: list[Any]) -> Row:
+        for at, read in self.readers:
+            row[at] = read(row[at])
+        return tuple(row)
 
 
-def _reader(kind: TypeEngine[Any], dialect: Dialect) -> Processor:
+def _reader(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
     """Texts and numbers come from the drivers as they are."""
     if not isinstance(kind, TypeDecorator | sa.Boolean):
         return None
@@ -70,16 +71,16 @@ class Statement:
 
     def _prepare(self, dialect: Dialect) -> Prepared:
         compiled = self._executable.compile(dialect=dialect, column_keys=self._columns)
-        writers = {}
-        for bind, name in compiled.bind_names.items():
-            write = bind.type.dialect_impl(dialect).bind_processor(dialect)
-            if write is not None:
-                writers[name] = write
+        writing = {
+            name: bind.type.dialect_impl(dialect).bind_processor(dialect) for bind, name in compiled.bind_names.items()
+        }
+        writers = tuple((name, write) for name, write in writing.items() if write is not None)
         constants = {name: bind.value for bind, name in compiled.bind_names.items()}
         columns = getattr(self._executable, "selected_columns", ())
-        readers = tuple(_reader(column.type, dialect) for column in columns)
+        reading = [_reader(column.type, dialect) for column in columns]
+        readers = tuple((at, read) for at, read in enumerate(reading) if read is not None)
         names = tuple(compiled.positiontup) if compiled.positional else None
-        return Prepared(str(compiled), names, constants, writers, readers if any(readers) else ())
+        return Prepared(str(compiled), names, constants, writers, readers)
 
     def rows(self, connection: Connection, **values: Any) -> list[Row]:
         """All rows of the answer."""
@@ -134,13 +135,23 @@ def _pipeline(dialect: Dialect, driver: Any) -> AbstractContextManager[Any]:
     return contextlib.nullcontext()
 
 
-@contextlib.contextmanager
-def translated(dialect: Dialect, connection: Any = None) -> Iterator[None]:
+class translated:  # noqa: N801  used as a statement; a class, because every statement passes here
     """The driver's errors as SQLAlchemy's. A connection that broke is not used again."""
-    base: Any = dialect.loaded_dbapi.Error
-    try:
-        yield
-    except base as error:
+
+    __slots__ = ("_connection", "_dialect")
+
+    def __init__(self, dialect: Dialect, connection: Any = None) -> None:
+        self._dialect = dialect
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        base: Any = self._dialect.loaded_dbapi.Error
+        if not isinstance(error, base):
+            return
+        connection, dialect = self._connection, self._dialect
         driver = (
             _driver(connection) if isinstance(connection, Connection) else connection and connection.dbapi_connection
         )

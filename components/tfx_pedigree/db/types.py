@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-_SQLITE_FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
+from tfx_pedigree.text import format_timestamp
+
 _WIDTH = len("2026-01-31T12:00:00.000000Z")
 
 
@@ -29,8 +30,7 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError(f"{value!r} has no time zone")
-        value = value.astimezone(timezone.utc)
-        return value.strftime(_SQLITE_FORM) if dialect.name == "sqlite" else value
+        return format_timestamp(value) if dialect.name == "sqlite" else value.astimezone(timezone.utc)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:

@@ -29,7 +29,7 @@ from tfx_pedigree.registry.stored import MODEL, StoredModel, StoredVersion
 from tfx_pedigree.registry.write import Write
 from tfx_pedigree.secrets import clean_values
 from tfx_pedigree.verdict import Verdict
-from tfx_pedigree.versioning import ModelDescription, Request, decide, higher, timestamp_tag
+from tfx_pedigree.versioning import Bump, ModelDescription, Request, decide, higher, timestamp_tag
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ _KNOWN = Statement(
 )
 # Mostly the numbers that a new one could meet are among these, and nobody has to be asked again.
 _NEWEST = Statement(
-    sa.select(_V.version)
+    sa.select(_V.version, _V.predecessor, _V.bump)
     .join(_MODELS, _V.model_id == _M.id)
     .where(_M.name == MODEL)
     .order_by(_V.sequence.desc())
@@ -155,12 +155,12 @@ def update(write: Write, found: StoredVersion, **values: Any) -> StoredVersion:
 @dataclass(frozen=True)
 class Known:
     """What is there when a candidate comes: its model, the number and the description of the version that it follows,
-    the numbers of the newest versions, and the candidate itself if it was reserved before."""
+    the newest versions (number, what it followed, bump), and the candidate itself if it was reserved before."""
 
     model: StoredModel
     base: str | None
     description: str | None
-    newest: frozenset[str]
+    newest: tuple[Row, ...]
     existing: StoredVersion | None
 
 
@@ -177,7 +177,7 @@ def known(rows: list[Row], newest: list[Row]) -> Known:
         StoredModel(model_id, name, last_sequence, highest),
         base,
         description,
-        frozenset(number for (number,) in newest),
+        tuple(newest),
         existing,
     )
 
@@ -194,8 +194,8 @@ def reserve(write: Write, known: Known, candidate: Candidate, request: Request) 
             )
         return existing
     predecessor = _described(known.description) if known.description else None
-    taken = functools.partial(_taken, write.connection, known)
-    decision = decide(known.base, predecessor, candidate.description, request, taken)
+    taken, reached = functools.partial(_taken, write.connection, known), functools.partial(_reached, known)
+    decision = decide(known.base, predecessor, candidate.description, request, taken, reached=reached)
     content = canonical_json(candidate.description.to_json()).decode()
     made = StoredVersion(
         None,
@@ -229,15 +229,23 @@ def reserve(write: Write, known: Known, candidate: Candidate, request: Request) 
 
 
 def _taken(connection: Connection, known: Known, numbers: Sequence[str]) -> Collection[str]:
-    """Which of these numbers are given. None above the highest ever given is; the newest are known already."""
-    highest, newest = known.model.highest_version, known.newest
-    doubtful = [one for one in numbers if highest is not None and higher(highest, one) == highest]
+    """Which of these numbers, in ascending order, are given. None above the highest ever given is; the newest are known
+    already."""
+    newest = {number for number, *_ in known.newest}
+    highest = known.model.highest_version
+    doubtful = list(itertools.takewhile(lambda one: highest is not None and higher(highest, one) == highest, numbers))
     unknown = [one for one in doubtful if one not in newest]
     if not unknown or known.model.last_sequence <= len(newest):
         return newest.intersection(doubtful)
     asked = {bind.key: one for bind, one in zip(_SOME, itertools.chain(unknown, itertools.repeat("")), strict=False)}
     rows = _TAKEN.rows(connection, of_model=known.model.id, **asked)
     return newest.intersection(doubtful) | {number for (number,) in rows}
+
+
+def _reached(known: Known, base: str, bump: Bump) -> str | None:
+    """Of the newest versions the last release that was numbered in the same way."""
+    same = (number for number, follows, by in known.newest if (follows, by) == (base, bump.value))
+    return next((number for number in same if "-" not in number), None)
 
 
 def _write_new(write: Write, made: StoredVersion, content: str, highest: str) -> None:

@@ -8,7 +8,16 @@ from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.versioning.bump import Bump
 from tfx_pedigree.versioning.compare import Change, compare
 from tfx_pedigree.versioning.description import ModelDescription
-from tfx_pedigree.versioning.numbers import Taken, check_given, check_pre, next_version, none_taken, parse_version
+from tfx_pedigree.versioning.numbers import (
+    Reached,
+    Taken,
+    check_given,
+    check_pre,
+    next_version,
+    none_taken,
+    nothing_reached,
+    parse_version,
+)
 
 FIRST_REASON = "first version of this model"
 
@@ -53,6 +62,8 @@ def decide(
     new: ModelDescription,
     request: Request,
     taken: Taken = none_taken,
+    *,
+    reached: Reached = nothing_reached,
 ) -> Decision:
     """`base` is the version that the new one follows for those who use the model: the champion, else the newest one;
     `predecessor` its description. The number is the first free one of its level above the base: versions that were
@@ -70,9 +81,9 @@ def decide(
         return Decision(next_version(None, request.bump or Bump.PATCH, request.pre, taken), None, (FIRST_REASON,))
     if request.bump is not None:
         reasons = (f"the user gave the bump {request.bump}", *_content(base, predecessor, new))
-        return Decision(next_version(base, request.bump, request.pre, taken), request.bump, reasons)
+        return Decision(next_version(base, request.bump, request.pre, taken, reached), request.bump, reasons)
     change = _derive(base, predecessor, new)
-    return Decision(next_version(base, change.bump, request.pre, taken), change.bump, change.reasons)
+    return Decision(next_version(base, change.bump, request.pre, taken, reached), change.bump, change.reasons)
 
 
 def _content(base: str, predecessor: ModelDescription | None, new: ModelDescription) -> tuple[str, ...]:

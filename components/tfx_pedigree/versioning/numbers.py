@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timezone
@@ -15,20 +16,31 @@ from tfx_pedigree.versioning.bump import Bump
 FIRST = "1.0.0"
 # Which of some numbers are given already.
 Taken = Callable[[Sequence[str]], Collection[str]]
-_ASKED_FOR = (4, 32)
+# A number that was the first free one of this level above the base when it was given, if one is known: none below it
+# has become free since, so the search goes on behind it.
+Reached = Callable[[str, Bump], str | None]
+_ASKED_FOR = (1, 4, 32)
 
 
 def none_taken(_: Sequence[str]) -> Collection[str]:
     return ()
 
 
+def nothing_reached(_: str, __: Bump) -> str | None:
+    return None
+
+
+@functools.lru_cache(4096)
 def parse_version(text: str) -> Version:
     """The one place where a leading `v` is taken off.
 
     Build metadata is refused: 1.0.0+a and 1.0.0+b rank alike, so neither could be called the newer one.
     """
     plain = text[1:] if text[:1] in ("v", "V") else text
-    version = Version.parse(plain) if Version.is_valid(plain) else None
+    try:
+        version = Version.parse(plain)
+    except ValueError:
+        version = None
     if version is None or str(version) != plain:  # an older semver overlooks a line feed at the end
         raise InvalidInputError(
             f"{text!r} is not a semantic version. Write three numbers and, if wanted, a pre-release, "
@@ -49,7 +61,13 @@ def check_pre(token: str) -> str:
     return token
 
 
-def next_version(base: str | None, bump: Bump, pre: str | None = None, taken: Taken = none_taken) -> str:
+def next_version(
+    base: str | None,
+    bump: Bump,
+    pre: str | None = None,
+    taken: Taken = none_taken,
+    reached: Reached = nothing_reached,
+) -> str:
     """The first free number of this level above `base`. After 2.0.0-rc.1 comes 2.0.0.
 
     A pre-release is one of the first release that nobody has released yet.
@@ -57,7 +75,7 @@ def next_version(base: str | None, bump: Bump, pre: str | None = None, taken: Ta
     if base is None:
         releases: Iterator[str] = itertools.chain([FIRST], _above(parse_version(FIRST), bump))
     else:
-        releases = _above(parse_version(base), bump)
+        releases = _above(parse_version(reached(base, bump) or base), bump)
     release = _first_free(releases, taken)
     if pre is None:
         return release

@@ -130,13 +130,30 @@ def test_round_trips_to_postgresql(
     ],
 )
 def test_statements_on_sqlite(name: str, most: int, tmp_path: Path) -> None:
-    statements: list[str] = []
     with Registry.create(tmp_path / "registry", actor="ada") as registry:
-        prepared(registry)
-        engine = registry.transactions.database.engine
-        engine.dispose()
-        sa.event.listen(engine, "connect", lambda driver, _: driver.set_trace_callback(statements.append))
-        registry.get(f"{MODEL}@1.0.0")
-        del statements[:]
+        statements = traced(prepared(registry))
         OPERATIONS[name](registry)
     assert 1 <= len(statements) <= most, statements
+
+
+def test_registration_costs_the_same_however_many_versions_follow_one_champion(tmp_path: Path) -> None:
+    with Registry.create(tmp_path / "registry", actor="ada") as registry:
+        statements = traced(prepared(registry))
+        register(registry)
+        first = len(statements)
+        for _ in range(60):
+            del statements[:]
+            register(registry)
+        assert len(statements) == first
+        assert registry.model(MODEL).champion == "1.0.0"
+
+
+def traced(registry: Registry) -> list[str]:
+    """The statements from now on."""
+    statements: list[str] = []
+    engine = registry.transactions.database.engine
+    engine.dispose()
+    sa.event.listen(engine, "connect", lambda driver, _: driver.set_trace_callback(statements.append))
+    registry.get(f"{MODEL}@1.0.0")
+    del statements[:]
+    return statements

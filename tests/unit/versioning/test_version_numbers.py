@@ -144,6 +144,20 @@ def test_the_first_free_number_is_free_and_none_below_it_is(base: str, bump: Bum
         step = step.next_version(bump.value)
 
 
+@quick
+@given(_VERSIONS, st.lists(st.sampled_from(Bump), max_size=12), st.sets(_VERSIONS, max_size=20))
+def test_going_on_behind_the_last_number_of_the_level_gives_the_same(
+    base: str, bumps: list[Bump], given_by_hand: set[str]
+) -> None:
+    taken, last = set(given_by_hand), {}
+    for bump in bumps:
+        reached = last.get(bump)
+        behind = next_version(base, bump, None, taken.intersection, lambda _, __, found=reached: found)
+        assert behind == next_version(base, bump, None, taken.intersection)
+        taken.add(behind)
+        last[bump] = behind
+
+
 def test_the_higher_of_two() -> None:
     assert higher(None, "1.0.0") == higher("1.0.0-rc.1", "1.0.0") == higher("1.0.0", "1.0.0-rc.1") == "1.0.0"
     assert higher("1.9.0", "1.10.0") == "1.10.0"
