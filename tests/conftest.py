@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
@@ -20,6 +21,9 @@ from pedigree_testing import Clock
 from tfx_pedigree.db import Database, metadata
 from tfx_pedigree.db.engine import HEAD
 from tfx_pedigree.registry import Registry
+
+if TYPE_CHECKING:
+    from server_testing import Switch
 
 _names = itertools.count(1)
 
@@ -176,6 +180,15 @@ def module_address(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
     server, admin = (request.getfixturevalue(name) for name in ("postgres_server", "postgres_admin"))
     with _database(server, admin) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def switch() -> Iterator[Switch]:
+    """A server that lives as long as the tests, and serves what the test at hand gives it."""
+    from server_testing import running
+
+    with running() as found:
+        yield found
 
 
 @pytest.fixture

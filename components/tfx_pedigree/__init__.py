@@ -17,7 +17,9 @@ The rooms, from the ground up. Imports point downwards only; all rooms but the l
 - `rollout/`: how a version that passed takes over the traffic, step by step, or gives it back.
 - `orchestration/`: compiled pipelines, and the services that run them (Kubeflow, Vertex).
 - `mlmd/`: what ML Metadata recorded, as parts of the lineage graph.
+- `wire/`: the table of operations of `/api/v1`, from which server and client are made.
 - `service/`: use cases, which combine the rooms above; command line and components only translate them.
+- `server/`: one registry for a team, over HTTP.
 - `cli/`: the command `pedigree`. `self_check`: whether an installation is sound.
 - `tfx_components/`: all this, plugged into TFX pipelines.
 - `tfx_runner/`: what starts TFX, each in a process of its own.

@@ -6,38 +6,65 @@ says only what kind of refusal it is; the command line turns it into an exit cod
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class PedigreeError(Exception):
-    """Base of all refusals. `str(error)` is one or more whole sentences for a person."""
+    """Base of all refusals. `str(error)` is one or more whole sentences for a person.
+
+    `kind` is its name in JSON, on the command line and on the wire alike.
+    """
+
+    kind: ClassVar[str] = "internal"
 
 
 class InvalidInputError(PedigreeError):
     """What the caller gave cannot be used, whatever the state of the registry or the store."""
 
+    kind = "invalid-input"
+
 
 class NotFoundError(PedigreeError):
     """The named model, version, alias, object or file does not exist."""
+
+    kind = "not-found"
 
 
 class ConflictError(PedigreeError):
     """The operation does not fit the state in which the object is now."""
 
+    kind = "conflict"
+
 
 class StaleEvidenceError(ConflictError):
     """Compare-and-swap failed: another version became champion since the decision was prepared."""
 
+    kind = "stale-evidence"
+
 
 class ForbiddenError(PedigreeError):
     """The actor's role does not allow `operation`. The refusal has been logged."""
+
+    kind = "forbidden"
 
     def __init__(self, message: str, operation: str) -> None:
         super().__init__(message)
         self.operation = operation
 
 
+class UnauthenticatedError(PedigreeError):
+    """A server does not know who asks: there is no credential, or it is wrong, expired or revoked."""
+
+    kind = "unauthenticated"
+
+
 class DamagedError(PedigreeError):
     """Bytes or rows do not agree with the digest under which they were stored."""
+
+    kind = "damaged"
 
 
 class UnavailableError(PedigreeError):
     """A database, a filesystem or an optional package cannot be reached now; nothing was changed."""
+
+    kind = "unavailable"

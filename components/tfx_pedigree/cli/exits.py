@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tfx_pedigree.errors import (
-    ConflictError,
-    DamagedError,
-    ForbiddenError,
-    InvalidInputError,
-    NotFoundError,
-    PedigreeError,
-    StaleEvidenceError,
-    UnavailableError,
-)
+from tfx_pedigree.errors import PedigreeError
 
 DONE = 0
 FOUND_PROBLEMS = 1
@@ -32,17 +23,17 @@ class Exit:
     code: int
 
 
-_BY_CLASS: dict[type[PedigreeError], Exit] = {
-    # StaleEvidenceError is a ConflictError: the first class that fits decides.
-    StaleEvidenceError: Exit("stale-evidence", 5),
-    InvalidInputError: Exit("invalid-input", USAGE),
-    NotFoundError: Exit("not-found", 3),
-    ConflictError: Exit("conflict", 4),
-    ForbiddenError: Exit("forbidden", 6),
-    DamagedError: Exit("damaged", 7),
-    UnavailableError: Exit("unavailable", UNAVAILABLE),
+_CODES = {
+    "invalid-input": USAGE,
+    "not-found": 3,
+    "conflict": 4,
+    "stale-evidence": 5,
+    "forbidden": 6,
+    "unauthenticated": 6,
+    "damaged": 7,
+    "unavailable": UNAVAILABLE,
 }
 
 
 def outcome_of(error: PedigreeError) -> Exit:
-    return next((outcome for kind, outcome in _BY_CLASS.items() if isinstance(error, kind)), Exit("internal", INTERNAL))
+    return Exit(error.kind, _CODES.get(error.kind, INTERNAL))

@@ -74,6 +74,7 @@ SECTIONS = {
     },
     "Set up": {
         "init": Lazy(f"{_HERE}.setup:init", "Create a registry and its store."),
+        "server": Lazy(f"{_HERE}.server:server", "Serve the registry to a team over HTTP."),
         "config": Lazy(f"{_HERE}.setup:config", "Show the settings and where they come from."),
         "completion": Lazy(f"{_HERE}.setup:completion", "Print the completion script of a shell."),
     },

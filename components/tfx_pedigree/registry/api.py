@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
+from tfx_pedigree.json_form import Bounds
 from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.registry.audit import Anchor, AuditReport
 from tfx_pedigree.registry.decisions import PromotionRequest
@@ -17,6 +18,7 @@ from tfx_pedigree.registry.differences import VersionDiff
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.names import Reference
+from tfx_pedigree.registry.pages import LARGEST_PAGE
 from tfx_pedigree.registry.records import (
     ChampionPeriod,
     Grant,
@@ -33,6 +35,7 @@ from tfx_pedigree.registry.search import Term
 from tfx_pedigree.versioning import ModelDescription, Request
 
 PAGE = 50
+Limit = Annotated[int, Bounds(1, LARGEST_PAGE)]
 
 
 class VersionQuestions(Protocol):
@@ -43,7 +46,7 @@ class VersionQuestions(Protocol):
     of the page before, and `every` walks through all of them.
     """
 
-    def models(self, *, limit: int = PAGE, after: str | None = None) -> Page[Model]:
+    def models(self, *, limit: Limit = PAGE, after: str | None = None) -> Page[Model]:
         """All models, by name."""
         ...
 
@@ -55,12 +58,12 @@ class VersionQuestions(Protocol):
         """The one version that the reference means; NotFoundError with near names if there is none."""
         ...
 
-    def versions(self, model: str, *, limit: int = PAGE, after: str | None = None) -> Page[Version]:
+    def versions(self, model: str, *, limit: Limit = PAGE, after: str | None = None) -> Page[Version]:
         """All versions of a model, newest first, the reserved and archived ones too."""
         ...
 
     def search(
-        self, model: str, terms: Sequence[str | Term], *, limit: int = PAGE, after: str | None = None
+        self, model: str, terms: Sequence[str | Term], *, limit: Limit = PAGE, after: str | None = None
     ) -> Page[Version]:
         """Versions for which all terms hold (`metric.auc>=0.9`, `state=staging`, `tag.team=ops`, `created>2026-11-01`).
 
@@ -88,7 +91,7 @@ class VersionQuestions(Protocol):
         """The version that was in production at that moment, as it stands now; None if there was none."""
         ...
 
-    def reigns(self, model: str, version: str | None = None, *, limit: int = PAGE) -> tuple[ChampionPeriod, ...]:
+    def reigns(self, model: str, version: str | None = None, *, limit: Limit = PAGE) -> tuple[ChampionPeriod, ...]:
         """When which version was champion, newest first; of one version where one is named."""
         ...
 
@@ -97,7 +100,7 @@ class VersionQuestions(Protocol):
         ...
 
     def history(
-        self, model: str | None, version: str | None = None, *, limit: int = PAGE, after: str | None = None
+        self, model: str | None, version: str | None = None, *, limit: Limit = PAGE, after: str | None = None
     ) -> Page[Event]:
         """Events, newest first: of a model, of one version, or (without a model) of the registry itself."""
         ...
@@ -108,7 +111,7 @@ class VersionQuestions(Protocol):
         """What `promote` would say now: role, state, champion and gate. Nothing is changed, and no event is written."""
         ...
 
-    def notes(self, model: str, action: Action, *, limit: int = PAGE, after: str | None = None) -> Page[Event]:
+    def notes(self, model: str, action: Action, *, limit: Limit = PAGE, after: str | None = None) -> Page[Event]:
         """The notes of one kind, newest first; none for a model that does not exist yet."""
         ...
 

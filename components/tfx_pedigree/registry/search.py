@@ -69,6 +69,10 @@ class Term:
             return cls(field, _only(text, op, "="), value)
         raise InvalidInputError(f"{field!r} cannot be searched for. {_HELP}")
 
+    def __str__(self) -> str:
+        """As `parse` reads it."""
+        return f"{self.field}{self.op}{self.value.isoformat() if isinstance(self.value, datetime) else self.value}"
+
     @property
     def kind(self) -> str:
         return self.field.partition(".")[0]

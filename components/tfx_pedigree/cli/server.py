@@ -1,0 +1,70 @@
+"""`server`: the registry for a team, over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tfx_pedigree.cli import output
+from tfx_pedigree.cli.app import App, pass_app
+from tfx_pedigree.cli.lazy import PedigreeCommand
+from tfx_pedigree.errors import UnavailableError
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command(cls=PedigreeCommand)
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
+@click.option("--port", default=8321, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes (PostgreSQL).")
+@click.option("--allow-host", multiple=True, metavar="NAME", help="A name by which the server is called; repeatable.")
+@click.option("--public-url", metavar="URL", help="Where people find it, if a proxy stands before it.")
+@click.option("--certificate", type=_FILE, help="TLS certificate with its chain (PEM).")
+@click.option("--key", type=_FILE, help="The certificate's private key (PEM).")
+@click.option("--as", "everybody", metavar="NAME", help="Whoever reaches it acts as NAME; only on this computer.")
+@pass_app
+def server(
+    app: App,
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    allow_host: tuple[str, ...],
+    public_url: str | None,
+    certificate: Path | None,
+    key: Path | None,
+    everybody: str | None,
+) -> None:
+    """Serve the registry to a team over HTTP.
+
+    It runs until Ctrl-C or SIGTERM, and then ends when the requests at hand are answered. SQLite is served by one
+    process, PostgreSQL by any number.
+    """
+    try:
+        from tfx_pedigree.server import ServerSettings
+        from tfx_pedigree.server.running import serve
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            f"The server's packages are not installed ({error.name}). Run: pip install 'tfx-pedigree[server]'"
+        ) from error
+    settings = ServerSettings(
+        registry=app.settings.registry,
+        store=app.settings.store,
+        host=host,
+        port=port,
+        workers=workers,
+        hosts=allow_host,
+        public_url=public_url,
+        certificate=certificate,
+        key=key,
+        everybody=everybody,
+    )
+    shown = app.settings.shown("registry")
+
+    def listening(address: str) -> None:
+        output.answer(
+            {"registry": shown, "address": address}, lambda _: output.done(f"{shown} is served at {address}.")
+        )
+
+    serve(settings, listening)

@@ -1,0 +1,15 @@
+"""The server: one registry for a team, over HTTP.
+
+In: requests with a credential. Out: answers of the registry's Protocols and of use cases, as JSON, files and pages.
+Never: decides what a role allows or what an operation means, and keeps no state beside the database's.
+"""
+
+from __future__ import annotations
+
+from tfx_pedigree.server.app import create_app
+from tfx_pedigree.server.authentication import Authenticator
+from tfx_pedigree.server.context import Server
+from tfx_pedigree.server.groups import RouteGroup
+from tfx_pedigree.server.settings import ServerSettings
+
+__all__ = ["Authenticator", "RouteGroup", "Server", "ServerSettings", "create_app"]

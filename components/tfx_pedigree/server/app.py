@@ -1,0 +1,71 @@
+"""The application: what a process of the server answers with."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount
+
+from tfx_pedigree.errors import PedigreeError
+from tfx_pedigree.registry import Registry
+from tfx_pedigree.server import answers
+from tfx_pedigree.server.answers import Answer
+from tfx_pedigree.server.api import Api
+from tfx_pedigree.server.authentication import Authenticator, authenticator_for
+from tfx_pedigree.server.context import Server
+from tfx_pedigree.server.groups import RouteGroup
+from tfx_pedigree.server.health import HEALTH
+from tfx_pedigree.server.hosts import AllowedHosts
+from tfx_pedigree.server.settings import ServerSettings
+from tfx_pedigree.wire import PREFIX, Problem
+
+# Each room of routes adds its own here.
+GROUPS: tuple[RouteGroup, ...] = (HEALTH,)
+ACTOR = "server"
+
+
+def create_app(
+    settings: ServerSettings, groups: Sequence[RouteGroup] = GROUPS, authenticator: Authenticator | None = None
+) -> Starlette:
+    """Opens the registry: an address that cannot be used is refused here. The authenticator is that of the settings."""
+    registry = Registry.open(settings.registry, actor=ACTOR, store=settings.store)
+    server = Server(settings, registry, authenticator or authenticator_for(settings, registry))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(server.close)
+            for group in groups:
+                await stack.enter_async_context(group.running(server))
+            yield
+
+    app = Starlette(
+        routes=[*(route for group in groups for route in group.routes(server)), Mount(PREFIX, Api(server))],
+        middleware=[Middleware(AllowedHosts, hosts=settings.allowed_hosts)],
+        exception_handlers={PedigreeError: _refuse, HTTPException: _refuse_http},
+        lifespan=lifespan,
+    )
+    app.state.server = server
+    return app
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    return _response(answers.refusal(error) if isinstance(error, PedigreeError) else answers.bug(error))
+
+
+async def _refuse_http(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        return _response(answers.bug(error))
+    kind = "not-found" if error.status_code == 404 else "invalid-input"
+    told = f"{request.url.path}: {error.detail}."
+    return _response(answers.problem(Problem.of(error.status_code, told, kind), error.headers))
+
+
+def _response(answer: Answer) -> Response:
+    return Response(answer.content, answer.status, answer.headers, answer.media)

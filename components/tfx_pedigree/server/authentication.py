@@ -1,0 +1,43 @@
+"""Who asks: taken from a request's credential, never from a parameter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from starlette.requests import HTTPConnection
+
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.registry import Identity, Registry
+from tfx_pedigree.server.settings import LOOPBACK, ServerSettings
+
+
+class Authenticator(Protocol):
+    def identify(self, request: HTTPConnection) -> Identity:
+        """Who sent it. UnauthenticatedError where nobody is known by what it carries. May wait for a database, so it
+        is called in a thread and not on the event loop."""
+        ...
+
+
+@dataclass(frozen=True)
+class Everybody:
+    """Whoever can reach the server is one principal."""
+
+    identity: Identity
+
+    def identify(self, request: HTTPConnection) -> Identity:
+        return self.identity
+
+
+def authenticator_for(settings: ServerSettings, registry: Registry) -> Authenticator:
+    if settings.everybody is None:
+        raise InvalidInputError(
+            f"The server would know nobody who asks it for {registry.url}. "
+            "Say with --as NAME who acts, for a server that only this computer can reach."
+        )
+    if settings.host not in LOOPBACK and settings.host != "::1":
+        raise InvalidInputError(
+            f"With --as, whoever reaches the server acts as {settings.everybody}, so it listens only on this computer. "
+            "Leave out --host, or leave out --as."
+        )
+    return Everybody(Identity(settings.everybody))

@@ -1,0 +1,63 @@
+"""What all routes share: the registry of this process, who may use it, and the threads in which it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from starlette.requests import HTTPConnection
+
+from tfx_pedigree.registry import Registry
+from tfx_pedigree.server.authentication import Authenticator
+from tfx_pedigree.server.settings import ServerSettings
+from tfx_pedigree.service.workspace import Workspace
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Server:
+    """Questions, changes and bytes have threads of their own: writers that queue for a lock, and long reads of bytes,
+    leave those who only ask their share. More writers than a few at once would only wait for each other."""
+
+    def __init__(self, settings: ServerSettings, registry: Registry, authenticator: Authenticator) -> None:
+        self.settings = settings
+        self.registry = registry
+        self.authenticator = authenticator
+        self.questions = ThreadPoolExecutor(8, "question")
+        self.changes = ThreadPoolExecutor(4, "change")
+        self.bytes = ThreadPoolExecutor(8, "bytes")
+
+    def acting(self, request: HTTPConnection) -> Registry:
+        """The registry for whoever sent the request. Call it in a thread: it may ask the database who that is."""
+        return self.registry.acting_as(self.authenticator.identify(request))
+
+    def workspace(self, request: HTTPConnection) -> Workspace:
+        """The same with lineage and bytes, for use cases."""
+        return Workspace(self.acting(request))
+
+    async def ask(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Runs what only reads, and may wait, in a thread."""
+        return await self.run(self.questions, function, *arguments, **named)
+
+    async def change(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Runs what writes in a thread."""
+        return await self.run(self.changes, function, *arguments, **named)
+
+    async def run(self, pool: ThreadPoolExecutor, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, functools.partial(function, *arguments, **named))
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Waits for what is being done, and gives the connections back."""
+        for pool in (self.questions, self.changes, self.bytes):
+            pool.shutdown()
+        self.registry.close()

@@ -1,0 +1,86 @@
+"""Processes that serve: one on SQLite, any number on PostgreSQL, behind one socket."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from tfx_pedigree.errors import InvalidInputError, UnavailableError
+from tfx_pedigree.server.app import create_app
+from tfx_pedigree.server.settings import ServerSettings
+
+# For requests that are being answered when the server is told to stop.
+GRACE = 30
+_BACKLOG = 2048
+
+
+def serve(settings: ServerSettings, listening: Callable[[str], None]) -> None:
+    """Until a signal ends it. What would stop a worker from starting is refused before there is one; `listening` is
+    told the address as soon as connections are taken."""
+    with create_app(settings).state.server as server:
+        _check(settings, server.registry.url)
+    config = _config(settings)
+    held = _bound(settings)
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    listening(f"{settings.scheme}://{shown}:{held.getsockname()[1]}")
+    if settings.workers > 1:
+        Multiprocess(config, sockets=[held]).run()
+    else:
+        uvicorn.Server(config).run(sockets=[held])
+
+
+def _check(settings: ServerSettings, url: str) -> None:
+    if url.startswith("sqlite") and settings.workers > 1:
+        raise InvalidInputError(
+            f"The registry {url} is an SQLite file, which one process serves; {settings.workers} were asked for. "
+            "Leave out --workers, or use PostgreSQL."
+        )
+    if (settings.certificate is None) is not (settings.key is None):
+        raise InvalidInputError("TLS needs both files: give --certificate and --key.")
+    for file in (settings.certificate, settings.key):
+        if file is not None and not file.is_file():
+            raise InvalidInputError(f"There is no file {file}, which the server needs for TLS.")
+
+
+def _config(settings: ServerSettings) -> uvicorn.Config:
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    return uvicorn.Config(
+        functools.partial(create_app, settings),
+        factory=True,
+        workers=settings.workers,
+        http="httptools",
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=GRACE,
+        ssl_certfile=settings.certificate,
+        ssl_keyfile=settings.key,
+    )
+
+
+def _bound(settings: ServerSettings) -> socket.socket:
+    """Takes connections from now on; they wait until a process serves them."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    held = socket.socket(family)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        held.bind((settings.host.strip("[]"), settings.port))
+    except OSError as error:
+        held.close()
+        raise UnavailableError(
+            f"The server cannot listen on {settings.host}, port {settings.port}: {error.strerror}. "
+            "Give another one with --host or --port."
+        ) from error
+    held.listen(_BACKLOG)
+    held.set_inheritable(True)
+    return held

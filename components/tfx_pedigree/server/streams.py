@@ -1,0 +1,44 @@
+"""Answers that are made while they are sent: in a thread, a piece at a time, for as long as somebody reads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Generator, Mapping
+
+from starlette.types import Receive, Send
+
+from tfx_pedigree.server.context import Server
+
+# For a reader that takes nothing: what is being read for him holds a moment of the database.
+PATIENCE = 60.0
+
+
+async def send_pieces(
+    server: Server, pieces: Generator[bytes, None, None], first: bytes, receive: Receive, send: Send
+) -> None:
+    """The body, whose first piece is there already. It ends early where nobody is left to read it, or nobody does."""
+    gone = asyncio.ensure_future(_gone(receive))
+    piece = first
+    try:
+        while piece and not gone.done():
+            message = {"type": "http.response.body", "body": piece, "more_body": True}
+            await asyncio.wait_for(send(message), PATIENCE)
+            piece = await server.run(server.bytes, next, pieces, b"")
+        if not gone.done():
+            await send({"type": "http.response.body", "body": b""})
+    finally:
+        gone.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await gone
+        await server.run(server.bytes, pieces.close)
+
+
+async def start(send: Send, status: int, headers: Mapping[str, str]) -> None:
+    lines = [(name.encode("latin-1"), text.encode("latin-1")) for name, text in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": lines})
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,71 @@
+"""A real server for tests: uvicorn in a thread, which serves the application of the test that runs now.
+
+Whoever asks is who the bearer token says. Applications come and go, the server stays: starting one takes longer than
+most tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tfx_pedigree.errors import UnauthenticatedError
+from tfx_pedigree.registry import Identity
+
+
+class NamedByToken:
+    """The token is the name."""
+
+    def identify(self, request: HTTPConnection) -> Identity:
+        scheme, _, name = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not name:
+            raise UnauthenticatedError("The request carries no token. Send one: `Authorization: Bearer TOKEN`.")
+        return Identity(name)
+
+
+class Switch:
+    """Hands requests to the application of the moment."""
+
+    def __init__(self) -> None:
+        self.app: ASGIApp | None = None
+        self.address = ""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self.app is not None, "no test is running"
+        await self.app(scope, receive, send)
+
+    @contextlib.contextmanager
+    def serving(self, app: Starlette) -> Iterator[str]:
+        """The address at which the application answers."""
+        self.app = app
+        with app.state.server:
+            yield self.address
+        self.app = None
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Switch]:
+    switch = Switch()
+    held = socket.create_server(("127.0.0.1", 0))
+    options: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off", "ws": "none"}
+    server = uvicorn.Server(uvicorn.Config(switch, **options))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [held]}, daemon=True)
+    thread.start()
+    give_up = time.monotonic() + 20
+    while not server.started:
+        assert thread.is_alive() and time.monotonic() < give_up, "the server did not start"
+        time.sleep(0.005)
+    switch.address = f"http://127.0.0.1:{held.getsockname()[1]}"
+    yield switch
+    server.should_exit = True
+    thread.join(20)
+    held.close()
