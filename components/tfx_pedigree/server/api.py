@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -12,11 +11,11 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import Receive, Scope, Send
 
-from tfx_pedigree import __version__
 from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.lineage.api import LineageApi
-from tfx_pedigree.registry import Registry, RegistryApi
+from tfx_pedigree.registry import RegistryApi
 from tfx_pedigree.server import answers
+from tfx_pedigree.server.about import AboutServer
 from tfx_pedigree.server.answers import Answer
 from tfx_pedigree.server.bodies import TooLargeError, read_body
 from tfx_pedigree.server.context import Server
@@ -32,7 +31,6 @@ from tfx_pedigree.wire import (
     Problem,
     Router,
     ServerApi,
-    About,
     arguments_of,
     write_lines,
 )
@@ -41,17 +39,8 @@ from tfx_pedigree.wire.requests import LARGEST_BODY
 _TARGETS: dict[type, Callable[[Workspace], Any]] = {
     RegistryApi: lambda workspace: workspace.registry,
     LineageApi: lambda workspace: workspace.lineage,
-    ServerApi: lambda workspace: _OfServer(workspace.registry),
+    ServerApi: lambda workspace: AboutServer(workspace.registry),
 }
-
-
-@dataclass(frozen=True)
-class _OfServer(ServerApi):
-    registry: Registry
-
-    def about(self) -> About:
-        return About(self.registry.actor, self.registry.identity, __version__)
-
 
 log = logging.getLogger("tfx_pedigree.server")
 
