@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from html import escape
 
-_VOID = frozenset({"meta", "line", "rect", "circle", "path"})
+_VOID = frozenset({"meta", "wbr", "line", "rect", "circle", "path"})
+_UNCLOSED = frozenset({"meta", "wbr"})
+_TICKED = re.compile(r"`([^`]+)`")
+_JOINTS = re.compile(r"([_@/,=:]+)")
 
 
 class Markup(str):
@@ -22,7 +26,7 @@ def el(tag: str, *children: Child, **attributes: Attribute) -> Markup:
     """`el("p", "1 < 2", class_="note")`. An attribute of None or False is left out; `_` in names becomes `-`."""
     opened = "".join(_attribute(name, value) for name, value in attributes.items())
     if tag in _VOID:
-        return Markup(f"<{tag}{opened}{'' if tag == 'meta' else '/'}>")
+        return Markup(f"<{tag}{opened}{'' if tag in _UNCLOSED else '/'}>")
     return Markup(f"<{tag}{opened}>{join(children)}</{tag}>")
 
 
@@ -35,6 +39,17 @@ def join(children: Child) -> Markup:
         # A number and its sign for percent stay on one line.
         return Markup(escape(_visible(children.replace(" %", "\u00a0%"))))
     return Markup("".join(join(child) for child in children))
+
+
+def ticked(text: str) -> list[Child]:
+    """A sentence in which names stand between backticks: those become `code`. One backtick alone stays as it is."""
+    parts = _TICKED.split(text)
+    return [el("code", part) if at % 2 else part for at, part in enumerate(parts) if part]
+
+
+def breakable(name: str) -> list[Child]:
+    """A long name that may be broken where its words end, and not within them."""
+    return [[part, el("wbr")] if at % 2 else part for at, part in enumerate(_JOINTS.split(name)) if part]
 
 
 def _attribute(name: str, value: Attribute) -> str:

@@ -7,11 +7,13 @@ terminal obeys control characters.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 
 LONGEST = 80
 _SHORT_DIGEST = len("sha256:") + 10
+_DIGITS = re.compile(r"([0-9]{1,18})")
 
 
 def plain(text: str, longest: int = LONGEST) -> str:
@@ -54,6 +56,20 @@ def did_you_mean(text: str, known: Sequence[str], otherwise: str = "") -> str:
     """A sentence for the end of a refusal; `otherwise` where no known name is near."""
     near = nearest(text, known)
     return f"Did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else otherwise
+
+
+def natural(text: str) -> list[tuple[int, int, str]]:
+    """To sort by, as people count: `hour=9` before `hour=10`."""
+    parts = _DIGITS.split(text)
+    return [(0, int(part), "") if at % 2 else (1, 0, part) for at, part in enumerate(parts)]
+
+
+def middle_cut(text: str, longest: int) -> str:
+    """Cut in the middle, because names of one kind begin alike and often end alike as well."""
+    if len(text) <= longest:
+        return text
+    head = longest // 2
+    return f"{text[:head]}…{text[len(text) - (longest - 1 - head) :]}"
 
 
 def short_digest(digest: str) -> str:

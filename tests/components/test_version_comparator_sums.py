@@ -113,3 +113,26 @@ def test_of_several_classes_the_score_of_the_true_one_is_compared_and_the_class_
         PairedSums.of_outputs(np.array(y), new[at], old[at]) for y, at in (([0.0, 1.0], [0, 1]), ([0.0, 7.0], [2, 3]))
     ]
     assert halves[0] + halves[1] == found == PairedSums.from_json(found.to_json())
+
+
+def test_scores_and_said_classes_are_counted_against_the_truth() -> None:
+    labels, new, old = np.array([0.0, 1.0, 1.0]), np.array([0.1, 0.9, 1.0]), np.array([0.6, 0.4, 0.5])
+    found = PairedSums.of(labels, new, old).outcomes
+    assert found is not None and found.champion is not None
+    assert found.challenger.matrix == ((1, 0), (0, 2)) and found.champion.matrix == ((0, 1), (1, 1))
+    assert found.challenger.negative[10] == found.challenger.positive[90] == found.challenger.positive[99] == 1
+    assert sum(found.champion.negative) == 1 and sum(found.champion.positive) == 2
+    assert PairedSums.of(np.array([0.0, 17.5]), new[:2], old[:2]).outcomes is None  # a regression
+    logits = PairedSums.of(labels, new * 9, old).outcomes
+    assert logits is not None and not logits.challenger.has_scores and logits.challenger.matrix
+
+
+def test_of_several_classes_there_is_a_matrix_unless_they_are_too_many() -> None:
+    new = np.array([[0.8, 0.1, 0.1], [0.1, 0.7, 0.2]])
+    found = PairedSums.of_outputs(np.array([0.0, 2.0]), new, new[::-1]).outcomes
+    assert found is not None and found.classes == 3
+    assert found.challenger.matrix == ((1, 0, 0), (0, 0, 0), (0, 1, 0))
+    assert found.challenger.positive[80] == found.challenger.negative[70] == 1
+    wide = np.eye(21)[[0, 1]]
+    many = PairedSums.of_outputs(np.array([0.0, 2.0]), wide, wide).outcomes
+    assert many is not None and many.challenger.matrix == () and many.challenger.has_scores

@@ -17,6 +17,7 @@ from tfx_pedigree.comparison.metric_names import MetricName, base_of, output_of
 from tfx_pedigree.comparison.metrics import Direction, Metric, known, metric_of_class
 from tfx_pedigree.comparison.metrics_specs import OF_THE_MODEL, ExtraMetric, ModelInputs, counting_spec
 from tfx_pedigree.comparison.numbers import OVERALL, Key, MetricValue, Scores, Slice
+from tfx_pedigree.comparison.outcomes import ModelOutcomes, Outcomes
 from tfx_pedigree.comparison.policy import (
     Bounds,
     Gain,
@@ -35,7 +36,7 @@ from tfx_pedigree.comparison.policy import (
     Weights,
 )
 from tfx_pedigree.comparison.policy_file import load_policy, parse_policy, read_policy
-from tfx_pedigree.comparison.report import render
+from tfx_pedigree.comparison.report import Origin, render
 from tfx_pedigree.comparison.rule import ScoreChange
 from tfx_pedigree.comparison.scores import DeltaSums, FlipCounts, characteristics, importance, similarity
 from tfx_pedigree.comparison.verdict import CheckOutcome, Recommendation, Verdict
@@ -70,7 +71,10 @@ __all__ = [
     "MetricValue",
     "MissingSlice",
     "ModelInputs",
+    "ModelOutcomes",
     "NotComparable",
+    "Origin",
+    "Outcomes",
     "ParameterChange",
     "Patience",
     "Policy",

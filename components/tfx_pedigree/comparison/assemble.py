@@ -12,6 +12,7 @@ from tfx_pedigree.comparison.gate import GateDecision, decide
 from tfx_pedigree.comparison.latency import Timings, highest, ratio
 from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.numbers import Key, MetricValue, Scores
+from tfx_pedigree.comparison.outcomes import Outcomes
 from tfx_pedigree.comparison.policy import Gain, Policy
 from tfx_pedigree.comparison.scores import DeltaSums, FlipCounts, characteristics, importance, similarity
 from tfx_pedigree.comparison.verdict import Verdict
@@ -35,6 +36,7 @@ class Measurements:
     performance_delta: DeltaSums | None = None
     flips: FlipCounts | None = None
     evaluated_on: tuple[Data, ...] = ()
+    outcomes: Outcomes | None = None
 
 
 def compare_models(
@@ -80,6 +82,7 @@ def compare_models(
         importance=_importance(policy, decision, challenger, champion),
         latency_ratio=latency.ratio,
         basis=basis,
+        outcomes=measured.outcomes,
     )
 
 

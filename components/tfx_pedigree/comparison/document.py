@@ -17,6 +17,7 @@ from tfx_pedigree.comparison.gate import GateDecision
 from tfx_pedigree.comparison.latency import LatencySummary
 from tfx_pedigree.comparison.metrics import Direction
 from tfx_pedigree.comparison.numbers import Key, MetricValue, Slice
+from tfx_pedigree.comparison.outcomes import Outcomes
 from tfx_pedigree.comparison.policy import Policy
 from tfx_pedigree.comparison.policy_file import policy_at
 from tfx_pedigree.comparison.scores import DeltaSums, FlipCounts
@@ -220,6 +221,7 @@ class Comparison:
     importance: float | None = None
     latency_ratio: MetricValue | None = None
     basis: Basis | None = None
+    outcomes: Outcomes | None = None
 
     @property
     def parameter_changes(self) -> tuple[ParameterChange, ...]:
@@ -272,6 +274,7 @@ class Comparison:
             "policy": self.policy.to_json(),
             "policy_digest": self.policy.digest,
             **({"basis": self.basis.to_json()} if self.basis else {}),
+            **({"outcomes": self.outcomes.to_json()} if self.outcomes else {}),
         }
 
     def to_text(self) -> str:
@@ -282,7 +285,7 @@ class Comparison:
         place = from_data(data, source)
         if not isinstance(data, Mapping) or data.get("format") != FORMAT:
             raise InvalidInputError(f"{source} is no comparison that is read here: its `format` must be {FORMAT!r}.")
-        found = place.fields((*_FIELDS, "basis"), _FIELDS)
+        found = place.fields((*_FIELDS, *_LATER), _FIELDS)
         decided = {key: one for key, one in place.table().items() if key in GateDecision.__dataclass_fields__}
         policy = policy_at(found["policy"])
         if policy.digest != found["policy_digest"].text():
@@ -303,6 +306,7 @@ class Comparison:
             importance=optional(found, "importance", ConfigNode.measured),
             latency_ratio=optional(found, "latency_ratio", MetricValue.read),
             basis=optional(found, "basis", Basis.read),
+            outcomes=optional(found, "outcomes", Outcomes.read),
         )
 
     @classmethod
@@ -310,11 +314,13 @@ class Comparison:
         return cls.from_json(parse_json(text, source), source)
 
 
+# Documents of older releases do not have them.
+_LATER = ("basis", "outcomes")
 _FIELDS = (
     "format",
     "model",
     *GateDecision.__dataclass_fields__,
-    *(name for name in Comparison.__dataclass_fields__ if name not in ("model", "decision", "basis")),
+    *(name for name in Comparison.__dataclass_fields__ if name not in ("model", "decision", *_LATER)),
     "parameter_changes",
     "policy_digest",
 )

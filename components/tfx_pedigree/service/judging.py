@@ -22,6 +22,7 @@ from tfx_pedigree.comparison import (
     Measurements,
     MetricRow,
     MetricValue,
+    Outcomes,
     Policy,
     Side,
     Timings,
@@ -86,6 +87,7 @@ class Predicted:
     delta: DeltaSums | None = None
     flips: FlipCounts | None = None
     agreement: Agreement | None = None
+    outcomes: Outcomes | None = None
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ def judge(policy: Policy, found: Found) -> tuple[Comparison, Evidence]:
             behaviour.predicted.delta,
             behaviour.predicted.flips,
             (found.evaluated_on,),
+            behaviour.predicted.outcomes,
         ),
         challenger_description=sides.challenger_description,
         champion_description=sides.champion_description,

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from tfx_pedigree import settings
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.lineage.run_graph import PipelineRun
 from tfx_pedigree.service.workspace import Workspace, connect
 
 MODEL_NAME = "model_name"
@@ -115,6 +116,18 @@ def table(properties: Properties, key: str) -> dict[str, Any]:
 def json_text(value: Any) -> str | None:
     """A structure as a parameter, the same text for the same value; None for one that is empty."""
     return json.dumps(value, sort_keys=True, allow_nan=False) if value else None
+
+
+def run_of(properties: Properties, context: Any | None) -> PipelineRun:
+    """Kubeflow and Vertex put the run's id into a parameter; the local runner tells the executor."""
+    run = text(properties, RUN)
+    if run and run != RUN_ID:
+        return PipelineRun(id=run)
+    info = context.pipeline_info if context is not None else None
+    return PipelineRun(
+        id=(context.pipeline_run_id or None) if context is not None else None,
+        pipeline=(info.id or None) if info is not None else None,
+    )
 
 
 @contextlib.contextmanager

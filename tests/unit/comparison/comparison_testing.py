@@ -20,6 +20,8 @@ from tfx_pedigree.comparison import (
     MajorChange,
     Measurements,
     MetricValue,
+    ModelOutcomes,
+    Outcomes,
     Policy,
     Regression,
     Side,
@@ -105,6 +107,19 @@ def paired(new: dict[Key, MetricValue], old: dict[Key, MetricValue]) -> dict[Key
     return found
 
 
+def outcomes_of(better: float, classes: int = 2) -> ModelOutcomes:
+    """Scores that lie around 0.3 where the truth is no, and `better` higher where it is yes."""
+    hump = [math.exp(-(((at + 0.5) / 100 - 0.3) ** 2) / 0.02) for at in range(100)]
+    shift = round(100 * better)
+    negative = tuple(round(700 * one) for one in hump)
+    positive = tuple(round(220 * one) for one in (*hump[-shift:], *hump[:-shift]))
+    if classes == 2:
+        cells = (sum(negative[:50]), sum(negative[50:])), (sum(positive[:50]), sum(positive[50:]))
+        return ModelOutcomes(negative, positive, cells)
+    rows = tuple(tuple(200 if said == true else 7 * said for said in range(classes)) for true in range(classes))
+    return ModelOutcomes(negative, positive, rows)
+
+
 def flight_slices() -> tuple[Slice, ...]:
     origins = tuple(Slice((("origin", one),)) for one in ("EWR", "JFK", "LGA"))
     return origins + tuple(Slice((("carrier", one),)) for one in CARRIERS)
@@ -133,6 +148,7 @@ def retrained(policy: Policy = POLICY, gain: float = 0.051, slices: tuple[Slice,
             DeltaSums(24951, -73.25, -410.5, 3),
             FlipCounts(0.5, 18931, 1402, 861, 3757, 1311, 952),
             (Data("eval", "3", digest("span 3"), 24951),),
+            Outcomes(0.5, 2, outcomes_of(0.24), outcomes_of(0.16)),
         ),
         challenger_description=description(11, hidden_units=64),
         champion_description=description(8),

@@ -30,6 +30,8 @@ from tfx_pedigree.comparison import (
     Measurements,
     MetricRow,
     MetricValue,
+    ModelOutcomes,
+    Outcomes,
     Policy,
     Recommendation,
     Side,
@@ -82,6 +84,9 @@ decisions = st.one_of(
 )
 sums = st.builds(DeltaSums, counts, floats, floats, counts)
 flips = st.builds(FlipCounts, st.floats(0, 1), *[st.integers(0, 2**40)] * 6)
+bins = st.integers(0, 2**90).map(lambda whole: tuple(int(digit) for digit in f"{whole:0100}"[-100:]))
+square = st.tuples(*[st.tuples(counts, counts)] * 2)
+outcomes = st.just(ModelOutcomes()) | st.builds(ModelOutcomes, bins, bins, square | st.just(()))
 comparisons = st.builds(
     Comparison,
     texts,
@@ -98,6 +103,7 @@ comparisons = st.builds(
     st.none() | flips,
     st.none() | floats,
     st.none() | values,
+    outcomes=st.none() | st.builds(Outcomes, st.floats(0, 1), st.just(2), outcomes, st.none() | outcomes),
 )
 
 
@@ -256,3 +262,11 @@ def test_a_notebook_shows_the_decision_its_checks_and_the_metrics(comparison: Co
     row = comparison.metrics[-1]
     for words in (comparison.decision.reason, "checks", "metrics", row.metric, str(row.slice)):
         assert words.replace(" %", "\u00a0%") in shown
+
+
+def test_counts_that_do_not_fit_together_are_refused() -> None:
+    found = json.loads(small().to_text())
+    for change in ({"negative": [1]}, {"positive": []}, {"matrix": [[1, 2], [3]]}, {"matrix": [[1]]}):
+        outcomes = {**found["outcomes"], "challenger": {**found["outcomes"]["challenger"], **change}}
+        with pytest.raises(InvalidInputError):
+            Comparison.from_json({**found, "outcomes": outcomes})

@@ -5,6 +5,6 @@ Every text is escaped where it is put into the page. Never: a script, a link to 
 
 from __future__ import annotations
 
-from tfx_pedigree.comparison.report.page import render
+from tfx_pedigree.comparison.report.page import Origin, render
 
-__all__ = ["render"]
+__all__ = ["Origin", "render"]

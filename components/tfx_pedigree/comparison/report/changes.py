@@ -9,7 +9,7 @@ from tfx_pedigree.comparison.document import Code, Comparison, Data, Side
 from tfx_pedigree.comparison.policy import Gain
 from tfx_pedigree.comparison.scores import FlipCounts
 from tfx_pedigree.comparison.wording import grouped, number, percent, signed
-from tfx_pedigree.html import Child, Markup, el
+from tfx_pedigree.html import Child, Markup, breakable, el, ticked
 
 _NONE = "–"
 
@@ -102,7 +102,7 @@ def _making(comparison: Comparison) -> Markup | None:
     if not comparison.changes:
         return None
     bump = f" ({comparison.bump})" if comparison.bump else ""
-    items = [el("li", sentence) for sentence in comparison.changes]
+    items = [el("li", ticked(sentence)) for sentence in comparison.changes]
     return el("div", el("h3", f"Interface and architecture{bump}"), el("ul", items, class_="changes"))
 
 
@@ -162,7 +162,7 @@ def _parameters(comparison: Comparison) -> Markup:
     rows = [
         el(
             "tr",
-            el("th", one.name, scope="row"),
+            el("th", breakable(one.name), scope="row"),
             el("td", _shown(one.old, one.name in comparison.champion.parameters), data_label="was"),
             el("td", _shown(one.new, one.name in new), data_label="now"),
         )
@@ -213,7 +213,7 @@ def _head(*labels: str, numeric: bool = False) -> Markup:
 
 
 def _named(name: str, value: Markup, note: str | None = None) -> Markup:
-    return el("tr", el("th", name, scope="row"), value, el("td", note, class_="note wide") if note else None)
+    return el("tr", el("th", breakable(name), scope="row"), value, el("td", note, class_="note wide") if note else None)
 
 
 def _short(digest: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tfx_pedigree.comparison.checks import Check
 from tfx_pedigree.comparison.document import Comparison
 from tfx_pedigree.comparison.verdict import CheckOutcome
-from tfx_pedigree.html import Markup, el
+from tfx_pedigree.html import Markup, breakable, el, ticked
 
 _ORDER = (CheckOutcome.BROKEN, CheckOutcome.UNKNOWN, CheckOutcome.HOLDS, CheckOutcome.SKIPPED)
 _SHOWN = {
@@ -52,7 +52,7 @@ def _row(check: Check) -> Markup:
     word, kind = _SHOWN[check.outcome]
     return el(
         "tr",
-        el("th", check.name, scope="row"),
+        el("th", breakable(check.name), scope="row"),
         el("td", word, class_=f"outcome lead {kind}"),
-        el("td", check.sentence, class_="wide"),
+        el("td", ticked(check.sentence), class_="wide"),
     )

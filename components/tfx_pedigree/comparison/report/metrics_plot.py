@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tfx_pedigree.comparison.document import Comparison, MetricRow
 from tfx_pedigree.comparison.metrics import Direction
 from tfx_pedigree.comparison.numbers import Interval, MetricValue
 from tfx_pedigree.comparison.report.plots import Dot, Scale, axis_row, dots_row, legend_dot
 from tfx_pedigree.comparison.wording import grouped, number, percent, signed
-from tfx_pedigree.html import Markup, el
+from tfx_pedigree.html import Markup, breakable, el
+from tfx_pedigree.text import natural
 
 _NONE = "–"
 
@@ -49,12 +50,12 @@ def _metric_row(row: MetricRow, both: bool) -> Markup:
         dots.append(Dot(row.champion.value, "old", row.champion.interval, hollow=True))
     if row.challenger is not None:
         dots.append(Dot(row.challenger.value, "new", row.challenger.interval))
-    cells = [el("th", row.metric, _arrow(row.direction), scope="row")]
+    cells = [el("th", breakable(row.metric), _arrow(row.direction), scope="row")]
     if both:
-        cells.append(el("td", _value(row.champion), class_="n", data_label="was"))
-    cells.append(el("td", _value(row.challenger), class_="n", data_label="now"))
+        cells.append(el("td", _value(row.champion), _ends(row.champion), class_="n", data_label="was"))
+    cells.append(el("td", _value(row.challenger), _ends(row.challenger), class_="n", data_label="now"))
     if both:
-        cells.append(el("td", _change(row), class_=f"n lead {_kind(row)}"))
+        cells.append(el("td", _change(row), _ends(row.difference, signed), class_=f"n lead {_kind(row)}"))
     label = f"{row.metric}: {_value(row.champion)} to {_value(row.challenger)}" if both else row.metric
     cells.append(el("td", dots_row(scale, dots, label) if scale else "no number", class_="plot"))
     return el("tr", cells)
@@ -75,11 +76,12 @@ def slices_section(comparison: Comparison) -> Markup | None:
 
 
 def _slices(metric: str, rows: Sequence[MetricRow]) -> Markup:
-    """The overall row on top as the measure, then the slices from the largest loss to the largest gain."""
+    """The overall row on top as the measure, then first the losses, then the gains, by what each takes from the whole
+    or adds to it: its change as often as it has examples. So four examples do not stand above thousands."""
     ordered = sorted((row for row in rows if not row.slice.is_overall), key=_by_change)
     overall = [row for row in rows if row.slice.is_overall]
     if not any(row.champion for row in rows):
-        return _values_only(metric, [*overall, *ordered])
+        return _values_only(metric, [*overall, *sorted(ordered, key=lambda row: natural(str(row.slice)))])
     gains = [_gain(row) for row in rows]
     spread = [end for row in rows if (ends := _gain_interval(row)) for end in ends]
     finite = [gain for gain in (*gains, *spread) if gain is not None and math.isfinite(gain)]
@@ -87,7 +89,7 @@ def _slices(metric: str, rows: Sequence[MetricRow]) -> Markup:
     caption = el(
         "h3",
         f"Change of {metric} by slice",
-        el("span", " (to the right is better, the largest loss first)", class_="note"),
+        el("span", " (to the right is better; losses first, each weighted by its examples)", class_="note"),
     )
     labels = ["Slice", "Examples", "Champion", "Challenger", "Change"]
     axis = axis_row(scale, "the change, better to the right") if scale else ""
@@ -108,9 +110,9 @@ def _values_only(metric: str, rows: Sequence[MetricRow]) -> Markup:
         body.append(
             el(
                 "tr",
-                el("th", str(row.slice), scope="row"),
+                el("th", breakable(str(row.slice)), scope="row"),
                 el("td", _count(row), class_="n", data_label="examples"),
-                el("td", _value(one), class_="n lead"),
+                el("td", _value(one), _ends(one), class_="n lead"),
                 el("td", plot, class_="plot"),
             )
         )
@@ -127,11 +129,11 @@ def _slice_row(row: MetricRow, scale: Scale | None) -> Markup:
         plot = dots_row(scale, [Dot(gain, _kind(row) or "none", _gain_interval(row))], label, zero=True)
     return el(
         "tr",
-        el("th", str(row.slice), scope="row"),
+        el("th", breakable(str(row.slice)), scope="row"),
         el("td", _count(row), class_="n", data_label="examples"),
         el("td", _value(row.champion), class_="n", data_label="was"),
         el("td", _value(row.challenger), class_="n", data_label="now"),
-        el("td", _change(row), class_=f"n lead {_kind(row)}"),
+        el("td", _change(row), _ends(row.difference, signed), class_=f"n lead {_kind(row)}"),
         el("td", plot, class_="plot"),
     )
 
@@ -158,10 +160,13 @@ def _gain_interval(row: MetricRow) -> Interval | None:
     return (-ends[1], -ends[0]) if row.direction is Direction.LOWER else ends
 
 
-def _by_change(row: MetricRow) -> tuple[bool, float, str]:
+def _by_change(row: MetricRow) -> tuple[bool, bool, float, list[tuple[int, int, str]]]:
     gain = _gain(row)
+    count = row.challenger.count if row.challenger else None
     usable = gain is not None and math.isfinite(gain)
-    return not usable, gain if gain is not None and usable else 0.0, str(row.slice)
+    weight = 1 if count is None else count
+    moved = gain * weight if gain is not None and usable else 0.0
+    return not usable, moved >= 0, -abs(moved), natural(str(row.slice))
 
 
 def _kind(row: MetricRow) -> str:
@@ -180,6 +185,14 @@ def _arrow(direction: Direction | None) -> Markup | None:
 
 def _value(value: MetricValue | None) -> str:
     return _NONE if value is None else number(value.value)
+
+
+def _ends(value: MetricValue | None, form: Callable[[str], str] = str) -> Markup | None:
+    """The interval in numbers, below the value."""
+    if value is None or value.interval is None or not all(map(math.isfinite, value.interval)):
+        return None
+    low, high = (form(number(float(f"{end:.3g}"))) for end in value.interval)
+    return el("span", f"{low} to {high}", class_="ends")
 
 
 def _change(row: MetricRow) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from datetime import datetime
 
 from tfx_pedigree.comparison.document import FORMAT, Comparison, Side
 from tfx_pedigree.comparison.report import plots
@@ -10,10 +12,12 @@ from tfx_pedigree.comparison.report.changes import behaviour_section, changes_se
 from tfx_pedigree.comparison.report.checks_table import checks_section
 from tfx_pedigree.comparison.report.latency_plot import latency_section
 from tfx_pedigree.comparison.report.metrics_plot import metrics_section, slices_section
+from tfx_pedigree.comparison.report.outcomes_plot import outcomes_section
 from tfx_pedigree.comparison.report.style import STYLE
 from tfx_pedigree.comparison.verdict import Recommendation, Verdict
 from tfx_pedigree.comparison.wording import bytes_text, graded, grouped, number, percent, signed
-from tfx_pedigree.html import Child, Markup, el, join
+from tfx_pedigree.html import Child, Markup, breakable, el, join, ticked
+from tfx_pedigree.text import format_minute
 
 _HEADLINES = {
     Verdict.PASS: "PASS: the new version may be promoted",
@@ -29,7 +33,16 @@ _RECOMMENDATIONS = {
 _FORBID = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
-def render(comparison: Comparison) -> str:
+@dataclass(frozen=True)
+class Origin:
+    """What the document leaves out, so that the same inputs give the same document: when and where it was made."""
+
+    date: datetime | None = None
+    pipeline: str | None = None
+    run: str | None = None
+
+
+def render(comparison: Comparison, origin: Origin | None = None) -> str:
     title = _title(comparison)
     head = el(
         "head",
@@ -42,8 +55,14 @@ def render(comparison: Comparison) -> str:
     )
     body = el(
         "body",
-        el("header", el("p", "Model comparison", class_="kicker"), el("h1", title), class_="top"),
-        el("main", *_sections(comparison)),
+        el(
+            "header",
+            el("p", "Model comparison", class_="kicker"),
+            el("h1", breakable(title)),
+            _origin(origin),
+            class_="top",
+        ),
+        el("main", sections(comparison)),
         _footer(comparison),
     )
     return f"<!doctype html>\n{el('html', head, body, lang='en')}\n"
@@ -54,7 +73,16 @@ def _title(comparison: Comparison) -> str:
     return f"{comparison.model} {comparison.challenger.version} {rival}"
 
 
-def _sections(comparison: Comparison) -> list[Child]:
+def _origin(origin: Origin | None) -> Markup | None:
+    if origin is None:
+        return None
+    said = [format_minute(origin.date)] if origin.date else []
+    said += [f"{word} {name}" for word, name in (("pipeline", origin.pipeline), ("run", origin.run)) if name]
+    return el("p", " · ".join(said), class_="note") if said else None
+
+
+def sections(comparison: Comparison) -> list[Child]:
+    """What stands between the page's title and its foot: the server's page has another frame around it."""
     return [
         _verdict(comparison),
         _tiles(comparison),
@@ -62,6 +90,7 @@ def _sections(comparison: Comparison) -> list[Child]:
         checks_section(comparison),
         metrics_section(comparison),
         slices_section(comparison),
+        outcomes_section(comparison),
         latency_section(comparison),
         behaviour_section(comparison),
         changes_section(comparison),
@@ -79,7 +108,7 @@ def _verdict(comparison: Comparison) -> Markup:
         el(
             "div",
             el("p", word, class_="word"),
-            el("p", decision.reason, class_="reason"),
+            el("p", ticked(decision.reason), class_="reason"),
             el("p", f"{said} ({decision.recommendation.value}).", class_="note")
             if said and decision.recommendation
             else None,
@@ -115,10 +144,10 @@ def _score_tile(comparison: Comparison) -> Markup:
     value = number(row.challenger.value) if row and row.challenger else "missing"
     if change is None:
         before = f"was {number(row.champion.value)}" if row and row.champion else "nothing to compare it with"
-        return _tile(f"Score: {policy.metric}", value, before)
+        return _tile(["Score: ", breakable(policy.metric)], value, before)
     sign = "" if not change.gain else ("good" if change.gain > 0 else "bad")
     said = el("span", graded(policy.rule.kind, change.gain), class_=sign or None)
-    return _tile(f"Score: {policy.metric}", value, join([said, f", was {number(change.champion)}"]))
+    return _tile(["Score: ", breakable(policy.metric)], value, join([said, f", was {number(change.champion)}"]))
 
 
 def _examples_tile(comparison: Comparison) -> Markup:
@@ -129,7 +158,7 @@ def _examples_tile(comparison: Comparison) -> Markup:
     return _tile("Evaluation examples", shown, spans or ("the same for both models" if comparison.champion else ""))
 
 
-def _tile(name: str, value: Child, note: Child) -> Markup:
+def _tile(name: Child, value: Child, note: Child) -> Markup:
     return el(
         "div",
         el("dt", name),
@@ -154,7 +183,7 @@ def _version(side: Side | None) -> str:
 def _warnings(comparison: Comparison) -> Markup | None:
     if not comparison.decision.warnings:
         return None
-    items = [el("li", one) for one in comparison.decision.warnings]
+    items = [el("li", ticked(one)) for one in comparison.decision.warnings]
     return el("section", el("h2", "Warnings"), el("ul", items), class_="warnings")
 
 

@@ -149,11 +149,8 @@ def mark(verdict: str) -> Markup:
         class_="stroke",
     )
     kind = {"PASS": "good", "FAIL": "bad"}.get(verdict, "unsure")
-    disc = el("circle", cx=12, cy=12, r=11, style=f"fill:var(--{kind})")
-    shape = Markup(
-        shapes.get(verdict, question).replace('class="stroke"', 'style="stroke:var(--card);stroke-linecap:round"')
-    )
-    return el("svg", disc, shape, class_="mark", viewBox="0 0 24 24", aria_hidden="true")
+    disc = el("circle", cx=12, cy=12, r=11, class_=f"disc-{kind}")
+    return el("svg", disc, shapes.get(verdict, question), class_="mark", viewBox="0 0 24 24", aria_hidden="true")
 
 
 def _row(label: str, marks: Sequence[Markup]) -> Markup:

@@ -62,6 +62,18 @@ padding:0;list-style:none}.legend svg{display:inline-block;width:1.6rem;height:.
 code,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:.875em;overflow-wrap:anywhere}
 pre{white-space:pre-wrap;background:var(--track);border-radius:.5rem;padding:.8rem;margin:.5rem 0 0}
 details{margin-top:.7rem}summary{cursor:pointer;font-weight:600;padding:.2rem 0}
+.figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(18rem,100%),1fr));gap:.4rem 1.6rem}
+svg.figure{width:100%;max-width:26rem;height:auto}.figures .note{margin:0 0 .3rem}
+.disc-good{fill:var(--good)}.disc-bad{fill:var(--bad)}.disc-unsure{fill:var(--unsure)}
+.stroke{stroke:var(--card);stroke-linecap:round}
+.curve{fill:none;stroke-width:2;stroke-linejoin:round}.fill-new{fill:var(--new);fill-opacity:.16}
+.fill-old{fill:var(--old);fill-opacity:.1}.curve.s-old{stroke-dasharray:5 3}.dashed{stroke-dasharray:2 4;opacity:.7}
+.matrix td .note,.ends{display:block;font-size:.8125rem;color:var(--muted);font-weight:400}
+.matrix td{padding:.4rem .7rem}.matrix thead th{white-space:normal}
+.h0{--deep:0%}.h1{--deep:5%}.h2{--deep:9%}.h3{--deep:13%}.h4{--deep:17%}
+.hit{background:color-mix(in srgb,var(--good) var(--deep),transparent)}
+.miss{background:color-mix(in srgb,var(--bad) var(--deep),transparent)}
+.wide{overflow-x:auto}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(20rem,100%),1fr));gap:0 2rem}
 footer{padding:.5rem 1rem 2.5rem;overflow-wrap:anywhere}
 @media (max-width:40rem){
@@ -76,10 +88,11 @@ border-top:1px solid var(--line)}
 table.stack thead tr{padding:0;border:0}
 table.stack thead+tbody tr:first-child{border-top:0}
 table.stack th,table.stack td{border:0;padding:0;text-align:left;white-space:normal}
-table.stack th[scope=row]{flex:1 1 55%}
-table.stack td.lead{order:1;text-align:right}
+table.stack th[scope=row]{flex:1 1 0;min-width:52%}
+table.stack td.lead{order:1;text-align:right;min-width:40%}
 table.stack td[data-label]{order:2;color:var(--muted);font-size:.8125rem}
 table.stack td[data-label]::before{content:attr(data-label) " "}
+.figures{grid-template-columns:1fr}
 table.stack td.plot,table.stack td.wide{flex:1 1 100%;width:100%;order:9}
 }
 @media print{body{background:#fff}section,.verdict,.tile{break-inside:avoid}}

@@ -44,7 +44,7 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
     ) -> None:
         output = artifacts.single(output_dict, "lineage")
         policy = parameters.choice(OnFailure, exec_properties, ON_FAILURE, OnFailure.CONTINUE)
-        observed = gathering.gather(input_dict, exec_properties, gathering.run_of(exec_properties, self._context))
+        observed = gathering.gather(input_dict, exec_properties, parameters.run_of(exec_properties, self._context))
         given = [ArtifactPlace(one.type_name, one.uri, one.id) for found in input_dict.values() for one in found]
         open_workspace = partial(parameters.open_workspace, exec_properties)
         result = record_run(open_workspace, observed, parameters.text(exec_properties, parameters.MLMD), given)

@@ -42,18 +42,6 @@ def gather(inputs: Artifacts, properties: Mapping[str, Any], run: PipelineRun) -
     )
 
 
-def run_of(properties: Mapping[str, Any], context: Any | None) -> PipelineRun:
-    """Kubeflow and Vertex put the run's id into a parameter; the local runner tells the executor."""
-    run = parameters.text(properties, parameters.RUN)
-    if run and run != parameters.RUN_ID:
-        return PipelineRun(id=run)
-    info = context.pipeline_info if context is not None else None
-    return PipelineRun(
-        id=(context.pipeline_run_id or None) if context is not None else None,
-        pipeline=(info.id or None) if info is not None else None,
-    )
-
-
 def _compared(inputs: Artifacts, record: Mapping[str, Any]) -> tuple[Comparison | None, Evidence | None]:
     found = artifacts.optional_single(inputs, "comparison")
     if found is None:

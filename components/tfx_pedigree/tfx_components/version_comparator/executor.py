@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ from absl import logging
 from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
 
-from tfx_pedigree.comparison import Policy, Verdict, output_of, parse_policy, read_policy
+from tfx_pedigree.comparison import Origin, Policy, Verdict, output_of, parse_policy, read_policy
 from tfx_pedigree.errors import DamagedError, InvalidInputError
 from tfx_pedigree.service.contestants import Contestants, GivenChampion, contestants
 from tfx_pedigree.service.judging import Behaviour, Found, judge
@@ -63,7 +64,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):  # type: ignore[misc]
         found = find_out(input_dict, exec_properties, policy, compute)
         comparison, evidence = judge(policy, found)
         logging.info("%s: %s", comparison.decision.verdict.value, comparison.decision.reason)
-        write(output, comparison, evidence)
+        run = parameters.run_of(exec_properties, self._context)
+        write(output, comparison, evidence, Origin(datetime.now(timezone.utc), run.pipeline, run.id))
         bless(artifacts.single(output_dict, "blessing"), comparison.decision.verdict is Verdict.PASS)
 
     def _compute(self, result: str, paths: tuple[str, ...], plan: Plan) -> PairedSums:

@@ -13,13 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from tfx_pedigree.comparison import DeltaSums, FlipCounts
+from tfx_pedigree.comparison import DeltaSums, FlipCounts, Outcomes
 from tfx_pedigree.service.judging import Agreement, Predicted
 from tfx_pedigree.tfx_components.version_comparator.exact_sums import as_float, exact_sums
+from tfx_pedigree.tfx_components.version_comparator.score_counts import (
+    added,
+    both_outcomes,
+    matrix_counts,
+    outside,
+    score_counts,
+)
 
 Numbers = np.ndarray[Any, Any]
 _NO_TERMS = (0,) * 8
 _NO_MOVES = (0,) * 6
+_COUNTED = ("moves", "scores", "matrix")
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,8 @@ class PairedSums:
 
     Of more than two `classes`, the prediction is the score of the class that the label names, its truth is 1, and it is
     positive where that class is the one predicted; `changed` counts the examples whose predicted class is another one.
+
+    `scores` and `matrix` are the counts of `Outcomes`; `outside` counts scores that are no probabilities.
     """
 
     threshold: float = 0.5
@@ -44,6 +54,9 @@ class PairedSums:
     problem: str = ""
     classes: int = 0
     changed: int = 0
+    scores: tuple[int, ...] = ()
+    matrix: tuple[int, ...] = ()
+    outside: int = 0
 
     @classmethod
     def of_outputs(cls, labels: Numbers, new: Numbers, old: Numbers, threshold: float = 0.5) -> PairedSums:
@@ -65,11 +78,15 @@ class PairedSums:
         score_new, score_old = (np.where(known, one[each, truth], np.nan) for one in (new, old))
         said_new, said_old = np.argmax(new, axis=1)[known], np.argmax(old, axis=1)[known]
         right_new, right_old = said_new == truth[known], said_old == truth[known]
+        sure_new, sure_old = new[known].max(axis=1, initial=0.0), old[known].max(axis=1, initial=0.0)
         return replace(
             cls.of(np.ones(rows), score_new, score_old, threshold),
             moves=_moves(np.ones(len(right_new), dtype=bool), right_new, right_old),
             classes=width,
             changed=int(np.count_nonzero(said_new != said_old)),
+            scores=score_counts(right_new, sure_new) + score_counts(right_old, sure_old),
+            matrix=matrix_counts(truth[known], said_new, width) + matrix_counts(truth[known], said_old, width),
+            outside=outside(sure_new, sure_old),
         )
 
     @classmethod
@@ -81,6 +98,7 @@ class PairedSums:
             terms = np.concatenate([terms, np.stack([new, old, new * new, old * old, new * old])])
         usable = np.isfinite(y) & np.isfinite(terms).all(axis=0)
         y, new, old, terms = y[usable], new[usable], old[usable], terms[:, usable]
+        truth, said_new, said_old = y >= threshold, new >= threshold, old >= threshold
         return cls(
             threshold,
             count=int(y.size),
@@ -88,7 +106,10 @@ class PairedSums:
             graded=int(np.count_nonzero((y != 0) & (y != 1))),
             terms=exact_sums(terms),
             largest=float(terms[2].max(initial=0.0)),
-            moves=_moves(y >= threshold, new >= threshold, old >= threshold),
+            moves=_moves(truth, said_new, said_old),
+            scores=score_counts(truth, new) + score_counts(truth, old),
+            matrix=matrix_counts(truth, said_new, 2) + matrix_counts(truth, said_old, 2),
+            outside=outside(new, old),
         )
 
     @classmethod
@@ -109,6 +130,9 @@ class PairedSums:
             min(filter(None, (self.problem, other.problem)), default=""),
             max(self.classes, other.classes),
             self.changed + other.changed,
+            added(self.scores, other.scores),
+            added(self.matrix, other.matrix),
+            self.outside + other.outside,
         )
 
     @property
@@ -126,6 +150,17 @@ class PairedSums:
         if self.graded or not self.count:
             return None
         return replace(FlipCounts(self.threshold, *self.moves), classes=self.classes, changed=self.changed)
+
+    @property
+    def outcomes(self) -> Outcomes | None:
+        """None where the truth is a number. Scores that are no probabilities are left out, and so is a matrix of too
+        many classes."""
+        if self.graded or not self.count:
+            return None
+        classes = self.classes or 2
+        new, old = both_outcomes(() if self.outside else self.scores, self.matrix, classes)
+        known = new.has_scores or new.matrix
+        return Outcomes(self.threshold, classes, new, old) if known else None
 
     @property
     def agreement(self) -> Agreement | None:
@@ -148,16 +183,17 @@ class PairedSums:
     @property
     def predicted(self) -> Predicted:
         """What the comparison makes of it."""
-        return Predicted(self.delta if self.count else None, self.flips, self.agreement)
+        return Predicted(self.delta if self.count else None, self.flips, self.agreement, self.outcomes)
 
     def to_json(self) -> dict[str, Any]:
         """Sums as hexadecimal text: they are longer than any number that JSON can hold."""
-        return {**vars(self), "terms": [hex(one) for one in self.terms], "moves": list(self.moves)}
+        counts = {name: list(getattr(self, name)) for name in _COUNTED}
+        return {**vars(self), "terms": [hex(one) for one in self.terms], **counts}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PairedSums:
         terms = tuple(int(one, 16) for one in data["terms"])
-        return cls(**{**data, "terms": terms, "moves": tuple(data["moves"])})
+        return cls(**{**data, "terms": terms, **{name: tuple(data[name]) for name in _COUNTED}})
 
 
 def _moves(truth: Numbers, new: Numbers, old: Numbers) -> tuple[int, ...]:

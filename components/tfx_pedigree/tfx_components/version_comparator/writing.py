@@ -7,7 +7,7 @@ from typing import Any
 
 from tfx.dsl.io import fileio
 
-from tfx_pedigree.comparison import Comparison, render
+from tfx_pedigree.comparison import Comparison, Origin, render
 from tfx_pedigree.registry import Evidence
 from tfx_pedigree.tfx_components import artifacts, files
 
@@ -22,10 +22,10 @@ BLESSED = "blessed"
 BLESSED_FILE = {1: "INFRA_BLESSED", 0: "INFRA_NOT_BLESSED"}
 
 
-def write(output: Any, comparison: Comparison, evidence: Evidence) -> None:
+def write(output: Any, comparison: Comparison, evidence: Evidence, origin: Origin | None = None) -> None:
     """A repeated run writes the same evidence over itself; the other two files differ in measured times alone."""
     _write_text(output.uri, artifacts.COMPARISON_FILE, comparison.to_text())
-    _write_text(output.uri, artifacts.REPORT_FILE, render(comparison))
+    _write_text(output.uri, artifacts.REPORT_FILE, render(comparison, origin))
     files.write_json(output.uri, artifacts.EVIDENCE_FILE, evidence.to_json())
     rival, decision = comparison.champion, comparison.decision
     properties: dict[str, str | int | None] = {

@@ -34,17 +34,20 @@ const boxOf = id => data.boxes[Number(id.slice(1))];
 const outer = index => data.nodes[index].box || index;
 const standsFor = index => { const box = data.nodes[index].box; return box && folded.has(box) ? box : index; };
 const ruler = document.createElement("canvas").getContext("2d");
-/* Fonts differ from browser to browser: what fits is measured. */
+/* Fonts differ from browser to browser: what fits is measured. Cut in the middle, because labels of one kind begin alike,
+   and what tells them apart stands at the end. */
 function cut(text, wide, size = 13, weight = 600) {
   ruler.font = `${weight} ${size}px ${FONT}`;
   if (ruler.measureText(text).width <= wide) return text;
   const letters = [...text];
   let fits = 0, over = letters.length;
+  const middle = many => letters.slice(0, Math.ceil(many / 2)).join("") + "…" +
+    letters.slice(letters.length - Math.floor(many / 2)).join("");
   while (over - fits > 1) {
     const half = (fits + over) >> 1;
-    if (ruler.measureText(letters.slice(0, half).join("") + "…").width <= wide) fits = half; else over = half;
+    if (ruler.measureText(middle(half)).width <= wide) fits = half; else over = half;
   }
-  return letters.slice(0, fits).join("") + "…";
+  return middle(fits);
 }
 const several = (many, noun) => `${many} ${noun}${many === 1 ? "" : "s"}`;
 
