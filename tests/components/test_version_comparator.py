@@ -214,6 +214,15 @@ def test_the_same_model_again_does_not_win(world: World, tmp_path: Path) -> None
     assert judged.evidence.challenger == judged.evidence.champion == NEW
 
 
+def test_a_slice_on_which_the_champion_was_judged_is_missed(world: World, tmp_path: Path) -> None:  # noqa: F811
+    """What the Versioner found in the champion's evidence reaches the gate through version.json."""
+    slices = [{"slice": {}, "examples": ROWS}, {"slice": {"carrier": "ZZ"}, "examples": 40}]
+    version = write_version(tmp_path / "version", world.new, champion=champion_record(world.old, slices=slices))
+    judged = compare(tmp_path, {**world.inputs, "version": version})
+    assert judged.verdict == "FAIL"
+    assert "no examples of carrier=ZZ, on which the champion was judged with 40" in judged.evidence.reason
+
+
 @pytest.mark.parametrize(
     ("answer", "verdict"),
     [(MissingSlice.FAIL, "FAIL"), (MissingSlice.INSUFFICIENT, "INSUFFICIENT"), (MissingSlice.WARN, "PASS")],

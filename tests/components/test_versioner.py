@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from tensorflow.core.example import example_pb2
 from tfx.types import standard_artifacts
 
-from tfx_pedigree.comparison import Data, Policy
+from tfx_pedigree.comparison import Comparison, Data, GateDecision, MetricRow, MetricValue, Policy, Side, Slice
+from tfx_pedigree.comparison import Verdict as GateVerdict
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
-from tfx_pedigree.registry import Registry, State
+from tfx_pedigree.registry import Evidence, Registry, State, Verdict
 from tfx_pedigree.service.contestants import contestants
+from tfx_pedigree.service.gate import COMPARISON
 from tfx_pedigree.service.judging import Behaviour, Evaluated, Found, judge
 from tfx_pedigree.store import manifest_of
 from tfx_pedigree.tfx_components.version_comparator.executor import given_champion
@@ -117,6 +119,22 @@ def test_another_label_is_a_major_change_and_registry_diff_comparison_and_eviden
     assert evidence.details["bump"] == "MAJOR"
     again = record(place.version(trained, {"label_key": "cancelled"}))
     assert again["version"] == "2.0.0"
+
+
+def test_the_slices_on_which_the_champion_was_judged_are_recorded_with_it(
+    place: Place, local_registry: Registry
+) -> None:
+    first = record(place.version(place.trained("keras")))
+    row = MetricRow("auc", Slice.of({"carrier": "AA"}), challenger=MetricValue(0.8, count=40))
+    decision = GateDecision(GateVerdict.PASS, "it passed")
+    kept = Comparison(NAME, Side("1.0.0", first["digest"]), None, Policy("auc"), decision, metrics=(row,))
+    evidence = Evidence(first["digest"], None, Verdict.PASS, "it passed", details={COMPARISON: kept.to_json()})
+    local_registry.register(f"{NAME}@1.0.0", evidence=evidence)
+    local_registry.promote(f"{NAME}@1.0.0")
+    champion = place.champion()
+    found = record(place.version(place.trained("keras_retrained"), champion=champion))
+    assert found["champion"]["slices"] == [{"slice": {"carrier": "AA"}, "examples": 40}]
+    assert contestants(found, given_champion(champion)).earlier == {Slice.of({"carrier": "AA"}): 40}
 
 
 @pytest.mark.parametrize(

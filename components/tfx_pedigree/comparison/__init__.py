@@ -9,6 +9,7 @@ from __future__ import annotations
 from tfx_pedigree.comparison.assemble import Measurements, compare_models, decide_again
 from tfx_pedigree.comparison.checks import Check, Latency
 from tfx_pedigree.comparison.document import Basis, Code, Comparison, Data, MetricRow, ParameterChange, Side
+from tfx_pedigree.comparison.earlier import Earlier, earlier_to_json, read_earlier, slices_of
 from tfx_pedigree.comparison.eval_config import EvaluatorPlan, Share, evaluator_plan
 from tfx_pedigree.comparison.gate import GateDecision, decide
 from tfx_pedigree.comparison.intervals import at_confidence
@@ -53,6 +54,7 @@ __all__ = [
     "Data",
     "DeltaSums",
     "Direction",
+    "Earlier",
     "EvaluatorPlan",
     "ExtraMetric",
     "FlipCounts",
@@ -100,6 +102,7 @@ __all__ = [
     "counting_spec",
     "decide",
     "decide_again",
+    "earlier_to_json",
     "evaluator_plan",
     "importance",
     "known",
@@ -109,7 +112,9 @@ __all__ = [
     "output_of",
     "parse_policy",
     "ratio",
+    "read_earlier",
     "read_policy",
     "render",
     "similarity",
+    "slices_of",
 ]

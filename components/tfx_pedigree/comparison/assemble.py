@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from tfx_pedigree.comparison.checks import Latency
 from tfx_pedigree.comparison.document import Basis, Comparison, Data, MetricRow, Side
+from tfx_pedigree.comparison.earlier import Earlier, by_features
 from tfx_pedigree.comparison.gate import GateDecision, decide
 from tfx_pedigree.comparison.latency import Timings, highest, ratio
 from tfx_pedigree.comparison.metrics import Direction, known
@@ -51,13 +52,24 @@ def compare_models(
     not_comparable: str | None = None,
     undecided: str | None = None,
     notes: tuple[str, ...] = (),
+    earlier: Earlier | None = None,
 ) -> Comparison:
     """`not_comparable` says why a champion that exists could not be evaluated on these data, `undecided` what leaves
-    nothing to decide on."""
+    nothing to decide on, `earlier` on which slices the champion was judged."""
     latency = _latency(policy, measured.timings)
     bump, changes = _changes(champion_description, challenger_description)
     breaking = changes[0] if bump == str(Bump.MAJOR) else None
-    basis = Basis(latency.p95_ms, latency.processor_ratio, latency.waited, not_comparable, breaking, undecided, notes)
+    guarded = by_features(earlier or {}, (rail.each_slice_of for rail in policy.guardrails))
+    basis = Basis(
+        latency.p95_ms,
+        latency.processor_ratio,
+        latency.waited,
+        not_comparable,
+        breaking,
+        undecided,
+        notes,
+        guarded,
+    )
     decision = conclude(
         policy,
         _scores(challenger, measured.challenger),
@@ -123,6 +135,7 @@ def conclude(  # noqa: PLR0917  each is one of the things that a decision follow
         latency=Latency(basis.p95_ms, latency_ratio, basis.processor_ratio, basis.waited),
         not_comparable=basis.not_comparable,
         breaking=basis.breaking,
+        earlier=basis.earlier,
     )
     if basis.undecided is not None:
         decision = GateDecision(Verdict.INSUFFICIENT, f"Not decided: {basis.undecided}.", warnings=decision.warnings)

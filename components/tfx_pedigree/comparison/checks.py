@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tfx_pedigree.comparison.config_reader import ConfigNode
+from tfx_pedigree.comparison.earlier import Earlier
 from tfx_pedigree.comparison.margin import Measure, Pair, Spread
 from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.numbers import OVERALL, Interval, Key, MetricValue, Scores, Slice
@@ -36,6 +37,13 @@ FEW = 100
 _ROUNDING = 1e-6
 # Where a call had no processor for more than this share of its time, other programs are worth a word.
 _BUSY = 0.3
+# A slice of which so many examples were to be expected is not there by chance in one of a thousand evaluations.
+_BY_CHANCE = 7
+_MISSING = {
+    MissingSlice.FAIL: CheckOutcome.BROKEN,
+    MissingSlice.INSUFFICIENT: CheckOutcome.UNKNOWN,
+    MissingSlice.WARN: CheckOutcome.SKIPPED,
+}
 NO_CHAMPION = "there is no champion to compare it with"
 
 
@@ -90,6 +98,7 @@ class Measured:
     champion: Scores | None = None
     differences: Mapping[Key, MetricValue] = field(default_factory=dict)
     latency: Latency = field(default_factory=Latency)
+    earlier: Earlier = field(default_factory=dict)
 
 
 def named(key: Key) -> str:
@@ -207,6 +216,8 @@ def guardrail_checks(policy: Policy, found: Measured) -> Iterator[Check]:
             yield _no_slice(rail, policy.missing_slice)
         checks = [check for where in slices for check in _guard(policy, rail, Key(rail.metric, where), found)]
         yield from checks
+        if slices:
+            yield from _vanished(policy, rail, slices, found)
         if rail.slice is None and checks and all(check.warning for check in checks):
             yield _nothing_guarded(rail)
 
@@ -236,12 +247,29 @@ def _slices(rail: Guardrail, found: Measured) -> list[Slice]:
     return [where] if where.is_overall or found.challenger.has_slice(where) else []
 
 
+def _vanished(policy: Policy, rail: Guardrail, slices: list[Slice], found: Measured) -> Iterator[Check]:
+    """A slice that the champion was judged on and that today's examples do not have."""
+    if not rail.each_slice_of:
+        return
+    whole, now = found.earlier.get(OVERALL), count_of(Key(rail.metric), found)
+    for where in sorted({*found.earlier} - {*slices}):
+        if where.features != rail.each_slice_of:
+            continue
+        name, had = f"{plain(rail.metric)} on {plain(str(where))}", found.earlier[where]
+        said = f"the evaluation has no examples of {plain(str(where))}, on which the champion was judged"
+        numbers = {} if had is None else {"count": 0.0, "earlier": float(had)}
+        expected = had * now / whole if had is not None and now is not None and whole else math.inf
+        if expected < _BY_CHANCE:
+            said += f": about {number(expected)} were to be expected, so that may be chance"
+            yield Check(name, CheckOutcome.SKIPPED, said, numbers, warning=True)
+        else:
+            said += "" if had is None else f" with {had}"
+            outcome = _MISSING[policy.missing_slice]
+            yield Check(name, outcome, said, numbers, warning=outcome is CheckOutcome.SKIPPED)
+
+
 def _no_slice(rail: Guardrail, answer: MissingSlice) -> Check:
-    outcome = {
-        MissingSlice.FAIL: CheckOutcome.BROKEN,
-        MissingSlice.INSUFFICIENT: CheckOutcome.UNKNOWN,
-        MissingSlice.WARN: CheckOutcome.SKIPPED,
-    }[answer]
+    outcome = _MISSING[answer]
     where, metric = plain(rail.where), plain(rail.metric)
     sentence = f"the evaluation has no slice for the guardrail on {metric} ({where})"
     return Check(f"{metric} on {where}", outcome, sentence, warning=outcome is CheckOutcome.SKIPPED)

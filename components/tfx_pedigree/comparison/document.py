@@ -13,6 +13,7 @@ from typing import Any
 
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.comparison.config_reader import ConfigNode, from_data, optional
+from tfx_pedigree.comparison.earlier import Earlier, earlier_to_json, read_earlier
 from tfx_pedigree.comparison.gate import GateDecision
 from tfx_pedigree.comparison.latency import LatencySummary
 from tfx_pedigree.comparison.metrics import Direction
@@ -166,7 +167,7 @@ class ParameterChange:
 class Basis:
     """What the decision followed from besides the policy and the numbers that stand in the document anyway: with these
     it can be made again. `undecided` is a problem that left nothing to decide on, `notes` are warnings that are none of
-    the gate's. Documents of older releases have none."""
+    the gate's, `earlier` the slices that the champion was judged on. Documents of older releases have none."""
 
     p95_ms: MetricValue | None = None
     processor_ratio: MetricValue | None = None
@@ -175,6 +176,7 @@ class Basis:
     breaking: str | None = None
     undecided: str | None = None
     notes: tuple[str, ...] = ()
+    earlier: Earlier = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -185,12 +187,13 @@ class Basis:
             "breaking": self.breaking,
             "undecided": self.undecided,
             "notes": list(self.notes),
+            **({"earlier": earlier_to_json(self.earlier)} if self.earlier else {}),
         }
 
     @classmethod
     def read(cls, place: ConfigNode) -> Basis:
         names = tuple(cls.__dataclass_fields__)
-        found = place.fields(names, names)
+        found = place.fields(names, [name for name in names if name != "earlier"])
         return cls(
             optional(found, "p95_ms", MetricValue.read),
             optional(found, "processor_ratio", MetricValue.read),
@@ -199,6 +202,7 @@ class Basis:
             optional(found, "breaking", ConfigNode.text),
             optional(found, "undecided", ConfigNode.text),
             found["notes"].each(ConfigNode.text),
+            optional(found, "earlier", read_earlier) or {},
         )
 
 

@@ -25,6 +25,7 @@ from tfx_pedigree.comparison.checks import (
     paired,
 )
 from tfx_pedigree.comparison.config_reader import ConfigNode, optional
+from tfx_pedigree.comparison.earlier import Earlier
 from tfx_pedigree.comparison.margin import Pair
 from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.numbers import Key, MetricValue, Scores
@@ -81,15 +82,17 @@ def decide(
     latency: Latency | None = None,
     not_comparable: str | None = None,
     breaking: str | None = None,
+    earlier: Earlier | None = None,
 ) -> GateDecision:
     """`not_comparable` says why a champion that exists could not be evaluated on these data; `breaking` what callers of
-    the champion cannot rely on any more, where the change is a MAJOR one."""
+    the champion cannot rely on any more, where the change is a MAJOR one; `earlier` on which slices it was judged."""
     if not_comparable is not None and policy.not_comparable is NotComparable.HUMAN:
         reason = f"Not decided: the champion cannot be compared ({not_comparable}), so a person must decide."
         return GateDecision(Verdict.INSUFFICIENT, reason, warnings=(not_comparable,))
     if champion is None or not_comparable is not None:
-        return _alone(policy, Measured(challenger, latency=latency or Latency()), not_comparable)
-    found = Measured(challenger, champion, differences or {}, latency or Latency())
+        alone = Measured(challenger, latency=latency or Latency(), earlier=earlier or {})
+        return _alone(policy, alone, not_comparable)
+    found = Measured(challenger, champion, differences or {}, latency or Latency(), earlier or {})
     score, recommendation, change = _score(policy, found)
     checks = (score, *guardrail_checks(policy, found), *budget_checks(policy, found), *_major(policy, breaking))
     verdict = _verdict(checks)

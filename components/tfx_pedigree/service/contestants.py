@@ -7,10 +7,11 @@ Versioner put it there. What is not known of one side is not compared, or everyt
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tfx_pedigree.comparison import Code, Data, Side
+from tfx_pedigree.comparison import Code, Data, Earlier, Side, read_earlier
+from tfx_pedigree.comparison.config_reader import from_data
 from tfx_pedigree.versioning import ModelDescription
 
 UNKNOWN = "of unknown version"
@@ -24,7 +25,8 @@ NO_DESCRIPTION = "the champion's SavedModel cannot be described: interface and a
 class Contestants:
     """Both versions, with descriptions in which only what is known of both stands. `notes` say what is left out.
 
-    `unconnected` is the champion that version.json knows of, where none was given to compare with.
+    `unconnected` is the champion that version.json knows of, where none was given to compare with. `earlier` are the
+    slices that the champion was judged on.
     """
 
     model: str
@@ -34,6 +36,7 @@ class Contestants:
     champion_description: ModelDescription | None
     notes: tuple[str, ...] = ()
     unconnected: str | None = None
+    earlier: Earlier = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ def contestants(record: Mapping[str, Any], champion: GivenChampion | None) -> Co
         challenger, rival = replace(challenger, parameters={}), replace(rival, parameters={})
         if theirs is None:
             notes.append(NO_DESCRIPTION)
-    return Contestants(record["model"], challenger, rival, description, theirs, tuple(notes))
+    earlier = read_earlier(from_data(known.get("slices") or [], "the champion's `slices` in version.json"))
+    return Contestants(record["model"], challenger, rival, description, theirs, tuple(notes), earlier=earlier)
 
 
 def _record_of(champion: GivenChampion, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tfx_pedigree.comparison import (
     Comparison,
     Direction,
+    Earlier,
     GateDecision,
     Key,
     MetricValue,
@@ -15,6 +16,7 @@ from tfx_pedigree.comparison import (
     Scores,
     decide,
     decide_again,
+    slices_of,
 )
 from tfx_pedigree.comparison.explaining import (
     CORRELATION,
@@ -90,6 +92,17 @@ def kept_comparison(evidence: Evidence) -> Comparison:
             "verdict and reason stand; what they follow from is not on file."
         )
     return Comparison.from_json(kept, f"the comparison in the evidence {evidence.digest}")
+
+
+def slices_judged_on(evidence: Evidence | None) -> Earlier:
+    """The slices of the evaluation by which a version was judged; nothing where that is not on file."""
+    if evidence is None or COMPARISON not in evidence.details:
+        return {}
+    try:
+        rows = kept_comparison(evidence).metrics
+    except InvalidInputError:  # `audit verify` names evidence that cannot be read; a run does not end of it
+        return {}
+    return slices_of({row.key: row.challenger for row in rows if row.challenger is not None})
 
 
 def replay(registry: VersionQuestions, reference: str) -> tuple[Replayed, Comparison]:

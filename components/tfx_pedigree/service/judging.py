@@ -149,6 +149,7 @@ def judge(policy: Policy, found: Found) -> tuple[Comparison, Evidence]:
         not_comparable=None if behaviour.damage else reason,
         undecided=_hopeless(found),
         notes=tuple(notes),
+        earlier=sides.earlier,
     )
     comparison = _with_word(comparison, found.tfma)
     return comparison, evidence_of(comparison, found)

@@ -9,6 +9,7 @@ from typing import Any
 
 from tfx_pedigree.errors import NotFoundError
 from tfx_pedigree.registry import CHAMPION, Reference, RegistryApi, Version, VersionQuestions
+from tfx_pedigree.service.gate import slices_judged_on
 from tfx_pedigree.service.intake import candidate_of
 from tfx_pedigree.service.version_record import Making, champion_record, record_of
 from tfx_pedigree.store import Store
@@ -54,6 +55,11 @@ def reserve_trained(
     version = registry.reserve(model, replace(candidate, description=description), request).version
     # The same bytes may have been described before, with other hyperparameters: the registry's word counts.
     description = registry.description(Reference(model, version.digest))
-    rival = champion_record(champion, registry.description(Reference(model, champion.digest))) if champion else None
+    rival = _rival(registry, champion) if champion else None
     making = replace(making, champion=rival, parameters=description.parameters)
     return Reserved(version, record_of(version, description, making))
+
+
+def _rival(registry: RegistryApi, champion: Version) -> dict[str, Any]:
+    reference = Reference(champion.model, champion.digest)
+    return champion_record(champion, registry.description(reference), slices_judged_on(registry.evidence(reference)))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tfx_pedigree.comparison import Earlier, earlier_to_json
 from tfx_pedigree.digest import plain_json
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import Version
@@ -86,8 +87,11 @@ def record_of(version: Version, description: ModelDescription, making: Making) -
     return found
 
 
-def champion_record(version: Version, description: ModelDescription) -> dict[str, Any]:
-    """What a comparison needs to know of the champion: the fields of its own version.json that the registry keeps."""
+def champion_record(
+    version: Version, description: ModelDescription, judged_on: Earlier | None = None
+) -> dict[str, Any]:
+    """What a comparison needs to know of the champion: the fields of its own version.json that the registry keeps, and
+    the slices that it was judged on."""
     tags = version.tags
     code = (
         {"commit": tags[COMMIT].removesuffix(DIRTY), "dirty": tags[COMMIT].endswith(DIRTY)} if COMMIT in tags else None
@@ -102,6 +106,7 @@ def champion_record(version: Version, description: ModelDescription) -> dict[str
         "description": description.to_json(),
         "data": {"examples": examples},
         "code": code,
+        "slices": earlier_to_json(judged_on or {}),
     }
 
 
