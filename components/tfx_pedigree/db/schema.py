@@ -10,6 +10,9 @@ import sqlalchemy as sa
 
 from tfx_pedigree.db.types import Id, Json, UtcDateTime
 
+# For tables whose rows no event tells of: the audit does not look at them, and archives do not carry them.
+NOT_HISTORY = {"history": False}
+
 STATES = ("reserved", "development", "staging", "production", "archived")
 ROLES = ("viewer", "contributor", "reviewer", "releaser", "admin")
 
@@ -171,6 +174,54 @@ evidence = sa.Table(
     sa.Column("created_by", sa.Text, nullable=False),
     sa.UniqueConstraint("version_id", "digest"),
     sa.Index("ix_evidence_version", "version_id", "id"),
+)
+
+# What was ordered of the traffic, and where that stands. The events hold all of it: the audit compares.
+rollouts = sa.Table(
+    "rollouts",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("model_id", Id, sa.ForeignKey("models.id"), nullable=False),
+    # The candidate, or the version that is deployed.
+    sa.Column("version_id", Id, sa.ForeignKey("model_versions.id"), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    # Canonical JSON, as text.
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("closed_at", UtcDateTime),
+    sa.UniqueConstraint("model_id", "number"),
+    sa.Index("ix_rollouts_version", "version_id"),
+    # One at a time for each model.
+    sa.Index(
+        "uq_rollouts_open",
+        "model_id",
+        unique=True,
+        sqlite_where=sa.text("closed_at IS NULL"),
+        postgresql_where=sa.text("closed_at IS NULL"),
+    ),
+)
+
+# What the judge of a rollout has counted so far. No part of the history: decisions carry the numbers they rest on.
+rollout_tallies = sa.Table(
+    "rollout_tallies",
+    metadata,
+    sa.Column("rollout_id", Id, sa.ForeignKey("rollouts.id"), primary_key=True),
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("saved_at", UtcDateTime, nullable=False),
+    info=NOT_HISTORY,
+)
+
+# Who alone may do something now. No part of the history. The epoch only grows: what carries an older one is late.
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    info=NOT_HISTORY,
 )
 
 role_bindings = sa.Table(

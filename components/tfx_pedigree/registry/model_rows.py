@@ -119,9 +119,25 @@ class EvidenceRow(JsonForm):
     version: str
 
 
-Row = ModelRow | DescriptionRow | VersionRow | PeriodRow | AliasRow | EvidenceRow
+@dataclass(frozen=True)
+class RolloutRow(JsonForm):
+    """`content` is what was ordered, `state` where it stands: both are what the events say, word for word."""
+
+    JSON: ClassVar[Layout] = _ROW
+    table: ClassVar[str] = "rollouts"
+
+    number: Number
+    content: Content
+    state: Content
+    created_at: datetime
+    created_by: str
+    closed_at: datetime | None
+    version: str
+
+
+Row = ModelRow | DescriptionRow | VersionRow | PeriodRow | AliasRow | EvidenceRow | RolloutRow
 _KINDS: dict[str, type[Row]] = {
-    kind.table: kind for kind in (ModelRow, DescriptionRow, VersionRow, PeriodRow, AliasRow, EvidenceRow)
+    kind.table: kind for kind in (ModelRow, DescriptionRow, VersionRow, PeriodRow, AliasRow, EvidenceRow, RolloutRow)
 }
 
 

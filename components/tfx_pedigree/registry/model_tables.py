@@ -20,13 +20,21 @@ from tfx_pedigree.registry.model_rows import (
     EvidenceRow,
     ModelRow,
     PeriodRow,
+    RolloutRow,
     Row,
     VersionRow,
 )
 from tfx_pedigree.registry.search_tables import SEARCHED, index_entries
 from tfx_pedigree.registry.write import insert_if_absent
 
-_HELD_BY_MODEL = (schema.reigns, schema.aliases, schema.evidence, schema.version_metrics, schema.version_tags)
+_HELD_BY_MODEL = (
+    schema.rollouts,
+    schema.reigns,
+    schema.aliases,
+    schema.evidence,
+    schema.version_metrics,
+    schema.version_tags,
+)
 _PAGE = 500
 # What stands in a column that points at a row that is gone.
 _NOWHERE = -1
@@ -49,7 +57,7 @@ def read(connection: Connection, model: str) -> Iterator[dict[str, Any]]:
         numbers[version["id"]] = version["version"]
         yield _plain("model_versions", version)
     places: dict[int, int] = {}
-    orders = {schema.reigns: "began_at", schema.aliases: "name", schema.evidence: "id"}
+    orders = {schema.reigns: "began_at", schema.aliases: "name", schema.evidence: "id", schema.rollouts: "number"}
     for table, order in orders.items():
         query = sa.select(table).where(table.c.model_id == row["id"]).order_by(table.c[order])
         for item in _in_pages(connection, query):
@@ -85,6 +93,8 @@ def remove(connection: Connection, model: str) -> None:
     model_id = connection.execute(sa.select(schema.models.c.id).where(schema.models.c.name == model)).scalar()
     if model_id is not None:
         connection.execute(schema.reigns.update().where(schema.reigns.c.model_id == model_id).values(back_to=None))
+        t, mine = schema.rollout_tallies, sa.select(schema.rollouts.c.id).where(schema.rollouts.c.model_id == model_id)
+        connection.execute(t.delete().where(t.c.rollout_id.in_(mine)))
         for table in (*_HELD_BY_MODEL, schema.model_versions):
             connection.execute(table.delete().where(table.c.model_id == model_id))
         connection.execute(schema.models.delete().where(schema.models.c.id == model_id))
@@ -101,7 +111,7 @@ def insert(connection: Connection, rows: Sequence[Row], events: Iterable[Event])
             insert_if_absent(connection, schema.descriptions, digest=row.digest, content=str(row.content))
     versions = [row for row in rows if isinstance(row, VersionRow)]
     numbers = _insert_versions(connection, model_id, versions)
-    hanging = (row for row in rows if isinstance(row, PeriodRow | AliasRow | EvidenceRow))
+    hanging = (row for row in rows if isinstance(row, PeriodRow | AliasRow | EvidenceRow | RolloutRow))
     for table, group in itertools.groupby(hanging, key=lambda row: row.table):
         values = (_hanging(row, model_id, numbers) for row in group)
         _insert_all(connection, schema.metadata.tables[table], values)
@@ -129,13 +139,17 @@ def _insert_versions(connection: Connection, model_id: int, rows: Sequence[Versi
     return numbers
 
 
-def _hanging(row: PeriodRow | AliasRow | EvidenceRow, model_id: int, numbers: Mapping[str, int]) -> dict[str, Any]:
+def _hanging(
+    row: PeriodRow | AliasRow | EvidenceRow | RolloutRow, model_id: int, numbers: Mapping[str, int]
+) -> dict[str, Any]:
     values = {**vars(row), "model_id": model_id, "version_id": numbers[row.version]}
     del values["version"]
     if isinstance(row, PeriodRow):
         del values["back_to"]
-    if isinstance(row, EvidenceRow):
+    if isinstance(row, EvidenceRow | RolloutRow):
         values["content"] = str(row.content)
+    if isinstance(row, RolloutRow):
+        values["state"] = str(row.state)
     return values
 
 

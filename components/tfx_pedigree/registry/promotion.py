@@ -84,8 +84,7 @@ def promote(
     """`evidence` is the newest of the version, `newest` the model's newest time in production."""
     version = found.version
     champion = newest.champion if newest else None
-    gate = _gate_result(write.connection, version.model, champion, evidence)
-    if not decide_promotion(_snapshot(version), champion, gate, request):
+    if not would_change(write.connection, found, evidence, newest, request):
         return Moved(found)
     to_production = request.target is State.PRODUCTION
     details: dict[str, Any] = {
@@ -107,6 +106,19 @@ def promote(
         details=details,
     )
     return Moved(after, details["replaces"])
+
+
+def would_change(
+    connection: Connection,
+    found: StoredVersion,
+    evidence: Evidence | None,
+    newest: Period | None,
+    request: PromotionRequest,
+) -> bool:
+    """Whether there is anything to promote; raises what `promote` would raise."""
+    champion = newest.champion if newest else None
+    gate = _gate_result(connection, found.version.model, champion, evidence)
+    return decide_promotion(_snapshot(found.version), champion, gate, request)
 
 
 def preview(

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from tfx_pedigree.digest import check_digest
+from tfx_pedigree.digest import canonical_json, check_digest
 from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.registry.events import Event
-from tfx_pedigree.registry.model_rows import AliasRow, ModelRow, VersionRow
+from tfx_pedigree.registry.model_rows import AliasRow, Content, ModelRow, RolloutRow, VersionRow
 from tfx_pedigree.registry.names import check_alias
 from tfx_pedigree.registry.roles import Role
 from tfx_pedigree.registry.states import State
@@ -36,6 +36,9 @@ _WAYS: Mapping[str, tuple[Collection[State], Collection[State]]] = {
     "archive": (tuple(State), (State.ARCHIVED,)),
     "restore": ((State.ARCHIVED,), (State.DEVELOPMENT, State.RESERVED)),
 }
+# What rolls back only comes to its end, or gives way to a later order.
+_ROLLOUT_ENDS = ("done", "rolled-back", "superseded")
+_AFTER_ROLLING_BACK = ("rolling-back", "blocked", "rolled-back", "superseded")
 _TELL_ONLY = ("refuse", "record-lineage", "retrain")
 
 
@@ -70,6 +73,7 @@ class ModelFacts:
     aliases: dict[str, AliasRow] = field(default_factory=dict)
     periods: list[ExpectedPeriod] = field(default_factory=list)
     evidence: list[ExpectedEvidence] = field(default_factory=list)
+    rollouts: list[RolloutRow] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,7 @@ class ModelReplay(_Replay):
         others = {"set-alias": self._set_alias, "remove-alias": self._remove_alias}
         others |= dict.fromkeys(_TELL_ONLY, self._tells_only)
         writes = {"annotate": self._annotate, "attach-evidence": self._attach_evidence}
+        writes["roll-out"] = self._roll_out
         super().__init__(model, {"create-model": self._create, "reserve": self._reserve, **moves, **writes, **others})
         self.facts = ModelFacts()
         self._newest_evidence: dict[str, ExpectedEvidence] = {}
@@ -133,6 +138,7 @@ class ModelReplay(_Replay):
         self._once: set[tuple[str, ...]] = set()
         self._champion: str | None = None
         self._replaced: tuple[int, str] | None = None
+        self._phase: str | None = None  # of the newest rollout
 
     def _create(self, event: Event) -> None:
         _require(event.position == 1)
@@ -249,6 +255,25 @@ class ModelReplay(_Replay):
         self._champion = _subject(event)
         self._end_period(event.at)
         self.facts.periods.append(ExpectedPeriod(_subject(event), event.at, None, back_to))
+
+    def _roll_out(self, event: Event) -> None:
+        d, phase = event.details, event.to_state
+        number, state = d["rollout"], Content(canonical_json(d["state"]).decode())
+        _require(self._version(event).registered_at is not None and d["state"]["phase"] == phase)
+        open_ = [row for row in self.facts.rollouts if row.closed_at is None]
+        closed_at = event.at if phase in _ROLLOUT_ENDS else None
+        if "order" in d:
+            _require(number == len(self.facts.rollouts) + 1 and not open_ and event.from_state is None)
+            content = Content(canonical_json(d["order"]).decode())
+            row = RolloutRow(number, content, state, event.at, event.actor, closed_at, _subject(event))
+            self.facts.rollouts.append(row)
+            self._phase = phase
+            return
+        _require([row.number for row in open_] == [number] and open_[0].version == _subject(event))
+        _require(event.from_state == self._phase)
+        _require(event.from_state != "rolling-back" or phase in _AFTER_ROLLING_BACK)
+        self.facts.rollouts[number - 1] = replace(open_[0], state=state, closed_at=closed_at)
+        self._phase = phase
 
     def _move(self, event: Event) -> None:
         version = self._version(event)

@@ -52,6 +52,7 @@ class Action(str, Enum):
     PROMOTE_TO_PRODUCTION = "promote-to-production"
     ARCHIVE_CHAMPION = "archive-champion"
     ROLLBACK = "rollback"
+    ROLL_OUT = "roll-out"
     GRANT = "grant"
     COLLECT_GARBAGE = "collect-garbage"
     IMPORT = "import"
@@ -75,6 +76,7 @@ LEAST_ROLE: dict[Action, Role] = {
     Action.PROMOTE_TO_PRODUCTION: Role.RELEASER,
     Action.ARCHIVE_CHAMPION: Role.RELEASER,
     Action.ROLLBACK: Role.RELEASER,
+    Action.ROLL_OUT: Role.RELEASER,
     Action.GRANT: Role.ADMIN,
     Action.COLLECT_GARBAGE: Role.ADMIN,
     Action.IMPORT: Role.ADMIN,

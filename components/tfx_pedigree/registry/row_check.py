@@ -23,6 +23,7 @@ from tfx_pedigree.registry.model_rows import (
     EvidenceRow,
     ModelRow,
     PeriodRow,
+    RolloutRow,
     Row,
     VersionRow,
     seal,
@@ -48,7 +49,7 @@ class RowCheck:
         self._strange = strange
         self._seen: set[tuple[str, object]] = set()
         self._parameters: dict[str, dict[str, Any]] = {}
-        self._evidence = self._periods = self._place = 0
+        self._evidence = self._periods = self._rollouts = self._place = 0
         self._described = {version.description_digest for version in facts.versions.values()}
 
     def accept(self, row: Row) -> Row:
@@ -64,6 +65,7 @@ class RowCheck:
         table, key = row["table"], row.get("version") or row.get("name") or row.get("digest")
         self._periods += table == PeriodRow.table
         self._evidence += table == EvidenceRow.table
+        self._rollouts += table == RolloutRow.table
         self._seen.add((_KINDS.get(table, ""), key))
 
     def missing(self) -> list[str]:
@@ -81,6 +83,7 @@ class RowCheck:
         for what, shown, told in (
             ("times in production", self._periods, len(facts.periods)),
             ("pieces of evidence", self._evidence, len(facts.evidence)),
+            ("rollouts", self._rollouts, len(facts.rollouts)),
         ):
             if shown < told:
                 found.append(f"{self._name}: of its {told} {what} only {shown} are there.")
@@ -160,6 +163,11 @@ class RowCheck:
                 raise RowError(f"{name} does not say what its event says.")
         return row
 
+    def _rollout(self, row: RolloutRow) -> Row:
+        said = _next(self._facts.rollouts, self._rollouts, f"the rollout {row.number}")
+        self._rollouts += 1
+        return _same(f"the rollout {said.number}:", said, row)
+
     def _once(self, kind: str, name: str) -> None:
         if (kind, name) in self._seen:
             raise RowError(f"the {kind} {_short(name)} stands there twice.")
@@ -177,6 +185,7 @@ _CHECKS: dict[type[Row], Callable[[RowCheck, Any], Row]] = {
     PeriodRow: RowCheck._period,
     AliasRow: RowCheck._alias,
     EvidenceRow: RowCheck._piece_of_evidence,
+    RolloutRow: RowCheck._rollout,
 }
 
 
