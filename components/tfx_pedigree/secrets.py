@@ -27,6 +27,14 @@ _TELLING = (
 # Telling only as whole words: `tokenizer`, `compass` and `author` are not.
 _TELLING_WORDS = frozenset({"token", "pwd", "auth", "creds", "jwt"})
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+# Keys without a shape of their own, such as the 40 digits of Weights & Biases or the 32 of Twilio, are known by who
+# gives them, or by being called a key, and by looking like one. A key that many may know is named after its use.
+_GIVERS = ("wandb", "twilio", "datadog", "mailgun", "newrelic", "pagerduty", "clearml", "comet", "neptune", "sentry")
+_NO_SECRET_KEY = frozenset({
+    "public", "primary", "foreign", "cache", "partition", "sort", "join", "hash", "digest", "checksum", "commit", "sha",
+    "md", "revision", "fingerprint", "node", "object", "storage", "feature", "dedup", "idempotency",
+})  # fmt: skip
+_BARE_KEY = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}|[0-9A-F]{32}|[A-Za-z0-9_+/=-]{24,200}")
 
 _SHAPES = {
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
@@ -51,8 +59,8 @@ _SHAPES = {
     "an API key": r"\b(?:sk|rk|pk)[_-](?:live|test|proj|ant|svcacct)[_-][A-Za-z0-9_-]{12,}|\bsk-[A-Za-z0-9]{20,}"
     r"|\bsk[_-][A-Za-z0-9_-]{32,}",
 }
-_TOKENS = {kind: re.compile(shape) for kind, shape in _SHAPES.items()}
 _ANY_TOKEN = re.compile("|".join(_SHAPES.values()))
+_SHORTEST_TOKEN = 12
 _FORTY = re.compile(r"(?<![A-Za-z0-9/+_.-])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=_-])")
 # So many of the 39 neighbours differ in kind (small, large, digit, sign): 25 in an AWS secret, less in words and paths.
 _LEAST_CHANGES = 18
@@ -63,6 +71,9 @@ _KIND = str.maketrans(
 _USERINFO = re.compile(r"(?<=://)[^\s/?#'\"<>]*@")
 # A slash in one ends the address for who reads it; after a colon that no port follows, it is a password all the same.
 _UNESCAPED = re.compile(r"(?<=://)[^\s/?#@:\['\"<>]*:(?!\d{1,5}[/?#])[^\s@'\"<>]{1,200}@")
+# For messages: what follows the colon up to the last @ of the word, whatever it is, and the word before it stays.
+_PASSWORD = re.compile(r"(?<=://)([^:/?#\s]*):[^\s]*(?=@)")
+_SECRET_QUERY = re.compile(r"(?i)([?&][^=&\s]*(?:password|passwd|secret|token|credential|signature)[^=&\s]*=)[^&\s]+")
 _SIGNED = re.compile(r"(?<=[?&])((?:x-(?:amz|goog)-(?:signature|credential)|sig|signature)=)[^&\s#]+", re.IGNORECASE)
 _HEADER = re.compile(
     r"(\bauthorization\\*['\"]?\s*[=:]\s*\\*['\"]?)(?!\(hidden\))[^\s'\",;\\][^'\",;\r\n\\]*", re.IGNORECASE
@@ -110,7 +121,8 @@ def clean_text(text: str) -> str:
     if len(text) >= 40:
         text = _FORTY.sub(lambda found: HIDDEN if _is_random(found[0]) else found[0], text)
     if "://" in text:
-        text = _SIGNED.sub(rf"\g<1>{HIDDEN}", _UNESCAPED.sub("", _USERINFO.sub("", text)))
+        text = _USERINFO.sub("", _UNESCAPED.sub("", _USERINFO.sub("", text)))
+        text = _SIGNED.sub(rf"\g<1>{HIDDEN}", text)
     text = _HEADER.sub(rf"\g<1>{HIDDEN}", text)
     text = _SENT.sub(rf"\g<1>\g<2>{HIDDEN}", text)
     if any(command in text for command in _COMMANDS):
@@ -120,9 +132,30 @@ def clean_text(text: str) -> str:
     return _ASSIGNED.sub(rf"\g<1>{HIDDEN}", text) if "=" in text or ":" in text else text
 
 
+def masked(text: str) -> str:
+    """For messages, where an address is to be recognised: its user stays. Nothing of a password or a token does."""
+    text = _without_passwords(text)
+    return _ANY_TOKEN.sub(HIDDEN, text) if len(text) >= _SHORTEST_TOKEN else text
+
+
+def has_password(address: str) -> bool:
+    """An empty password is none."""
+    opened = address.replace(":@", "@")
+    return _without_passwords(opened) != opened
+
+
+def without_password(address: str) -> str:
+    """The address as it may be written down, without its user as well."""
+    return clean_text(re.sub(rf"{_PASSWORD.pattern}@", "", address))
+
+
+def _without_passwords(text: str) -> str:
+    return _SECRET_QUERY.sub(r"\1***", _PASSWORD.sub(r"\1:***", text))
+
+
 def kind_of_secret(text: str) -> str | None:
     """What the text holds, if it has the shape of a well-known token: "a GitHub token"."""
-    return next((kind for kind, shape in _TOKENS.items() if shape.search(text)), None)
+    return next((kind for kind, shape in _SHAPES.items() if re.search(shape, text)), None)
 
 
 def _is_random(text: str) -> bool:
@@ -155,6 +188,23 @@ def speaks_of_a_secret(name: str) -> bool:
         or words[-1] == "pass"
         or joined.endswith("token")
     )
+
+
+@functools.lru_cache(maxsize=10_000)
+def _names_a_key(name: str) -> bool:
+    words = [word.lower() for word in _WORD.findall(name)]
+    if not words or not _NO_SECRET_KEY.isdisjoint(words):
+        return False
+    return words[-1] in ("key", "keys") or any(giver in "".join(words) for giver in _GIVERS)
+
+
+def _is_bare_key(text: str) -> bool:
+    """Digits and letters in no order that a person would write."""
+    if not _BARE_KEY.fullmatch(text) or len(set(text)) < 10:
+        return False
+    kinds = text.translate(_KIND)
+    changes = sum(one != other for one, other in itertools.pairwise(kinds))
+    return "0" in kinds and changes * 4 >= len(text)
 
 
 # There are few names, and each stands in every node of its kind.
@@ -232,11 +282,16 @@ class Gate:
     def named(self, name: str, value: Any) -> Any:
         """What is true, false or nothing is no secret under any name; nor is a number of tokens."""
         if value is None or isinstance(value, bool) or value in ("", HIDDEN) or not speaks_of_a_secret(name):
-            return self.value(value)
+            return self._unless_key(name, value)
         if isinstance(value, int | float) and "token" in name.lower():
             return value
         self.hidden += 1
         return HIDDEN
+
+    def _unless_key(self, name: str, value: Any) -> Any:
+        if isinstance(value, str) and _is_bare_key(value) and _names_a_key(name):
+            return self._hide(value)
+        return self.value(value)
 
     def value(self, value: Any) -> Any:
         if isinstance(value, str):

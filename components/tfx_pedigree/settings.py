@@ -16,6 +16,7 @@ from typing import Any
 
 from tfx_pedigree.bounded_parse import compose_yaml, parse_toml, read_bounded
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
+from tfx_pedigree.secrets import masked
 
 KEYS = ("registry", "store", "actor")
 ENVIRONMENT = {key: f"PEDIGREE_{key.upper()}" for key in KEYS}
@@ -25,8 +26,6 @@ DEFAULT_REGISTRY = ".pedigree"
 DEFAULT = "default"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_USERINFO = re.compile(r"(?<=://)([^:/?#\s]*):[^\s]*(?=@)")
-_SECRET_QUERY = re.compile(r"(?i)([?&][^=&\s]*(?:password|passwd|secret|token|credential|signature)[^=&\s]*=)[^&\s]+")
 _RELATIVE_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?![/:])([^?]+)(.*)")
 _NEARLY_URL = re.compile(r"(sqlite|postgres|postgresql|mysql|s3|gs|gcs|https?)(\+\w+)?:(?!//)")
 
@@ -91,11 +90,6 @@ def load(
         sources={"registry": DEFAULT, "store": "the registry", "actor": DEFAULT, **sources},
         file=file,
     )
-
-
-def masked(text: str) -> str:
-    """`text` with the passwords of all URLs in it hidden."""
-    return _SECRET_QUERY.sub(r"\1***", _USERINFO.sub(r"\1:***", text))
 
 
 def _resolved(key: str, value: str, folder: Path) -> str:

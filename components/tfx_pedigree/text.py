@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 
 LONGEST = 80
@@ -32,6 +32,15 @@ def visible(text: str) -> str:
 def is_unicode(text: str) -> bool:
     """False where the text holds a surrogate alone, as JSON's `\\ud800` gives one: no file can hold it."""
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def holds_zero(value: object) -> bool:
+    """Whether the character zero, which not every database can hold, is anywhere in a value of JSON."""
+    if isinstance(value, Mapping):
+        return any(holds_zero(one) for pair in value.items() for one in pair)
+    if isinstance(value, list | tuple):
+        return any(map(holds_zero, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def plural(count: int, noun: str, several: str | None = None) -> str:

@@ -21,7 +21,6 @@ from tfx_pedigree.cli import exits
 from tfx_pedigree.cli.app import App, common_options
 from tfx_pedigree.cli.lazy import Lazy, LazyGroup
 from tfx_pedigree.errors import PedigreeError
-from tfx_pedigree.settings import masked
 from tfx_pedigree.text import visible
 
 _HERE = "tfx_pedigree.cli"
@@ -144,6 +143,8 @@ def _tell_usage(error: click.ClickException, as_json: bool) -> int:
 
 
 def _tell(kind: str, message: str, code: int, as_json: bool) -> int:
+    from tfx_pedigree.secrets import masked
+
     text = masked(message)
     if as_json:
         click.echo(json.dumps({"error": {"kind": kind, "message": text}}, ensure_ascii=False), err=True)
@@ -163,6 +164,8 @@ def _bug(error: Exception) -> str:
 
 def _show_traceback() -> None:
     if os.environ.get("PEDIGREE_DEBUG") == "1":
+        from tfx_pedigree.secrets import masked
+
         click.echo(masked(traceback.format_exc()), err=True)
 
 

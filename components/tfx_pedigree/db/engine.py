@@ -79,6 +79,8 @@ class Database:
         try:
             with translated(engine.dialect, connection):
                 return ask(engine.dialect, connection.dbapi_connection, question)
+        except (DataError, OverflowError) as error:
+            raise _beyond_bounds(error) from error
         except DatabaseError as error:
             if type(error) is not DatabaseError:
                 raise
@@ -165,9 +167,8 @@ class Database:
                 f"{plain(error.object, 40)!r} holds half of a character (a lone surrogate), and no database can hold "
                 "that. Give it as UTF-8 text."
             ) from error
-        except DataError as error:  # PostgreSQL holds no NUL, and no number beyond its column
-            told = plain(str(error.orig).splitlines()[0], 200)
-            raise InvalidInputError(f"The database cannot hold a value that was given: {told}.") from error
+        except (DataError, OverflowError) as error:
+            raise _beyond_bounds(error) from error
         except (OperationalError, InterfaceError) as error:
             raise self._unavailable(error, committing) from error
         except DatabaseError as error:
@@ -211,6 +212,12 @@ class Database:
             f"The registry {self.url} cannot be reached: {first}. Nothing was changed. "
             "Check the address and the server, then run the command again."
         )
+
+
+def _beyond_bounds(error: DataError | OverflowError) -> InvalidInputError:
+    """PostgreSQL holds no NUL, and neither database a number beyond its column."""
+    told = plain(str(error.orig if isinstance(error, DataError) else error).splitlines()[0], 200)
+    return InvalidInputError(f"The database cannot hold a value that was given: {told.rstrip('.')}.")
 
 
 def _raw_connection(engine: Engine) -> PoolProxiedConnection:

@@ -14,14 +14,14 @@ from tfx_pedigree.db import schema
 from tfx_pedigree.digest import canonical_json, digest_of, is_digest, parse_json
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm
-from tfx_pedigree.lineage import row_sum, storage
+from tfx_pedigree.lineage import row_sum, storage, wording
 from tfx_pedigree.lineage.clean_nodes import clean_node
 from tfx_pedigree.lineage.graph import Edge, Fragment, Node, NodeKind
 from tfx_pedigree.lineage.storage import NodeRow
 from tfx_pedigree.registry import Action, Registry
 from tfx_pedigree.registry.access import check_role
 from tfx_pedigree.registry.events import REGISTRY_CHAIN
-from tfx_pedigree.registry.write import Write
+from tfx_pedigree.registry.write import Write, refuse_zero
 from tfx_pedigree.secrets import clean_text
 
 FACT_LENGTH = 512
@@ -165,6 +165,7 @@ def _row(node: Node) -> tuple[NodeRow, int, str]:
             f"The content of a node ({node.kind}) has {len(content)} characters; {CONTENT_LENGTH} are the most. "
             "Record the digest of what is long, and keep the rest elsewhere."
         )
+    refuse_zero(content, node.content, f"The content of {wording.label(node)} ({_short(node.key)})")
     before = storage.key_of(node.kind.value, content)
     if not hidden:
         return NodeRow(before, node.kind.value, content, _facts(node)), 0, before

@@ -14,6 +14,7 @@ from tfx_pedigree.lineage.graph import Node
 from tfx_pedigree.mlmd import vocabulary
 from tfx_pedigree.mlmd.history import Execution
 from tfx_pedigree.mlmd.identities import names_in, with_facts
+from tfx_pedigree.text import holds_zero
 
 # What says where things are, who asks and which run it is; and what the data themselves say better.
 _NO_PARAMETERS = frozenset(
@@ -83,10 +84,21 @@ def _decoded(value: Any) -> Any:
     """TFX writes structures as JSON."""
     if isinstance(value, str) and value[:1] in ("{", "[", "n"):
         try:
-            return plain_json(parse_json(value, "The property", words=True))
+            value = parse_json(value, "The property", words=True)
         except InvalidInputError:
             return value
-    return plain_json(value)
+    return _without_zero(plain_json(value))
+
+
+def _without_zero(value: Any) -> Any:
+    """The character zero, which not every database can hold, becomes the one that stands for what is unreadable."""
+    if not holds_zero(value):
+        return value
+    if isinstance(value, Mapping):
+        return {_without_zero(key): _without_zero(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_without_zero(one) for one in value]
+    return value.replace("\0", "\ufffd")
 
 
 def _short(value: Any) -> Any:

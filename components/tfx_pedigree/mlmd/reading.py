@@ -22,7 +22,7 @@ from tfx_pedigree.mlmd.client_process import ClientProcess
 from tfx_pedigree.mlmd.history import Artifact, Event, Execution
 from tfx_pedigree.mlmd.questions import ask
 from tfx_pedigree.mlmd.source import Source, source_of
-from tfx_pedigree.settings import masked
+from tfx_pedigree.secrets import masked
 
 # Ids in one question.
 BATCH = 400

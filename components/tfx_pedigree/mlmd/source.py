@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from tfx_pedigree.errors import InvalidInputError, NotFoundError, UnavailableError
-from tfx_pedigree.settings import masked
+from tfx_pedigree.secrets import masked
 
 # So that a password stands in no command line.
 PASSWORD_VARIABLE = "PEDIGREE_MLMD_PASSWORD"  # noqa: S105  the variable's name

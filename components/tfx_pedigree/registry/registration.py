@@ -26,7 +26,7 @@ from tfx_pedigree.registry.model_rows import seal
 from tfx_pedigree.registry.records import Version
 from tfx_pedigree.registry.states import State
 from tfx_pedigree.registry.stored import MODEL, StoredModel, StoredVersion
-from tfx_pedigree.registry.write import Write
+from tfx_pedigree.registry.write import Write, refuse_zero
 from tfx_pedigree.secrets import clean_values
 from tfx_pedigree.verdict import Verdict
 from tfx_pedigree.versioning import Bump, ModelDescription, Request, decide, higher, timestamp_tag
@@ -196,7 +196,9 @@ def reserve(write: Write, known: Known, candidate: Candidate, request: Request) 
     predecessor = _described(known.description) if known.description else None
     taken, reached = functools.partial(_taken, write.connection, known), functools.partial(_reached, known)
     decision = decide(known.base, predecessor, candidate.description, request, taken, reached=reached)
-    content = canonical_json(candidate.description.to_json()).decode()
+    described = candidate.description.to_json()
+    content = canonical_json(described).decode()
+    refuse_zero(content, described, f"The description of {model.name}'s new version")
     made = StoredVersion(
         None,
         model.id,
@@ -316,7 +318,9 @@ def attach_evidence(write: Write, found: StoredVersion, evidence: Evidence) -> S
             f"({version.digest[:19]}…). Attach it to the version that it judges."
         )
     evidence = evidence.without_secrets()
-    digest = evidence.digest
+    content = evidence.content()
+    refuse_zero(content, evidence.to_json(), f"The evidence of {version.name}")
+    digest = digest_of(content.encode())
     if found.id is not None and write.ask((_EVIDENCE_KNOWN, {"id": found.id, "digest": digest}))[0]:
         return found
     write.later(
@@ -325,7 +329,7 @@ def attach_evidence(write: Write, found: StoredVersion, evidence: Evidence) -> S
         of_model=found.model_id,
         of_sequence=version.sequence,
         digest=digest,
-        content=evidence.content(),
+        content=content,
         created_at=write.now,
         created_by=write.actor,
     )

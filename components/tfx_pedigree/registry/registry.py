@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shlex
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tfx_pedigree.db import Database, schema
-from tfx_pedigree.errors import UnavailableError
+from tfx_pedigree.errors import InvalidInputError, UnavailableError
 from tfx_pedigree.registry import grants
 from tfx_pedigree.registry.administration import LocalAdministration
 from tfx_pedigree.registry.api import RegistryApi
@@ -26,6 +27,7 @@ from tfx_pedigree.registry.questions import LocalQuestions
 from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE, Role
 from tfx_pedigree.registry.transactions import Transactions, utc_now
 from tfx_pedigree.registry.write import Write
+from tfx_pedigree.secrets import has_password, masked, without_password
 
 if TYPE_CHECKING:
     from tfx_pedigree.store import Store
@@ -68,7 +70,10 @@ class Registry(LocalQuestions, LocalChanges, LocalAdministration, RegistryApi):
         and everybody may read. Nothing changes on a registry that is there and up to date."""
         location = Location.of(address)
         database = Database(location.database)
-        named = _named_store(database) if database.exists() else None
+        there = database.exists()
+        if not there and store is not None:
+            _refuse_password(store)
+        named = _named_store(database) if there else None
         where = store or named or location.beside
         if where is not None:
             _open_store(where, create=True)
@@ -165,6 +170,18 @@ class Registry(LocalQuestions, LocalChanges, LocalAdministration, RegistryApi):
         with self._database.reading() as connection:
             found: str = connection.execute(sa.select(schema.registry.c.registry_id)).scalar_one()
         return found
+
+
+def _refuse_password(store: str) -> None:
+    """A registry tells all its readers where its store is."""
+    if has_password(store):
+        open_to_all = shlex.quote(without_password(store))
+        raise InvalidInputError(
+            f"The store's address {masked(store)} holds a password, and the registry would show it to all its readers. "
+            "Nothing was created. Give the password where the store's own client looks for it (AWS_ACCESS_KEY_ID "
+            "and AWS_SECRET_ACCESS_KEY for s3://, else ~/.config/fsspec/conf.json), and then the address without it: "
+            f"`pedigree init --store {open_to_all}`."
+        )
 
 
 def _named_store(database: Database) -> str | None:

@@ -7,7 +7,6 @@ lock: whoever holds it is alone with that model until the commit, on both databa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,12 +14,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tfx_pedigree.db import Question, Row, Statement, schema, together
-from tfx_pedigree.digest import canonical_json
+from tfx_pedigree.digest import canonical_json, digest_of
+from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import access, stored
 from tfx_pedigree.registry.events import BEGINNING, REGISTRY_CHAIN, Event, Head
 from tfx_pedigree.registry.identity import Identity
 from tfx_pedigree.registry.roles import EVERYWHERE, Action
 from tfx_pedigree.secrets import clean_text
+from tfx_pedigree.text import holds_zero
 
 _C = schema.chains.c
 _CHAIN = sa.bindparam("chain", type_=sa.Text)
@@ -124,27 +125,34 @@ class Write:
         reason: str | None = None,
         details: Mapping[str, Any] | None = None,
     ) -> Event:
-        event = Event(
-            chain=self.chain,
-            position=self._head.length + 1,
-            at=self.now,
-            actor=self.actor,
-            action=action,
-            subject=subject,
-            from_state=before and str(before),
-            to_state=after and str(after),
-            reason=reason and clean_text(reason),
-            details=details or {},
-            previous=self._head.hash,
-            token=self.identity.token_id,
-        )
-        event = replace(event, hash=event.computed_hash())
-        self.later(_EVENT, **_event_values(event))
+        values: dict[str, Any] = {
+            "chain": self.chain,
+            "position": self._head.length + 1,
+            "at": self.now,
+            "actor": self.actor,
+            "action": action,
+            "subject": subject,
+            "from_state": before and str(before),
+            "to_state": after and str(after),
+            "reason": reason and clean_text(reason),
+            "previous": self._head.hash,
+            "token": self.identity.token_id,
+        }
+        details = details or {}
+        content = Event(**values, details=details).content()
+        hashed = canonical_json(content)
+        refuse_zero(hashed.decode(), content, f"What {self.actor} wants to write ({action})")
+        event = Event(**values, details=details, hash=digest_of(hashed))
+        self.later(_EVENT, **values, details=canonical_json(dict(details)).decode(), hash=event.hash)
         self._head = Head(event.position, event.hash)
         self.written += 1
         self.now += timedelta(microseconds=1)
         return event
 
 
-def _event_values(event: Event) -> dict[str, Any]:
-    return {**vars(event), "details": canonical_json(dict(event.details)).decode()}
+def refuse_zero(content: str, value: object, what: str) -> None:
+    """`content` is the value as JSON."""
+    if "\\u0000" in content and holds_zero(value):
+        raise InvalidInputError(
+            f"{what} holds the character zero, which not every database can hold. Nothing was changed; leave it out."
+        )

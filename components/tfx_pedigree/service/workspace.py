@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import Registry
 from tfx_pedigree.registry.transactions import utc_now
-from tfx_pedigree.settings import masked
+from tfx_pedigree.secrets import masked
 
 if TYPE_CHECKING:
     from tfx_pedigree.lineage.api import LineageApi

@@ -16,6 +16,7 @@ from tfx_pedigree import settings
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage.run_graph import PipelineRun
+from tfx_pedigree.secrets import has_password, masked
 from tfx_pedigree.service.workspace import Workspace, connect
 
 MODEL_NAME = "model_name"
@@ -38,9 +39,9 @@ Choice = TypeVar("Choice", bound=Enum)
 
 def without_secret(key: str, address: str) -> str:
     """Refuses a password: parameters are kept in clear text by every runner, in its metadata and its pages."""
-    if settings.masked(open_address := address.replace(":@", "@", 1)) != open_address:
+    if has_password(address):
         raise InvalidInputError(
-            f"The parameter `{key}` holds a password ({settings.masked(address)}), and parameters of a pipeline can be "
+            f"The parameter `{key}` holds a password ({masked(address)}), and parameters of a pipeline can be "
             "read by everybody who sees it. Leave the password out and give it to the executor's environment "
             f"(PGPASSWORD, or the whole address as {settings.ENVIRONMENT.get(key, 'PEDIGREE_REGISTRY')})."
         )

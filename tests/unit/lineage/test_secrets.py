@@ -50,6 +50,7 @@ SHAPED = st.one_of(
     _text(_LETTERS, 12).map(lambda t: (f"postgresql://user:{t}@db.example.org/flights", t)),
     _text(_LETTERS, 12).map(lambda t: (f"https://{t}@git.example.org/flights.git", t)),
     _text(_LETTERS, 12).map(lambda t: (f"https://u:{t}@@host/x", t)),
+    _text(_LETTERS, 12).map(lambda t: (f"s3://key:a/b@{t}@bucket/models", t)),
     _text(_LETTERS, 30).map(lambda t: (f"https://b.s3.example.org/x?X-Amz-Signature={t}&y=1", t)),
     _text(_LETTERS, 20).map(lambda t: (f"Authorization: Bearer {t}", t)),
     _text(_LETTERS, 10).map(lambda t: (f"--db-password {t}", t)),
@@ -235,6 +236,53 @@ def test_what_is_no_secret_stays_as_it_is(text: str) -> None:
 )
 def test_names_that_only_sound_alike_hide_nothing(name: str) -> None:
     assert not speaks_of_a_secret(name)
+
+
+_FORTY_DIGITS, _THIRTY_TWO = "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567", "9f86d081884c7d659a2feaa0c55ad015"
+_MIXED = "Zk93hDw0aPq7LsX2vBn8Rt5Y"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("wandb", _FORTY_DIGITS),
+        ("WANDB", _FORTY_DIGITS),
+        ("wandb_key", _FORTY_DIGITS),
+        ("twilio", _THIRTY_TWO),
+        ("twilioAuth", _THIRTY_TWO.upper()),
+        ("datadog", _THIRTY_TWO),
+        ("key", _MIXED),
+        ("service_key", _FORTY_DIGITS),
+        ("LICENSE_KEY", _MIXED),
+    ],
+)
+def test_keys_without_a_shape_of_their_own_are_known_by_their_name(name: str, value: str) -> None:
+    clean, hidden = clean_node(Node(NodeKind.PARAMETERS, {name: value}, {"fact": ("x",)}))
+    assert (dict(clean.content), hidden) == ({name: HIDDEN}, 1)
+    assert clean_node(clean) == (clean, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("commit", _FORTY_DIGITS),
+        ("module", _THIRTY_TWO),
+        ("cache_key", _FORTY_DIGITS),
+        ("public_key", _MIXED),
+        ("wandb_commit", _FORTY_DIGITS),
+        ("wandb_project", "flight-delay-of-the-autumn"),
+        ("feature_key", "trip_start_timestamp_hour_of_day"),
+        ("label_key", "tips"),
+        ("slicing_keys", "trip_start_hour, trip_start_day"),
+        ("key", "0" * 40),
+        ("key", "serving_default/outputs/probabilities"),
+        ("key", "sha256:" + "0f" * 32),
+        ("keyword", _FORTY_DIGITS),
+    ],
+)
+def test_what_only_stands_near_a_key_stays(name: str, value: str) -> None:
+    node = Node(NodeKind.PARAMETERS, {name: value})
+    assert clean_node(node) == (node, 0)
 
 
 def test_numbers_of_tokens_stay_and_numbers_under_other_telling_names_do_not() -> None:

@@ -99,6 +99,8 @@ def test_key_that_a_node_was_given_is_not_believed(lineage: Lineage) -> None:
         (Node(NodeKind.RUN, {"id": float("nan")}), "canonical JSON"),
         (Node(NodeKind.RUN, {"id": "\ud800"}), "canonical JSON: input contains non-UTF-8"),
         (Node(NodeKind.RUN, {"id": "x" * (1 << 20)}), "1048576 are the most"),
+        (Node(NodeKind.RUN, {"id": "a\x00b"}), r"The content of .* \(run:[0-9a-f]{12}\) holds the character zero"),
+        (Node(NodeKind.RUN, {"id": [{"a\x00b": 1}]}), "holds the character zero"),
         (Node(NodeKind.RUN, {"id": 1}, {"Bad Name": ("x",)}), "'Bad Name' cannot name a fact"),
         (Node(NodeKind.RUN, {"id": 1}, {"x" * 65: ("x",)}), "up to 64"),
     ],
@@ -107,6 +109,12 @@ def test_node_that_cannot_be_kept_is_refused(lineage: Lineage, registry: Registr
     with pytest.raises(InvalidInputError, match=told):
         lineage.record(Fragment((node,)))
     assert counted(registry) == (0, 0, 0)
+
+
+def test_text_that_only_spells_the_character_zero_is_kept(lineage: Lineage) -> None:
+    node = Node(NodeKind.RUN, {"id": "\\u0000"})
+    lineage.record(Fragment((node,)))
+    assert Node(NodeKind.RUN, lineage.find(node.key).content) == node
 
 
 def test_content_nested_without_end_is_refused(lineage: Lineage) -> None:

@@ -323,6 +323,18 @@ def test_parameters_too_long_for_the_graph_are_known_by_their_digest(books: Book
     assert node.content["parameters"] == {"table": digest_of(json.dumps(text).encode()), "threshold": 1}
 
 
+def test_character_that_no_database_holds_keeps_nothing_out_of_the_graph(
+    books: Books, path: Path, local_registry: Registry
+) -> None:
+    books.step(Ran("odd"), None, "Labelling", {"table": '{"a": ["b\\u0000c"]}'}, {}, {"labels": ("Labels", {})})
+    lineage = Lineage(local_registry)
+    with connect(path) as reader:
+        assert import_store(reader, lineage).recorded
+    (node,) = of_kind(whole(path), NodeKind.PARAMETERS)
+    assert node.content["parameters"] == {"table": {"a": ["b\ufffdc"]}}
+    assert Subgraph.from_json(lineage.get_lineage(node).to_json()).nodes
+
+
 def test_password_in_a_parameter_never_reaches_the_registry(
     books: Books, path: Path, local_registry: Registry, tmp_path: Path
 ) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from pedigree_testing import candidate, digest
+from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import Action, Evidence, Facts, PromotionRequest, Registry, Verdict
 from tfx_pedigree.secrets import HIDDEN, hidden_names
 
@@ -49,3 +52,27 @@ def test_names_of_hidden_values_are_told_without_the_values() -> None:
     values = {"api_key": SECRET, "rate": 0.1, "address": f"https://u:{SECRET}@host/x", "tokens": 512}
     assert hidden_names(values) == ("api_key", "address")
     assert hidden_names({}) == ()
+
+
+@pytest.mark.parametrize(
+    ("address", "clean"),
+    [
+        ("s3://key:hunter2@bucket/models", "s3://bucket/models"),
+        ("s3://key:hun/ter2@hunter2@bucket/models", "s3://bucket/models"),
+        ("memory://pedigree/store?token=hunter2", None),
+    ],
+)
+def test_store_address_with_a_password_is_refused_before_anything_is_there(
+    tmp_path: Path, address: str, clean: str | None
+) -> None:
+    with pytest.raises(InvalidInputError, match="holds a password") as refused:
+        Registry.create(tmp_path / "registry", actor="ada", store=address)
+    assert "hunter2" not in str(refused.value)
+    assert clean is None or f"`pedigree init --store {clean}`" in str(refused.value)
+    assert not (tmp_path / "registry").exists()
+
+
+def test_user_in_a_store_address_is_no_secret(tmp_path: Path) -> None:
+    address = f"memory://ada@pedigree{tmp_path}/store"
+    with Registry.create(tmp_path / "registry", actor="ada", store=address) as registry:
+        assert registry.history(None).items[-1].details["store"] == address

@@ -8,8 +8,10 @@ import pytest
 
 from pedigree_testing import Clock, candidate, digest
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
-from tfx_pedigree.registry import Candidate, Evidence, Facts, Registry, State, Verdict
+from tfx_pedigree.registry import Action, Candidate, Evidence, Facts, Registry, State, Verdict
 from tfx_pedigree.versioning import ModelDescription, Request
+
+MODEL = "flight-delay"
 
 
 def test_first_version_is_1_0_0_with_sequence_1(registry: Registry) -> None:
@@ -212,3 +214,34 @@ def test_two_registries_opened_by_two_people_show_the_same(
 def test_evidence_that_is_made_to_hurt_is_refused_with_its_place(content: str) -> None:
     with pytest.raises(InvalidInputError, match="The evidence, line 1: "):
         Evidence.from_text(content)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda r: r.annotate(MODEL, Facts(tags={"note": "a\x00b"})),
+        lambda r: r.annotate(MODEL, Facts({"a\x00b": 1.0})),
+        lambda r: r.archive(MODEL, reason="a\x00b"),
+        lambda r: r.note(MODEL, Action.RETRAIN, reason=None, details={"a": [{"b": "\x00"}]}),
+        lambda r: r.attach_evidence(MODEL, Evidence(digest("a"), None, Verdict.PASS, "a\x00b")),
+        lambda r: r.attach_evidence(MODEL, Evidence(digest("a"), None, Verdict.PASS, "x", details={"a": "\x00"})),
+        lambda r: r.add(MODEL, candidate("b", note="a\x00b")),
+    ],
+)
+def test_character_that_not_every_database_holds_is_refused_everywhere(
+    registry: Registry, write: Callable[[Registry], object]
+) -> None:
+    registry.add(MODEL, candidate("a"))
+    with pytest.raises(InvalidInputError, match="holds the character zero"):
+        write(registry)
+    assert len(registry.history(MODEL).items) == 3
+    assert registry.verify_audit().ok
+
+
+@pytest.mark.parametrize("size", [2**53, 2**63, 2**70])
+def test_number_beyond_its_column_is_refused_and_nothing_is_written(registry: Registry, size: int) -> None:
+    with pytest.raises(InvalidInputError, match="cannot"):
+        registry.add(MODEL, Candidate(digest("a"), size=size))
+    assert registry.versions(MODEL).items == ()
+    with pytest.raises(InvalidInputError, match=r"The database cannot hold a value that was given: .*[^.]\.$"):
+        registry.versions(MODEL, limit=2**64)

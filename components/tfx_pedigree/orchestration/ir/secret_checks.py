@@ -12,8 +12,7 @@ from typing import Any
 from tfx_pedigree.orchestration.ir.compiled import CompiledPipeline, Task
 from tfx_pedigree.orchestration.ir.findings import Finding, error
 from tfx_pedigree.orchestration.ir.values import leaves
-from tfx_pedigree.secrets import kind_of_secret
-from tfx_pedigree.settings import masked
+from tfx_pedigree.secrets import has_password, kind_of_secret
 
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SECRET_NAME = re.compile(
@@ -81,8 +80,7 @@ def secret_in(name: str, value: Any) -> str | None:
     for key, leaf in leaves(value, name):
         if not isinstance(leaf, str) or not leaf or _REFERENCE.fullmatch(leaf):
             continue
-        # An empty password is none: user:@host.
-        if masked(leaf.replace(":@", "@")) != leaf.replace(":@", "@"):
+        if has_password(leaf):
             return "an address with a password"
         what = kind_of_secret(leaf)
         if what is not None:

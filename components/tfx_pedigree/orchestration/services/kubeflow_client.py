@@ -28,7 +28,7 @@ from tfx_pedigree.errors import (
     UnavailableError,
 )
 from tfx_pedigree.orchestration.services.service import UnansweredError
-from tfx_pedigree.settings import masked
+from tfx_pedigree.secrets import masked
 
 TOKEN = "PEDIGREE_KUBEFLOW_TOKEN"  # noqa: S105  the name of a variable
 TOKEN_FILE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105  the name that kfp gives it
