@@ -31,6 +31,11 @@ def require(identity: Identity, held: str | None, model: str | None, action: Act
         raise _refusal(identity, held, model, action)
 
 
+def role_in(connection: Connection, identity: Identity, model: str | None) -> Role | None:
+    scope = EVERYWHERE if model is None else model
+    return role_of(identity, _ROLES.rows(connection, names=identity.names, model=scope)[0][0], model)
+
+
 def check_role(connection: Connection, identity: Identity, model: str | None, action: Action) -> None:
     """Refuses what no binding of the identity allows."""
     scope = EVERYWHERE if model is None else model

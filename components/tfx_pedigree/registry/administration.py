@@ -30,6 +30,9 @@ class LocalAdministration(Administration):
     def require(self, action: Action, model: str | None = None) -> None:
         self.transactions.require(action, model)
 
+    def role(self, model: str | None = None) -> Role | None:
+        return self.transactions.role(model)
+
     def verify_audit(self, anchor: Anchor | None = None, progress: Progress = silent) -> AuditReport:
         with self.transactions.reading(None) as connection:
             return audit.verify(connection, anchor, progress)

@@ -23,6 +23,7 @@ from tfx_pedigree.registry.records import (
     ChampionPeriod,
     Grant,
     Model,
+    ModelOverview,
     Page,
     PromotionPreview,
     RoleChange,
@@ -54,6 +55,10 @@ class VersionQuestions(Protocol):
         """One model, with the number of its champion."""
         ...
 
+    def overview(self, *, matching: str = "", limit: Limit = PAGE, after: str | None = None) -> Page[ModelOverview]:
+        """Models by name with what serves now; of those whose name holds `matching`, where it is given."""
+        ...
+
     def get(self, reference: str | Reference) -> Version:
         """The one version that the reference means; NotFoundError with near names if there is none."""
         ...
@@ -83,6 +88,10 @@ class VersionQuestions(Protocol):
         """The newest evidence of a version, which decides whether it may be promoted; None if it has none."""
         ...
 
+    def evidence_by_version(self, model: str, versions: Sequence[str]) -> dict[str, Evidence]:
+        """The newest evidence of each of these numbers that has any, at most as many as a page holds."""
+        ...
+
     def compare(self, old: str | Reference, new: str | Reference) -> VersionDiff:
         """Two versions of one model side by side: metrics, parameters, interface, and what kind of change it is."""
         ...
@@ -100,9 +109,16 @@ class VersionQuestions(Protocol):
         ...
 
     def history(
-        self, model: str | None, version: str | None = None, *, limit: Limit = PAGE, after: str | None = None
+        self,
+        model: str | None,
+        version: str | None = None,
+        *,
+        action: str | None = None,
+        limit: Limit = PAGE,
+        after: str | None = None,
     ) -> Page[Event]:
-        """Events, newest first: of a model, of one version, or (without a model) of the registry itself."""
+        """Events, newest first: of a model, of one version, or (without a model) of the registry itself; only those of
+        one action, where it is named."""
         ...
 
     def preview_promotion(
@@ -210,6 +226,11 @@ class Administration(Protocol):
 
     def require(self, action: Action, model: str | None = None) -> None:
         """Raises ForbiddenError unless the actor may do this: for work outside a transaction, before it begins."""
+        ...
+
+    def role(self, model: str | None = None) -> Role | None:
+        """What the actor may do at the most, on the model or on the registry as a whole; None for somebody who may not
+        even read. Nothing is refused or logged: for who offers only what can be done."""
         ...
 
     def verify_audit(self, anchor: Anchor | None = None, progress: Progress = silent) -> AuditReport:

@@ -6,18 +6,21 @@ transaction finds out why: a role that does not suffice, a model or version that
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 
 from tfx_pedigree.db import Question
-from tfx_pedigree.registry import differences, promotion, reading, registration, stored
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.registry import differences, overview, promotion, reading, registration, stored
 from tfx_pedigree.registry.api import PAGE, VersionQuestions
 from tfx_pedigree.registry.decisions import PromotionRequest
 from tfx_pedigree.registry.differences import VersionDiff
 from tfx_pedigree.registry.events import REGISTRY_CHAIN, Event
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.names import Reference
-from tfx_pedigree.registry.records import ChampionPeriod, Model, Page, PromotionPreview, Version
+from tfx_pedigree.registry.pages import LARGEST_PAGE
+from tfx_pedigree.registry.records import ChampionPeriod, Model, ModelOverview, Page, PromotionPreview, Version
 from tfx_pedigree.registry.roles import EVERYWHERE, Action
 from tfx_pedigree.registry.search import NEWEST_BY_TAG, Search, Term
 from tfx_pedigree.registry.transactions import Transactions
@@ -43,6 +46,15 @@ class LocalQuestions(VersionQuestions):
                 reading.find_model(connection, name)
                 rows = reading.MODEL_BY_NAME.rows(connection, names=stored.NOBODY, model=name)
         return stored.read_model(rows[0])
+
+    def overview(self, *, matching: str = "", limit: int = PAGE, after: str | None = None) -> Page[ModelOverview]:
+        values = {"model": EVERYWHERE, "after": after or "", "limit": limit + 1, "pattern": overview.pattern(matching)}
+        rows = self.transactions.ask((overview.OVERVIEW, values))
+        if not rows:
+            with self.transactions.reading(None) as connection:
+                rows = overview.OVERVIEW.rows(connection, names=stored.NOBODY, **values)
+        items = tuple(overview.read_overview(row) for row in rows[:limit])
+        return Page(items, items[-1].model.name if len(rows) > limit else None)
 
     def get(self, reference: str | Reference) -> Version:
         reference = Reference.of(reference)
@@ -86,6 +98,17 @@ class LocalQuestions(VersionQuestions):
             found = reading.resolve(connection, reference)
             return reading.evidence_in(reading.NEWEST_EVIDENCE.rows(connection, id=found.id))
 
+    def evidence_by_version(self, model: str, versions: Sequence[str]) -> dict[str, Evidence]:
+        if len(versions) > LARGEST_PAGE:
+            raise InvalidInputError(f"{len(versions)} versions are too many for one question. Ask for {LARGEST_PAGE}.")
+        values = {"model": model, "versions": json.dumps(list(versions))}
+        rows = self.transactions.ask((overview.EVIDENCE_OF, values))
+        if not rows:
+            with self.transactions.reading(model) as connection:
+                reading.find_model(connection, model)
+                rows = overview.EVIDENCE_OF.rows(connection, names=stored.NOBODY, **values)
+        return overview.read_evidence(rows)
+
     def compare(self, old: str | Reference, new: str | Reference) -> VersionDiff:
         before, after = self.get(old), self.get(new)
         exact = [Reference(one.model, one.version) for one in (before, after)]
@@ -111,13 +134,19 @@ class LocalQuestions(VersionQuestions):
             return dict(reading.ALIASES.rows(connection, model=model))
 
     def history(
-        self, model: str | None, version: str | None = None, *, limit: int = PAGE, after: str | None = None
+        self,
+        model: str | None,
+        version: str | None = None,
+        *,
+        action: str | None = None,
+        limit: int = PAGE,
+        after: str | None = None,
     ) -> Page[Event]:
         if model is None or version is None:
-            return self._events(model or REGISTRY_CHAIN, limit, after)
+            return self._events(model or REGISTRY_CHAIN, limit, after, action=action)
         with self.transactions.reading(model) as connection:
             subject = reading.resolve(connection, Reference(model, version)).version.version
-        return self._events(model, limit, after, subject=subject)
+        return self._events(model, limit, after, subject=subject, action=action)
 
     def preview_promotion(
         self, reference: str | Reference, request: PromotionRequest | None = None
@@ -131,8 +160,16 @@ class LocalQuestions(VersionQuestions):
         return self._events(model, limit, after, must_exist=False, action=action.value)
 
     def _events(
-        self, chain: str, limit: int, after: str | None, *, must_exist: bool = True, **only: str
+        self,
+        chain: str,
+        limit: int,
+        after: str | None,
+        *,
+        must_exist: bool = True,
+        subject: str | None = None,
+        action: str | None = None,
     ) -> Page[Event]:
+        only = {name: one for name, one in (("subject", subject), ("action", action)) if one is not None}
         before = {} if after is None else {"before": reading.read_position(after)}
         statement = reading.events(subject="subject" in only, action="action" in only, paged=after is not None)
         question: Question = (statement, {"chain": chain, "model": chain, "limit": limit + 1, **only, **before})

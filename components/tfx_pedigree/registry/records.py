@@ -12,6 +12,7 @@ from tfx_pedigree.notebook import to_dataframe
 from tfx_pedigree.registry.decisions import PromotionCheck
 from tfx_pedigree.registry.roles import Binding, Role
 from tfx_pedigree.registry.states import State
+from tfx_pedigree.verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas
@@ -134,6 +135,30 @@ class ChampionPeriod(JsonForm):
     version: str
     began_at: datetime
     ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Serving(JsonForm):
+    """A champion at a glance: `since` and `by` are of the promotion or rollback that made it that, `verdict` of its
+    newest evidence."""
+
+    version: str
+    since: datetime
+    by: str | None
+    verdict: Verdict | None
+    tags: Mapping[str, str]
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class ModelOverview(JsonForm):
+    """A model and what serves now. `waiting` is the newest version in staging, `newest` the newest registered one."""
+
+    model: Model
+    serving: Serving | None
+    waiting: str | None
+    newest: str | None
+    newest_at: datetime | None
 
 
 @dataclass(frozen=True)

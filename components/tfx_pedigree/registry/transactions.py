@@ -19,7 +19,7 @@ from tfx_pedigree.registry import access, reading, stored
 from tfx_pedigree.registry.events import REGISTRY_CHAIN
 from tfx_pedigree.registry.identity import Identity
 from tfx_pedigree.registry.names import check_model_name
-from tfx_pedigree.registry.roles import EVERYWHERE, Action, allows
+from tfx_pedigree.registry.roles import EVERYWHERE, Action, Role, allows
 from tfx_pedigree.registry.write import Write, insert_if_absent
 
 
@@ -107,6 +107,11 @@ class Transactions:
     def require(self, action: Action, model: str | None) -> None:
         with self._logging_refusals(model), self.database.reading() as connection:
             access.check_role(connection, self.identity, model, action)
+
+    def role(self, model: str | None) -> Role | None:
+        """What the actor may do at the most."""
+        with self.database.reading() as connection:
+            return access.role_in(connection, self.identity, model)
 
     def ensure_model(self, name: str) -> None:
         """Makes the model if there is none. A model that was there stays, so it is looked for once."""

@@ -45,6 +45,13 @@ def make_versions(api: RegistryApi, clock: Clock) -> None:
 def ask_everything(api: RegistryApi, clock: Clock) -> None:
     assert api.models(limit=1).items == (api.model(MODEL),)
     newest = api.get(f"{MODEL}@latest")
+    glance = api.overview(matching="flight").items[0]
+    assert glance.model == api.model(MODEL) and glance.newest == newest.version
+    assert glance.serving is not None and glance.serving.since < clock()
+    assert api.overview(matching="ship").items == ()
+    assert api.evidence_by_version(MODEL, ("1.0.0", newest.version)) == {
+        newest.version: api.evidence(f"{MODEL}@latest")
+    }
     assert api.versions(MODEL, limit=1).items == (newest,)
     terms = ("metric.auc>=0.8", Term.parse("created>2026-11-01"), Term.parse("state!=archived"))
     page = api.search(MODEL, terms, limit=1)
@@ -60,6 +67,7 @@ def ask_everything(api: RegistryApi, clock: Clock) -> None:
     assert len(api.reigns(MODEL, "1.0.0", limit=1)) == 1
     assert api.history(MODEL, newest.version, limit=2).next is not None
     assert api.history(None).items
+    assert {event.action for event in api.history(MODEL, action="promote").items} == {"promote"}
     assert api.preview_promotion(f"{MODEL}@latest", PromotionRequest(State.STAGING)).allowed
 
 
@@ -81,6 +89,7 @@ def administer(api: RegistryApi) -> None:
     assert Role.REVIEWER in {grant.binding.role for grant in api.grants()}
     api.revoke("bob", MODEL)
     api.require(Action.GRANT)
+    assert api.role() is api.role(MODEL) is Role.ADMIN
     assert api.verify_audit(api.anchor()).ok
 
 
