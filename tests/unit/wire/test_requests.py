@@ -28,6 +28,7 @@ EXAMPLES: dict[str, Any] = {
     "facts": Facts({"auc": 0.5, "loss": float("inf")}, {"team": "ä/ö & ü"}),
     "evidence": EVIDENCE,
     "terms": ["metric.auc>=0.9", "tag.team=a&b"],
+    "versions": ("1.0.0", "1.1.0"),
     "when": WHEN,
     "action": Action.RETRAIN,
     "role": Role.RELEASER,
