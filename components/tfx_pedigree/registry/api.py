@@ -88,7 +88,7 @@ class VersionQuestions(Protocol):
         """The newest evidence of a version, which decides whether it may be promoted; None if it has none."""
         ...
 
-    def evidence_by_version(self, model: str, versions: Sequence[str]) -> dict[str, Evidence]:
+    def evidence_by_version(self, model: str, versions: Sequence[str] = ()) -> dict[str, Evidence]:
         """The newest evidence of each of these numbers that has any, at most as many as a page holds."""
         ...
 

@@ -98,7 +98,7 @@ class LocalQuestions(VersionQuestions):
             found = reading.resolve(connection, reference)
             return reading.evidence_in(reading.NEWEST_EVIDENCE.rows(connection, id=found.id))
 
-    def evidence_by_version(self, model: str, versions: Sequence[str]) -> dict[str, Evidence]:
+    def evidence_by_version(self, model: str, versions: Sequence[str] = ()) -> dict[str, Evidence]:
         if len(versions) > LARGEST_PAGE:
             raise InvalidInputError(f"{len(versions)} versions are too many for one question. Ask for {LARGEST_PAGE}.")
         values = {"model": model, "versions": json.dumps(list(versions))}
