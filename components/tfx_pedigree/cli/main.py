@@ -70,6 +70,7 @@ SECTIONS = {
     "Trust": {
         "audit": Lazy(f"{_HERE}.audit:audit", "Check the audit log, or anchor it elsewhere."),
         "roles": Lazy(f"{_HERE}.roles:roles", "Say who may do what."),
+        "tokens": Lazy(f"{_HERE}.tokens:tokens", "Make, list and revoke tokens for a server."),
     },
     "Set up": {
         "init": Lazy(f"{_HERE}.setup:init", "Create a registry and its store."),

@@ -15,7 +15,7 @@ from tfx_pedigree.cli.lazy import PedigreeGroup
 if TYPE_CHECKING:
     from tfx_pedigree.registry import Grant, RoleChange
 
-_ROLES = ["viewer", "contributor", "reviewer", "releaser", "admin"]
+ROLES = ["viewer", "contributor", "reviewer", "releaser", "admin"]
 _MODEL = click.option("--model", shell_complete=model_names, help="Only on this model, not on the whole registry.")
 
 
@@ -57,7 +57,7 @@ def list_(app: App, columns: list[str] | None) -> None:
 
 @roles.command("grant")
 @click.argument("name")
-@click.argument("role", type=click.Choice(_ROLES))
+@click.argument("role", type=click.Choice(ROLES))
 @_MODEL
 @pass_app
 def grant(app: App, name: str, role: str, model: str | None) -> None:

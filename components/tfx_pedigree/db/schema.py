@@ -235,6 +235,46 @@ role_bindings = sa.Table(
     sa.CheckConstraint(_one_of("role", ROLES), name="role"),
 )
 
+# Of the secret only its SHA-256. What never changes of a row is sealed in the event that made it.
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("id", sa.String(12), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("principal", sa.Text, nullable=False),
+    sa.Column("role", sa.Text, nullable=False),
+    # NULL: on whatever its owner has roles.
+    sa.Column("models", Json),
+    sa.Column("groups", Json, nullable=False),
+    sa.Column("secret_digest", sa.String(71), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("expires_at", UtcDateTime),
+    sa.Column("revoked_at", UtcDateTime),
+    sa.Column("revoked_by", sa.Text),
+    # No part of the history: written now and then, so that unused tokens are seen.
+    sa.Column("used_at", UtcDateTime),
+    sa.CheckConstraint(_one_of("role", ROLES), name="role"),
+    sa.Index("ix_tokens_principal", "principal", "created_at", "id"),
+    sa.Index("ix_tokens_created", "created_at", "id"),
+)
+
+# Browsers that are signed in, by the SHA-256 of what their cookie holds. No part of the history: a row ends with its
+# session.
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("digest", sa.String(71), primary_key=True),
+    sa.Column("principal", sa.Text, nullable=False),
+    sa.Column("groups", Json, nullable=False),
+    # The token with which somebody signed in: the session ends with it.
+    sa.Column("token_id", sa.String(12), sa.ForeignKey("tokens.id")),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("seen_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    sa.Index("ix_sessions_expires_at", "expires_at"),
+)
+
 # The end of each chain, kept apart from the events: cutting off the newest lines is then seen as well.
 chains = sa.Table(
     "chains",

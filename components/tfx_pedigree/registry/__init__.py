@@ -6,7 +6,7 @@ model's bytes, and nothing in it is decided by anything but `decisions`, `roles`
 
 from __future__ import annotations
 
-from tfx_pedigree.registry.api import Administration, RegistryApi, VersionChanges, VersionQuestions
+from tfx_pedigree.registry.api import Administration, RegistryApi, Tokens, VersionChanges, VersionQuestions
 from tfx_pedigree.registry.audit import Anchor, AuditReport
 from tfx_pedigree.registry.decisions import PromotionRequest
 from tfx_pedigree.registry.differences import Row, VersionDiff
@@ -32,6 +32,8 @@ from tfx_pedigree.registry.registry import Registry
 from tfx_pedigree.registry.roles import EVERYWHERE, LEAST_ROLE, Action, Role
 from tfx_pedigree.registry.search import parse_time
 from tfx_pedigree.registry.states import State
+from tfx_pedigree.registry.token_text import TokenText
+from tfx_pedigree.registry.tokens import NewToken, Token, TokenChange
 from tfx_pedigree.verdict import Recommendation, Verdict
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "Identity",
     "Model",
     "ModelOverview",
+    "NewToken",
     "Page",
     "PromotionPreview",
     "PromotionRequest",
@@ -66,6 +69,10 @@ __all__ = [
     "Row",
     "Serving",
     "State",
+    "Token",
+    "TokenChange",
+    "TokenText",
+    "Tokens",
     "Verdict",
     "Version",
     "VersionChange",

@@ -11,13 +11,19 @@ import shlex
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tfx_pedigree.db import Statement
+from tfx_pedigree.db import Statement, one_of, schema
 from tfx_pedigree.errors import ForbiddenError
 from tfx_pedigree.registry import stored
 from tfx_pedigree.registry.identity import Identity
 from tfx_pedigree.registry.roles import EVERYWHERE, LEAST_ROLE, Action, Role, allows, highest
 
 _ROLES = Statement(sa.select(stored.ROLES))
+_ANY_ROLE = Statement(
+    sa.select(sa.literal_column("1"))
+    .select_from(schema.role_bindings)
+    .where(one_of(schema.role_bindings.c.principal, stored.NAMES))
+    .limit(1)
+)
 
 
 def role_of(identity: Identity, held: str | None, model: str | None) -> Role | None:
@@ -28,7 +34,7 @@ def role_of(identity: Identity, held: str | None, model: str | None) -> Role | N
 
 def require(identity: Identity, held: str | None, model: str | None, action: Action) -> None:
     if not allows(role_of(identity, held, model), action):
-        raise _refusal(identity, held, model, action)
+        raise refusal(identity, held, model, action)
 
 
 def role_in(connection: Connection, identity: Identity, model: str | None) -> Role | None:
@@ -42,13 +48,27 @@ def check_role(connection: Connection, identity: Identity, model: str | None, ac
     require(identity, _ROLES.rows(connection, names=identity.names, model=scope)[0][0], model, action)
 
 
-def _refusal(identity: Identity, held: str | None, model: str | None, action: Action) -> ForbiddenError:
+def is_allowed(connection: Connection, identity: Identity, model: str | None, action: Action) -> bool:
+    try:
+        check_role(connection, identity, model, action)
+    except ForbiddenError:
+        return False
+    return True
+
+
+def check_any_role(connection: Connection, identity: Identity, action: Action) -> None:
+    """Refuses whoever has no role at all, on no model."""
+    if not _ANY_ROLE.rows(connection, names=identity.names):
+        raise refusal(identity, None, None, action)
+
+
+def refusal(identity: Identity, held: str | None, model: str | None, action: Action) -> ForbiddenError:
     actor, role, needed = identity.principal, highest(held), LEAST_ROLE[action]
     where = f"on {model}" if model else "on the whole registry"
     may_not = f"{actor} may not {str(action).replace('-', ' ')} {where}"
     if allows(role, action) and identity.roles_cap is not None:
         return ForbiddenError(
-            f"{may_not} with the token {identity.token_id}: it reaches no further than {_reach(identity)}, and this "
+            f"{may_not} with the token {identity.token_id}: it reaches no further than {identity.roles_cap}, and this "
             f"needs {needed}. Use another token, or create one with `pedigree tokens create`.",
             operation=str(action),
         )
@@ -59,10 +79,3 @@ def _refusal(identity: Identity, held: str | None, model: str | None, action: Ac
         f"An admin can grant it: `pedigree roles grant {shlex.quote(actor)} {needed}{target}`.",
         operation=str(action),
     )
-
-
-def _reach(identity: Identity) -> str:
-    cap = identity.roles_cap
-    if cap is None or cap.models is None:
-        return f"{cap.role if cap else 'its owner'}"
-    return f"{cap.role} on {', '.join(cap.models) or 'no model'}"

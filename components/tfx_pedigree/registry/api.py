@@ -33,6 +33,7 @@ from tfx_pedigree.registry.records import (
 from tfx_pedigree.registry.registration import Candidate, Facts
 from tfx_pedigree.registry.roles import EVERYWHERE, Action, Role
 from tfx_pedigree.registry.search import Term
+from tfx_pedigree.registry.tokens import NewToken, Token, TokenChange
 from tfx_pedigree.versioning import ModelDescription, Request
 
 PAGE = 50
@@ -242,7 +243,24 @@ class Administration(Protocol):
         ...
 
 
-class RegistryApi(VersionQuestions, VersionChanges, Administration, Protocol):
+class Tokens(Protocol):
+    """Credentials for a server. Of their own everybody takes care, of those of others an admin."""
+
+    def create_token(self, asked: NewToken) -> TokenChange:
+        """A token for oneself or, as an admin, for somebody else. It never reaches further than its owner's roles, nor
+        than the token with which it is made; nor does it outlive that one, unless an admin makes it."""
+        ...
+
+    def tokens(self, principal: str | None = None, *, limit: int = PAGE, after: str | None = None) -> Page[Token]:
+        """One's own tokens, or those of somebody else, or of everybody (`*`), newest first, the revoked ones too."""
+        ...
+
+    def revoke_token(self, token_id: str) -> TokenChange:
+        """From now on nobody can do anything with it. What was done with it stays in the log under its id."""
+        ...
+
+
+class RegistryApi(VersionQuestions, VersionChanges, Administration, Tokens, Protocol):
     """A registry, used by one actor."""
 
     @property

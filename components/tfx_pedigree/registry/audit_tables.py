@@ -9,13 +9,15 @@ from sqlalchemy.engine import Connection
 
 from tfx_pedigree.db import schema
 from tfx_pedigree.json_form import to_json
-from tfx_pedigree.registry.replay import RegistryFacts
+from tfx_pedigree.registry.replay import ExpectedToken, RegistryFacts
+from tfx_pedigree.registry.tokens import COLUMNS, read_token, seal
 
 
 def registry_differences(connection: Connection, facts: RegistryFacts) -> Iterator[str]:
     yield from _identity(connection, facts)
     yield from _models(connection, facts)
     yield from _grants(connection, facts)
+    yield from _tokens(connection, facts)
 
 
 def _identity(connection: Connection, facts: RegistryFacts) -> Iterator[str]:
@@ -54,3 +56,19 @@ def _grants(connection: Connection, facts: RegistryFacts) -> Iterator[str]:
             yield f"*: {key[0]} has the role {is_ and is_[0]} on {key[1]}, but the log says {said and said.role}."
         elif said and is_ and is_[1:] != (said.granted_at, said.granted_by):
             yield f"*: the role of {key[0]} on {key[1]} was granted at another time or by somebody else."
+
+
+def _tokens(connection: Connection, facts: RegistryFacts) -> Iterator[str]:
+    """A token that somebody wrote into the database would open the server to him."""
+    held = {}
+    for *columns, secret_digest in connection.execute(sa.select(*COLUMNS, schema.tokens.c.secret_digest)):
+        token = read_token(tuple(columns))
+        made = (seal(token, secret_digest), token.created_at, token.created_by)
+        held[token.id] = ExpectedToken(*made, token.revoked_at, token.revoked_by)
+    yield from (
+        f"*: the token {name} is gone; the log tells of it." for name in sorted(facts.tokens.keys() - held.keys())
+    )
+    yield from (f"*: the token {name} stands in no event." for name in sorted(held.keys() - facts.tokens.keys()))
+    for name, said in facts.tokens.items():
+        if held.get(name, said) != said:
+            yield f"*: the token {name} is not as it was made, or was revoked otherwise than the log says."

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 from dataclasses import dataclass
+from datetime import datetime
 
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm
@@ -37,15 +38,20 @@ class RolesCap(JsonForm):
             return None
         return min(role, self.role)
 
+    def __str__(self) -> str:
+        return str(self.role) if self.models is None else f"{self.role} on {', '.join(self.models) or 'no model'}"
+
 
 @dataclass(frozen=True)
 class Identity:
-    """`token_id` stands in the events of what is done with the token. `groups` are names without `group:`."""
+    """`token_id` stands in the events of what is done with the token. `groups` are names without `group:`. When the
+    credential `expires_at`, so does what was made with it."""
 
     principal: str
     token_id: str | None = None
     roles_cap: RolesCap | None = None
     groups: tuple[str, ...] = ()
+    expires_at: datetime | None = None
 
     def __post_init__(self) -> None:
         check_actor(self.principal)

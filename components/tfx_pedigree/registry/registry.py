@@ -20,6 +20,7 @@ from tfx_pedigree.registry import grants
 from tfx_pedigree.registry.administration import LocalAdministration
 from tfx_pedigree.registry.api import RegistryApi
 from tfx_pedigree.registry.changes import LocalChanges
+from tfx_pedigree.registry.credentials import LocalTokens
 from tfx_pedigree.registry.events import REGISTRY_CHAIN
 from tfx_pedigree.registry.identity import Identity
 from tfx_pedigree.registry.location import Location
@@ -41,7 +42,7 @@ class _Bytes:
     store: Store | None = None
 
 
-class Registry(LocalQuestions, LocalChanges, LocalAdministration, RegistryApi):
+class Registry(LocalQuestions, LocalChanges, LocalAdministration, LocalTokens, RegistryApi):
     """An open registry, used by one actor. Safe to use from several threads; several processes need one each."""
 
     def __init__(

@@ -83,6 +83,15 @@ class ExpectedGrant:
     granted_by: str
 
 
+@dataclass(frozen=True)
+class ExpectedToken:
+    seal: str
+    created_at: datetime
+    created_by: str
+    revoked_at: datetime | None = None
+    revoked_by: str | None = None
+
+
 @dataclass
 class RegistryFacts:
     """`models` says when and by whom each was made; None for one that came in an archive."""
@@ -93,6 +102,7 @@ class RegistryFacts:
     created_by: str | None = None
     models: dict[str, tuple[datetime, str] | None] = field(default_factory=dict)
     grants: dict[tuple[str, str], ExpectedGrant] = field(default_factory=dict)
+    tokens: dict[str, ExpectedToken] = field(default_factory=dict)
 
 
 class _Replay:
@@ -326,6 +336,8 @@ class RegistryReplay(_Replay):
                 "import-model": self._import_model,
                 "grant": self._grant,
                 "revoke": self._revoke,
+                "create-token": self._create_token,
+                "revoke-token": self._revoke_token,
                 **telling,
             },
         )
@@ -348,6 +360,16 @@ class RegistryReplay(_Replay):
 
     def _revoke(self, event: Event) -> None:
         del self.facts.grants[_binding(event)]
+
+    def _create_token(self, event: Event) -> None:
+        token = str(event.details["token"])
+        _require(token not in self.facts.tokens)
+        self.facts.tokens[token] = ExpectedToken(check_digest(event.details["seal"]), event.at, event.actor)
+
+    def _revoke_token(self, event: Event) -> None:
+        token = str(event.details["token"])
+        _require(self.facts.tokens[token].revoked_at is None)
+        self.facts.tokens[token] = replace(self.facts.tokens[token], revoked_at=event.at, revoked_by=event.actor)
 
     def _tells_only(self, event: Event) -> None:
         """An event that changes neither models nor roles."""

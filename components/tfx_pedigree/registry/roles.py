@@ -53,6 +53,9 @@ class Action(str, Enum):
     ARCHIVE_CHAMPION = "archive-champion"
     ROLLBACK = "rollback"
     ROLL_OUT = "roll-out"
+    CREATE_TOKEN = "create-token"  # noqa: S105  the name of an action
+    REVOKE_TOKEN = "revoke-token"  # noqa: S105
+    MANAGE_TOKENS = "manage-tokens-of-others"
     GRANT = "grant"
     COLLECT_GARBAGE = "collect-garbage"
     IMPORT = "import"
@@ -63,6 +66,9 @@ class Action(str, Enum):
 
 LEAST_ROLE: dict[Action, Role] = {
     Action.READ: Role.VIEWER,
+    # Of one's own, for which any role anywhere is enough: a token adds nothing to it.
+    Action.CREATE_TOKEN: Role.VIEWER,
+    Action.REVOKE_TOKEN: Role.VIEWER,
     Action.RESERVE: Role.CONTRIBUTOR,
     Action.REGISTER: Role.CONTRIBUTOR,
     Action.ANNOTATE: Role.CONTRIBUTOR,
@@ -77,6 +83,7 @@ LEAST_ROLE: dict[Action, Role] = {
     Action.ARCHIVE_CHAMPION: Role.RELEASER,
     Action.ROLLBACK: Role.RELEASER,
     Action.ROLL_OUT: Role.RELEASER,
+    Action.MANAGE_TOKENS: Role.ADMIN,
     Action.GRANT: Role.ADMIN,
     Action.COLLECT_GARBAGE: Role.ADMIN,
     Action.IMPORT: Role.ADMIN,

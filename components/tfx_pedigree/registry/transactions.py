@@ -88,13 +88,26 @@ class Transactions:
     @contextlib.contextmanager
     def administering(self, action: Action) -> Iterator[Write]:
         """Holds the lock of the registry's own chain."""
+        with self.administering_for(lambda write: write.require(action)) as write:
+            yield write
+
+    @contextlib.contextmanager
+    def administering_for(self, check: Callable[[Write], None]) -> Iterator[Write]:
+        """The same where more than one role decides: `check` refuses whom it must."""
         with (
             self._logging_refusals(None),
             self.database.writing() as connection,
             self._writing(connection, REGISTRY_CHAIN) as write,
         ):
-            write.require(action)
+            check(write)
             yield write
+
+    @contextlib.contextmanager
+    def reading_for(self, check: Callable[[Connection], None]) -> Iterator[Connection]:
+        """As `reading`, for an actor whom `check` does not refuse."""
+        with self._logging_refusals(None), self.database.reading() as connection:
+            check(connection)
+            yield connection
 
     @contextlib.contextmanager
     def _writing(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pedigree_testing import Clock, candidate, digest
 from tfx_pedigree.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
-from tfx_pedigree.registry import Action, Evidence, Facts, PromotionRequest, Registry, Role, State, Verdict
+from tfx_pedigree.registry import Action, Evidence, Facts, NewToken, PromotionRequest, Registry, Role, State, Verdict
 from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE, LEAST_ROLE, allows, highest
 
 MODEL = "flight-delay"
@@ -36,6 +36,10 @@ OPERATIONS: dict[Action, Callable[[Registry], object]] = {
     Action.PROMOTE_TO_PRODUCTION: lambda r: r.promote(f"{MODEL}@1.0.1"),
     Action.ARCHIVE_CHAMPION: lambda r: r.archive(f"{MODEL}@champion", reason="x"),
     Action.ROLLBACK: lambda r: r.rollback(MODEL, reason="x"),
+    Action.ROLL_OUT: lambda r: r.require(Action.ROLL_OUT, MODEL),
+    Action.CREATE_TOKEN: lambda r: r.create_token(NewToken("a" * 12, digest("a"), "mine")),
+    Action.REVOKE_TOKEN: lambda r: r.revoke_token("c" * 12),
+    Action.MANAGE_TOKENS: lambda r: r.create_token(NewToken("b" * 12, digest("a"), "hers", "ada")),
     Action.GRANT: lambda r: r.grant("eve", Role.ADMIN),
     Action.COLLECT_GARBAGE: lambda r: r.require(Action.COLLECT_GARBAGE),
     Action.IMPORT: lambda r: r.require(Action.IMPORT),
@@ -51,6 +55,7 @@ def prepared(registry: Registry) -> Registry:
     registry.promote(f"{MODEL}@1.0.3")
     registry.archive(f"{MODEL}@1.0.2", reason="wrong data")
     registry.set_alias("spare", f"{MODEL}@1.0.1")
+    registry.create_token(NewToken("c" * 12, digest("c"), "laptop", "bob"))
     return registry
 
 

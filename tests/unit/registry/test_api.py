@@ -17,6 +17,7 @@ from tfx_pedigree.registry import (
     RegistryApi,
     Role,
     State,
+    Tokens,
     Verdict,
     VersionChange,
     VersionChanges,
@@ -24,7 +25,7 @@ from tfx_pedigree.registry import (
 )
 
 MODEL = "flight-delay"
-PROTOCOLS = (VersionQuestions, VersionChanges, Administration)
+PROTOCOLS = (VersionQuestions, VersionChanges, Administration, Tokens)
 METHODS = [
     (protocol, name) for protocol in (*PROTOCOLS, RegistryApi) for name in vars(protocol) if not name.startswith("_")
 ]

@@ -16,11 +16,13 @@ from tfx_pedigree.registry import (
     Action,
     Evidence,
     Facts,
+    NewToken,
     PromotionRequest,
     Reference,
     Registry,
     RegistryApi,
     Role,
+    RolesCap,
     State,
     Verdict,
 )
@@ -90,6 +92,10 @@ def administer(api: RegistryApi) -> None:
     api.revoke("bob", MODEL)
     api.require(Action.GRANT)
     assert api.role() is api.role(MODEL) is Role.ADMIN
+    asked = NewToken("0" * 12, digest("secret"), "ci", "bob", RolesCap(Role.VIEWER, (MODEL,)), days=7)
+    made = api.create_token(asked).token
+    assert api.tokens("bob", limit=1).items == (made,)
+    assert api.revoke_token(made.id).changed
     assert api.verify_audit(api.anchor()).ok
 
 
