@@ -20,7 +20,6 @@ from tfx_pedigree.comparison.policy import (
     Guardrail,
     MissingSlice,
     Policy,
-    Regression,
     RuleKind,
     TooFew,
 )
@@ -211,7 +210,7 @@ def floor_checks(policy: Policy, found: Measured) -> Iterator[Check]:
 
 def guardrail_checks(policy: Policy, found: Measured) -> Iterator[Check]:
     for rail in policy.guardrails:
-        slices = _slices(rail, found)
+        slices = slices_of_rail(rail, found)
         if not slices:
             yield _no_slice(rail, policy.missing_slice)
         checks = [check for where in slices for check in _guard(policy, rail, Key(rail.metric, where), found)]
@@ -239,7 +238,7 @@ def budget_checks(policy: Policy, found: Measured) -> Iterator[Check]:
             yield _ratio(name, _divided(mine.size_bytes, theirs.size_bytes), size.ratio)
 
 
-def _slices(rail: Guardrail, found: Measured) -> list[Slice]:
+def slices_of_rail(rail: Guardrail, found: Measured) -> list[Slice]:
     if rail.each_slice_of:
         champion = found.champion.slices_by(rail.each_slice_of) if found.champion else []
         return sorted({*found.challenger.slices_by(rail.each_slice_of), *champion})
@@ -282,22 +281,32 @@ def _nothing_guarded(rail: Guardrail) -> Check:
     return Check(f"{metric} on {where}", CheckOutcome.UNKNOWN, sentence)
 
 
-def _guard(policy: Policy, rail: Guardrail, key: Key, found: Measured) -> Iterator[Check]:
-    least = policy.min_examples if rail.min_examples is None else rail.min_examples
-    problem = enough(key, found, least)
+def least_of(policy: Policy, rail: Guardrail) -> int:
+    return policy.min_examples if rail.min_examples is None else rail.min_examples
+
+
+def obstacle(policy: Policy, rail: Guardrail, key: Key, found: Measured) -> Check | None:
+    """Why the guardrail cannot be judged here; None if it can."""
+    problem = enough(key, found, least_of(policy, rail))
     # A count that is not known is not "too few": whatever hides it would switch the guardrail off.
     if problem and rail.too_few is TooFew.SKIP and count_of(key, found) is not None:
-        yield Check(named(key), CheckOutcome.SKIPPED, problem, _numbers(key, found), warning=True)
-        return
+        return Check(named(key), CheckOutcome.SKIPPED, problem, numbers_of(key, found), warning=True)
     problem = problem or missing("challenger", key, found.challenger)
-    if problem:
-        yield Check(named(key), CheckOutcome.UNKNOWN, problem, _numbers(key, found))
+    return Check(named(key), CheckOutcome.UNKNOWN, problem, numbers_of(key, found)) if problem else None
+
+
+def _guard(policy: Policy, rail: Guardrail, key: Key, found: Measured) -> Iterator[Check]:
+    if problem := obstacle(policy, rail, key, found):
+        yield problem
         return
     if rail.bounds is not None:
         yield _bounds(named(key), key, rail.bounds, found.challenger.metrics[key].value)
     if rail.max_regression is not None:
         confidence = None if rail.point_estimate else policy.confidence
-        yield _regression(rail.max_regression, rail.direction, key, found, confidence=confidence, least=least)
+        for kind, limit in rail.max_regression.limits:
+            yield _regression(
+                kind, limit, rail.direction, key, found, confidence=confidence, least=least_of(policy, rail)
+            )
 
 
 def _bounds(name: str, key: Key, bounds: Bounds, value: float) -> Check:
@@ -318,7 +327,8 @@ def _bounds(name: str, key: Key, bounds: Bounds, value: float) -> Check:
 
 
 def _regression(
-    limit: Regression,
+    kind: RuleKind,
+    limit: float,
     direction: Direction | None,
     key: Key,
     found: Measured,
@@ -326,25 +336,24 @@ def _regression(
     confidence: float | None,
     least: int,
 ) -> Check:
-    name, numbers = named(key), _numbers(key, found)
+    name, numbers = named(key), numbers_of(key, found)
     if found.champion is None:
         return Check(name, CheckOutcome.SKIPPED, f"the change of {name} does not count: {NO_CHAMPION}", numbers)
     assert direction is not None  # noqa: S101  Guardrail has made sure of it
-    kind = RuleKind.RELATIVE if limit.relative else RuleKind.ABSOLUTE
     measure = Measure(direction, kind)
     pair = paired(key, found, measure, confident=confidence is not None, least=least)
     if isinstance(pair, str):
         return Check(name, CheckOutcome.UNKNOWN, pair, numbers)
-    low, high = measure.margin(pair, -limit.limit * (1 + TOLERANCE))
+    low, high = measure.margin(pair, -limit * (1 + TOLERANCE))
     outcome = CheckOutcome.HOLDS if low >= 0 else (CheckOutcome.BROKEN if high < 0 else CheckOutcome.UNKNOWN)
     loss = share(-measure.gain(pair), measure.unit(pair.champion))
-    numbers |= {"loss": loss, "allowed": limit.limit}
+    numbers |= {"loss": loss, "allowed": limit}
     said = f"{moved(name, pair.champion, pair.challenger)}: {_lost(kind, loss)}"
     if ends := measure.shares(pair):
         said += f" ({interval_text(kind, ends, confidence)})"
-    permitted = f"the {amount(kind, limit.limit)} that may be lost"
+    permitted = f"the {amount(kind, limit)} that may be lost"
     words = {
-        CheckOutcome.HOLDS: f", and up to {amount(kind, limit.limit)} may be lost",
+        CheckOutcome.HOLDS: f", and up to {amount(kind, limit)} may be lost",
         CheckOutcome.BROKEN: f", more than {permitted}",
         CheckOutcome.UNKNOWN: f", and whether that is within {permitted} cannot be told",
     }
@@ -364,7 +373,7 @@ def _beyond(low: float, high: float, limit: float) -> CheckOutcome:
     return CheckOutcome.BROKEN if low > limit else CheckOutcome.UNKNOWN
 
 
-def _numbers(key: Key, found: Measured) -> dict[str, float]:
+def numbers_of(key: Key, found: Measured) -> dict[str, float]:
     numbers = {}
     for whose, scores in (("challenger", found.challenger), ("champion", found.champion)):
         value = scores.metrics.get(key) if scores else None

@@ -23,6 +23,7 @@ from tfx_pedigree.comparison.policy import (
     Guardrail,
     MissingSlice,
     Policy,
+    Rule,
     RuleKind,
     Similar,
     TooFew,
@@ -35,6 +36,8 @@ _MORE = 1 + TOLERANCE / 2
 _NOT_WORSE = 1 + 2 * TOLERANCE
 # A slice of fewer examples can honestly score 0 in any metric, and TFMA then compares with NaN.
 _SAFE_SLICE = 30
+# The fields of a change threshold with one demand: the demand and the direction.
+_ONE_DEMAND = 2
 
 
 class Share(str, Enum):
@@ -120,6 +123,8 @@ def _score_change(policy: Policy, metric: Metric) -> tuple[Json | None, Share, s
     rule, higher = policy.rule, policy.direction is Direction.HIGHER
     wins = policy.similar is Similar.KEEP_CHAMPION
     limit = rule.threshold
+    if rule.and_absolute is not None:
+        return _both(policy, metric)
     if rule.kind is RuleKind.ABSOLUTE:
         least = _more_than(limit) if wins else -limit * _NOT_WORSE
         return _change(policy.better, absolute=least), Share.SAME_RULE, None
@@ -137,6 +142,30 @@ def _score_change(policy: Policy, metric: Metric) -> tuple[Json | None, Share, s
     if wins:
         return _change(policy.better, absolute=0.0), Share.NECESSARY_PART, f"{note}; it only asks for no loss"
     return None, Share.NECESSARY_PART, note
+
+
+def _both(policy: Policy, metric: Metric) -> tuple[Json | None, Share, str | None]:
+    """Two demands are TFMA's as well. That a loss counts only where it is more than both of two limits is not."""
+    note = (
+        f"the rule of two kinds on {policy.metric} is the gate's alone: TFMA knows no loss that must be more than both"
+    )
+    if policy.similar is not Similar.KEEP_CHAMPION:
+        return None, Share.NECESSARY_PART, note
+    found = _gain(policy.rule, policy.better, metric)
+    same = len(found) > _ONE_DEMAND
+    note = f"of the rule of two kinds on {policy.metric} TFMA gets the absolute difference alone"
+    return found, Share.SAME_RULE if same else Share.NECESSARY_PART, None if same else note
+
+
+def _gain(rule: Rule, direction: Direction, metric: Metric) -> Json:
+    """What follows from "more than": the same, as far as TFMA decides it soundly; else no loss."""
+    least = {}
+    if rule.kind is RuleKind.RELATIVE and metric.low >= 0 and _sound_at_zero(metric, wins=True):
+        least["relative"] = _more_than(rule.threshold)
+    absolute = rule.threshold if rule.kind is RuleKind.ABSOLUTE else rule.and_absolute
+    if absolute is not None:
+        least["absolute"] = _more_than(absolute)
+    return _change(direction, **(least or {"absolute": 0.0}))
 
 
 def _more_than(limit: float) -> float:
@@ -162,23 +191,33 @@ def _guardrail(policy: Policy, rail: Guardrail) -> tuple[Json | None, str | None
         threshold["valueThreshold"] = _value(rail.bounds)
     limit = rail.max_regression
     note = None
-    if limit is not None and rail.direction is not None:
+    if rail.direction is not None and (limit is not None or rail.min_gain is not None):
         metric = known(rail.metric)
         least = policy.min_examples if rail.min_examples is None else rail.min_examples
-        if not limit.relative:
-            threshold["changeThreshold"] = _change(rail.direction, absolute=-limit.limit * _NOT_WORSE)
-        elif metric.low >= 0 and not metric.honest_zero and (not of_slices or least >= _SAFE_SLICE):
-            threshold["changeThreshold"] = _change(rail.direction, relative=-limit.limit * _NOT_WORSE)
+        sound = metric.low >= 0 and not metric.honest_zero and (not of_slices or least >= _SAFE_SLICE)
+        if rail.min_gain is not None:
+            threshold["changeThreshold"] = _gain(
+                rail.min_gain, rail.direction, metric if sound else Metric(rail.metric)
+            )
         else:
-            note = name + "TFMA's relative change is not sound where the champion may be 0 or less"
+            change = {
+                kind.value: -most * _NOT_WORSE
+                for kind, most in (limit.limits if limit else ())
+                if sound or kind is RuleKind.ABSOLUTE
+            }
+            if change:
+                threshold["changeThreshold"] = _change(rail.direction, **change)
+            if len(change) < len(limit.limits if limit else ()):
+                note = name + "TFMA's relative change is not sound where the champion may be 0 or less"
+    if rail.max_gap is not None:
+        note = f"the gap of {rail.metric} ({rail.where}) is the gate's alone: TFMA's thresholds compare no slices"
     return threshold or None, note
 
 
 def _change(direction: Direction, **least_gain: float) -> Json:
     """TFMA compares the plain difference, so what is lower-is-better needs the opposite sign."""
     sign = 1.0 if direction is Direction.HIGHER else -1.0
-    ((kind, gain),) = least_gain.items()
-    return {kind: sign * gain, "direction": f"{direction.name}_IS_BETTER"}
+    return {kind: sign * gain for kind, gain in least_gain.items()} | {"direction": f"{direction.name}_IS_BETTER"}
 
 
 def _value(bounds: Bounds) -> Json:

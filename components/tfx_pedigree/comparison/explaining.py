@@ -23,6 +23,7 @@ from tfx_pedigree.comparison.policy import (
     NotComparable,
     Policy,
     Regression,
+    Rule,
     RuleKind,
     Similar,
     TooFew,
@@ -205,15 +206,19 @@ def sentences(policy: Policy) -> Iterator[str]:
 
 
 def _score(policy: Policy) -> str:
-    rule, up = policy.rule, policy.better is Direction.HIGHER
-    way = "higher" if up else "lower"
+    way = "higher" if policy.better is Direction.HIGHER else "lower"
+    asked = _more(policy.rule, policy.metric)
+    return f"The challenger wins if its {policy.metric} is {way} than the champion's by {asked}."
+
+
+def _more(rule: Rule, metric: str) -> str:
     asked = amount(rule.kind, rule.threshold)
-    of = {
-        RuleKind.RELATIVE: f"more than {asked} of the champion's {policy.metric}",
+    said = {
+        RuleKind.RELATIVE: f"more than {asked} of the champion's {metric}",
         RuleKind.ABSOLUTE: f"more than {asked}",
         RuleKind.ERROR_REDUCTION: f"more than {asked} of what the champion lacks to {number(rule.perfect or 0.0)}",
     }[rule.kind]
-    return f"The challenger wins if its {policy.metric} is {way} than the champion's by {of}."
+    return said if rule.and_absolute is None else f"{said}, and by more than {number(rule.and_absolute)}"
 
 
 def _similar(policy: Policy) -> str:
@@ -237,6 +242,10 @@ def _guardrail(rail: Guardrail) -> str:
     demands = []
     if rail.max_regression is not None:
         demands.append(f"may not get worse by more than {_loss(rail.max_regression)}")
+    if rail.min_gain is not None:
+        demands.append(f"must be better by {_more(rail.min_gain, rail.metric)}")
+    if rail.max_gap is not None:
+        demands.append(f"may differ between any two of them by at most {number(rail.max_gap)}")
     if rail.bounds is not None:
         demands.append(f"must be {_bounds(rail.bounds.at_least, rail.bounds.at_most)}")
     where = "" if rail.where == "overall" else f" on {rail.where}"
@@ -249,7 +258,10 @@ def _guardrail(rail: Guardrail) -> str:
 
 
 def _loss(limit: Regression) -> str:
-    return f"{percent(limit.limit)} of the champion's" if limit.relative else number(limit.limit)
+    return " nor by more than ".join(
+        f"{percent(most)} of the champion's" if kind is RuleKind.RELATIVE else number(most)
+        for kind, most in limit.limits
+    )
 
 
 def _bounds(low: float | None, high: float | None) -> str:

@@ -26,13 +26,14 @@ from tfx_pedigree.comparison.checks import (
 )
 from tfx_pedigree.comparison.config_reader import ConfigNode, optional
 from tfx_pedigree.comparison.earlier import Earlier
+from tfx_pedigree.comparison.guarding import gain_checks, gap_checks
 from tfx_pedigree.comparison.margin import Pair
 from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.numbers import Key, MetricValue, Scores
 from tfx_pedigree.comparison.policy import MajorChange, NotComparable, Policy, RuleKind, Similar
 from tfx_pedigree.comparison.rule import Contest, ScoreChange, recommend, score_change, score_outcome, share
 from tfx_pedigree.comparison.verdict import CheckOutcome, Recommendation, Verdict
-from tfx_pedigree.comparison.wording import amount, graded, moved, number, plain, some
+from tfx_pedigree.comparison.wording import asked_of, graded, moved, number, plain, some
 from tfx_pedigree.comparison.wording import interval as interval_text
 
 SCORE = "score"
@@ -94,7 +95,7 @@ def decide(
         return _alone(policy, alone, not_comparable)
     found = Measured(challenger, champion, differences or {}, latency or Latency(), earlier or {})
     score, recommendation, change = _score(policy, found)
-    checks = (score, *guardrail_checks(policy, found), *budget_checks(policy, found), *_major(policy, breaking))
+    checks = (score, *_guarded(policy, found), *budget_checks(policy, found), *_major(policy, breaking))
     verdict = _verdict(checks)
     warnings = (*_out_of_reach(policy, champion, verdict), *_skipped(checks))
     lead = {
@@ -110,7 +111,7 @@ def _alone(policy: Policy, found: Measured, not_comparable: str | None) -> GateD
     checks = (
         _usable(policy, found),
         *floor_checks(policy, found),
-        *guardrail_checks(policy, found),
+        *_guarded(policy, found),
         *budget_checks(policy, found),
     )
     verdict = _verdict(checks)
@@ -124,6 +125,10 @@ def _alone(policy: Policy, found: Measured, not_comparable: str | None) -> GateD
     words = {Verdict.PASS: "it passes", Verdict.FAIL: "it fails", Verdict.INSUFFICIENT: "it is not decided"}
     lead = f"{opening}; {words[verdict]}"
     return GateDecision(verdict, _reason(lead, verdict, checks), None, None, checks, warnings)
+
+
+def _guarded(policy: Policy, found: Measured) -> tuple[Check, ...]:
+    return (*guardrail_checks(policy, found), *gain_checks(policy, found), *gap_checks(policy, found))
 
 
 def _usable(policy: Policy, found: Measured) -> Check:
@@ -169,7 +174,7 @@ def _score_sentence(
         said += f", {graded(kind, change.gain)}"
     if change.gain_interval is not None:
         said += f" ({interval_text(kind, change.gain_interval, policy.confidence)})"
-    asked = f"the {amount(kind, policy.rule.threshold)} that the policy asks for"
+    asked = f"the {asked_of(policy.rule)} that the policy asks for"
     if recommendation is Recommendation.CHALLENGER:
         return f"{said}, more than {asked}"
     if outcome is CheckOutcome.UNKNOWN:
@@ -179,7 +184,7 @@ def _score_sentence(
     if recommendation is Recommendation.CHAMPION:
         return f"{said}{_seen_from_challenger(policy, change)}"
     if policy.similar is Similar.PREFER_CHALLENGER:
-        return f"{said}: more than {amount(kind, policy.rule.threshold)} of the champion's score is lost"
+        return f"{said}: more than {asked_of(policy.rule)} of the champion's score is lost"
     return f"{said}, not more than {asked}"
 
 
@@ -187,7 +192,7 @@ def _seen_from_challenger(policy: Policy, change: ScoreChange) -> str:
     """The champion is recommended by the same rule, in which the challenger is the one to beat."""
     kind, measure = policy.rule.kind, Contest(policy.rule, policy.better).measure
     lead = share(measure.gain(Pair(change.champion, change.challenger)), measure.unit(change.challenger))
-    asked = amount(kind, policy.rule.threshold)
+    asked = asked_of(policy.rule)
     return f"; seen from the challenger the champion is {graded(kind, lead)}, more than {asked}"
 
 
@@ -237,7 +242,7 @@ def _out_of_reach(policy: Policy, champion: Scores, verdict: Verdict) -> tuple[s
     contest = Contest(policy.rule, policy.better)
     if not math.isfinite(best) or contest.beats(best, value.value):
         return ()
-    asked = amount(policy.rule.kind, policy.rule.threshold)
+    asked = asked_of(policy.rule)
     return (
         f"no challenger can win: {metric.name} cannot get better than {number(best)}, which is not more than "
         f"{asked} better than the champion's {number(value.value)}; the rule `error_reduction` stays reachable",

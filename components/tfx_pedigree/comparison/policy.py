@@ -70,12 +70,13 @@ class Rule:
     """One model beats another if it is better by more than `threshold`.
 
     Relative: times the size of the beaten one's score. Error reduction: times what the beaten one still lacked to
-    `perfect`. Absolute: as it stands.
+    `perfect`. Absolute: as it stands. With `and_absolute` the difference must be more than that as well.
     """
 
     kind: RuleKind = RuleKind.RELATIVE
     threshold: float = 0.05
     perfect: float | None = None
+    and_absolute: float | None = None
 
     def __post_init__(self) -> None:
         if self.threshold < 0 or (self.kind is not RuleKind.ABSOLUTE and self.threshold > LARGEST_SHARE):
@@ -85,10 +86,14 @@ class Rule:
             )
         if (self.perfect is not None) is not (self.kind is RuleKind.ERROR_REDUCTION):
             raise InvalidInputError("`perfect` belongs to the rule `error_reduction`, and to no other.")
+        if self.and_absolute is not None and (self.kind is RuleKind.ABSOLUTE or self.and_absolute < 0):
+            raise InvalidInputError(
+                "A rule of two kinds asks for a share, and for an absolute difference of 0 or more."
+            )
 
     def to_json(self) -> dict[str, Any]:
         found: dict[str, Any] = {self.kind.value: self.threshold}
-        return found if self.perfect is None else found | {"perfect": self.perfect}
+        return found | _given({"perfect": self.perfect, RuleKind.ABSOLUTE.value: self.and_absolute})
 
 
 @dataclass(frozen=True)
@@ -112,17 +117,27 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Regression:
-    """How much worse than the champion is still allowed, as a share of its score or as a difference."""
+    """How much worse than the champion is still allowed, as a share of its score or as a difference; with
+    `and_absolute` no more than either of them."""
 
     limit: float
     relative: bool = True
+    and_absolute: float | None = None
 
     def __post_init__(self) -> None:
-        if self.limit < 0:
+        if min(self.limit, self.and_absolute or 0) < 0:
             raise InvalidInputError(f"The largest regression {self.limit} is negative: give it as 0 or more.")
+        if self.and_absolute is not None and not self.relative:
+            raise InvalidInputError("A regression of two kinds is a share and an absolute difference.")
+
+    @property
+    def limits(self) -> tuple[tuple[RuleKind, float], ...]:
+        """Each of them must be kept."""
+        first = (RuleKind.RELATIVE if self.relative else RuleKind.ABSOLUTE, self.limit)
+        return (first,) if self.and_absolute is None else (first, (RuleKind.ABSOLUTE, self.and_absolute))
 
     def to_json(self) -> dict[str, Any]:
-        return {"relative" if self.relative else "absolute": self.limit}
+        return {kind.value: limit for kind, limit in self.limits}
 
 
 @dataclass(frozen=True)
@@ -138,18 +153,27 @@ class Guardrail:
     min_examples: int | None = None
     too_few: TooFew = TooFew.INSUFFICIENT
     point_estimate: bool = False
+    min_gain: Rule | None = None
+    max_gap: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "each_slice_of", tuple(sorted(set(self.each_slice_of))))
         # Bounds need no direction. The digest of a policy that was written when a metric was not known stays as it is.
-        if self.direction is None and (self.max_regression is not None or self.metric in KNOWN):
+        compares = self.max_regression is not None or self.min_gain is not None
+        if self.direction is None and (compares or self.metric in KNOWN):
             object.__setattr__(self, "direction", known(self.metric).direction)
-        if self.max_regression is None and self.bounds is None:
+        if not compares and self.bounds is None and self.max_gap is None:
             raise InvalidInputError(
-                f"The guardrail on `{self.metric}` guards nothing: give `max_regression`, `at_least` or `at_most`."
+                f"The guardrail on `{self.metric}` guards nothing: give `max_regression`, `min_gain`, `max_gap`, "
+                "`at_least` or `at_most`."
             )
-        if self.max_regression is not None and self.direction is None:
+        if compares and self.direction is None:
             raise InvalidInputError(_no_direction(self.metric))
+        if self.max_gap is not None and (self.max_gap < 0 or not self.each_slice_of):
+            raise InvalidInputError(
+                f"The guardrail on `{self.metric}` limits the gap between slices: give `max_gap` as 0 or more, and the "
+                "features in `each_slice_of`."
+            )
         if self.slice is not None and (self.each_slice_of or self.slice.is_overall):
             raise InvalidInputError(
                 f"The guardrail on `{self.metric}` names its slices twice or not at all: give one slice, or "
@@ -170,6 +194,8 @@ class Guardrail:
                 "each_slice_of": list(self.each_slice_of) or None,
                 "direction": self.direction.value if self.direction else None,
                 "max_regression": self.max_regression.to_json() if self.max_regression else None,
+                "min_gain": self.min_gain.to_json() if self.min_gain else None,
+                "max_gap": self.max_gap,
                 **(self.bounds.to_json() if self.bounds else {}),
                 "min_examples": self.min_examples,
                 "too_few": self.too_few.value,

@@ -99,11 +99,11 @@ def policy_at(place: ConfigNode) -> Policy:
             f"is {metric!r}, which has no known direction. Give `direction: higher` or `direction: lower` as well."
         )
     given: dict[str, Any] = {
-        "rule": optional(found, "rule", lambda one: _rule(one, direction)),
+        "rule": optional(found, "rule", lambda one: _rule(one, direction, form)),
         "similar": optional(found, "similar", lambda one: one.choice(Similar)),
         "confidence": optional(found, "confidence", _confidence),
         "min_examples": optional(found, "min_examples", ConfigNode.whole),
-        "guardrails": optional(found, "guardrails", lambda one: one.each(_guardrail)),
+        "guardrails": optional(found, "guardrails", lambda one: one.each(lambda rail: _guardrail(rail, form))),
         "latency": optional(found, "latency", _latency),
         "size": optional(found, "size", _size),
         "first_version": optional(found, "first_version", _floors),
@@ -178,36 +178,51 @@ def _share(place: ConfigNode) -> float:
     return found
 
 
-def _rule(place: ConfigNode, direction: Direction) -> Rule:
+def _rule(place: ConfigNode, direction: Direction, form: int) -> Rule:
     found = place.fields((*_RULE, "perfect"))
-    named = [key for key in found if key in _RULE]
-    if len(named) != 1:
-        raise place.wrong(f"must name exactly one of {', '.join(_RULE)}, such as `relative: 0.05`.")
-    kind = RuleKind(named[0])
+    named = [key for key in _RULE if key in found]
+    both = len(named) == 2 and RuleKind.ABSOLUTE.value in named
+    if len(named) != 1 and not both:
+        raise place.wrong(
+            f"must name exactly one of {', '.join(_RULE)}, such as `relative: 0.05`; or a share and with it "
+            "`absolute`, for a gain that is more than both."
+        )
+    also = _not_negative(_since_2(found[RuleKind.ABSOLUTE.value], form)) if both else None
+    kind = RuleKind(next(key for key in named if not both or key != RuleKind.ABSOLUTE.value))
     if kind is not RuleKind.ERROR_REDUCTION and "perfect" in found:
         raise found["perfect"].wrong("belongs to the rule `error_reduction`, and to no other.")
     read = _not_negative if kind is RuleKind.ABSOLUTE else _share
     threshold = read(found[kind.value])
     if kind is not RuleKind.ERROR_REDUCTION:
-        return Rule(kind, threshold)
+        return Rule(kind, threshold, None, also)
     default = 1.0 if direction is Direction.HIGHER else 0.0
     perfect = optional(found, "perfect", ConfigNode.number)
-    return Rule(kind, threshold, default if perfect is None else perfect)
+    return Rule(kind, threshold, default if perfect is None else perfect, also)
 
 
-def _guardrail(place: ConfigNode) -> Guardrail:
+def _min_gain(place: ConfigNode, direction: Direction | None, form: int) -> Rule:
+    """Without a direction the guardrail itself is refused, which says more."""
+    return _rule(_since_2(place, form), direction or Direction.HIGHER, form)
+
+
+def _guardrail(place: ConfigNode, form: int) -> Guardrail:
     fields = ("metric", "slice", "each_slice_of", "direction", "max_regression", "at_least", "at_most")
-    found = place.fields((*fields, "min_examples", "too_few", "point_estimate"), ("metric",))
+    found = place.fields((*fields, "min_examples", "too_few", "point_estimate", "min_gain", "max_gap"), ("metric",))
     metric = found["metric"].text()
+    direction = optional(found, "direction", _direction)
     return _made(
         place,
         lambda: Guardrail(
             metric,
-            max_regression=optional(found, "max_regression", _regression),
+            max_regression=optional(found, "max_regression", lambda one: _regression(one, form)),
+            min_gain=optional(
+                found, "min_gain", lambda one: _min_gain(one, direction or known(metric).direction, form)
+            ),
+            max_gap=optional(found, "max_gap", lambda one: _not_negative(_since_2(one, form))),
             bounds=_bounds(place, found),
             slice=optional(found, "slice", _slice),
             each_slice_of=optional(found, "each_slice_of", _features) or (),
-            direction=optional(found, "direction", _direction),
+            direction=direction,
             min_examples=optional(found, "min_examples", ConfigNode.whole),
             too_few=optional(found, "too_few", lambda one: one.choice(TooFew)) or TooFew.INSUFFICIENT,
             point_estimate=optional(found, "point_estimate", ConfigNode.truth) or False,
@@ -234,10 +249,13 @@ def _features(place: ConfigNode) -> tuple[str, ...]:
     return (place.text(),)
 
 
-def _regression(place: ConfigNode) -> Regression:
+def _regression(place: ConfigNode, form: int) -> Regression:
     found = place.fields(("relative", "absolute"))
-    if len(found) != 1:
-        raise place.wrong("must name `relative` or `absolute`, such as `relative: 0.02`.")
+    if not found:
+        raise place.wrong("must name `relative` or `absolute`, such as `relative: 0.02`, or both.")
+    if len(found) == 2:
+        absolute = _not_negative(_since_2(found["absolute"], form))
+        return Regression(_not_negative(found["relative"]), and_absolute=absolute)
     if "relative" in found:
         return Regression(_not_negative(found["relative"]))
     return Regression(_not_negative(found["absolute"]), relative=False)

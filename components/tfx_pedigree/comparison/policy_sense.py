@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 
 from tfx_pedigree.comparison.metrics import Direction, Metric, known
-from tfx_pedigree.comparison.policy import Bounds, Policy, Regression, RuleKind
+from tfx_pedigree.comparison.policy import Bounds, Policy, Regression, Rule, RuleKind
 from tfx_pedigree.comparison.wording import number
 
 # Where it stands in the file, and the rest of the sentence about it.
@@ -19,13 +19,18 @@ Problem = tuple[str, str]
 def nonsense(policy: Policy) -> Iterator[Problem]:
     metric = known(policy.metric)
     yield from _direction("direction", metric, policy.better)
-    yield from _rule(policy, metric)
+    yield from _rule("rule", policy.rule, policy.better, metric)
     for index, rail in enumerate(policy.guardrails):
         here, guarded = f"guardrails[{index}]", known(rail.metric)
         if rail.direction is not None:
             yield from _direction(f"{here}.direction", guarded, rail.direction)
         if rail.max_regression is not None:
             yield from _regression(f"{here}.max_regression", guarded, rail.max_regression)
+        if rail.min_gain is not None:
+            yield from _rule(f"{here}.min_gain", rail.min_gain, rail.direction, guarded)
+        if rail.max_gap is not None and rail.max_gap >= guarded.high - guarded.low:
+            problem = f"is {number(rail.max_gap)}, and {guarded.name} lies {_range(guarded)}: it forbids nothing."
+            yield f"{here}.max_gap", problem
         if rail.bounds is not None:
             yield from _bounds(here, guarded, rail.bounds)
     for name, bounds in policy.first_version.items():
@@ -38,31 +43,30 @@ def _direction(path: str, metric: Metric, given: Direction) -> Iterator[Problem]
         yield path, f"is {given.value}, but {metric.name} gets better as it gets {metric.direction.value}."
 
 
-def _rule(policy: Policy, metric: Metric) -> Iterator[Problem]:
-    rule = policy.rule
+def _rule(path: str, rule: Rule, better: Direction | None, metric: Metric) -> Iterator[Problem]:
     width = metric.high - metric.low
-    if rule.kind is RuleKind.ABSOLUTE and rule.threshold >= width:
-        yield "rule.absolute", f"is {number(rule.threshold)}, and {metric.name} lies {_range(metric)}: nobody can win."
+    absolute = rule.threshold if rule.kind is RuleKind.ABSOLUTE else rule.and_absolute
+    if absolute is not None and absolute >= width:
+        yield f"{path}.absolute", f"is {number(absolute)}, and {metric.name} lies {_range(metric)}: nobody can win."
     perfect = rule.perfect
     if perfect is None or metric.direction is None:
         return
-    worst = metric.low if policy.better is Direction.HIGHER else metric.high
+    worst = metric.low if better is Direction.HIGHER else metric.high
     if perfect == worst or not metric.low <= perfect <= metric.high:
-        yield "rule.perfect", f"is {number(perfect)}, which no perfect {metric.name} is: it lies {_range(metric)}."
+        yield f"{path}.perfect", f"is {number(perfect)}, which no perfect {metric.name} is: it lies {_range(metric)}."
 
 
 def _regression(path: str, metric: Metric, limit: Regression) -> Iterator[Problem]:
-    if limit.relative and limit.limit >= 1:
+    limits = dict(limit.limits)
+    share, absolute = limits.get(RuleKind.RELATIVE), limits.get(RuleKind.ABSOLUTE)
+    if share is not None and share >= 1:
         yield (
             f"{path}.relative",
-            f"is {number(limit.limit)}, which allows a loss of {number(limit.limit * 100)} %: give a share below 1 "
+            f"is {number(share)}, which allows a loss of {number(share * 100)} %: give a share below 1 "
             "(0.02 is 2 %), or `absolute`.",
         )
-    elif not limit.relative and limit.limit >= metric.high - metric.low:
-        yield (
-            f"{path}.absolute",
-            f"is {number(limit.limit)}, and {metric.name} lies {_range(metric)}: it forbids nothing.",
-        )
+    if absolute is not None and absolute >= metric.high - metric.low:
+        yield f"{path}.absolute", f"is {number(absolute)}, and {metric.name} lies {_range(metric)}: it forbids nothing."
 
 
 def _bounds(path: str, metric: Metric, bounds: Bounds) -> Iterator[Problem]:

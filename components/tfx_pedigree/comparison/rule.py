@@ -40,14 +40,30 @@ class Contest:
         """Who is better by more than this share of the other's unit beats it."""
         return self.rule.threshold * (1 + TOLERANCE)
 
+    @property
+    def _demands(self) -> tuple[tuple[Measure, float], ...]:
+        """All of which who beats the other must exceed."""
+        also = self.rule.and_absolute
+        first = (self.measure, self.share)
+        return (first,) if also is None else (first, (Measure(self.direction), also * (1 + TOLERANCE)))
+
+    def ahead(self, pair: Pair) -> Interval:
+        """How far the challenger is beyond what it must exceed to beat the champion."""
+        ends = [measure.margin(pair, share) for measure, share in self._demands]
+        return min(low for low, _ in ends), min(high for _, high in ends)
+
+    def kept(self, pair: Pair) -> Interval:
+        """How far the challenger is from a loss that counts, with what may be lost measured on the champion."""
+        ends = [measure.margin(pair, -share) for measure, share in self._demands]
+        return max(low for low, _ in ends), max(high for _, high in ends)
+
     def beats(self, value: float, baseline: float) -> bool:
-        return self.measure.margin(Pair(value, baseline), self.share)[0] > 0
+        return self.ahead(Pair(value, baseline))[0] > 0
 
 
 def recommend(contest: Contest, pair: Pair) -> Recommendation | None:
     """None if parts of the interval say different things."""
-    win = contest.measure.margin(pair, contest.share)
-    loss = contest.measure.margin(pair.swapped(), contest.share)
+    win, loss = contest.ahead(pair), contest.ahead(pair.swapped())
     if win[0] > 0:
         return Recommendation.CHALLENGER
     if loss[0] > 0:
@@ -57,13 +73,12 @@ def recommend(contest: Contest, pair: Pair) -> Recommendation | None:
 
 def score_outcome(contest: Contest, similar: Similar, pair: Pair) -> CheckOutcome:
     """Who prefers fresher data still refuses what lost by either reading of "worse": see docs/policy.md."""
-    win = contest.measure.margin(pair, contest.share)
+    win = contest.ahead(pair)
     if win[0] > 0:
         return CheckOutcome.HOLDS
     if similar is Similar.KEEP_CHAMPION:
         return CheckOutcome.BROKEN if win[1] <= 0 else CheckOutcome.UNKNOWN
-    kept = contest.measure.margin(pair, -contest.share)
-    beaten = contest.measure.margin(pair.swapped(), contest.share)
+    kept, beaten = contest.kept(pair), contest.ahead(pair.swapped())
     if kept[0] >= 0 and beaten[1] <= 0:
         return CheckOutcome.HOLDS
     return CheckOutcome.BROKEN if kept[1] < 0 or beaten[0] > 0 else CheckOutcome.UNKNOWN

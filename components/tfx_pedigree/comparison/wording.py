@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from tfx_pedigree.comparison.numbers import Interval
-from tfx_pedigree.comparison.policy import RuleKind
+from tfx_pedigree.comparison.policy import Rule, RuleKind
 
 _LONGEST = 80
 
@@ -41,6 +41,12 @@ def signed(text: str) -> str:
 def amount(kind: RuleKind, value: float) -> str:
     """A threshold or a gain in the unit of the rule."""
     return number(value) if kind is RuleKind.ABSOLUTE else percent(value)
+
+
+def asked_of(rule: Rule) -> str:
+    """What must be exceeded: `5 %`, or `5 % and 0.01`."""
+    said = amount(rule.kind, rule.threshold)
+    return said if rule.and_absolute is None else f"{said} and {number(rule.and_absolute)}"
 
 
 def graded(kind: RuleKind, gain: float) -> str:

@@ -28,7 +28,7 @@ def tfma_blesses(config: Mapping[str, Any], new: Mapping[Key, float], old: Mappi
 
 
 def _thresholds(config: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    names = {metric.class_name: name for name, metric in KNOWN.items()}
+    names = {metric.class_name: name for name, metric in KNOWN.items() if not metric.config}
     for spec in config["metricsSpecs"]:
         found = {}
         for one in spec["metrics"]:

@@ -198,6 +198,8 @@ def policy_section(comparison: Comparison) -> Markup:
 def _rule(comparison: Comparison) -> str:
     policy = comparison.policy
     rule = f"{policy.rule.kind.value} {number(policy.rule.threshold)}"
+    if policy.rule.and_absolute is not None:
+        rule += f" and absolute {number(policy.rule.and_absolute)}"
     sure = f" with {percent(policy.confidence)} confidence" if policy.confidence is not None else ""
     alike = policy.similar.value.replace("_", " ")
     return f"{policy.metric}, {policy.better.value} is better, by the rule {rule}{sure}; where both are alike: {alike}."
