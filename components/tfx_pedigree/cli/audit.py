@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tfx_pedigree.service.audit import AnchorTag, AuditFindings
 
 _FILE = click.Path(path_type=Path)
+# Of notes that say the same of one decision after the other.
+_MOST = 5
 
 
 @click.group(cls=PedigreeGroup)
@@ -31,6 +33,7 @@ def audit() -> None:
 def verify(app: App, ctx: click.Context, anchor_file: Path | None) -> None:
     """Check that no event was altered, removed or reordered, and that the rows and the lineage are what the events say.
 
+    Every decision on file is made again, and named where it comes out otherwise or cannot be made again.
     With an anchor that was kept outside the database, a history that was rewritten as a whole is found as well.
     Exit code 1 says that something is wrong.
     """
@@ -50,6 +53,10 @@ def _tell(findings: AuditFindings, *, anchored: bool) -> None:
     events = plural(log.events, "event")
     rows = [plural(many, noun) for many, noun in ((graph.nodes, "node"), (graph.edges, "edge"))]
     lineage = f", {' and '.join(rows)} of lineage" if graph.nodes or graph.edges else ""
+    for one in findings.not_on_file[:_MOST]:
+        output.note(one)
+    if (more := len(findings.not_on_file) - _MOST) > 0:
+        output.note(f"{more} more cannot be replayed; --json names them all.")
     if not findings.problems:
         output.done(f"{events} in {plural(log.chains, 'log')}{lineage}: all is as it was.")
         if not anchored:

@@ -11,9 +11,12 @@ from tfx_pedigree.cli import changes, exits, inputs, output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.complete import references
 from tfx_pedigree.cli.lazy import PedigreeGroup
+from tfx_pedigree.cli.progress import bar
+from tfx_pedigree.text import plural
 
 if TYPE_CHECKING:
     from tfx_pedigree.service.gate import Replayed
+    from tfx_pedigree.service.replaying import Replays
 
 
 @click.group(cls=PedigreeGroup)
@@ -62,18 +65,27 @@ def show(app: App, ref: str) -> None:
 
 
 @evidence.command("replay")
-@click.argument("ref", shell_complete=references)
+@click.argument("ref", required=False, shell_complete=references)
 @click.option("--report", type=click.Path(path_type=Path), help="Write the report to this file once more.")
+@click.option("--all", "every", is_flag=True, help="All decisions on file; of one model where REF is its name.")
 @click.pass_context
 @pass_app
-def replay(app: App, ctx: click.Context, ref: str, report: Path | None) -> None:
+def replay(app: App, ctx: click.Context, ref: str | None, report: Path | None, *, every: bool) -> None:
     """Make the decision on a version once more, from the policy and the numbers that its evidence keeps.
 
-    Ends with exit code 1 if anything comes out otherwise than it stands on file.
+    With --all also those that earlier decisions led to: what each of them was told of the ones before must be what the
+    log holds. Ends with exit code 1 if anything comes out otherwise than it stands on file.
     """
     from tfx_pedigree.comparison import render
     from tfx_pedigree.service.gate import replay as decide_once_more
 
+    if every:
+        if report is not None:
+            raise click.UsageError("--report writes the report of one version: leave --all out.", ctx)
+        _replay_all(app, ctx, ref)
+        return
+    if ref is None:
+        raise click.UsageError("Name a version, or give --all.", ctx)
     with app.open().registry as registry:
         found, comparison = decide_once_more(registry, ref)
     if report is not None:
@@ -81,6 +93,24 @@ def replay(app: App, ctx: click.Context, ref: str, report: Path | None) -> None:
     output.answer(found, _tell_replayed)
     if not found.same:
         ctx.exit(exits.FOUND_PROBLEMS)
+
+
+def _replay_all(app: App, ctx: click.Context, model: str | None) -> None:
+    from tfx_pedigree.service.replaying import replay_all
+
+    with app.open().registry as registry, bar("Deciding again", unit="decisions") as progress:
+        found = replay_all(registry, model, progress)
+    output.answer(found, _tell_all)
+    if not found.ok:
+        ctx.exit(exits.FOUND_PROBLEMS)
+
+
+def _tell_all(found: Replays) -> None:
+    for one in found.others:
+        output.say(str(one))
+    wrong = sum(one.wrong for one in found.others)
+    kept = f", {len(found.others) - wrong} cannot be made again" if len(found.others) > wrong else ""
+    output.say(f"{plural(found.same, 'decision')} as on file, to the letter; {wrong} otherwise{kept}.")
 
 
 def _tell_replayed(found: Replayed) -> None:

@@ -14,11 +14,21 @@ from tfx_pedigree.comparison.eval_config import EvaluatorPlan, Share, evaluator_
 from tfx_pedigree.comparison.gate import GateDecision, decide
 from tfx_pedigree.comparison.intervals import at_confidence
 from tfx_pedigree.comparison.latency import LatencySummary, Patience, Timings, measure, ratio
+from tfx_pedigree.comparison.luck import stake_of
 from tfx_pedigree.comparison.metric_names import MetricName, base_of, output_of
 from tfx_pedigree.comparison.metrics import Direction, Metric, known, metric_of_class
 from tfx_pedigree.comparison.metrics_specs import OF_THE_MODEL, ExtraMetric, ModelInputs, counting_spec
 from tfx_pedigree.comparison.numbers import OVERALL, Key, MetricValue, Scores, Slice
 from tfx_pedigree.comparison.outcomes import ModelOutcomes, Outcomes
+from tfx_pedigree.comparison.past import (
+    FIRST,
+    Crowning,
+    Decided,
+    Past,
+    PastDecision,
+    Standing,
+    standing_of,
+)
 from tfx_pedigree.comparison.policy import (
     Bounds,
     Gain,
@@ -37,12 +47,14 @@ from tfx_pedigree.comparison.policy import (
     Weights,
 )
 from tfx_pedigree.comparison.policy_file import load_policy, parse_policy, read_policy
+from tfx_pedigree.comparison.policy_year import ErrorBudget, Holdout, Many, NeverBelow, Reused
 from tfx_pedigree.comparison.report import Origin, render
 from tfx_pedigree.comparison.rule import ScoreChange
 from tfx_pedigree.comparison.scores import DeltaSums, FlipCounts, characteristics, importance, similarity
 from tfx_pedigree.comparison.verdict import CheckOutcome, Recommendation, Verdict
 
 __all__ = [
+    "FIRST",
     "OF_THE_MODEL",
     "OVERALL",
     "Basis",
@@ -51,21 +63,26 @@ __all__ = [
     "CheckOutcome",
     "Code",
     "Comparison",
+    "Crowning",
     "Data",
+    "Decided",
     "DeltaSums",
     "Direction",
     "Earlier",
+    "ErrorBudget",
     "EvaluatorPlan",
     "ExtraMetric",
     "FlipCounts",
     "Gain",
     "GateDecision",
     "Guardrail",
+    "Holdout",
     "Key",
     "Latency",
     "LatencyBudget",
     "LatencySummary",
     "MajorChange",
+    "Many",
     "Measurements",
     "Metric",
     "MetricName",
@@ -74,14 +91,18 @@ __all__ = [
     "MissingSlice",
     "ModelInputs",
     "ModelOutcomes",
+    "NeverBelow",
     "NotComparable",
     "Origin",
     "Outcomes",
     "ParameterChange",
+    "Past",
+    "PastDecision",
     "Patience",
     "Policy",
     "Recommendation",
     "Regression",
+    "Reused",
     "Rule",
     "RuleKind",
     "ScoreChange",
@@ -91,6 +112,7 @@ __all__ = [
     "Similar",
     "SizeBudget",
     "Slice",
+    "Standing",
     "Timings",
     "TooFew",
     "Verdict",
@@ -117,4 +139,6 @@ __all__ = [
     "render",
     "similarity",
     "slices_of",
+    "stake_of",
+    "standing_of",
 ]

@@ -14,6 +14,7 @@ from tfx_pedigree.comparison.latency import Timings, highest, ratio
 from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.numbers import Key, MetricValue, Scores
 from tfx_pedigree.comparison.outcomes import Outcomes
+from tfx_pedigree.comparison.past import Standing
 from tfx_pedigree.comparison.policy import Gain, Policy
 from tfx_pedigree.comparison.scores import DeltaSums, FlipCounts, characteristics, importance, similarity
 from tfx_pedigree.comparison.verdict import Verdict
@@ -53,9 +54,11 @@ def compare_models(
     undecided: str | None = None,
     notes: tuple[str, ...] = (),
     earlier: Earlier | None = None,
+    standing: Standing | None = None,
 ) -> Comparison:
     """`not_comparable` says why a champion that exists could not be evaluated on these data, `undecided` what leaves
-    nothing to decide on, `earlier` on which slices the champion was judged."""
+    nothing to decide on, `earlier` on which slices the champion was judged, `standing` what earlier decisions mean for
+    this one."""
     latency = _latency(policy, measured.timings)
     bump, changes = _changes(champion_description, challenger_description)
     breaking = changes[0] if bump == str(Bump.MAJOR) else None
@@ -69,6 +72,7 @@ def compare_models(
         undecided,
         notes,
         guarded,
+        standing,
     )
     decision = conclude(
         policy,
@@ -136,6 +140,7 @@ def conclude(  # noqa: PLR0917  each is one of the things that a decision follow
         not_comparable=basis.not_comparable,
         breaking=basis.breaking,
         earlier=basis.earlier,
+        standing=basis.standing,
     )
     if basis.undecided is not None:
         decision = GateDecision(Verdict.INSUFFICIENT, f"Not decided: {basis.undecided}.", warnings=decision.warnings)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tfx_pedigree.comparison.config_reader import ConfigNode
 from tfx_pedigree.comparison.earlier import Earlier
+from tfx_pedigree.comparison.holm import p_value, rejected
 from tfx_pedigree.comparison.margin import Measure, Pair, Spread
 from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.numbers import OVERALL, Interval, Key, MetricValue, Scores, Slice
@@ -23,6 +24,7 @@ from tfx_pedigree.comparison.policy import (
     RuleKind,
     TooFew,
 )
+from tfx_pedigree.comparison.policy_year import Many
 from tfx_pedigree.comparison.rule import TOLERANCE, share
 from tfx_pedigree.comparison.verdict import CheckOutcome
 from tfx_pedigree.comparison.wording import amount, bytes_text, moved, number, percent, plain
@@ -43,6 +45,8 @@ _MISSING = {
     MissingSlice.INSUFFICIENT: CheckOutcome.UNKNOWN,
     MissingSlice.WARN: CheckOutcome.SKIPPED,
 }
+# Of a slice's loss being within its limit, where many slices are judged together.
+P_VALUE = "p"
 NO_CHAMPION = "there is no champion to compare it with"
 
 
@@ -214,6 +218,8 @@ def guardrail_checks(policy: Policy, found: Measured) -> Iterator[Check]:
         if not slices:
             yield _no_slice(rail, policy.missing_slice)
         checks = [check for where in slices for check in _guard(policy, rail, Key(rail.metric, where), found)]
+        if rail.many is Many.HOLM and policy.confidence is not None:
+            checks = _together(checks, (1 - policy.confidence) / 2)
         yield from checks
         if slices:
             yield from _vanished(policy, rail, slices, found)
@@ -304,9 +310,25 @@ def _guard(policy: Policy, rail: Guardrail, key: Key, found: Measured) -> Iterat
     if rail.max_regression is not None:
         confidence = None if rail.point_estimate else policy.confidence
         for kind, limit in rail.max_regression.limits:
-            yield _regression(
-                kind, limit, rail.direction, key, found, confidence=confidence, least=least_of(policy, rail)
-            )
+            how: dict[str, Any] = {"confidence": confidence, "least": least_of(policy, rail), "many": rail.many}
+            yield _regression(kind, limit, rail.direction, key, found, **how)
+
+
+def _together(checks: list[Check], level: float) -> list[Check]:
+    """Of slices that are judged together, one is broken if that is shown in spite of how many they are; what is not
+    shown of the others is no obstacle."""
+    tested = [check for check in checks if P_VALUE in check.numbers]
+    fallen = dict(zip(map(id, tested), rejected([check.numbers[P_VALUE] for check in tested], level), strict=True))
+    return [
+        check if id(check) not in fallen else _among(check, len(tested), broken=fallen[id(check)]) for check in checks
+    ]
+
+
+def _among(check: Check, many: int, *, broken: bool) -> Check:
+    if check.outcome is CheckOutcome.HOLDS:
+        return check
+    said = f"{check.sentence}; among {many} slices (Holm) that is {'shown' if broken else 'not shown'}"
+    return replace(check, outcome=CheckOutcome.BROKEN if broken else CheckOutcome.HOLDS, sentence=said)
 
 
 def _bounds(name: str, key: Key, bounds: Bounds, value: float) -> Check:
@@ -335,6 +357,7 @@ def _regression(
     *,
     confidence: float | None,
     least: int,
+    many: Many,
 ) -> Check:
     name, numbers = named(key), numbers_of(key, found)
     if found.champion is None:
@@ -348,6 +371,8 @@ def _regression(
     outcome = CheckOutcome.HOLDS if low >= 0 else (CheckOutcome.BROKEN if high < 0 else CheckOutcome.UNKNOWN)
     loss = share(-measure.gain(pair), measure.unit(pair.champion))
     numbers |= {"loss": loss, "allowed": limit}
+    if many is Many.HOLM and confidence is not None:
+        numbers[P_VALUE] = p_value((low, high), confidence)
     said = f"{moved(name, pair.champion, pair.challenger)}: {_lost(kind, loss)}"
     if ends := measure.shares(pair):
         said += f" ({interval_text(kind, ends, confidence)})"

@@ -171,6 +171,15 @@ def optional(found: Mapping[str, ConfigNode], key: str, read: Callable[[ConfigNo
     return None if place is None or place.is_null else read(place)
 
 
+def plain_value(place: ConfigNode) -> Any:
+    """The value without its places, as JSON has it."""
+    if isinstance(place.value, dict):
+        return {key: plain_value(one) for key, one in place.value.items()}
+    if isinstance(place.value, list):
+        return [plain_value(one) for one in place.value]
+    return place.value
+
+
 def from_data(data: Any, source: str) -> ConfigNode:
     """Over what `json.loads` gives."""
     return _of_data(data, "", source, 0)

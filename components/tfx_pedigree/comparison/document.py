@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tfx_pedigree.bounded_parse import parse_json
-from tfx_pedigree.comparison.config_reader import ConfigNode, from_data, optional
+from tfx_pedigree.comparison.config_reader import ConfigNode, from_data, optional, plain_value
 from tfx_pedigree.comparison.earlier import Earlier, earlier_to_json, read_earlier
 from tfx_pedigree.comparison.gate import GateDecision
 from tfx_pedigree.comparison.latency import LatencySummary
 from tfx_pedigree.comparison.metrics import Direction
 from tfx_pedigree.comparison.numbers import Key, MetricValue, Slice
 from tfx_pedigree.comparison.outcomes import Outcomes
+from tfx_pedigree.comparison.past import Standing
 from tfx_pedigree.comparison.policy import Policy
 from tfx_pedigree.comparison.policy_file import policy_at
 from tfx_pedigree.comparison.scores import DeltaSums, FlipCounts
@@ -109,7 +110,7 @@ class Side:
             found["digest"].text(),
             optional(found, "size_bytes", ConfigNode.whole),
             optional(found, "latency", LatencySummary.read),
-            {key: _plain(one) for key, one in found["parameters"].table().items()},
+            {key: plain_value(one) for key, one in found["parameters"].table().items()},
             found["trained_on"].each(Data.read),
             optional(found, "code", Code.read),
         )
@@ -167,7 +168,8 @@ class ParameterChange:
 class Basis:
     """What the decision followed from besides the policy and the numbers that stand in the document anyway: with these
     it can be made again. `undecided` is a problem that left nothing to decide on, `notes` are warnings that are none of
-    the gate's, `earlier` the slices that the champion was judged on. Documents of older releases have none."""
+    the gate's, `earlier` the slices that the champion was judged on, `standing` what earlier decisions meant for this
+    one. Documents of older releases have none."""
 
     p95_ms: MetricValue | None = None
     processor_ratio: MetricValue | None = None
@@ -177,9 +179,10 @@ class Basis:
     undecided: str | None = None
     notes: tuple[str, ...] = ()
     earlier: Earlier = field(default_factory=dict)
+    standing: Standing | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        found = {
             "p95_ms": self.p95_ms.to_json() if self.p95_ms else None,
             "processor_ratio": self.processor_ratio.to_json() if self.processor_ratio else None,
             "waited": plain_json(self.waited),
@@ -189,11 +192,12 @@ class Basis:
             "notes": list(self.notes),
             **({"earlier": earlier_to_json(self.earlier)} if self.earlier else {}),
         }
+        return found if self.standing is None else found | {"standing": self.standing.to_json()}
 
     @classmethod
     def read(cls, place: ConfigNode) -> Basis:
         names = tuple(cls.__dataclass_fields__)
-        found = place.fields(names, [name for name in names if name != "earlier"])
+        found = place.fields(names, [name for name in names if name not in ("earlier", "standing")])
         return cls(
             optional(found, "p95_ms", MetricValue.read),
             optional(found, "processor_ratio", MetricValue.read),
@@ -203,6 +207,7 @@ class Basis:
             optional(found, "undecided", ConfigNode.text),
             found["notes"].each(ConfigNode.text),
             optional(found, "earlier", read_earlier) or {},
+            optional(found, "standing", lambda one: Standing.from_json(plain_value(one), f"{one.source}: {one.path}")),
         )
 
 
@@ -333,11 +338,3 @@ _FIELDS = (
 def _same(old: Any, new: Any) -> bool:
     """As JSON: 1 and 1.0 are one number, but 1, "1" and true are not."""
     return canonical_json(old) == canonical_json(new)
-
-
-def _plain(place: ConfigNode) -> Any:
-    if isinstance(place.value, dict):
-        return {key: _plain(one) for key, one in place.value.items()}
-    if isinstance(place.value, list):
-        return [_plain(one) for one in place.value]
-    return place.value

@@ -27,9 +27,11 @@ from tfx_pedigree.comparison.checks import (
 from tfx_pedigree.comparison.config_reader import ConfigNode, optional
 from tfx_pedigree.comparison.earlier import Earlier
 from tfx_pedigree.comparison.guarding import gain_checks, gap_checks
+from tfx_pedigree.comparison.luck import confidence_of, reuse_warnings, widened, year_checks
 from tfx_pedigree.comparison.margin import Pair
 from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.numbers import Key, MetricValue, Scores
+from tfx_pedigree.comparison.past import Standing
 from tfx_pedigree.comparison.policy import MajorChange, NotComparable, Policy, RuleKind, Similar
 from tfx_pedigree.comparison.rule import Contest, ScoreChange, recommend, score_change, score_outcome, share
 from tfx_pedigree.comparison.verdict import CheckOutcome, Recommendation, Verdict
@@ -37,6 +39,8 @@ from tfx_pedigree.comparison.wording import asked_of, graded, moved, number, pla
 from tfx_pedigree.comparison.wording import interval as interval_text
 
 SCORE = "score"
+# Among the numbers of the score's check where both scores were tested against each other.
+GAIN = "gain"
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,12 @@ class GateDecision:
     change: ScoreChange | None = None
     checks: tuple[Check, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def won(self) -> bool | None:
+        """Whether the score alone was enough; None where the two scores were not tested against each other."""
+        score = self.checks[0] if self.checks else None
+        return score.outcome is CheckOutcome.HOLDS if score is not None and GAIN in score.numbers else None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -84,9 +94,11 @@ def decide(
     not_comparable: str | None = None,
     breaking: str | None = None,
     earlier: Earlier | None = None,
+    standing: Standing | None = None,
 ) -> GateDecision:
     """`not_comparable` says why a champion that exists could not be evaluated on these data; `breaking` what callers of
-    the champion cannot rely on any more, where the change is a MAJOR one; `earlier` on which slices it was judged."""
+    the champion cannot rely on any more, where the change is a MAJOR one; `earlier` on which slices it was judged;
+    `standing` what earlier decisions mean for this one."""
     if not_comparable is not None and policy.not_comparable is NotComparable.HUMAN:
         reason = f"Not decided: the champion cannot be compared ({not_comparable}), so a person must decide."
         return GateDecision(Verdict.INSUFFICIENT, reason, warnings=(not_comparable,))
@@ -94,10 +106,13 @@ def decide(
         alone = Measured(challenger, latency=latency or Latency(), earlier=earlier or {})
         return _alone(policy, alone, not_comparable)
     found = Measured(challenger, champion, differences or {}, latency or Latency(), earlier or {})
-    score, recommendation, change = _score(policy, found)
-    checks = (score, *_guarded(policy, found), *budget_checks(policy, found), *_major(policy, breaking))
+    confidence = confidence_of(policy, standing)
+    score, recommendation, change = _score(policy, found, confidence)
+    year = year_checks(policy, found, standing)
+    others = (*_guarded(policy, found), *budget_checks(policy, found), *year, *_major(policy, breaking))
+    checks = (score, *others)
     verdict = _verdict(checks)
-    warnings = (*_out_of_reach(policy, champion, verdict), *_skipped(checks))
+    warnings = (*_out_of_reach(policy, champion, verdict), *_skipped(checks), *reuse_warnings(policy, found, standing))
     lead = {
         Verdict.PASS: "The challenger wins",
         Verdict.FAIL: "The champion stays",
@@ -146,13 +161,17 @@ def _major(policy: Policy, breaking: str | None) -> Iterator[Check]:
         yield Check("MAJOR change", CheckOutcome.UNKNOWN, sentence)
 
 
-def _score(policy: Policy, found: Measured) -> tuple[Check, Recommendation | None, ScoreChange | None]:
+def _score(
+    policy: Policy, found: Measured, confidence: float | None
+) -> tuple[Check, Recommendation | None, ScoreChange | None]:
+    """With a confidence that may be higher than the policy's: see `luck`."""
     key = Key(policy.metric)
     contest = Contest(policy.rule, policy.better)
     values = paired(key, found, contest.measure, confident=False, least=policy.min_examples)
     if isinstance(values, str):
         return Check(SCORE, CheckOutcome.UNKNOWN, values), None, None
     pair = paired(key, found, contest.measure, confident=policy.confidence is not None, least=policy.min_examples)
+    pair = pair if isinstance(pair, str) else widened(pair, policy.confidence, confidence)
     problem = enough(key, found, policy.min_examples) or (pair if isinstance(pair, str) else None)
     change = score_change(contest, values if isinstance(pair, str) else pair)
     if problem or isinstance(pair, str):
@@ -160,20 +179,24 @@ def _score(policy: Policy, found: Measured) -> tuple[Check, Recommendation | Non
         return Check(SCORE, CheckOutcome.UNKNOWN, problem or "", numbers), None, change
     recommendation = recommend(contest, pair)
     outcome = score_outcome(contest, policy.similar, pair)
-    sentence = _score_sentence(policy, change, outcome, recommendation)
-    numbers = {"challenger": pair.challenger, "champion": pair.champion, "gain": change.gain}
+    sentence = _score_sentence(policy, change, outcome, recommendation, confidence)
+    numbers = {"challenger": pair.challenger, "champion": pair.champion, GAIN: change.gain}
     return Check(SCORE, outcome, sentence, numbers), recommendation, change
 
 
 def _score_sentence(
-    policy: Policy, change: ScoreChange, outcome: CheckOutcome, recommendation: Recommendation | None
+    policy: Policy,
+    change: ScoreChange,
+    outcome: CheckOutcome,
+    recommendation: Recommendation | None,
+    confidence: float | None,
 ) -> str:
     kind, metric = policy.rule.kind, plain(policy.metric)
     said = moved(metric, change.champion, change.challenger)
     if change.gain:
         said += f", {graded(kind, change.gain)}"
     if change.gain_interval is not None:
-        said += f" ({interval_text(kind, change.gain_interval, policy.confidence)})"
+        said += f" ({interval_text(kind, change.gain_interval, confidence)})"
     asked = f"the {asked_of(policy.rule)} that the policy asks for"
     if recommendation is Recommendation.CHALLENGER:
         return f"{said}, more than {asked}"

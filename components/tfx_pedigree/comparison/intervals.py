@@ -6,6 +6,7 @@ Student's t has no closed form; the quantile is found by halving on its distribu
 
 from __future__ import annotations
 
+import functools
 import math
 
 from tfx_pedigree.comparison.numbers import Interval
@@ -30,6 +31,7 @@ def at_confidence(
     return middle - half, middle + half
 
 
+@functools.lru_cache(1024)  # the same few of a policy's, many times over
 def t_quantile(confidence: float, degrees_of_freedom: int) -> float:
     """The t beyond which, on both sides together, lies 1 − confidence."""
     if not 0 < confidence < 1 or degrees_of_freedom < 1:
@@ -37,17 +39,17 @@ def t_quantile(confidence: float, degrees_of_freedom: int) -> float:
             f"There is no t for a confidence of {confidence} and {degrees_of_freedom} degrees of freedom."
         )
     low, high = 0.0, 1.0
-    while _within(high, degrees_of_freedom) < confidence:
+    while t_within(high, degrees_of_freedom) < confidence:
         high *= 2
     for _ in range(200):
         middle = (low + high) / 2
         if middle in (low, high):
             break
-        low, high = (middle, high) if _within(middle, degrees_of_freedom) < confidence else (low, middle)
+        low, high = (middle, high) if t_within(middle, degrees_of_freedom) < confidence else (low, middle)
     return (low + high) / 2
 
 
-def _within(t: float, freedom: int) -> float:
+def t_within(t: float, freedom: int) -> float:
     """The probability of −t to t, by the finite sums that hold for whole degrees of freedom."""
     angle = math.atan(t / math.sqrt(freedom))
     square = math.cos(angle) ** 2

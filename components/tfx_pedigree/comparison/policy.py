@@ -15,6 +15,7 @@ from typing import Any
 
 from tfx_pedigree.comparison.metrics import KNOWN, Direction, known
 from tfx_pedigree.comparison.numbers import Slice
+from tfx_pedigree.comparison.policy_year import ErrorBudget, Holdout, Many, NeverBelow
 from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.errors import InvalidInputError
 
@@ -155,6 +156,7 @@ class Guardrail:
     point_estimate: bool = False
     min_gain: Rule | None = None
     max_gap: float | None = None
+    many: Many = Many.EACH
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "each_slice_of", tuple(sorted(set(self.each_slice_of))))
@@ -179,6 +181,13 @@ class Guardrail:
                 f"The guardrail on `{self.metric}` names its slices twice or not at all: give one slice, or "
                 "`each_slice_of`, or neither for all examples together."
             )
+        if self.many is Many.HOLM and (
+            not self.each_slice_of or self.max_regression is None or self.bounds is not None or self.point_estimate
+        ):
+            raise InvalidInputError(
+                f"The guardrail on `{self.metric}` has `many: holm`, which is a test of the loss on many slices: it "
+                "needs `each_slice_of` and `max_regression`, and has neither bounds nor `point_estimate`."
+            )
 
     @property
     def where(self) -> str:
@@ -200,6 +209,7 @@ class Guardrail:
                 "min_examples": self.min_examples,
                 "too_few": self.too_few.value,
                 "point_estimate": self.point_estimate,
+                "many": self.many.value if self.many is not Many.EACH else None,
             }
         )
 
@@ -256,6 +266,9 @@ class Policy:
     not_comparable: NotComparable = NotComparable.HUMAN
     missing_slice: MissingSlice = MissingSlice.FAIL
     major: MajorChange = MajorChange.HUMAN
+    error_budget: ErrorBudget | None = None
+    holdout: Holdout | None = None
+    never_below: NeverBelow | None = None
     form: int = NEWEST
 
     def __post_init__(self) -> None:
@@ -273,6 +286,22 @@ class Policy:
                 "A policy of the form pedigree.policy/1 promotes a MAJOR change by itself and counts a relative gain: "
                 "`major` and `importance.gain` need pedigree.policy/2."
             )
+        self._check_year()
+
+    def _check_year(self) -> None:
+        tests = {
+            "error_budget": self.error_budget is not None,
+            "holdout.ladder": self.holdout is not None and self.holdout.ladder,
+            "many: holm": any(rail.many is Many.HOLM for rail in self.guardrails),
+        }
+        asked = [name for name, one in tests.items() if one]
+        if asked and self.confidence is None:
+            raise InvalidInputError(f"`{asked[0]}` counts chances, which only a test has: give a `confidence` as well.")
+        if self.form == 1 and (asked or self.holdout is not None or self.never_below is not None):
+            raise InvalidInputError(
+                "A policy of the form pedigree.policy/1 judges one decision at a time: `error_budget`, `holdout`, "
+                "`never_below` and `many` need pedigree.policy/2."
+            )
 
     @property
     def better(self) -> Direction:
@@ -284,6 +313,11 @@ class Policy:
     def metrics(self) -> tuple[str, ...]:
         """All that it decides on, the score first."""
         return tuple(dict.fromkeys([self.metric, *(rail.metric for rail in self.guardrails), *self.first_version]))
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether a decision follows from those before it as well."""
+        return self.error_budget is not None or self.holdout is not None or self.never_below is not None
 
     @property
     def digest(self) -> str:
@@ -310,7 +344,9 @@ class Policy:
         if self.form == 1:
             del found["importance"]["gain"]
             return found
-        return found | {"major": self.major.value}
+        year = {"error_budget": self.error_budget, "holdout": self.holdout, "never_below": self.never_below}
+        asked = {key: one.to_json() for key, one in year.items() if one is not None}
+        return found | {"major": self.major.value} | asked
 
 
 def _no_direction(metric: str) -> str:

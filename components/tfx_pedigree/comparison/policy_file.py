@@ -34,6 +34,7 @@ from tfx_pedigree.comparison.policy import (
     Weights,
 )
 from tfx_pedigree.comparison.policy_sense import nonsense
+from tfx_pedigree.comparison.policy_year import BEST_CHAMPION, ErrorBudget, Holdout, Many, NeverBelow, Reused
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 
 T = TypeVar("T")
@@ -54,6 +55,9 @@ _FIELDS = (
     "not_comparable",
     "missing_slice",
     "major",
+    "error_budget",
+    "holdout",
+    "never_below",
     RETRAINING,
 )
 _RULE = tuple(kind.value for kind in RuleKind)
@@ -111,6 +115,9 @@ def policy_at(place: ConfigNode) -> Policy:
         "not_comparable": optional(found, "not_comparable", lambda one: one.choice(NotComparable)),
         "missing_slice": optional(found, "missing_slice", lambda one: one.choice(MissingSlice)),
         "major": optional(found, "major", lambda one: _since_2(one, form).choice(MajorChange)) or _default_major(form),
+        "error_budget": optional(found, "error_budget", lambda one: _error_budget(_since_2(one, form))),
+        "holdout": optional(found, "holdout", lambda one: _holdout(_since_2(one, form))),
+        "never_below": optional(found, "never_below", lambda one: _never_below(_since_2(one, form))),
         "form": form,
     }
     given = {key: value for key, value in given.items() if value is not None}
@@ -207,7 +214,8 @@ def _min_gain(place: ConfigNode, direction: Direction | None, form: int) -> Rule
 
 def _guardrail(place: ConfigNode, form: int) -> Guardrail:
     fields = ("metric", "slice", "each_slice_of", "direction", "max_regression", "at_least", "at_most")
-    found = place.fields((*fields, "min_examples", "too_few", "point_estimate", "min_gain", "max_gap"), ("metric",))
+    more = ("min_examples", "too_few", "point_estimate", "min_gain", "max_gap", "many")
+    found = place.fields((*fields, *more), ("metric",))
     metric = found["metric"].text()
     direction = optional(found, "direction", _direction)
     return _made(
@@ -226,6 +234,7 @@ def _guardrail(place: ConfigNode, form: int) -> Guardrail:
             min_examples=optional(found, "min_examples", ConfigNode.whole),
             too_few=optional(found, "too_few", lambda one: one.choice(TooFew)) or TooFew.INSUFFICIENT,
             point_estimate=optional(found, "point_estimate", ConfigNode.truth) or False,
+            many=optional(found, "many", lambda one: one.choice(Many)) or Many.EACH,
         ),
     )
 
@@ -296,3 +305,31 @@ def _weights(place: ConfigNode, form: int) -> Weights:
         _not_negative(found["latency"]) if "latency" in found else default.latency,
         _since_2(found["gain"], form).choice(Gain) if "gain" in found else default.gain,
     )
+
+
+def _error_budget(place: ConfigNode) -> ErrorBudget:
+    names = ("false_promotions", "decisions")
+    found = place.fields(names, names)
+    chance, decisions = found["false_promotions"].number(), found["decisions"].whole()
+    return _made(place, lambda: ErrorBudget(chance, decisions))
+
+
+def _holdout(place: ConfigNode) -> Holdout:
+    found = place.fields(("uses", "then", "ladder"))
+    uses = optional(found, "uses", ConfigNode.whole)
+    then = optional(found, "then", lambda one: one.choice(Reused)) or Reused.WARN
+    ladder = optional(found, "ladder", ConfigNode.truth) or False
+    return _made(place, lambda: Holdout(uses, then, ladder))
+
+
+def _never_below(place: ConfigNode) -> NeverBelow:
+    """`best_champion`, or a table of it and what may be lost."""
+    if not isinstance(place.value, dict):
+        if place.text() != BEST_CHAMPION:
+            raise place.must_be(f"`{BEST_CHAMPION}`, or a table such as `{BEST_CHAMPION}: {{relative: 0.02}}`")
+        return NeverBelow()
+    found = place.fields((BEST_CHAMPION, "point_estimate"), (BEST_CHAMPION,))
+    limits = found[BEST_CHAMPION].fields(("relative", "absolute"))
+    relative, absolute = (optional(limits, key, _not_negative) for key in ("relative", "absolute"))
+    point = optional(found, "point_estimate", ConfigNode.truth) or False
+    return _made(place, lambda: NeverBelow(relative, absolute, point))

@@ -33,6 +33,10 @@ def nonsense(policy: Policy) -> Iterator[Problem]:
             yield f"{here}.max_gap", problem
         if rail.bounds is not None:
             yield from _bounds(here, guarded, rail.bounds)
+    if policy.never_below is not None:
+        for share, limit in ((True, policy.never_below.relative), (False, policy.never_below.absolute)):
+            if limit is not None:
+                yield from _regression("never_below.best_champion", metric, Regression(limit, relative=share))
     for name, bounds in policy.first_version.items():
         yield from _bounds(f"first_version.{name}", known(name), bounds)
 

@@ -11,13 +11,14 @@ from tfx_pedigree.registry.audit import Anchor, AuditReport
 from tfx_pedigree.registry.decisions import PromotionRequest
 from tfx_pedigree.registry.differences import Row, VersionDiff
 from tfx_pedigree.registry.events import Event
-from tfx_pedigree.registry.evidence import Evidence
+from tfx_pedigree.registry.evidence import DECIDED, Evidence
 from tfx_pedigree.registry.identity import Identity, RolesCap
 from tfx_pedigree.registry.names import CHAMPION, LATEST, Reference, check_model_name
 from tfx_pedigree.registry.pages import LARGEST_PAGE, every
 from tfx_pedigree.registry.records import (
     ChampionPeriod,
     Grant,
+    Judgement,
     Model,
     ModelOverview,
     Page,
@@ -38,6 +39,7 @@ from tfx_pedigree.verdict import Recommendation, Verdict
 
 __all__ = [
     "CHAMPION",
+    "DECIDED",
     "EVERYWHERE",
     "LARGEST_PAGE",
     "LATEST",
@@ -53,6 +55,7 @@ __all__ = [
     "Facts",
     "Grant",
     "Identity",
+    "Judgement",
     "Model",
     "ModelOverview",
     "NewToken",

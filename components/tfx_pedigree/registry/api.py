@@ -22,6 +22,7 @@ from tfx_pedigree.registry.pages import LARGEST_PAGE
 from tfx_pedigree.registry.records import (
     ChampionPeriod,
     Grant,
+    Judgement,
     Model,
     ModelOverview,
     Page,
@@ -232,6 +233,10 @@ class Administration(Protocol):
     def role(self, model: str | None = None) -> Role | None:
         """What the actor may do at the most, on the model or on the registry as a whole; None for somebody who may not
         even read. Nothing is refused or logged: for who offers only what can be done."""
+        ...
+
+    def judgements(self, model: str, *, limit: int = PAGE, after: str | None = None) -> Page[Judgement]:
+        """All evidence that was ever filed about a model's versions, newest first."""
         ...
 
     def verify_audit(self, anchor: Anchor | None = None, progress: Progress = silent) -> AuditReport:

@@ -13,6 +13,9 @@ from tfx_pedigree.secrets import clean_text, clean_values
 from tfx_pedigree.verdict import Recommendation, Verdict
 
 FORMAT = "pedigree.evidence/1"
+# Of the details what later decisions must know. It stands in the log's event as well, which they read.
+DECIDED = "decided"
+_MOST_DECIDED = 4096
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,15 @@ class Evidence:
         return replace(
             self, reason=clean_text(self.reason), details=self.details if details == self.details else details
         )
+
+    @property
+    def decided(self) -> Mapping[str, Any] | None:
+        """What later decisions must know of this one, where the evidence says so; None also for more than an event
+        should carry."""
+        found = self.details.get(DECIDED)
+        if not isinstance(found, Mapping) or len(canonical_json(plain_json(found))) > _MOST_DECIDED:
+            return None
+        return found
 
     def content(self) -> str:
         return canonical_json(self.to_json()).decode()

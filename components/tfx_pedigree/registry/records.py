@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from tfx_pedigree.json_form import JsonForm, Layout, Measured
 from tfx_pedigree.notebook import to_dataframe
 from tfx_pedigree.registry.decisions import PromotionCheck
+from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.roles import Binding, Role
 from tfx_pedigree.registry.states import State
 from tfx_pedigree.verdict import Verdict
@@ -159,6 +160,16 @@ class ModelOverview(JsonForm):
     waiting: str | None
     newest: str | None
     newest_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Judgement(JsonForm):
+    """A piece of evidence as it was filed: of which version, when and by whom."""
+
+    version: str
+    evidence: Evidence
+    filed_at: datetime
+    filed_by: str
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from tfx_pedigree.digest import canonical_json, check_digest, digest_of, parse_j
 from tfx_pedigree.errors import ConflictError, InvalidInputError
 from tfx_pedigree.json_form import Measured
 from tfx_pedigree.registry import reading, stored
-from tfx_pedigree.registry.evidence import Evidence
+from tfx_pedigree.registry.evidence import DECIDED, Evidence
 from tfx_pedigree.registry.model_rows import seal
 from tfx_pedigree.registry.records import Version
 from tfx_pedigree.registry.states import State
@@ -343,6 +343,7 @@ def attach_evidence(write: Write, found: StoredVersion, evidence: Evidence) -> S
             "evidence": digest,
             "verdict": evidence.verdict.value,
             "champion": evidence.champion,
+            **({DECIDED: evidence.decided} if evidence.decided is not None else {}),
         },
     )
     return after

@@ -14,6 +14,7 @@ from typing import Any
 from tfx_pedigree.digest import canonical_json, check_digest
 from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.registry.events import Event
+from tfx_pedigree.registry.evidence import DECIDED
 from tfx_pedigree.registry.model_rows import AliasRow, Content, ModelRow, RolloutRow, VersionRow
 from tfx_pedigree.registry.names import check_alias
 from tfx_pedigree.registry.roles import Role
@@ -59,6 +60,7 @@ class ExpectedEvidence:
     verdict: Verdict
     reason: str
     champion: str | None
+    decided: Mapping[str, Any] | None
     created_at: datetime
     created_by: str
 
@@ -218,7 +220,8 @@ class ModelReplay(_Replay):
         digest, number = check_digest(d["evidence"]), _subject(event)
         self._add_once(number, digest)
         self._change(event, refusal=None if verdict is Verdict.PASS else f"{verdict.value}: {reason}")
-        found = ExpectedEvidence(number, digest, verdict, str(reason), champion, event.at, event.actor)
+        decided = d.get(DECIDED)
+        found = ExpectedEvidence(number, digest, verdict, str(reason), champion, decided, event.at, event.actor)
         self.facts.evidence.append(found)
         self._newest_evidence[number] = found
 

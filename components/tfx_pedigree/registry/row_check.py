@@ -159,7 +159,8 @@ class RowCheck:
             except _UNREADABLE as error:
                 raise RowError(f"{name} cannot be read: {plain(str(error), 200)}") from None
             told = (said.digest, said.verdict, said.reason, said.champion, self._facts.versions[said.version].digest)
-            if (found.digest, found.verdict, found.reason, found.champion, found.challenger) != told:
+            same = (found.digest, found.verdict, found.reason, found.champion, found.challenger) == told
+            if not same or found.decided != said.decided:
                 raise RowError(f"{name} does not say what its event says.")
         return row
 

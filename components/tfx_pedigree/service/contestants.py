@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tfx_pedigree.comparison import Code, Data, Earlier, Side, read_earlier
+from tfx_pedigree.comparison import Code, Data, Earlier, Past, Side, read_earlier
 from tfx_pedigree.comparison.config_reader import from_data
 from tfx_pedigree.versioning import ModelDescription
 
@@ -26,7 +26,8 @@ class Contestants:
     """Both versions, with descriptions in which only what is known of both stands. `notes` say what is left out.
 
     `unconnected` is the champion that version.json knows of, where none was given to compare with. `earlier` are the
-    slices that the champion was judged on.
+    slices that the champion was judged on, `past` what was decided about the model before: None in a version.json of an
+    older release.
     """
 
     model: str
@@ -37,6 +38,7 @@ class Contestants:
     notes: tuple[str, ...] = ()
     unconnected: str | None = None
     earlier: Earlier = field(default_factory=dict)
+    past: Past | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,9 @@ def contestants(record: Mapping[str, Any], champion: GivenChampion | None) -> Co
         if theirs is None:
             notes.append(NO_DESCRIPTION)
     earlier = read_earlier(from_data(known.get("slices") or [], "the champion's `slices` in version.json"))
-    return Contestants(record["model"], challenger, rival, description, theirs, tuple(notes), earlier=earlier)
+    past = Past.from_json(record["past"], "`past` of version.json") if record.get("past") is not None else None
+    told = record["model"], challenger, rival, description, theirs, tuple(notes)
+    return Contestants(*told, earlier=earlier, past=past)
 
 
 def _record_of(champion: GivenChampion, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from tfx_pedigree.comparison import (
     MetricValue,
     Policy,
     Scores,
+    Verdict,
     decide,
     decide_again,
     slices_of,
@@ -34,6 +35,9 @@ from tfx_pedigree.service.looking_up import newest_evidence
 
 # Where the evidence keeps the whole comparison that it rests on.
 COMPARISON = "comparison"
+# Details of an evidence that a blessing outweighed.
+WITHHELD_BY = "withheld_by"
+WITHOUT_THEM = "without_them"
 
 
 def by_values(policy: Policy, challenger: Mapping[str, float], champion: Mapping[str, float] | None) -> GateDecision:
@@ -116,15 +120,19 @@ def replay(registry: VersionQuestions, reference: str) -> tuple[Replayed, Compar
 
 
 def differences(evidence: Evidence, comparison: Comparison) -> tuple[str, ...]:
-    """Between the decision that follows from the kept numbers and the one on file."""
+    """Between the decision that follows from the kept numbers and the one on file. A blessing that was withheld stands
+    above the gate's decision, which is on file beside it."""
     again = decide_again(comparison)
+    verdict, reason = evidence.verdict, evidence.reason
+    if WITHHELD_BY in evidence.details:
+        verdict, reason = Verdict.PASS, str(evidence.details.get(WITHOUT_THEM))
     found = []
     if again.to_json() != comparison.decision.to_json():
         found.append("the kept comparison's decision does not follow from its numbers")
-    if again.verdict is not evidence.verdict:
-        found.append(f"the verdict is {again.verdict.value}, the evidence says {evidence.verdict.value}")
-    if again.reason != evidence.reason:
-        found.append(f"the reason is “{again.reason}”, the evidence says “{evidence.reason}”")
+    if again.verdict is not verdict:
+        found.append(f"the verdict is {again.verdict.value}, the evidence says {verdict.value}")
+    if again.reason != reason:
+        found.append(f"the reason is “{again.reason}”, the evidence says “{reason}”")
     if comparison.challenger.digest != evidence.challenger:
         found.append("the comparison is of another challenger")
     if (comparison.champion.digest if comparison.champion else None) != evidence.champion:

@@ -9,15 +9,12 @@ from typing import Any
 from tfx_pedigree.comparison import OVERALL, Comparison
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import Evidence, Facts, Verdict
+from tfx_pedigree.service.gate import WITHHELD_BY, WITHOUT_THEM
 from tfx_pedigree.service.version_record import tags_of
 from tfx_pedigree.text import short_digest
 
 EVALUATOR = "The Evaluator"
 INFRA = "The infrastructure's validation"
-
-# Details of an evidence that a blessing outweighed.
-WITHHELD_BY = "withheld_by"
-WITHOUT_THEM = "without_them"
 
 
 def judged(record: Mapping[str, Any], compared: Evidence | None, blessings: Mapping[str, bool]) -> Evidence | None:

@@ -25,17 +25,20 @@ from tfx_pedigree.comparison import (
     Outcomes,
     Policy,
     Side,
+    Standing,
     Timings,
     Verdict,
     compare_models,
     evaluator_plan,
+    standing_of,
 )
 from tfx_pedigree.digest import plain_json
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm
-from tfx_pedigree.registry import Evidence
+from tfx_pedigree.registry import DECIDED, Evidence
 from tfx_pedigree.service.contestants import Contestants
 from tfx_pedigree.service.gate import COMPARISON
+from tfx_pedigree.service.past import decided
 
 THE_SAME = "challenger and champion are the same bytes"
 COUNT = "example_count"
@@ -150,9 +153,19 @@ def judge(policy: Policy, found: Found) -> tuple[Comparison, Evidence]:
         undecided=_hopeless(found),
         notes=tuple(notes),
         earlier=sides.earlier,
+        standing=_standing(policy, found),
     )
     comparison = _with_word(comparison, found.tfma)
     return comparison, evidence_of(comparison, found)
+
+
+def _standing(policy: Policy, found: Found) -> Standing | None:
+    """None where there was no champion, or where version.json comes from an older release."""
+    sides = found.contestants
+    if sides.champion is None or sides.past is None:
+        return None
+    digests = (sides.challenger.digest, sides.champion.digest)
+    return standing_of(sides.past, policy, digests, sides.champion.version, found.evaluated_on.fingerprint)
 
 
 def evidence_of(comparison: Comparison, found: Found) -> Evidence:
@@ -189,6 +202,8 @@ def _details(comparison: Comparison, found: Found) -> dict[str, Any]:
         # All that the decision follows from, so that it can be made again on any machine, also years later.
         COMPARISON: _kept(comparison).to_json(),
     }
+    if (told := decided(comparison)) is not None:
+        details[DECIDED] = told.to_json()
     if behaviour.damage:
         details["baseline"] = f"damaged: {behaviour.damage}"
     elif comparison.champion and (found.not_comparable or found.evaluated.champion is None):

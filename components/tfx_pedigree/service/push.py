@@ -15,6 +15,7 @@ from pathlib import Path
 from tfx_pedigree.errors import ConflictError, NotFoundError, StaleEvidenceError
 from tfx_pedigree.registry import Evidence, Facts, PromotionRequest, Reference, RegistryApi, State, Verdict, Version
 from tfx_pedigree.service.judgement import says_nothing_new
+from tfx_pedigree.service.past import decided_now, settled
 from tfx_pedigree.service.promotion import check_or_heal
 from tfx_pedigree.store import Store
 from tfx_pedigree.text import short_digest
@@ -68,6 +69,8 @@ def register_and_promote(
     """The version's bytes are read before it is promoted. `files` is a folder that holds the same model, from which
     damaged ones are healed."""
     version = reserved_version(registry, reference)
+    if evidence is not None and evidence.verdict is Verdict.PASS:
+        evidence = decided_now(registry, evidence)
     try:
         version = _register(registry, reference, version, facts, evidence)
     except ConflictError as refusal:  # reserved, then archived by somebody: theirs to restore
@@ -78,6 +81,7 @@ def register_and_promote(
         return Pushed(PushOutcome.THERE_ALREADY, version, f"{version.name} is in {version.state} already.")
     if evidence is None:
         return Pushed(PushOutcome.REFUSED, version, "Nobody judged the model: no comparison and no blessing was given.")
+    evidence = settled(registry, reference, evidence)
     if evidence.verdict is not Verdict.PASS:
         return Pushed(PushOutcome.REFUSED, version, f"{evidence.verdict.value}: {evidence.reason}")
     request = PromotionRequest(State(target.value))

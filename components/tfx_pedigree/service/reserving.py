@@ -11,6 +11,7 @@ from tfx_pedigree.errors import NotFoundError
 from tfx_pedigree.registry import CHAMPION, Reference, RegistryApi, Version, VersionQuestions
 from tfx_pedigree.service.gate import slices_judged_on
 from tfx_pedigree.service.intake import candidate_of
+from tfx_pedigree.service.past import past_of
 from tfx_pedigree.service.version_record import Making, champion_record, record_of
 from tfx_pedigree.store import Store
 from tfx_pedigree.versioning import Request
@@ -56,7 +57,8 @@ def reserve_trained(
     # The same bytes may have been described before, with other hyperparameters: the registry's word counts.
     description = registry.description(Reference(model, version.digest))
     rival = _rival(registry, champion) if champion else None
-    making = replace(making, champion=rival, parameters=description.parameters)
+    past = past_of(registry, model)
+    making = replace(making, champion=rival, past=past, parameters=description.parameters)
     return Reserved(version, record_of(version, description, making))
 
 

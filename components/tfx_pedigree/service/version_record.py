@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tfx_pedigree.comparison import Earlier, earlier_to_json
+from tfx_pedigree.comparison import Earlier, Past, earlier_to_json
 from tfx_pedigree.digest import plain_json
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import Version
@@ -28,10 +28,11 @@ DIRTY = "+dirty"
 
 @dataclass(frozen=True)
 class Making:
-    """How the version was made, and what stood in production then. All of it JSON. `modules` are as the pipeline was
-    built, `imported` those of them that the run is known to have imported."""
+    """How the version was made, what stood in production then, and what was decided about the model before. `modules`
+    are as the pipeline was built, `imported` those of them that the run is known to have imported."""
 
     champion: Mapping[str, Any] | None = None
+    past: Past = field(default_factory=Past)
     parameters: Mapping[str, Scalar] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -75,6 +76,7 @@ def record_of(version: Version, description: ModelDescription, making: Making) -
             "description_digest": version.description_digest,
             "description": description.to_json(),
             "champion": making.champion,
+            "past": making.past.to_json(),
             "parameters": making.parameters,
             "training": making.training,
             "data": making.data,
