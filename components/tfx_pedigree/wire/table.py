@@ -63,13 +63,10 @@ REGISTRY: tuple[Operation, ...] = (
     _change("revoke", "/roles/revoke", Role.ADMIN),
     _question("role", "/roles/mine"),
     _question("require", "/roles/require"),
-<<<<<<< HEAD
     _change("create_token", "/tokens", Role.VIEWER),
     _question("tokens", "/tokens"),
     _change("revoke_token", "/tokens/{token_id}/revoke", Role.VIEWER),
-=======
     _question("judgements", f"{_MODEL}/judgements"),
->>>>>>> 7029eac (Judgements over the wire; docs of replays)
     _question("verify_audit", "/audit/verify", "POST"),
     _question("anchor", "/audit/anchor"),
 )
