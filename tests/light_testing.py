@@ -21,7 +21,7 @@ LEFT_OUT = {
     "unit/orchestration/test_platform.py": "the client of Kubeflow",
 }
 ABSENT = (
-    *("absl", "apache_beam", "google.cloud", "grpc", "keras", "kfp", "ml_metadata", "tensorflow", "tfx", "tfx_bsl"),
+    *("absl", "apache_beam", "google.cloud", "keras", "kfp", "ml_metadata", "tensorflow", "tfx", "tfx_bsl"),
     *("tensorflow_data_validation", "tensorflow_metadata", "tensorflow_model_analysis", "tensorflow_transform"),
 )
 ADVICE = """\

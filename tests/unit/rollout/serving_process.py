@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import os
 import random
 import sys
 from pathlib import Path
@@ -19,11 +20,15 @@ from pathlib import Path
 
 def versions(folder: Path) -> dict[int, dict[str, object]]:
     """What is there now. Asked at each request, as if the folder were polled all the time."""
-    found = {}
-    for child in folder.iterdir():
-        if child.name.isdecimal():
-            file = child / "behaviour.json"
-            found[int(child.name)] = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    return {int(child.name): behaviour_of(child) for child in folder.iterdir() if child.name.isdecimal()}
+
+
+def behaviour_of(folder: Path) -> dict[str, object]:
+    try:
+        found = json.loads((folder / "behaviour.json").read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    assert isinstance(found, dict)
     return found
 
 
@@ -39,20 +44,33 @@ def status(found: dict[int, dict[str, object]]) -> tuple[int, bytes]:
 
 
 class Served:
-    """What a folder serves, looked up anew only when the folder has changed: predictions must be quick."""
+    """What a folder serves. A version is read once; which one is there is looked up at each request."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.seen = -1
+        self.read: dict[tuple[int, int], dict[str, object]] = {}  # by the file's inode and time
         self.number: int | None = None
         self.behaviour: dict[str, object] = {}
 
     def look(self) -> None:
-        changed = self.folder.stat().st_mtime_ns
-        if changed != self.seen:
-            found = {number: one for number, one in versions(self.folder).items() if not one.get("broken")}
-            self.seen, self.number = changed, max(found, default=None)
-            self.behaviour = found[self.number] if self.number is not None else {}
+        self.number = None
+        with os.scandir(self.folder) as children:
+            numbers = sorted((int(child.name) for child in children if child.name.isdecimal()), reverse=True)
+        for number in numbers:
+            behaviour = self.behaviour_of(number)
+            if not behaviour.get("broken"):
+                self.number, self.behaviour = number, behaviour
+                return
+
+    def behaviour_of(self, number: int) -> dict[str, object]:
+        try:
+            found = (self.folder / str(number) / "behaviour.json").stat()
+        except FileNotFoundError:
+            return {}
+        key = (found.st_ino, found.st_mtime_ns)
+        if key not in self.read:
+            self.read[key] = behaviour_of(self.folder / str(number))
+        return self.read[key]
 
 
 async def answer(model: str, served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -32,7 +32,8 @@ class Haproxy:
     def start(self) -> None:
         read = read_settings(self.settings, self.serving.context())
         config = self.folder / "haproxy.cfg"
-        config.write_text(haproxy_template(read, f"127.0.0.1:{self.port}"), "utf-8")
+        text = haproxy_template(read, f"127.0.0.1:{self.port}")
+        config.write_text(text.replace("inter 500ms fastinter 200ms", "inter 100ms"), "utf-8")  # tests wait for checks
         self.reset()
         checked = subprocess.run([program("haproxy"), "-c", "-f", config], capture_output=True, text=True, check=False)
         assert checked.returncode == 0, checked.stderr

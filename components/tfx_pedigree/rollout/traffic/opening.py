@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _HERE = "tfx_pedigree.rollout.traffic"
 # kind → module:function, called with the target's settings and the context.
 KINDS: dict[str, str] = {
+    "envoy": f"{_HERE}.envoy:open_envoy",
     "haproxy": f"{_HERE}.haproxy:open_haproxy",
     "python": f"{_HERE}.opening:open_own",
 }
