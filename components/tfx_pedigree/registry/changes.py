@@ -43,8 +43,8 @@ class LocalChanges(VersionChanges):
         evidence: Evidence | None = None,
     ) -> VersionChange:
         def reserve_and_register(write: Write, known: registration.Known) -> StoredVersion:
-            reserved = registration.reserve(write, known, candidate, request or Request())
-            return _register(write, reserved, facts, evidence)
+            added = registration.add(write, known, candidate, request or Request(), facts or Facts())
+            return added if evidence is None else registration.attach_evidence(write, added, evidence)
 
         return self._take(model, candidate, Action.REGISTER, reserve_and_register)
 

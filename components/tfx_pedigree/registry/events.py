@@ -61,6 +61,13 @@ class Event(JsonForm):
         }
         return found if self.token is None else {**found, "token": self.token}
 
+    @classmethod
+    def sealed(cls, **values: Any) -> Event:
+        """With its hash."""
+        event = cls(**values)
+        object.__setattr__(event, "hash", event.computed_hash())
+        return event
+
     def computed_hash(self) -> str:
         return digest_of(canonical_json(self.content()))
 

@@ -35,7 +35,7 @@ from tfx_pedigree.registry.records import PromotionPreview, Version
 from tfx_pedigree.registry.registration import update
 from tfx_pedigree.registry.roles import Action
 from tfx_pedigree.registry.states import State
-from tfx_pedigree.registry.stored import MODEL_ID, Period, StoredVersion
+from tfx_pedigree.registry.stored import MODEL_ID, PRODUCTION, Period, StoredVersion
 from tfx_pedigree.registry.write import Write
 
 _V, _R, _A = schema.model_versions.c, schema.reigns.c, schema.aliases.c
@@ -43,7 +43,7 @@ _OF_MODEL = sa.bindparam("of_model", type_=_V.model_id.type)
 _ALIAS = sa.bindparam("alias", type_=_A.name.type)
 _REPLACE = Statement(
     schema.model_versions.update()
-    .where(_V.model_id == _OF_MODEL, _V.state == sa.literal(State.PRODUCTION.value))
+    .where(_V.model_id == _OF_MODEL, _V.state == PRODUCTION)
     .values(state=State.ARCHIVED.value)
 )
 _END_PERIOD = Statement(

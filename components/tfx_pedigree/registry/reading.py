@@ -20,7 +20,6 @@ from tfx_pedigree.registry import stored
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.names import CHAMPION, LATEST, Reference
 from tfx_pedigree.registry.records import ChampionPeriod
-from tfx_pedigree.registry.states import State
 from tfx_pedigree.registry.stored import LIMIT, MODEL, MODEL_ID, Period, StoredModel, StoredVersion
 from tfx_pedigree.text import plain
 
@@ -66,8 +65,8 @@ def _selecting(condition: Any, most: int = 2) -> _Selecting:
 
 _SELECTOR = sa.bindparam("selector", type_=sa.Text)
 _ALIASED = sa.select(_A.version_id).where(_A.model_id == MODEL_ID, _A.name == _SELECTOR).scalar_subquery()
-_BY_CHAMPION = _selecting(_V.state == State.PRODUCTION.value, most=1)
-_BY_LATEST = _selecting(_V.state != State.RESERVED.value, most=1)
+_BY_CHAMPION = _selecting(_V.state == stored.PRODUCTION, most=1)
+_BY_LATEST = _selecting(_V.state != stored.RESERVED, most=1)
 _BY_DIGEST = _selecting(sa.and_(_V.digest >= _SELECTOR, _V.digest < sa.bindparam("end", type_=sa.Text)))
 _BY_SEQUENCE = _selecting(_V.sequence == sa.bindparam("sequence", type_=sa.Integer), most=1)
 _BY_TIMESTAMP = _selecting(_V.timestamp_tag == _SELECTOR)

@@ -80,7 +80,7 @@ _candidates = _VERSIONS.alias("of_model").c
 _of_this_model = _candidates.model_id == _M.id
 # What the next number follows: the champion, else the newest registered version, else the newest one.
 _BASE_ID = sa.func.coalesce(
-    sa.select(_candidates.id).where(_of_this_model, _candidates.state == State.PRODUCTION.value).scalar_subquery(),
+    sa.select(_candidates.id).where(_of_this_model, _candidates.state == stored.PRODUCTION).scalar_subquery(),
     sa.select(_candidates.id)
     .where(_of_this_model, _candidates.registered_at.is_not(None))
     .order_by(_candidates.sequence.desc())
@@ -111,7 +111,7 @@ _NEWEST = Statement(
     .join(_MODELS, _V.model_id == _M.id)
     .where(_M.name == MODEL)
     .order_by(_V.sequence.desc())
-    .limit(sa.literal_column("32"))
+    .limit(sa.literal_column("8"))
 )
 _SOME = [sa.bindparam(f"number_{at}", type_=sa.Text) for at in range(32)]
 _TAKEN = Statement(sa.select(_V.version).where(_V.model_id == _OF_MODEL, _V.version.in_(_SOME)))
@@ -193,12 +193,41 @@ def reserve(write: Write, known: Known, candidate: Candidate, request: Request) 
                 "a version is never renumbered. Leave the version out to use the existing one."
             )
         return existing
-    predecessor = _described(known.description) if known.description else None
-    taken, reached = functools.partial(_taken, write.connection, known), functools.partial(_reached, known)
-    decision = decide(known.base, predecessor, candidate.description, request, taken, reached=reached)
-    described = candidate.description.to_json()
+    new = _new_version(write, known, candidate, request)
+    _log_reserved(write, new.made.version)
+    _write_new(write, new, new.made)
+    return new.made
+
+
+def add(write: Write, known: Known, candidate: Candidate, request: Request, facts: Facts) -> StoredVersion:
+    """Reserves and registers at once: what is new is written as it stands in the end."""
+    if known.existing is not None:
+        return register(write, reserve(write, known, candidate, request), facts)
+    new = _new_version(write, known, candidate, request)
+    _log_reserved(write, new.made.version)
+    after = new.made.now(**_registered(write, facts))
+    _write_new(write, new, after)
+    _log_registered(write, after, facts)
+    return after
+
+
+@dataclass(frozen=True)
+class _New:
+    """A version that is to be written, with the text of its description and the highest number of its model then."""
+
+    made: StoredVersion
+    description: str
+    highest: str
+
+
+def _new_version(write: Write, known: Known, candidate: Candidate, request: Request) -> _New:
+    model, description = known.model, candidate.description
+    described = description.to_json()
     content = canonical_json(described).decode()
     refuse_zero(content, described, f"The description of {model.name}'s new version")
+    predecessor = description if content == known.description else _described(known.description)
+    taken, reached = functools.partial(_taken, write.connection, known), functools.partial(_reached, known)
+    decision = decide(known.base, predecessor, description, request, taken, reached=reached)
     made = StoredVersion(
         None,
         model.id,
@@ -215,7 +244,7 @@ def reserve(write: Write, known: Known, candidate: Candidate, request: Request) 
             predecessor=known.base,
             description_digest=digest_of(content.encode()),
             metrics={},
-            parameters=dict(candidate.description.parameters),
+            parameters=dict(description.parameters),
             tags={},
             aliases=(),
             size=candidate.size,
@@ -226,8 +255,7 @@ def reserve(write: Write, known: Known, candidate: Candidate, request: Request) 
             registered_at=None,
         ),
     )
-    _write_new(write, made, content, higher(model.highest_version, decision.version))
-    return made
+    return _New(made, content, higher(model.highest_version, decision.version))
 
 
 def _taken(connection: Connection, known: Known, numbers: Sequence[str]) -> Collection[str]:
@@ -250,13 +278,17 @@ def _reached(known: Known, base: str, bump: Bump) -> str | None:
     return next((number for number in same if "-" not in number), None)
 
 
-def _write_new(write: Write, made: StoredVersion, content: str, highest: str) -> None:
-    version = made.version
-    write.later(_DESCRIBE, digest=version.description_digest, content=content)
-    write.later(_COUNT, of_model=made.model_id, new_sequence=version.sequence, new_version=highest)
+def _write_new(write: Write, new: _New, after: StoredVersion) -> None:
+    """The row as it is `after` all that this transaction does to it at once."""
+    version = after.version
+    write.later(_DESCRIBE, digest=version.description_digest, content=new.description)
+    write.later(_COUNT, of_model=after.model_id, new_sequence=version.sequence, new_version=new.highest)
     fields = {name: value for name, value in vars(version).items() if name not in ("model", "aliases")}
-    values = {**fields, "state": version.state.value, "reasons": list(version.reasons)}
-    write.later(_NEW_VERSION, model_id=made.model_id, **values)
+    plain = {"state": version.state.value, "reasons": list(version.reasons), "metrics": plain_json(version.metrics)}
+    write.later(_NEW_VERSION, model_id=after.model_id, **{**fields, **plain})
+
+
+def _log_reserved(write: Write, version: Version) -> None:
     write.log(
         "reserve",
         version.version,
@@ -280,17 +312,22 @@ def register(write: Write, found: StoredVersion, facts: Facts) -> StoredVersion:
         return annotate(write, found, facts)
     if version.withdrawn:
         raise ConflictError(f"{version.name} was archived before it was registered. Restore it first.")
-    metrics, tags = facts.plain_metrics(), dict(facts.tags)
-    after = update(write, found, state=State.DEVELOPMENT, metrics=metrics, tags=tags, registered_at=write.now)
-    index_for_search(write.later, found.model_id, version.sequence, metrics, tags)
-    write.log(
-        "register",
-        version.version,
-        before=State.RESERVED,
-        after=State.DEVELOPMENT,
-        details={"metrics": metrics, "tags": tags},
-    )
+    after = update(write, found, **_registered(write, facts))
+    _log_registered(write, after, facts)
     return after
+
+
+def _registered(write: Write, facts: Facts) -> dict[str, Any]:
+    """What a registration changes of a version."""
+    metrics, tags = facts.plain_metrics(), dict(facts.tags)
+    return {"state": State.DEVELOPMENT, "metrics": metrics, "tags": tags, "registered_at": write.now}
+
+
+def _log_registered(write: Write, after: StoredVersion, facts: Facts) -> None:
+    metrics, tags, version = facts.plain_metrics(), dict(facts.tags), after.version
+    index_for_search(write.later, after.model_id, version.sequence, metrics, tags)
+    details = {"metrics": metrics, "tags": tags}
+    write.log("register", version.version, before=State.RESERVED, after=State.DEVELOPMENT, details=details)
 
 
 def annotate(write: Write, found: StoredVersion, facts: Facts) -> StoredVersion:
@@ -350,12 +387,13 @@ def attach_evidence(write: Write, found: StoredVersion, evidence: Evidence) -> S
 
 
 def description(connection: Connection, version: Version) -> ModelDescription:
-    return _described(reading.DESCRIPTION.rows(connection, digest=version.description_digest)[0][0])
+    content = reading.DESCRIPTION.rows(connection, digest=version.description_digest)[0][0]
+    return ModelDescription.from_json(parse_json(content))
 
 
 @functools.lru_cache(4)  # of many registrations in a row, each is compared with the one before
-def _described(content: str) -> ModelDescription:
-    return ModelDescription.from_json(parse_json(content))
+def _described(content: str | None) -> ModelDescription | None:
+    return None if content is None else ModelDescription.from_json(parse_json(content))
 
 
 # What searching walks

@@ -31,6 +31,9 @@ _M, _V, _A, _R = schema.models.c, schema.model_versions.c, schema.aliases.c, sch
 _B = schema.role_bindings.c
 # As SQL: of a text SQLAlchemy 2.1 makes a value that is filled in only when it executes, and these are prepared once.
 _SPACE: Any = sa.literal_column("' '")
+# And SQLite plans a statement anew at each call in which a parameter is compared with the column of a partial index.
+PRODUCTION: Any = sa.literal_column(f"'{State.PRODUCTION.value}'")
+RESERVED: Any = sa.literal_column(f"'{State.RESERVED.value}'")
 _WORDS: dict[Any, Any] = MEASURED_WORDS
 
 # By its name, looked up once: the walk along an index of its versions stays a walk.
@@ -61,10 +64,11 @@ class StoredVersion:
 
     def now(self, **values: Any) -> StoredVersion:
         """The same after a change."""
+        version = self.version
         if "metrics" in values:
             values["metrics"] = as_numbers(values["metrics"])
-        changed = replace(self.version, **values)
-        return replace(self, version=replace(changed, aliases=aliases(changed.state, changed.aliases)))
+        values["aliases"] = aliases(values.get("state", version.state), values.get("aliases", version.aliases))
+        return StoredVersion(self.id, self.model_id, replace(version, **values))
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ MODEL_COLUMNS: tuple[Any, ...] = (
     _M.created_at,
     _M.created_by,
     _M.last_sequence,
-    sa.select(_V.version).where(_V.model_id == _M.id, _V.state == State.PRODUCTION.value).scalar_subquery(),
+    sa.select(_V.version).where(_V.model_id == _M.id, _V.state == PRODUCTION).scalar_subquery(),
 )
 
 

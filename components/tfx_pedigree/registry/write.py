@@ -6,6 +6,7 @@ lock: whoever holds it is alone with that model until the commit, on both databa
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tfx_pedigree.db import Question, Row, Statement, schema, together
-from tfx_pedigree.digest import canonical_json, digest_of
+from tfx_pedigree.digest import canonical_json
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import access, stored
 from tfx_pedigree.registry.events import BEGINNING, REGISTRY_CHAIN, Event, Head
@@ -125,25 +126,26 @@ class Write:
         reason: str | None = None,
         details: Mapping[str, Any] | None = None,
     ) -> Event:
-        values: dict[str, Any] = {
-            "chain": self.chain,
-            "position": self._head.length + 1,
-            "at": self.now,
-            "actor": self.actor,
-            "action": action,
-            "subject": subject,
-            "from_state": before and str(before),
-            "to_state": after and str(after),
-            "reason": reason and clean_text(reason),
-            "previous": self._head.hash,
-            "token": self.identity.token_id,
-        }
-        details = details or {}
-        content = Event(**values, details=details).content()
-        hashed = canonical_json(content)
-        refuse_zero(hashed.decode(), content, f"What {self.actor} wants to write ({action})")
-        event = Event(**values, details=details, hash=digest_of(hashed))
-        self.later(_EVENT, **values, details=canonical_json(dict(details)).decode(), hash=event.hash)
+        told = f"What {self.actor} wants to write ({action})"
+        kept = canonical_json(dict(details or {})).decode()
+        refuse_zero(kept, details, told)
+        if reason:
+            refuse_zero(json.dumps(reason), reason, told)
+        event = Event.sealed(
+            chain=self.chain,
+            position=self._head.length + 1,
+            at=self.now,
+            actor=self.actor,
+            action=action,
+            subject=subject,
+            from_state=before and str(before),
+            to_state=after and str(after),
+            reason=reason and clean_text(reason),
+            details=details or {},
+            previous=self._head.hash,
+            token=self.identity.token_id,
+        )
+        self.later(_EVENT, **{**vars(event), "details": kept})
         self._head = Head(event.position, event.hash)
         self.written += 1
         self.now += timedelta(microseconds=1)

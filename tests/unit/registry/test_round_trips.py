@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,18 @@ import sqlalchemy as sa
 
 from flapping_testing import FlappingProxy
 from pedigree_testing import candidate, digest
-from tfx_pedigree.registry import Evidence, Facts, PromotionRequest, Registry, Verdict
+from tfx_pedigree.db import Statement
+from tfx_pedigree.registry import (
+    Evidence,
+    Facts,
+    PromotionRequest,
+    Registry,
+    Verdict,
+    promotion,
+    reading,
+    registration,
+    stored,
+)
 
 MODEL = "flight-delay"
 _numbers = itertools.count(100)
@@ -124,7 +136,7 @@ def test_round_trips_to_postgresql(
         ("search", 1),
         ("models", 1),
         ("history", 1),
-        ("register", 19),  # one asks for the numbers of the newest versions
+        ("register", 18),  # one asks for the numbers of the newest versions
         ("promote", 14),
         ("move an alias", 8),
     ],
@@ -157,3 +169,32 @@ def traced(registry: Registry) -> list[str]:
     registry.get(f"{MODEL}@1.0.0")
     del statements[:]
     return statements
+
+
+def test_sqlite_plans_no_statement_anew_and_finds_roles_by_their_index(tmp_path: Path) -> None:
+    """SQLite plans again at each call where a parameter is compared with the column of a partial index."""
+    with Registry.create(tmp_path / "registry", actor="ada") as registry:
+        statements = traced(prepared(registry))
+        for operation in OPERATIONS.values():
+            operation(registry)
+        registry.get(f"{MODEL}@champion")
+        registry.get(f"{MODEL}@latest")
+        database = registry.transactions.database
+        with database.reading() as connection:
+            plans = [
+                str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {one}").all())
+                for one in statements
+                if one.startswith(("SELECT", "UPDATE")) and "role_bindings" in one
+            ]
+    assert len(plans) > 8
+    assert [plan for plan in plans if "SCAN role_bindings" in plan] == []
+    texts = [one.prepared(database.engine.dialect).text for one in _statements()]
+    assert len(texts) > 20
+    assert [text for text in texts if re.search(r"WHERE.*\bstate (=|!=) \?", text, re.DOTALL)] == []
+
+
+def _statements() -> Iterator[Statement]:
+    for module in (reading, registration, promotion, stored):
+        for value in vars(module).values():
+            candidates = value if isinstance(value, tuple) else tuple(getattr(value, "__dict__", {}).values())
+            yield from (one for one in (value, *candidates) if isinstance(one, Statement))
