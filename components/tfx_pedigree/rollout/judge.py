@@ -78,6 +78,8 @@ class Tally(JsonForm):
     stable: Increment = Increment()
     step_candidate: Increment = Increment()
     step_stable: Increment = Increment()
+    split_candidate: Count = 0  # requests of this step while the shares were seen to be the wanted ones
+    split_total: Count = 0
     metrics: Mapping[str, SignTest] = field(default_factory=dict)
     down_seconds: float = 0.0
 
@@ -95,10 +97,13 @@ class Tally(JsonForm):
             slow=self.slow.next_step(plan.slow),
             step_candidate=Increment(),
             step_stable=Increment(),
+            split_candidate=0,
+            split_total=0,
             down_seconds=0.0,
         )
 
-    def after(self, candidate: Increment, stable: Increment) -> Tally:
+    def after(self, candidate: Increment, stable: Increment, *, steady: bool = True) -> Tally:
+        """`steady`: the shares were the wanted ones all the time."""
         return replace(
             self,
             errors=self.errors.after((candidate.requests, candidate.failures), (stable.requests, stable.failures)),
@@ -107,6 +112,8 @@ class Tally(JsonForm):
             stable=self.stable + stable,
             step_candidate=self.step_candidate + candidate,
             step_stable=self.step_stable + stable,
+            split_candidate=self.split_candidate + candidate.requests * steady,
+            split_total=self.split_total + (candidate.requests + stable.requests) * steady,
         )
 
     def measured(self, rule: MetricRule, candidate: float, stable: float) -> Tally:
@@ -200,7 +207,7 @@ def _down(plan: JudgePlan, tally: Tally) -> str | None:
 
 def skewed(plan: JudgePlan, tally: Tally, points: int) -> bool:
     """Whether the requests of this step are split otherwise than wanted: then the arms are not comparable."""
-    requests, total = tally.step_candidate.requests, tally.step_candidate.requests + tally.step_stable.requests
+    requests, total = tally.split_candidate, tally.split_total
     if not 0 < points < WHOLE or total == 0:
         return False
     threshold, wanted = math.log(2 / _RATIO_ALPHA), points / WHOLE

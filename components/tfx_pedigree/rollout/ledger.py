@@ -38,6 +38,10 @@ _ROWS = (
 )
 
 
+class ChangedMeanwhileError(ConflictError):
+    """Somebody decided about this rollout since it was looked at."""
+
+
 @dataclass(frozen=True)
 class Followed(JsonForm):
     """A change of the champion and the deployment that follows it, made in one transaction."""
@@ -183,7 +187,7 @@ class Ledger:
                 raise FencedError(f"Another controller has taken over {rollout.name}. Nothing was decided.")
             now = _open(write.connection, rollout.model)
             if now is None or (now.number, now.state.revision) != (rollout.number, rollout.state.revision):
-                raise ConflictError(f"{rollout.name} was changed since it was looked at. Nothing was decided.")
+                raise ChangedMeanwhileError(f"{rollout.name} was changed since it was looked at. Nothing was decided.")
             return _decide(write, rollout, decision, numbers)
 
     def hold(self, model: str, holder: str, seconds: float, above: int = 0) -> Lease | None:

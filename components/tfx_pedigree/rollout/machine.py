@@ -26,6 +26,8 @@ from tfx_pedigree.rollout.state import (
 from tfx_pedigree.rollout.traffic.api import Convergence, Prepared, Readiness, WantedRoutes
 from tfx_pedigree.text import short_digest
 
+# What is observed of a candidate that no place serves.
+GONE = Readiness.ABSENT
 _SERVING = (Phase.STEPPING, Phase.PROMOTING, Phase.KEEPING)
 
 

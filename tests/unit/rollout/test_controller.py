@@ -1,0 +1,357 @@
+"""The controller: from the first share to the champion, or back at the first harm, with backends that misbehave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rollout_testing import CANDIDATE, MODEL, PLAN, STABLE, World, copied, harmful, make_registry
+
+from tfx_pedigree.errors import UnavailableError
+from tfx_pedigree.registry import Evidence, PromotionRequest, Verdict
+from tfx_pedigree.rollout.controller import Controller
+from tfx_pedigree.rollout.ledger import Ledger
+from tfx_pedigree.rollout.plan import Bake, JudgePlan, Limits, Step, Validation
+from tfx_pedigree.rollout.state import Ask, Phase, Rollout
+from tfx_pedigree.rollout.traffic.api import WHOLE, FencedError
+from tfx_pedigree.rollout.traffic.memory import Behaviour, MemoryTraffic
+
+PASSED = PromotionRequest()
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_registry(tmp_path_factory.mktemp("template") / "registry")
+
+
+@pytest.fixture
+def world(template: Path, tmp_path: Path) -> World:
+    return World(copied(template, tmp_path / "registry"))
+
+
+@pytest.fixture
+def running(world: World) -> Iterator[tuple[Ledger, Controller]]:
+    with world.process() as (ledger, controller):
+        yield ledger, controller
+
+
+def shares(world: World) -> dict[str, int]:
+    return {share.digest: share.points for share in world.balancer.shares()}
+
+
+def champion(ledger: Ledger) -> str | None:
+    found = ledger.champion(MODEL)
+    return found.digest if found else None
+
+
+def until(world: World, controller: Controller, phase: Phase, most: int = 60) -> Rollout:
+    for number in range(most):
+        tick = controller.tick(MODEL)
+        assert tick.rollout is not None
+        if tick.rollout.state.phase is phase:
+            return tick.rollout
+        world.balancer.send(60, seed=number)
+        world.clock.advance(seconds=1)
+    raise AssertionError(f"it never was {phase}: {tick}")
+
+
+def test_a_healthy_candidate_ends_as_champion_with_all_the_traffic(
+    world: World, running: tuple[Ledger, Controller]
+) -> None:
+    ledger, controller = running
+    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    seen = [tick.rollout.share for tick in world.play(ledger, controller) if tick.rollout]
+    assert list(dict.fromkeys(seen)) == [2500, WHOLE]
+    assert (champion(ledger), shares(world)[CANDIDATE]) == (CANDIDATE, WHOLE)
+    # The version before it was unloaded after it had been kept for a time.
+    assert MemoryTraffic(world.balancer).observe().arm(STABLE) is None
+    assert ledger.registry.verify_audit().problems == ()
+
+
+def test_a_harmful_candidate_has_no_share_at_the_end_of_the_look_that_shows_the_harm(
+    world: World, running: tuple[Ledger, Controller]
+) -> None:
+    ledger, controller = running
+    harmful(world)
+    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    for tick in world.play(ledger, controller):
+        assert tick.rollout is not None
+        if tick.judged.harm:
+            assert (tick.rollout.state.phase, shares(world).get(CANDIDATE, 0)) == (Phase.ROLLING_BACK, 0)
+            break
+    else:
+        raise AssertionError("no harm was seen")
+    rollout = ledger.newest(MODEL)
+    assert (rollout.state.phase, champion(ledger)) == (Phase.ROLLED_BACK, STABLE)
+    assert "Errors: the candidate has" in str(rollout.state.reason)
+    event = next(e for e in ledger.registry.history(MODEL, limit=9).items if e.to_state == "rolling-back")
+    assert event.details["numbers"]["candidate"]["failures"] > 0
+
+
+def test_a_candidate_that_died_is_rolled_back_although_retries_hid_it(
+    world: World, running: tuple[Ledger, Controller]
+) -> None:
+    ledger, controller = running
+    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    until(world, controller, Phase.STEPPING)
+    world.balancer.behaviour[CANDIDATE] = Behaviour(down=True)
+    until(world, controller, Phase.ROLLED_BACK)
+    assert shares(world)[STABLE] == WHOLE
+
+
+def test_a_candidate_that_is_called_down_is_rolled_back_without_a_single_request(
+    world: World, running: tuple[Ledger, Controller]
+) -> None:
+    ledger, controller = running
+    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    until(world, controller, Phase.STEPPING)
+    world.balancer.behaviour[CANDIDATE] = Behaviour(down=True)
+    world.balancer._counters[CANDIDATE] = replace(world.balancer.counted(CANDIDATE), up=False)
+    for _ in range(5):
+        controller.tick(MODEL)
+        world.clock.advance(seconds=1)
+    assert "down" in str(ledger.newest(MODEL).state.reason)
+
+
+def test_without_requests_it_stays_at_its_step_and_goes_back_at_the_deadline(
+    world: World, running: tuple[Ledger, Controller]
+) -> None:
+    ledger, controller = running
+    plan = replace(PLAN, limits=replace(PLAN.limits, step_seconds=100))
+    ledger.start(MODEL, "1.0.1", "eu", plan, PASSED)
+    phases = set()
+    for _ in range(130):
+        tick = controller.tick(MODEL)
+        world.clock.advance(seconds=1)
+        if tick.rollout is None:
+            break
+        phases.add((tick.rollout.state.phase, tick.rollout.state.step))
+    assert (Phase.STEPPING, 1) not in phases
+    assert ledger.newest(MODEL).state.phase is Phase.ROLLED_BACK
+    assert "Neither harm nor health" in str(ledger.newest(MODEL).state.reason)
+
+
+def test_shares_that_somebody_else_changed_are_driven_back(world: World, running: tuple[Ledger, Controller]) -> None:
+    ledger, controller = running
+    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    until(world, controller, Phase.STEPPING)
+    world.balancer.lose_shares()
+    assert shares(world)[CANDIDATE] == 0
+    controller.tick(MODEL)
+    assert shares(world)[CANDIDATE] == 2500
+
+
+def test_the_lease_is_renewed_while_the_controller_lives_and_ends_without_it(
+    world: World, running: tuple[Ledger, Controller]
+) -> None:
+    ledger, controller = running
+    patient = replace(PLAN, steps=(Step(2500, Bake(10**6, 0)), PLAN.steps[1]))
+    ledger.start(MODEL, "1.0.1", "eu", patient, PASSED)
+    until(world, controller, Phase.STEPPING)
+    for _ in range(40):
+        controller.tick(MODEL)
+        assert shares(world)[CANDIDATE] == 2500
+        world.clock.advance(seconds=1)
+    world.clock.advance(seconds=16)
+    assert shares(world)[CANDIDATE] == 0
+    with world.process() as (_, other):
+        other.tick(MODEL)
+        other.tick(MODEL)
+        assert shares(world)[CANDIDATE] == 2500
+
+
+def test_harm_that_happened_while_no_controller_was_there_is_judged_before_any_advance(world: World) -> None:
+    with world.process() as (ledger, controller):
+        ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+        until(world, controller, Phase.STEPPING)
+        controller.tick(MODEL)
+    harmful(world)
+    world.balancer.send(200)
+    world.clock.advance(seconds=12)
+    with world.process() as (_, other):
+        tick = other.tick(MODEL)
+        assert tick.rollout is not None
+        assert tick.rollout.state.phase is Phase.ROLLING_BACK
+        assert shares(world)[CANDIDATE] == 0
+
+
+def test_two_controllers_do_not_drive_the_same_model(world: World) -> None:
+    with world.process() as (ledger, one), world.process() as (_, two):
+        ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+        assert one.tick(MODEL).decided
+        tick = two.tick(MODEL)
+        assert (tick.held_by, tick.decided) == ("process-1", False)
+        one.leave_all()
+        assert two.tick(MODEL).held_by is None
+
+
+def test_a_controller_that_slept_through_its_lease_changes_nothing(world: World) -> None:
+    with world.process() as (ledger, one), world.process() as (_, two):
+        ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+        until(world, one, Phase.STEPPING)
+        old = one._reigns[MODEL].lease
+        world.clock.advance(seconds=11)
+        assert two.tick(MODEL).held_by is None
+        with pytest.raises(FencedError):
+            MemoryTraffic(world.balancer).apply(ledger.newest(MODEL).state.wanted, epoch=old.epoch)  # type: ignore[arg-type]
+        assert one.tick(MODEL).held_by == "process-2"
+
+
+def test_a_backend_that_saw_higher_epochs_than_the_registry_is_led_again(world: World) -> None:
+    """As after a registry was restored from an older copy."""
+    world.balancer._epoch = 70
+    with world.process() as (ledger, controller):
+        ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+        world.play(ledger, controller)
+        assert champion(ledger) == CANDIDATE
+        assert world.balancer._epoch > 70
+
+
+def test_a_backend_that_does_not_answer_is_asked_again_and_nothing_advances_meanwhile(
+    world: World, running: tuple[Ledger, Controller]
+) -> None:
+    ledger, controller = running
+    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    until(world, controller, Phase.STEPPING)
+
+    def lost(point: str) -> None:
+        raise UnavailableError("the socket is gone")
+
+    world.balancer.fault = lost
+    for _ in range(10):
+        tick = controller.tick(MODEL)
+        world.clock.advance(seconds=1)
+        assert tick.rollout is not None
+        assert (tick.rollout.state.step, tick.rollout.state.phase) == (0, Phase.STEPPING)
+        assert any("socket" in note for note in tick.notes)
+    world.balancer.fault = lambda point: None
+    world.play(ledger, controller)
+    assert champion(ledger) == CANDIDATE
+
+
+def test_a_backend_that_never_obeys_blocks_the_rollback_visibly_and_is_tried_again(
+    world: World, running: tuple[Ledger, Controller]
+) -> None:
+    ledger, controller = running
+    plan = replace(PLAN, limits=Limits(obey_seconds=5))
+    ledger.start(MODEL, "1.0.1", "eu", plan, PASSED)
+    until(world, controller, Phase.STEPPING)
+
+    def deaf(point: str) -> None:
+        if point == "apply:before":
+            raise UnavailableError("no answer")
+
+    world.balancer.fault = deaf
+    ledger.ask(MODEL, Ask.ABORT, "stop")
+    assert until(world, controller, Phase.BLOCKED).state.backwards
+    world.balancer.fault = lambda point: None
+    until(world, controller, Phase.ROLLED_BACK)
+    assert shares(world)[STABLE] == WHOLE
+
+
+def test_evidence_that_turned_bad_before_the_promotion_rolls_back(
+    world: World, running: tuple[Ledger, Controller]
+) -> None:
+    ledger, controller = running
+    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    until(world, controller, Phase.STEPPING)
+    ledger.registry.attach_evidence(f"{MODEL}@1.0.1", Evidence(CANDIDATE, STABLE, Verdict.FAIL, "again"))
+    world.play(ledger, controller)
+    rollout = ledger.newest(MODEL)
+    assert (rollout.state.phase, champion(ledger)) == (Phase.ROLLED_BACK, STABLE)
+    assert "FAIL" in str(rollout.state.reason)
+
+
+def test_an_abort_while_paused_and_one_after_the_promotion_lead_back(
+    world: World, running: tuple[Ledger, Controller]
+) -> None:
+    ledger, controller = running
+    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    until(world, controller, Phase.STEPPING)
+    ledger.ask(MODEL, Ask.PAUSE, "lunch")
+    for number in range(5):
+        controller.tick(MODEL)
+        world.balancer.send(60, seed=number)
+        world.clock.advance(seconds=1)
+    assert shares(world)[CANDIDATE] == 2500
+    ledger.ask(MODEL, Ask.ABORT, "no")
+    world.play(ledger, controller)
+    assert (shares(world)[STABLE], champion(ledger)) == (WHOLE, STABLE)
+    ledger.start(MODEL, "1.0.1", "eu", replace(PLAN, keep_seconds=1000), PASSED)
+    until(world, controller, Phase.KEEPING)
+    assert champion(ledger) == CANDIDATE
+    ledger.ask(MODEL, Ask.ABORT, "no again")
+    assert champion(ledger) == STABLE
+    world.play(ledger, controller)
+    assert shares(world)[STABLE] == WHOLE
+
+
+def test_a_rollback_of_the_registry_is_followed_by_the_traffic_also_during_a_rollout(
+    world: World, running: tuple[Ledger, Controller]
+) -> None:
+    ledger, controller = running
+    ledger.start(MODEL, "1.0.1", "eu", replace(PLAN, keep_seconds=1000), PASSED)
+    until(world, controller, Phase.KEEPING)
+    followed = ledger.roll_back(MODEL, "eu", None, reason="complaints")
+    assert (followed.version.digest, champion(ledger)) == (STABLE, STABLE)
+    world.play(ledger, controller)
+    assert shares(world)[STABLE] == WHOLE
+    assert [one.state.phase for one in ledger.find(MODEL)] == [Phase.DONE, Phase.SUPERSEDED]
+
+
+def test_a_deployment_that_cannot_load_leaves_the_traffic_and_goes_on_when_it_can(
+    world: World, running: tuple[Ledger, Controller]
+) -> None:
+    ledger, controller = running
+    ledger.registry.promote(f"{MODEL}@1.0.1", PASSED)
+    world.balancer.broken.add(CANDIDATE)
+    ledger.deploy(MODEL, "eu", None, None)
+    rollout = until(world, controller, Phase.BLOCKED)
+    assert "does not load" in str(rollout.state.reason)
+    assert shares(world)[STABLE] == WHOLE
+    world.balancer.broken.clear()
+    world.play(ledger, controller)
+    assert shares(world)[CANDIDATE] == WHOLE
+
+
+def test_a_shadow_step_gives_copies_and_no_answers(world: World, running: tuple[Ledger, Controller]) -> None:
+    ledger, controller = running
+    shadow = replace(PLAN, steps=(Step(5000, Bake(10, 1), shadow=True), *PLAN.steps))
+    ledger.start(MODEL, "1.0.1", "eu", shadow, PASSED)
+    until(world, controller, Phase.STEPPING)
+    answered = world.balancer.send(200)
+    assert answered == {STABLE: 200}
+    assert world.balancer.counted(CANDIDATE).requests > 50
+    world.play(ledger, controller)
+    assert champion(ledger) == CANDIDATE
+
+
+def test_answers_to_recorded_requests_that_are_wrong_let_no_traffic_through(world: World) -> None:
+    plan = replace(PLAN, validation=Validation("requests.jsonl", "/predict"))
+    with world.process() as (ledger, _):
+        ledger.start(MODEL, "1.0.1", "eu", plan, PASSED)
+        wrong = Controller(ledger, world.open, holder="x", validate=lambda rollout, state: (False, "3 of 10 differ"))
+        world.play(ledger, wrong)
+        assert "3 of 10 differ" in str(ledger.newest(MODEL).state.reason)
+        assert world.balancer.counted(CANDIDATE).requests == 0
+
+
+def test_a_metric_is_asked_for_once_a_window_and_can_roll_back(world: World) -> None:
+    from tfx_pedigree.rollout.plan import Direction, MetricRule
+
+    rule = MetricRule("revenue", Direction.HIGHER, window_seconds=3)
+    patient = (Step(2500, Bake(10**6, 0)), PLAN.steps[1])
+    plan = replace(PLAN, steps=patient, judge=JudgePlan(metrics=(rule,)))
+    asked: list[str] = []
+
+    def measure(rule: object, version: object) -> float:
+        asked.append(getattr(version, "digest", ""))
+        return 1.0 if asked[-1] == CANDIDATE else 2.0
+
+    with world.process() as (ledger, _):
+        ledger.start(MODEL, "1.0.1", "eu", plan, PASSED)
+        until(world, Controller(ledger, world.open, holder="x", measure=measure), Phase.ROLLED_BACK)
+        assert "revenue: worse" in str(ledger.newest(MODEL).state.reason)
+        assert asked.count(CANDIDATE) < 15
