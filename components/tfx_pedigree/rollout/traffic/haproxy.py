@@ -30,6 +30,7 @@ from tfx_pedigree.rollout.traffic.places import Places, read_places
 from tfx_pedigree.rollout.traffic.routed import RoutedTraffic, RouteOrder, Routing
 
 CAPABILITIES = Capabilities(step=1, split=Split.RANDOM, fence=Fence.EPOCH, counters=True, lease=True, drain=True)
+_LONGEST_SOCKET = 90
 FOREVER = 32_503_680_000_000  # the year 3000, in milliseconds
 # Milliseconds up to which an answer is counted, each in a counter of its own; the counter behind them counts all.
 BOUNDS = (5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0)
@@ -54,7 +55,10 @@ def read_settings(settings: ConfigNode, context: ManagerContext) -> HaproxySetti
     known = ("places", "serves_as", "socket", "map", "listen")
     found = settings.fields(known, required=("places", "socket", "map"))
     places = read_places(settings, context.model, context.materialise)
-    return HaproxySettings(places, _path(found["socket"]), _path(found["map"]))
+    socket = _path(found["socket"])
+    if len(str(socket)) > _LONGEST_SOCKET:
+        raise found["socket"].must_be(f"a path of at most {_LONGEST_SOCKET} characters, which is all HAProxy takes")
+    return HaproxySettings(places, socket, _path(found["map"]))
 
 
 def _path(node: ConfigNode) -> Path:

@@ -27,6 +27,8 @@ backend {table}
 
 frontend {prefix}
     bind {listen}
+    # At a reload a connection is closed with its next answer: a request that is on its way is never cut off.
+    option idle-close-on-response
     # Once for each request: an ACL with rand() would draw again each time it is looked at.
     http-request set-var(txn.draw) rand(10000)
     http-request set-var(txn.now) date(0,ms)
