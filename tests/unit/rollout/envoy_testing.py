@@ -67,7 +67,7 @@ class Envoy:
         until(lambda: listens(self.ports[0]), "Envoy listens")
 
     def reload(self) -> None:
-        """Envoy takes changes of shares without a reload; what a deployment does instead is a restart of the process."""
+        """Envoy has none: it takes changes of shares while it runs."""
 
     def empty(self) -> None:
         self.serving.empty()
