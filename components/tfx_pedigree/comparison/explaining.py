@@ -10,14 +10,17 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tfx_pedigree.comparison.explaining_year import year_sentences
 from tfx_pedigree.comparison.gate import decide
 from tfx_pedigree.comparison.intervals import TFMA_DEGREES_OF_FREEDOM, t_quantile
 from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.numbers import Key, MetricValue, Scores
+from tfx_pedigree.comparison.past import FIRST
 from tfx_pedigree.comparison.policy import (
     Guardrail,
+    LatencyBudget,
     MajorChange,
     MissingSlice,
     NotComparable,
@@ -26,6 +29,7 @@ from tfx_pedigree.comparison.policy import (
     Rule,
     RuleKind,
     Similar,
+    SizeBudget,
     TooFew,
 )
 from tfx_pedigree.comparison.verdict import Verdict
@@ -38,6 +42,7 @@ _SEED = 20130101
 # How alike the errors of two models of the same making are on the same rows. Most retrainings are above it.
 CORRELATION = 0.8
 _HALVINGS = 12
+WEEKS = 52
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,11 @@ class Odds:
     nine_of_ten: float | None
     rounds: int = ROUNDS
 
+    @property
+    def equal_pass_in_a_year(self) -> float:
+        """At least one of a retraining each week."""
+        return 1 - (1 - self.equal_pass) ** WEEKS
+
 
 def situation(policy: Policy, examples: int, champion: float, correlation: float = CORRELATION) -> Situation:
     """With the noise of a share of right answers where the score is a share; else of errors as widely spread as they
@@ -78,13 +88,8 @@ def situation(policy: Policy, examples: int, champion: float, correlation: float
 
 def simulate(policy: Policy, where: Situation, rounds: int = ROUNDS) -> Odds:
     """Of the score alone: guardrails, budgets and MAJOR changes can only refuse more."""
-    alone = Policy(
-        policy.metric,
-        policy.better,
-        policy.rule,
-        similar=policy.similar,
-        confidence=policy.confidence,
-        min_examples=policy.min_examples,
+    alone = replace(
+        policy, guardrails=(), latency=LatencyBudget(), size=SizeBudget(), first_version={}, never_below=None
     )
     equal = [_verdict(alone, where, 0.0, at) for at in range(rounds)]
     return Odds(
@@ -124,7 +129,7 @@ def _gain_that_passes(policy: Policy, where: Situation, share: float, rounds: in
 def _verdict(policy: Policy, where: Situation, gain: float, at: int) -> Verdict:
     new, old, difference = draw(policy, where, gain, at)
     key = Key(policy.metric)
-    return decide(policy, Scores({key: new}), Scores({key: old}), differences={key: difference}).verdict
+    return decide(policy, Scores({key: new}), Scores({key: old}), differences={key: difference}, standing=FIRST).verdict
 
 
 def draw(policy: Policy, where: Situation, gain: float, at: int) -> tuple[MetricValue, MetricValue, MetricValue]:
@@ -161,6 +166,11 @@ def in_words(policy: Policy, where: Situation, odds: Odds) -> Iterator[str]:
         f"examples and with a correlation of {number(where.correlation)} between their errors: the newer one passes in "
         f"{percent(odds.equal_pass)} of {odds.rounds:,} simulated evaluations and fails in {percent(odds.equal_fail)}."
     )
+    if policy.error_budget is None and odds.equal_pass:
+        yield (
+            f"Retrained each week, at least one of {WEEKS} such models passes in {percent(odds.equal_pass_in_a_year)} "
+            "of years: an `error_budget` bounds that."
+        )
     if odds.half is None:
         yield f"No gain that {policy.metric} leaves room for passes in half of the evaluations."
         return
@@ -182,6 +192,7 @@ def sentences(policy: Policy) -> Iterator[str]:
     yield _score(policy)
     yield _similar(policy)
     yield _sureness(policy)
+    yield from year_sentences(policy)
     for rail in policy.guardrails:
         yield _guardrail(rail)
     if policy.guardrails:

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from tfx_pedigree.comparison.explaining import Situation
+from tfx_pedigree.comparison.explaining import WEEKS, Situation
 from tfx_pedigree.comparison.gate import decide
 from tfx_pedigree.comparison.intervals import TFMA_DEGREES_OF_FREEDOM, t_quantile
 from tfx_pedigree.comparison.luck import stake_of
@@ -21,9 +21,7 @@ from tfx_pedigree.comparison.past import Crowning, Decided, Past, PastDecision, 
 from tfx_pedigree.comparison.policy import Policy
 from tfx_pedigree.comparison.verdict import Verdict
 
-WEEKS = 52
 _SEED = 20131231
-ROWS = "sha256:" + "0" * 64
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,9 @@ def live_through(
         if not same_rows:
             shared = chance.gauss(0, 1)
             state.champion = replace(state.champion, luck=chance.gauss(0, 1))
-        _live_a_week(policy, where, state, week, gain(week), shared, chance, ROWS if same_rows else None)
+        _live_a_week(
+            policy, where, state, week, gain(week), shared, chance, "all year" if same_rows else f"week {week}"
+        )
     return Year((first.truth, *state.truths), (first.truth, *state.scores), state.errors)
 
 
@@ -90,7 +90,7 @@ def _live_a_week(  # noqa: PLR0917  the pieces of one week
     gain: float,
     shared: float,
     chance: random.Random,
-    rows: str | None,
+    rows: str,
 ) -> None:
     sign = 1.0 if policy.better is Direction.HIGHER else -1.0
     champion = state.champion

@@ -235,7 +235,7 @@ class Administration(Protocol):
         even read. Nothing is refused or logged: for who offers only what can be done."""
         ...
 
-    def judgements(self, model: str, *, limit: int = PAGE, after: str | None = None) -> Page[Judgement]:
+    def judgements(self, model: str, *, limit: Limit = PAGE, after: str | None = None) -> Page[Judgement]:
         """All evidence that was ever filed about a model's versions, newest first."""
         ...
 
