@@ -2,13 +2,13 @@
 
     make bench BENCH=gate                      the tables, in a minute on one core
     make bench BENCH=gate ARGS='--rounds 200'  a first look
+    make bench BENCH=gate ARGS='--years 0'     without the years, which take most of the time
 
 The first table has a challenger that is exactly on the line of `relative: t`: its true gain is t of the champion's
 score. With a confidence of 0.95 no more than 2.5 % of them may pass. "as fixed" takes t · champion for a known number.
-The second has two equally good models and no threshold. The others live through years of 52 retrainings, with what the
-gate keeps of earlier decisions: how many years have a false promotion, how much the champion's score is overstated where
-all year the same rows decide, how far a slow decline goes, and how often luck in one of 16 slices stops an equal model.
-    make bench BENCH=gate ARGS='--years 0'     without them, which take most of the time
+The second has two equally good models and no threshold. The others live through years of 52 retrainings, with what
+the gate keeps of earlier decisions: how many years have a false promotion, how much the champion's score is overstated
+where the same rows decide all year, how far a slow decline goes, and how often luck in one of 16 slices stops a model.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from tfx_pedigree.comparison.policy import (
     Similar,
     TooFew,
 )
+from tfx_pedigree.comparison.policy_year import Many
 from tfx_pedigree.comparison.rule import TOLERANCE
 
 Json = dict[str, Any]
@@ -184,6 +185,8 @@ def _guardrail(policy: Policy, rail: Guardrail) -> tuple[Json | None, str | None
     of_slices = bool(rail.slice or rail.each_slice_of)
     if rail.too_few is TooFew.SKIP:
         return None, name + "TFMA does not skip what has too few examples"
+    if rail.many is Many.HOLM:
+        return None, name + "TFMA judges each slice by itself"
     if of_slices and policy.missing_slice is MissingSlice.WARN:
         return None, name + "TFMA does not forgive a missing slice"
     threshold: Json = {}

@@ -33,11 +33,12 @@ from tfx_pedigree.comparison import (
     Standing,
     Verdict,
     decide,
+    evaluator_plan,
     read_policy,
     stake_of,
     standing_of,
 )
-from tfx_pedigree.comparison.explaining import Situation
+from tfx_pedigree.comparison.explaining import Situation, in_words, sentences, simulate, situation
 from tfx_pedigree.comparison.holm import rejected
 from tfx_pedigree.comparison.luck import level_of
 from tfx_pedigree.comparison.past import Best, Reuse, Stake
@@ -321,6 +322,25 @@ def test_many_small_slices_stop_an_equal_model_by_luck_and_with_holm_they_do_not
     assert found.verdict is Verdict.FAIL
     assert "auc on origin=A05" in found.reason
     assert "among 16 slices (Holm) that is shown" in found.reason
+
+
+def test_tfma_is_not_asked_what_only_all_slices_together_tell() -> None:
+    """It would refuse what the gate lets pass."""
+    rail = Guardrail("auc", Regression(0.0, relative=False), each_slice_of=("origin",), many=Many.HOLM)
+    plan = evaluator_plan(replace(CONFIDENT, guardrails=(rail,)))
+    assert plan.notes[-1] == (
+        "the guardrail on auc (each slice of origin) is the gate's alone: TFMA judges each slice by itself"
+    )
+
+
+def test_a_policy_for_a_year_is_told_in_sentences() -> None:
+    told = " ".join(sentences(parse_policy(YEAR)))
+    assert "in a period of 52 decisions, the chance of any false promotion is at most 5 %" in told
+    assert "After the same rows have decided 20 times for this model, they decide nothing any more." in told
+    assert "not be worse than the best champion so far by more than 2 % of its auc." in told
+    assert "Ladder:" in told and "(Holm)" in told
+    where = situation(CONFIDENT, 1000, 0.8)
+    assert "passes in 73.9 % of years" in " ".join(in_words(CONFIDENT, where, simulate(CONFIDENT, where)))
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.integers(0, 29), st.floats(0, 1))
