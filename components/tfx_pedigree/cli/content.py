@@ -12,9 +12,10 @@ import click
 from tfx_pedigree.cli import exits, output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.complete import references
-from tfx_pedigree.cli.inputs import duration
+from tfx_pedigree.cli.inputs import duration, read_text
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.progress import bar, waiting
+from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.text import format_size, listed, plural
 
 if TYPE_CHECKING:
@@ -32,29 +33,44 @@ if TYPE_CHECKING:
     show_default=True,
     help="How files are copied; never write to a hard link.",
 )
+@click.option("--signed", is_flag=True, help="Only if a key that the model trusts signed it.")
+@click.option("--trusted", multiple=True, type=click.Path(path_type=Path), help="Only if this key signed it.")
 @pass_app
-def pull(app: App, ref: str, target: Path, link: Any) -> None:
+def pull(app: App, ref: str, target: Path, *, link: Any, signed: bool, trusted: tuple[Path, ...]) -> None:
     """Write a version's files to a folder.
 
     Every byte is checked. The folder appears complete or not at all; if it holds this version already, nothing
-    changes.
+    changes. A trusted signature is written beside it, to TARGET.sig.
     """
+    from tfx_pedigree.service.signing import pull_version
+    from tfx_pedigree.signing import read_trusted
+
+    keys = [read_trusted(path) for path in trusted]
     with app.open() as workspace, bar(f"Pulling {ref}") as progress:
-        version = workspace.registry.get(ref)
-        folder = workspace.store.materialise(version.digest, target, link=link, progress=progress)
-    output.answer({"path": str(folder), "version": version}, lambda _: output.done(f"{version.name} is in {folder}."))
+        pulled = pull_version(workspace, ref, target, signed=signed, trusted=keys, link=link, progress=progress)
+    output.answer(pulled, lambda _: output.done(f"{pulled.version.name} is in {pulled.path}."))
 
 
 @click.command(cls=PedigreeCommand)
 @click.argument("ref", required=False, metavar="[MODEL|REF]", shell_complete=references)
+@click.option("--signature", type=click.Path(path_type=Path), help="Also check this signature of the version.")
+@click.option(
+    "--trusted", multiple=True, type=click.Path(path_type=Path), help="A key or certificate whose signature counts."
+)
 @click.pass_context
 @pass_app
-def verify(app: App, ctx: click.Context, ref: str | None) -> None:
+def verify(app: App, ctx: click.Context, ref: str | None, signature: Path | None, trusted: tuple[Path, ...]) -> None:
     """Check the stored files and tell what is damaged.
 
     Of one version (MODEL@VERSION), of all versions of a model, or of the whole store. Damaged files are set aside, so
     that registering the same model again repairs them. Exit code 1 means that something is damaged.
+
+    With --signature, the file must hold a signature of the version's files by a trusted key: those that the model
+    trusts, unless --trusted names others. It may come from `model_signing sign`.
     """
+    if signature is not None or trusted:
+        _verify_signature(app, ref, signature, trusted)
+        return
     from tfx_pedigree.service.content import verify_content
 
     with app.open() as workspace, bar("Verifying") as progress:
@@ -62,6 +78,21 @@ def verify(app: App, ctx: click.Context, ref: str | None) -> None:
     output.answer(report, _print)
     if not report.ok:
         ctx.exit(exits.FOUND_PROBLEMS)
+
+
+def _verify_signature(app: App, ref: str | None, signature: Path | None, trusted: tuple[Path, ...]) -> None:
+    if ref is None or signature is None:
+        raise InvalidInputError("A signature is checked against one version: `pedigree verify REF --signature FILE`.")
+    from tfx_pedigree.service.signing import check_signature
+    from tfx_pedigree.signing import Bundle, read_trusted
+
+    bundle = Bundle.from_text(read_text(signature, "signature"), str(signature))
+    keys = [read_trusted(path) for path in trusted]
+    with app.open() as workspace, bar("Verifying") as progress:
+        report = check_signature(workspace, ref, bundle, keys, progress)
+    signer = f" by {report.subject}" if report.subject else ""
+    text = f"{report.version.name}: signed{signer}, all {plural(report.files, 'file')} as they were signed."
+    output.answer(report, lambda _: output.done(text))
 
 
 def _print(report: ContentReport) -> None:

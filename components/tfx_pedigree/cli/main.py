@@ -69,6 +69,8 @@ SECTIONS = {
     },
     "Trust": {
         "audit": Lazy(f"{_HERE}.audit:audit", "Check the audit log, or anchor it elsewhere."),
+        "sign": Lazy(f"{_HERE}.signing:sign", "Sign a version, and keep the signature with it."),
+        "trust": Lazy(f"{_HERE}.signing:trust", "Say whose signature a model needs."),
         "roles": Lazy(f"{_HERE}.roles:roles", "Say who may do what."),
         "tokens": Lazy(f"{_HERE}.tokens:tokens", "Make, list and revoke tokens for a server."),
     },

@@ -224,6 +224,32 @@ leases = sa.Table(
     info=NOT_HISTORY,
 )
 
+# Signatures of versions: what was signed is the version's digest, and the bundle is kept as it was written.
+signatures = sa.Table(
+    "signatures",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("model_id", Id, sa.ForeignKey("models.id"), nullable=False),
+    sa.Column("version_id", Id, sa.ForeignKey("model_versions.id"), nullable=False),
+    sa.Column("digest", sa.String(71), nullable=False),
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.UniqueConstraint("version_id", "digest"),
+    sa.Index("ix_signatures_version", "version_id", "id"),
+)
+
+# Whose signatures count for a model. Where there is one key, no unsigned version becomes champion.
+trusted_keys = sa.Table(
+    "trusted_keys",
+    metadata,
+    sa.Column("model_id", Id, sa.ForeignKey("models.id"), primary_key=True),
+    sa.Column("key", sa.String(71), primary_key=True),
+    sa.Column("pem", sa.Text, nullable=False),
+    sa.Column("added_at", UtcDateTime, nullable=False),
+    sa.Column("added_by", sa.Text, nullable=False),
+)
+
 role_bindings = sa.Table(
     "role_bindings",
     metadata,

@@ -6,7 +6,14 @@ model's bytes, and nothing in it is decided by anything but `decisions`, `roles`
 
 from __future__ import annotations
 
-from tfx_pedigree.registry.api import Administration, RegistryApi, Tokens, VersionChanges, VersionQuestions
+from tfx_pedigree.registry.api import (
+    Administration,
+    RegistryApi,
+    Signatures,
+    Tokens,
+    VersionChanges,
+    VersionQuestions,
+)
 from tfx_pedigree.registry.audit import Anchor, AuditReport
 from tfx_pedigree.registry.decisions import PromotionRequest
 from tfx_pedigree.registry.differences import Row, VersionDiff
@@ -32,6 +39,7 @@ from tfx_pedigree.registry.registration import Candidate, Facts
 from tfx_pedigree.registry.registry import Registry
 from tfx_pedigree.registry.roles import EVERYWHERE, LEAST_ROLE, Action, Role
 from tfx_pedigree.registry.search import parse_time
+from tfx_pedigree.registry.signatures import Signature, Trust, TrustChange
 from tfx_pedigree.registry.states import State
 from tfx_pedigree.registry.token_text import TokenText
 from tfx_pedigree.registry.tokens import NewToken, Token, TokenChange
@@ -71,11 +79,15 @@ __all__ = [
     "RolesCap",
     "Row",
     "Serving",
+    "Signature",
+    "Signatures",
     "State",
     "Token",
     "TokenChange",
     "TokenText",
     "Tokens",
+    "Trust",
+    "TrustChange",
     "Verdict",
     "Version",
     "VersionChange",

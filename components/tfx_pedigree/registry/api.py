@@ -35,6 +35,7 @@ from tfx_pedigree.registry.registration import Candidate, Facts
 from tfx_pedigree.registry.roles import EVERYWHERE, Action, Role
 from tfx_pedigree.registry.search import Term
 from tfx_pedigree.registry.tokens import NewToken, Token, TokenChange
+from tfx_pedigree.registry.signatures import Signature, Trust, TrustChange
 from tfx_pedigree.versioning import ModelDescription, Request
 
 PAGE = 50
@@ -265,7 +266,34 @@ class Tokens(Protocol):
         ...
 
 
-class RegistryApi(VersionQuestions, VersionChanges, Administration, Tokens, Protocol):
+
+class Signatures(Protocol):
+    """Who signed which version, and whose signature a model asks for."""
+
+    def sign(self, reference: str | Reference, bundle: str) -> VersionChange:
+        """Keeps a signature with its version: a bundle that names the version's digest. Where the model has trusted
+        keys, one of them must have made it. The same signature twice is one."""
+        ...
+
+    def signatures(self, reference: str | Reference) -> tuple[Signature, ...]:
+        """The signatures of a version, oldest first, each with the trusted key that it rests on."""
+        ...
+
+    def trust_key(self, model: str, pem: str, *, reason: str | None = None) -> TrustChange:
+        """From now on only versions that a trusted key signed become champion. `pem` is a public key, or a certificate
+        whose holders are trusted. Makes the model if needed."""
+        ...
+
+    def distrust_key(self, model: str, key: str, *, reason: str) -> TrustChange:
+        """Takes a key's trust away. Without any trusted key, nothing needs a signature."""
+        ...
+
+    def trusted_keys(self, model: str) -> tuple[Trust, ...]:
+        """Whose signatures count for a model; where there is one, only signed versions become champion."""
+        ...
+
+
+class RegistryApi(VersionQuestions, VersionChanges, Signatures, Administration, Tokens, Protocol):
     """A registry, used by one actor."""
 
     @property

@@ -52,6 +52,14 @@ class GateResult:
 
 
 @dataclass(frozen=True)
+class SignatureCheck:
+    """How many keys a model trusts, and whether one of them signed the version."""
+
+    trusted: int = 0
+    signed: bool = False
+
+
+@dataclass(frozen=True)
 class PromotionRequest:
     """`expect` names the champion that the caller saw (`none`: that there is none); it outranks the evidence's."""
 
@@ -85,6 +93,7 @@ def decide_promotion(
     subject: VersionSnapshot,
     champion: Champion | None,
     gate: GateResult | None,
+    signature: SignatureCheck,
     request: PromotionRequest,
 ) -> bool:
     """True: promote. False: it is there already, nothing to do. Else the refusal is raised."""
@@ -95,6 +104,7 @@ def decide_promotion(
         return True
     _check_champion(subject, champion, gate, request)
     _check_gate(subject, gate, request)
+    _check_signature(subject, signature)
     return True
 
 
@@ -102,6 +112,7 @@ def check_promotion(
     subject: VersionSnapshot,
     champion: Champion | None,
     gate: GateResult | None,
+    signature: SignatureCheck,
     request: PromotionRequest,
 ) -> tuple[PromotionCheck, ...]:
     """All that `decide_promotion` asks, each with its answer: nothing is raised, and one refusal hides no other."""
@@ -113,6 +124,9 @@ def check_promotion(
             _checked("champion", _compared(champion, gate, request), _check_champion, subject, champion, gate, request),
             _checked("gate", _verdict(gate, request), _check_gate, subject, gate, request),
         ]
+        if signature.trusted:
+            signed = f"A key that {subject.model} trusts signed it."
+            checks.append(_checked("signature", signed, _check_signature, subject, signature))
     return tuple(checks)
 
 
@@ -191,6 +205,18 @@ def _check_gate(subject: VersionSnapshot, gate: GateResult | None, request: Prom
         f"{subject.name} cannot be promoted: the gate's verdict is {gate.verdict.value} ({gate.reason}). "
         "Train a better version, or override the gate with "
         f"`pedigree promote {subject.model}@{subject.version} --override --reason WHY`."
+    )
+
+
+def _check_signature(subject: VersionSnapshot, signature: SignatureCheck) -> None:
+    """No override: whoever may do without a signature may also take the keys away, and that stands in the log."""
+    if not signature.trusted or signature.signed:
+        return
+    raise ConflictError(
+        f"{subject.name} cannot be promoted: {subject.model} takes only versions that one of its {signature.trusted} "
+        "trusted keys signed, and none did. Sign it with "
+        f"`pedigree sign {subject.model}@{subject.version} --key FILE`; `pedigree trust list {subject.model}` shows "
+        "whose signature counts."
     )
 
 

@@ -135,9 +135,53 @@ class RolloutRow(JsonForm):
     version: str
 
 
-Row = ModelRow | DescriptionRow | VersionRow | PeriodRow | AliasRow | EvidenceRow | RolloutRow
+@dataclass(frozen=True)
+class SignatureRow(JsonForm):
+    JSON: ClassVar[Layout] = _ROW
+    table: ClassVar[str] = "signatures"
+
+    digest: str
+    content: Content
+    created_at: datetime
+    created_by: str
+    version: str
+
+
+@dataclass(frozen=True)
+class TrustedKeyRow(JsonForm):
+    JSON: ClassVar[Layout] = _ROW
+    table: ClassVar[str] = "trusted_keys"
+
+    key: str
+    pem: str
+    added_at: datetime
+    added_by: str
+
+
+Row = (
+    ModelRow
+    | DescriptionRow
+    | VersionRow
+    | PeriodRow
+    | AliasRow
+    | EvidenceRow
+    | RolloutRow
+    | SignatureRow
+    | TrustedKeyRow
+)
 _KINDS: dict[str, type[Row]] = {
-    kind.table: kind for kind in (ModelRow, DescriptionRow, VersionRow, PeriodRow, AliasRow, EvidenceRow, RolloutRow)
+    kind.table: kind
+    for kind in (
+        ModelRow,
+        DescriptionRow,
+        VersionRow,
+        PeriodRow,
+        AliasRow,
+        EvidenceRow,
+        RolloutRow,
+        SignatureRow,
+        TrustedKeyRow,
+    )
 }
 
 

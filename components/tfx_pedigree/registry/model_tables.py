@@ -22,6 +22,8 @@ from tfx_pedigree.registry.model_rows import (
     PeriodRow,
     RolloutRow,
     Row,
+    SignatureRow,
+    TrustedKeyRow,
     VersionRow,
 )
 from tfx_pedigree.registry.search_tables import SEARCHED, index_entries
@@ -32,9 +34,13 @@ _HELD_BY_MODEL = (
     schema.reigns,
     schema.aliases,
     schema.evidence,
+    schema.signatures,
+    schema.trusted_keys,
     schema.version_metrics,
     schema.version_tags,
 )
+_Hanging = PeriodRow | AliasRow | EvidenceRow | RolloutRow | SignatureRow
+_HANGING = (PeriodRow, AliasRow, EvidenceRow, RolloutRow, SignatureRow)
 _PAGE = 500
 # What stands in a column that points at a row that is gone.
 _NOWHERE = -1
@@ -57,7 +63,13 @@ def read(connection: Connection, model: str) -> Iterator[dict[str, Any]]:
         numbers[version["id"]] = version["version"]
         yield _plain("model_versions", version)
     places: dict[int, int] = {}
-    orders = {schema.reigns: "began_at", schema.aliases: "name", schema.evidence: "id", schema.rollouts: "number"}
+    orders = {
+        schema.reigns: "began_at",
+        schema.aliases: "name",
+        schema.evidence: "id",
+        schema.rollouts: "number",
+        schema.signatures: "id",
+    }
     for table, order in orders.items():
         query = sa.select(table).where(table.c.model_id == row["id"]).order_by(table.c[order])
         for item in _in_pages(connection, query):
@@ -67,6 +79,9 @@ def read(connection: Connection, model: str) -> Iterator[dict[str, Any]]:
                 back_to = item["back_to"]
                 plain["back_to"] = None if back_to is None else places.get(back_to, _NOWHERE)
             yield plain
+    t = schema.trusted_keys
+    for key in _in_pages(connection, sa.select(t).where(t.c.model_id == row["id"]).order_by(t.c.added_at, t.c.key)):
+        yield _plain(t.name, key)
 
 
 def _in_pages(connection: Connection, query: sa.Select[Any]) -> Iterator[RowMapping]:
@@ -111,10 +126,12 @@ def insert(connection: Connection, rows: Sequence[Row], events: Iterable[Event])
             insert_if_absent(connection, schema.descriptions, digest=row.digest, content=str(row.content))
     versions = [row for row in rows if isinstance(row, VersionRow)]
     numbers = _insert_versions(connection, model_id, versions)
-    hanging = (row for row in rows if isinstance(row, PeriodRow | AliasRow | EvidenceRow | RolloutRow))
+    hanging = (row for row in rows if isinstance(row, _HANGING))
     for table, group in itertools.groupby(hanging, key=lambda row: row.table):
         values = (_hanging(row, model_id, numbers) for row in group)
         _insert_all(connection, schema.metadata.tables[table], values)
+    keys = ({**vars(row), "model_id": model_id} for row in rows if isinstance(row, TrustedKeyRow))
+    _insert_all(connection, schema.trusted_keys, keys)
     _point_back(connection, model_id, [row for row in rows if isinstance(row, PeriodRow)])
     _insert_events(connection, events)
 
@@ -139,14 +156,12 @@ def _insert_versions(connection: Connection, model_id: int, rows: Sequence[Versi
     return numbers
 
 
-def _hanging(
-    row: PeriodRow | AliasRow | EvidenceRow | RolloutRow, model_id: int, numbers: Mapping[str, int]
-) -> dict[str, Any]:
+def _hanging(row: _Hanging, model_id: int, numbers: Mapping[str, int]) -> dict[str, Any]:
     values = {**vars(row), "model_id": model_id, "version_id": numbers[row.version]}
     del values["version"]
     if isinstance(row, PeriodRow):
         del values["back_to"]
-    if isinstance(row, EvidenceRow | RolloutRow):
+    if isinstance(row, EvidenceRow | RolloutRow | SignatureRow):
         values["content"] = str(row.content)
     if isinstance(row, RolloutRow):
         values["state"] = str(row.state)

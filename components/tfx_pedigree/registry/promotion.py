@@ -6,6 +6,7 @@ champions or none between them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +15,14 @@ from sqlalchemy.engine import Connection
 
 from tfx_pedigree.db import Statement, schema
 from tfx_pedigree.errors import ForbiddenError
-from tfx_pedigree.registry import reading
+from tfx_pedigree.registry import reading, signatures
 from tfx_pedigree.registry.access import check_role
 from tfx_pedigree.registry.decisions import (
     Champion,
     GateResult,
     PromotionCheck,
     PromotionRequest,
+    SignatureCheck,
     VersionSnapshot,
     check_promotion,
     decide_archive,
@@ -34,6 +36,7 @@ from tfx_pedigree.registry.names import Reference
 from tfx_pedigree.registry.records import PromotionPreview, Version
 from tfx_pedigree.registry.registration import update
 from tfx_pedigree.registry.roles import Action
+from tfx_pedigree.registry.signatures import Trust
 from tfx_pedigree.registry.states import State
 from tfx_pedigree.registry.stored import MODEL_ID, PRODUCTION, Period, StoredVersion
 from tfx_pedigree.registry.write import Write
@@ -78,13 +81,32 @@ class Moved:
     replaced: str | None = None
 
 
-def promote(
-    write: Write, found: StoredVersion, evidence: Evidence | None, newest: Period | None, request: PromotionRequest
-) -> Moved:
-    """`evidence` is the newest of the version, `newest` the model's newest time in production."""
-    version = found.version
-    champion = newest.champion if newest else None
-    if not would_change(write.connection, found, evidence, newest, request):
+@dataclass(frozen=True)
+class PromotionFacts:
+    """What a promotion is decided on beside the version: its newest evidence, the model's newest time in production,
+    and the keys of which one must have signed what goes there."""
+
+    evidence: Evidence | None
+    newest: Period | None
+    trusted: Sequence[Trust]
+
+    @property
+    def champion(self) -> Champion | None:
+        return self.newest.champion if self.newest else None
+
+
+def facts_of(connection: Connection, found: StoredVersion) -> PromotionFacts:
+    model = found.version.model
+    return PromotionFacts(
+        reading.evidence_in(reading.NEWEST_EVIDENCE.rows(connection, id=found.id)),
+        reading.one_period(reading.NEWEST_PERIOD.rows(connection, model=model)),
+        signatures.trusted_keys(connection, model),
+    )
+
+
+def promote(write: Write, found: StoredVersion, facts: PromotionFacts, request: PromotionRequest) -> Moved:
+    version, evidence, champion = found.version, facts.evidence, facts.champion
+    if not would_change(write.connection, found, facts, request):
         return Moved(found)
     to_production = request.target is State.PRODUCTION
     details: dict[str, Any] = {
@@ -94,7 +116,7 @@ def promote(
         "replaces": champion.version if champion and to_production else None,
     }
     if to_production:
-        after = _make_champion(write, found, champion, back_to=_top(newest))
+        after = _make_champion(write, found, champion, back_to=_top(facts.newest))
     else:
         after = update(write, found, state=request.target)
     write.log(
@@ -109,31 +131,28 @@ def promote(
 
 
 def would_change(
-    connection: Connection,
-    found: StoredVersion,
-    evidence: Evidence | None,
-    newest: Period | None,
-    request: PromotionRequest,
+    connection: Connection, found: StoredVersion, facts: PromotionFacts, request: PromotionRequest
 ) -> bool:
     """Whether there is anything to promote; raises what `promote` would raise."""
-    champion = newest.champion if newest else None
-    gate = _gate_result(connection, found.version.model, champion, evidence)
-    return decide_promotion(_snapshot(found.version), champion, gate, request)
+    return decide_promotion(_snapshot(found.version), *_checked(connection, found, facts, request), request)
 
 
 def preview(
     connection: Connection, identity: Identity, found: StoredVersion, request: PromotionRequest
 ) -> PromotionPreview:
     """What `promote` would say now. Nothing is written, also no refusal."""
-    version = found.version
-    newest = reading.one_period(reading.NEWEST_PERIOD.rows(connection, model=version.model))
-    champion = newest.champion if newest else None
-    evidence = reading.evidence_in(reading.NEWEST_EVIDENCE.rows(connection, id=found.id))
-    checks = check_promotion(
-        _snapshot(version), champion, _gate_result(connection, version.model, champion, evidence), request
-    )
+    version, facts = found.version, facts_of(connection, found)
+    checks = check_promotion(_snapshot(version), *_checked(connection, found, facts, request), request)
     role = _check_role(connection, identity, version.model, request)
-    return PromotionPreview(version, request.target, champion.version if champion else None, (role, *checks))
+    number = facts.champion.version if facts.champion else None
+    return PromotionPreview(version, request.target, number, (role, *checks))
+
+
+def _checked(
+    connection: Connection, found: StoredVersion, facts: PromotionFacts, request: PromotionRequest
+) -> tuple[Champion | None, GateResult | None, SignatureCheck]:
+    gate = _gate_result(connection, found.version.model, facts.champion, facts.evidence)
+    return facts.champion, gate, _signature_check(connection, found, facts.trusted, request)
 
 
 def _check_role(connection: Connection, identity: Identity, model: str, request: PromotionRequest) -> PromotionCheck:
@@ -253,6 +272,15 @@ def _make_champion(write: Write, found: StoredVersion, champion: Champion | None
 
 def _snapshot(version: Version) -> VersionSnapshot:
     return VersionSnapshot(version.model, version.version, version.digest, version.state, version.withdrawn)
+
+
+def _signature_check(
+    connection: Connection, found: StoredVersion, trusted: Sequence[Trust], request: PromotionRequest
+) -> SignatureCheck:
+    """Only what goes into production must be signed; a rollback brings back what was there."""
+    if request.target is not State.PRODUCTION:
+        return SignatureCheck()
+    return SignatureCheck(len(trusted), bool(trusted) and signatures.is_signed(connection, found, trusted))
 
 
 def _top(newest: Period | None) -> int | None:

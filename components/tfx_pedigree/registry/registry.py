@@ -26,6 +26,7 @@ from tfx_pedigree.registry.identity import Identity
 from tfx_pedigree.registry.location import Location
 from tfx_pedigree.registry.questions import LocalQuestions
 from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE, Role
+from tfx_pedigree.registry.signing import LocalSignatures
 from tfx_pedigree.registry.transactions import Transactions, utc_now
 from tfx_pedigree.registry.write import Write
 from tfx_pedigree.secrets import has_password, masked, without_password
@@ -42,7 +43,7 @@ class _Bytes:
     store: Store | None = None
 
 
-class Registry(LocalQuestions, LocalChanges, LocalAdministration, LocalTokens, RegistryApi):
+class Registry(LocalQuestions, LocalChanges, LocalSignatures, LocalAdministration, LocalTokens, RegistryApi):
     """An open registry, used by one actor. Safe to use from several threads; several processes need one each."""
 
     def __init__(

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from tfx_pedigree.digest import canonical_json, check_digest
+from tfx_pedigree.digest import canonical_json, check_digest, digest_of
 from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.evidence import DECIDED
-from tfx_pedigree.registry.model_rows import AliasRow, Content, ModelRow, RolloutRow, VersionRow
+from tfx_pedigree.registry.model_rows import AliasRow, Content, ModelRow, RolloutRow, TrustedKeyRow, VersionRow
 from tfx_pedigree.registry.names import check_alias
 from tfx_pedigree.registry.roles import Role
 from tfx_pedigree.registry.states import State
@@ -65,6 +65,14 @@ class ExpectedEvidence:
     created_by: str
 
 
+@dataclass(frozen=True)
+class ExpectedSignature:
+    version: str
+    digest: str
+    created_at: datetime
+    created_by: str
+
+
 @dataclass
 class ModelFacts:
     """Versions lack what their events do not hold word for word: `sealed` has its digest, None in an older event."""
@@ -76,6 +84,8 @@ class ModelFacts:
     periods: list[ExpectedPeriod] = field(default_factory=list)
     evidence: list[ExpectedEvidence] = field(default_factory=list)
     rollouts: list[RolloutRow] = field(default_factory=list)
+    signatures: list[ExpectedSignature] = field(default_factory=list)
+    trusted: dict[str, TrustedKeyRow] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -141,8 +151,9 @@ class ModelReplay(_Replay):
         moves |= {"register": self._register, "promote": self._promote}
         others = {"set-alias": self._set_alias, "remove-alias": self._remove_alias}
         others |= dict.fromkeys(_TELL_ONLY, self._tells_only)
-        writes = {"annotate": self._annotate, "attach-evidence": self._attach_evidence}
+        writes = {"annotate": self._annotate, "attach-evidence": self._attach_evidence, "sign": self._sign}
         writes["roll-out"] = self._roll_out
+        others |= {"trust-key": self._trust_key, "distrust-key": self._distrust_key}
         super().__init__(model, {"create-model": self._create, "reserve": self._reserve, **moves, **writes, **others})
         self.facts = ModelFacts()
         self._newest_evidence: dict[str, ExpectedEvidence] = {}
@@ -225,6 +236,24 @@ class ModelReplay(_Replay):
         self.facts.evidence.append(found)
         self._newest_evidence[number] = found
 
+    def _sign(self, event: Event) -> None:
+        digest, number, key = (
+            check_digest(event.details["signature"]),
+            self._version(event).version,
+            event.details["key"],
+        )
+        _require(key is None or key in self.facts.trusted)
+        self._add_once(number, digest)
+        self.facts.signatures.append(ExpectedSignature(number, digest, event.at, event.actor))
+
+    def _trust_key(self, event: Event) -> None:
+        key, pem = check_digest(event.details["key"]), event.details["pem"]
+        _require(key not in self.facts.trusted and digest_of(pem.encode()) == key)
+        self.facts.trusted[key] = TrustedKeyRow(key, pem, event.at, event.actor)
+
+    def _distrust_key(self, event: Event) -> None:
+        del self.facts.trusted[event.details["key"]]
+
     def _add_once(self, *key: str) -> None:
         _require(key not in self._once)
         self._once.add(key)
@@ -243,6 +272,8 @@ class ModelReplay(_Replay):
             self._move(event)
             return
         _require(evidence is None or evidence.verdict is Verdict.PASS or event.details["override"] is True)
+        signed = {signature.version for signature in self.facts.signatures}
+        _require(not self.facts.trusted or _subject(event) in signed)
         back_to: frozenset[int | None] = frozenset([None])
         if self.facts.periods:
             newest = self.facts.periods[-1]

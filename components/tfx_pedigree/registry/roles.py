@@ -47,6 +47,8 @@ class Action(str, Enum):
     RETRAIN = "retrain"
     PROMOTE_TO_STAGING = "promote-to-staging"
     SET_ALIAS = "set-alias"
+    SIGN = "sign"
+    TRUST_KEY = "trust-key"
     ARCHIVE = "archive"
     RESTORE = "restore"
     PROMOTE_TO_PRODUCTION = "promote-to-production"
@@ -77,6 +79,8 @@ LEAST_ROLE: dict[Action, Role] = {
     Action.RETRAIN: Role.CONTRIBUTOR,
     Action.PROMOTE_TO_STAGING: Role.REVIEWER,
     Action.SET_ALIAS: Role.REVIEWER,
+    Action.SIGN: Role.CONTRIBUTOR,
+    Action.TRUST_KEY: Role.ADMIN,
     Action.ARCHIVE: Role.REVIEWER,
     Action.RESTORE: Role.REVIEWER,
     Action.PROMOTE_TO_PRODUCTION: Role.RELEASER,

@@ -25,16 +25,26 @@ from tfx_pedigree.registry.model_rows import (
     PeriodRow,
     RolloutRow,
     Row,
+    SignatureRow,
+    TrustedKeyRow,
     VersionRow,
     seal,
 )
 from tfx_pedigree.registry.replay import ModelFacts
+from tfx_pedigree.registry.signatures import check_subject
+from tfx_pedigree.signing import Bundle
 from tfx_pedigree.text import format_timestamp, plain, short_digest
 from tfx_pedigree.versioning import ModelDescription
 
 T = TypeVar("T")
 
-_KINDS = {"models": "model", "descriptions": "description", "model_versions": "version", "aliases": "alias"}
+_KINDS = {
+    "models": "model",
+    "descriptions": "description",
+    "model_versions": "version",
+    "aliases": "alias",
+    "trusted_keys": "trusted key",
+}
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, InvalidInputError)
 
 
@@ -49,7 +59,7 @@ class RowCheck:
         self._strange = strange
         self._seen: set[tuple[str, object]] = set()
         self._parameters: dict[str, dict[str, Any]] = {}
-        self._evidence = self._periods = self._rollouts = self._place = 0
+        self._evidence = self._periods = self._rollouts = self._signatures = self._place = 0
         self._described = {version.description_digest for version in facts.versions.values()}
 
     def accept(self, row: Row) -> Row:
@@ -62,10 +72,12 @@ class RowCheck:
 
     def pass_over(self, row: Mapping[str, Any]) -> None:
         """A row that cannot be read is wrong, and neither missing nor in the way of those after it."""
-        table, key = row["table"], row.get("version") or row.get("name") or row.get("digest")
+        table = row["table"]
+        key = row.get("version") or row.get("name") or row.get("digest") or row.get("key")
         self._periods += table == PeriodRow.table
         self._evidence += table == EvidenceRow.table
         self._rollouts += table == RolloutRow.table
+        self._signatures += table == SignatureRow.table
         self._seen.add((_KINDS.get(table, ""), key))
 
     def missing(self) -> list[str]:
@@ -74,6 +86,7 @@ class RowCheck:
         expected: list[tuple[str, object]] = [("model", self._name)] if facts.model else []
         expected += [("version", number) for number in facts.versions]
         expected += [("alias", name) for name in facts.aliases]
+        expected += [("trusted key", key) for key in facts.trusted]
         expected += [("description", digest) for digest in sorted(self._described)]
         found = [
             f"{self._name}: the {kind} {_short(name)} is gone; the log tells of it."
@@ -84,6 +97,7 @@ class RowCheck:
             ("times in production", self._periods, len(facts.periods)),
             ("pieces of evidence", self._evidence, len(facts.evidence)),
             ("rollouts", self._rollouts, len(facts.rollouts)),
+            ("signatures", self._signatures, len(facts.signatures)),
         ):
             if shown < told:
                 found.append(f"{self._name}: of its {told} {what} only {shown} are there.")
@@ -169,6 +183,28 @@ class RowCheck:
         self._rollouts += 1
         return _same(f"the rollout {said.number}:", said, row)
 
+    def _signature(self, row: SignatureRow) -> Row:
+        name = f"the signature {_short(row.digest)}"
+        said = _next(self._facts.signatures, self._signatures, name)
+        self._signatures += 1
+        expected = SignatureRow(said.digest, row.content, said.created_at, said.created_by, said.version)
+        _same(f"the {self._signatures}. signature:", expected, row)
+        if digest_of(row.content.encode()) != row.digest:
+            raise RowError(f"{name} was altered: its content has another digest.")
+        if self._strange:
+            try:
+                check_subject(
+                    Bundle.from_text(row.content, name), self._facts.versions[said.version].digest, said.version
+                )
+            except _UNREADABLE as error:
+                raise RowError(plain(str(error), 300)) from None
+        return row
+
+    def _trusted_key(self, row: TrustedKeyRow) -> Row:
+        said = _told(self._facts.trusted.get(row.key), f"the trusted key {_short(row.key)}")
+        self._once("trusted key", row.key)
+        return _same(f"the trusted key {_short(row.key)}:", said, row)
+
     def _once(self, kind: str, name: str) -> None:
         if (kind, name) in self._seen:
             raise RowError(f"the {kind} {_short(name)} stands there twice.")
@@ -187,6 +223,8 @@ _CHECKS: dict[type[Row], Callable[[RowCheck, Any], Row]] = {
     AliasRow: RowCheck._alias,
     EvidenceRow: RowCheck._piece_of_evidence,
     RolloutRow: RowCheck._rollout,
+    SignatureRow: RowCheck._signature,
+    TrustedKeyRow: RowCheck._trusted_key,
 }
 
 

@@ -114,16 +114,15 @@ class Ledger:
         with self._transactions.changing(model, Action.ROLL_OUT) as write:
             write.require(request.action)
             found = reading.resolve(write.connection, Reference(model, version))
-            newest = reading.one_period(reading.NEWEST_PERIOD.rows(write.connection, model=model))
-            if newest is None or newest.champion is None:
+            facts = promotion.facts_of(write.connection, found)
+            if facts.newest is None or facts.champion is None:
                 raise ConflictError(
                     f"{model} has no champion that could be compared with. Promote this version with `pedigree promote "
                     f"{model}@{version}`, then `pedigree deploy {model}`."
                 )
-            evidence = reading.evidence_in(reading.NEWEST_EVIDENCE.rows(write.connection, id=found.id))
-            if not promotion.would_change(write.connection, found, evidence, newest, request):
+            if not promotion.would_change(write.connection, found, facts, request):
                 raise ConflictError(f"{found.version.name} is the champion already. Use `pedigree deploy {model}`.")
-            stable = reading.version_of(write.connection, model, newest.version_id)
+            stable = reading.version_of(write.connection, model, facts.newest.version_id)
             reason = request.reason and clean_text(request.reason)
             order = RolloutOrder(target, plan, served(stable.version), served(found.version), request.override, reason)
             _refuse_second(write, model)
@@ -326,10 +325,7 @@ def _move_champion(write: Write, rollout: Rollout, decision: Decision) -> None:
 
 def _promote(write: Write, found: StoredVersion, request: PromotionRequest) -> promotion.Moved:
     write.require(request.action)
-    model = found.version.model
-    newest = reading.one_period(reading.NEWEST_PERIOD.rows(write.connection, model=model))
-    evidence = reading.evidence_in(reading.NEWEST_EVIDENCE.rows(write.connection, id=found.id))
-    return promotion.promote(write, found, evidence, newest, request)
+    return promotion.promote(write, found, promotion.facts_of(write.connection, found), request)
 
 
 def _id_of(rollout: Rollout) -> Any:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pedigree_testing import Clock, candidate, digest
+from signing_testing import make_key, public, signature_of
 from tfx_pedigree.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from tfx_pedigree.registry import Action, Evidence, Facts, NewToken, PromotionRequest, Registry, Role, State, Verdict
 from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE, LEAST_ROLE, allows, highest
@@ -21,6 +25,15 @@ def record_lineage(registry: Registry) -> None:
         write.log("record-lineage", details={"nodes": 1})
 
 
+@functools.cache
+def key() -> Path:
+    return make_key(Path(tempfile.mkdtemp()), "key")
+
+
+def sign(registry: Registry) -> None:
+    registry.sign(MODEL, signature_of(digest("y"), key()))
+
+
 OPERATIONS: dict[Action, Callable[[Registry], object]] = {
     Action.READ: lambda r: r.get(MODEL),
     Action.RESERVE: lambda r: r.reserve(MODEL, candidate("new")),
@@ -31,6 +44,8 @@ OPERATIONS: dict[Action, Callable[[Registry], object]] = {
     Action.RETRAIN: lambda r: r.note(MODEL, Action.RETRAIN, reason="new data", details={}),
     Action.PROMOTE_TO_STAGING: lambda r: r.promote(MODEL, PromotionRequest(State.STAGING)),
     Action.SET_ALIAS: lambda r: r.set_alias("canary", MODEL),
+    Action.SIGN: sign,
+    Action.TRUST_KEY: lambda r: r.trust_key(MODEL, public(key()).read_text()),
     Action.ARCHIVE: lambda r: r.archive(f"{MODEL}@1.0.1", reason="x"),
     Action.RESTORE: lambda r: r.restore(f"{MODEL}@1.0.2"),
     Action.PROMOTE_TO_PRODUCTION: lambda r: r.promote(f"{MODEL}@1.0.1"),

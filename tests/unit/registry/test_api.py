@@ -16,6 +16,7 @@ from tfx_pedigree.registry import (
     Registry,
     RegistryApi,
     Role,
+    Signatures,
     State,
     Tokens,
     Verdict,
@@ -25,7 +26,7 @@ from tfx_pedigree.registry import (
 )
 
 MODEL = "flight-delay"
-PROTOCOLS = (VersionQuestions, VersionChanges, Administration, Tokens)
+PROTOCOLS = (VersionQuestions, VersionChanges, Signatures, Administration, Tokens)
 METHODS = [
     (protocol, name) for protocol in (*PROTOCOLS, RegistryApi) for name in vars(protocol) if not name.startswith("_")
 ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from json_wire_testing import OverJson, methods
 from pedigree_testing import Clock, candidate, digest
+from signing_testing import make_key, public, signature_of
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import read
 from tfx_pedigree.registry import (
@@ -86,6 +88,14 @@ def move_them(api: RegistryApi, clock: Clock) -> None:
     assert api.notes(MODEL, Action.RETRAIN).items == (note,)
 
 
+def sign_them(api: RegistryApi, key: Path) -> None:
+    assert api.trust_key(MODEL, public(key).read_text(), reason="the release job").changed
+    assert api.sign(f"{MODEL}@1.0.0", signature_of(digest("a"), key)).changed
+    (trusted,) = api.trusted_keys(MODEL)
+    assert [one.key for one in api.signatures(f"{MODEL}@1.0.0")] == [trusted.key]
+    assert api.distrust_key(MODEL, trusted.key, reason="moved").keys == ()
+
+
 def administer(api: RegistryApi) -> None:
     assert api.grant("bob", Role.REVIEWER, MODEL).changed
     assert Role.REVIEWER in {grant.binding.role for grant in api.grants()}
@@ -99,12 +109,13 @@ def administer(api: RegistryApi) -> None:
     assert api.verify_audit(api.anchor()).ok
 
 
-def test_all_that_crosses_the_interface_has_a_json_form(registry: Registry, clock: Clock) -> None:
+def test_all_that_crosses_the_interface_has_a_json_form(registry: Registry, clock: Clock, tmp_path: Path) -> None:
     wire = OverJson(RegistryApi, registry)
     api = cast("RegistryApi", wire)
     make_versions(api, clock)
     ask_everything(api, clock)
     move_them(api, clock)
+    sign_them(api, make_key(tmp_path, "ours"))
     administer(api)
     assert wire.called == set(methods(RegistryApi)) - {"close"}
 

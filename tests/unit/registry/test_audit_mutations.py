@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from pedigree_testing import Clock, candidate, digest
+from signing_testing import make_key, public, signature_of
 from tfx_pedigree.db import schema
 from tfx_pedigree.errors import DamagedError, ForbiddenError
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, NodeKind
@@ -51,6 +52,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         registry.promote(f"{MODEL}@1.0.1", PromotionRequest(expect="1.0.0"))
         registry.promote(f"{MODEL}@1.0.3", PromotionRequest(expect="1.0.1"))
         registry.rollback(MODEL, reason="slow")
+        make_key(folder, "ours")
+        for seed, number in (("d", "1.0.3"), ("a", "1.0.0")):
+            registry.sign(f"{MODEL}@{number}", signature_of(digest(seed), folder / "ours.pem"))
+        registry.trust_key(MODEL, public(folder / "ours.pem").read_text())
         registry.archive(f"{MODEL}@1.0.2", reason="old")
         registry.set_alias("canary", f"{MODEL}@1.0.2")
         registry.grant("bob", Role.REVIEWER)
