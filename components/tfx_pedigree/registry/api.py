@@ -266,7 +266,6 @@ class Tokens(Protocol):
         ...
 
 
-
 class Signatures(Protocol):
     """Who signed which version, and whose signature a model asks for."""
 
