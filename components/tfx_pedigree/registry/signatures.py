@@ -112,8 +112,8 @@ def check_subject(bundle: Bundle, digest: str, name: str) -> None:
     signed = read_signed(bundle.payload, "The signature")
     if signed.digest is None:
         raise InvalidInputError(
-            f"The signature does not name the digest of {name}, as Pedigree's own signatures do, and cannot be kept with "
-            "it. `pedigree verify` checks it against the bytes, with the option --signature."
+            f"The signature does not name the digest of {name}, as Pedigree's own signatures do, and cannot be kept "
+            "with it. `pedigree verify` checks it against the bytes, with the option --signature."
         )
     if signed.digest != digest:
         raise InvalidInputError(f"The signature is that of {short_digest(signed.digest)}, and not of {name}.")
