@@ -72,6 +72,7 @@ def ask_everything(api: RegistryApi, clock: Clock) -> None:
     assert api.history(MODEL, newest.version, limit=2).next is not None
     assert api.history(None).items
     assert {event.action for event in api.history(MODEL, action="promote").items} == {"promote"}
+    assert [one.version for one in api.judgements(MODEL, limit=1).items] == [newest.version]
     assert api.preview_promotion(f"{MODEL}@latest", PromotionRequest(State.STAGING)).allowed
 
 
