@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tfx_pedigree.registry.api import (
     Administration,
+    JudgementQuestions,
     RegistryApi,
     Signatures,
     Tokens,
@@ -64,6 +65,7 @@ __all__ = [
     "Grant",
     "Identity",
     "Judgement",
+    "JudgementQuestions",
     "Model",
     "ModelOverview",
     "NewToken",

@@ -42,7 +42,29 @@ PAGE = 50
 Limit = Annotated[int, Bounds(1, LARGEST_PAGE)]
 
 
-class VersionQuestions(Protocol):
+class JudgementQuestions(Protocol):
+    """What the gate said of versions, and what that allows. A reader's role on the model is enough."""
+
+    def evidence(self, reference: str | Reference) -> Evidence | None:
+        """The newest evidence of a version, which decides whether it may be promoted; None if it has none."""
+        ...
+
+    def evidence_by_version(self, model: str, versions: Sequence[str] = ()) -> dict[str, Evidence]:
+        """The newest evidence of each of these numbers that has any, at most as many as a page holds."""
+        ...
+
+    def judgements(self, model: str, *, limit: Limit = PAGE, after: str | None = None) -> Page[Judgement]:
+        """All evidence that was ever filed about a model's versions, newest first."""
+        ...
+
+    def preview_promotion(
+        self, reference: str | Reference, request: PromotionRequest | None = None
+    ) -> PromotionPreview:
+        """What `promote` would say now: role, state, champion and gate. Nothing is changed, and no event is written."""
+        ...
+
+
+class VersionQuestions(JudgementQuestions, Protocol):
     """Questions about models and versions. A reader's role on the model is enough.
 
     A reference is `MODEL@SELECTOR`: a number (`flight-delay@1.2.0`), `@champion`, `@latest`, a digest or its beginning
@@ -87,14 +109,6 @@ class VersionQuestions(Protocol):
         """What the model is to those who use it: its interface, variables, operations and parameters."""
         ...
 
-    def evidence(self, reference: str | Reference) -> Evidence | None:
-        """The newest evidence of a version, which decides whether it may be promoted; None if it has none."""
-        ...
-
-    def evidence_by_version(self, model: str, versions: Sequence[str] = ()) -> dict[str, Evidence]:
-        """The newest evidence of each of these numbers that has any, at most as many as a page holds."""
-        ...
-
     def compare(self, old: str | Reference, new: str | Reference) -> VersionDiff:
         """Two versions of one model side by side: metrics, parameters, interface, and what kind of change it is."""
         ...
@@ -122,12 +136,6 @@ class VersionQuestions(Protocol):
     ) -> Page[Event]:
         """Events, newest first: of a model, of one version, or (without a model) of the registry itself; only those of
         one action, where it is named."""
-        ...
-
-    def preview_promotion(
-        self, reference: str | Reference, request: PromotionRequest | None = None
-    ) -> PromotionPreview:
-        """What `promote` would say now: role, state, champion and gate. Nothing is changed, and no event is written."""
         ...
 
     def notes(self, model: str, action: Action, *, limit: Limit = PAGE, after: str | None = None) -> Page[Event]:
@@ -234,10 +242,6 @@ class Administration(Protocol):
     def role(self, model: str | None = None) -> Role | None:
         """What the actor may do at the most, on the model or on the registry as a whole; None for somebody who may not
         even read. Nothing is refused or logged: for who offers only what can be done."""
-        ...
-
-    def judgements(self, model: str, *, limit: Limit = PAGE, after: str | None = None) -> Page[Judgement]:
-        """All evidence that was ever filed about a model's versions, newest first."""
         ...
 
     def verify_audit(self, anchor: Anchor | None = None, progress: Progress = silent) -> AuditReport:

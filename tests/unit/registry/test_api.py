@@ -13,6 +13,7 @@ from tfx_pedigree.registry import (
     Administration,
     Evidence,
     Facts,
+    JudgementQuestions,
     Registry,
     RegistryApi,
     Role,
@@ -26,7 +27,7 @@ from tfx_pedigree.registry import (
 )
 
 MODEL = "flight-delay"
-PROTOCOLS = (VersionQuestions, VersionChanges, Signatures, Administration, Tokens)
+PROTOCOLS = (JudgementQuestions, VersionQuestions, VersionChanges, Signatures, Administration, Tokens)
 METHODS = [
     (protocol, name) for protocol in (*PROTOCOLS, RegistryApi) for name in vars(protocol) if not name.startswith("_")
 ]
