@@ -20,11 +20,22 @@ from tfx_pedigree.registry.events import REGISTRY_CHAIN, Event
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.names import Reference
 from tfx_pedigree.registry.pages import LARGEST_PAGE
-from tfx_pedigree.registry.records import ChampionPeriod, Model, ModelOverview, Page, PromotionPreview, Version
+from tfx_pedigree.registry.records import (
+    ChampionPeriod,
+    Judgement,
+    Model,
+    ModelOverview,
+    Page,
+    PromotionPreview,
+    Version,
+)
 from tfx_pedigree.registry.roles import EVERYWHERE, Action
 from tfx_pedigree.registry.search import NEWEST_BY_TAG, Search, Term
 from tfx_pedigree.registry.transactions import Transactions
 from tfx_pedigree.versioning import ModelDescription
+
+# No key of a row is larger.
+NEWEST = 2**62
 
 
 class LocalQuestions(VersionQuestions):
@@ -181,3 +192,11 @@ class LocalQuestions(VersionQuestions):
                 rows = statement.rows(connection, names=stored.NOBODY, **question[1])
         items = tuple(stored.read_event(row) for row in rows[:limit])
         return Page(items, str(items[-1].position) if len(rows) > limit else None)
+
+    def judgements(self, model: str, *, limit: int = PAGE, after: str | None = None) -> Page[Judgement]:
+        before = NEWEST if after is None else reading.read_position(after)
+        with self.transactions.reading(model) as connection:
+            found = reading.find_model(connection, model)
+            rows = reading.JUDGEMENTS.rows(connection, id=found.id, before=before, limit=limit + 1)
+        items = tuple(Judgement(row[1], Evidence.from_text(row[2]), *row[3:5]) for row in rows[:limit])
+        return Page(items, str(rows[limit - 1][0]) if len(rows) > limit else None)
