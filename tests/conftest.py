@@ -161,10 +161,21 @@ def _driver(address: str) -> str:
     return address.replace("postgresql://", "postgresql+psycopg://")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """On each database in turn. What every registry promises also holds for one on a server, but a test that looks into
+    its database cannot do that there."""
+    own = metafunc.definition.iter_markers("parametrize")
+    if "address" not in metafunc.fixturenames or any("address" in mark.args[0] for mark in own):
+        return
+    mark = metafunc.definition.get_closest_marker
+    far = ["http"] if mark("conformance") and not mark("database") else []
+    metafunc.parametrize("address", ["sqlite", "postgresql", *far], indirect=True)
+
+
+@pytest.fixture
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a registry can be made, on each database in turn."""
-    if request.param == "sqlite":
+    if request.param != "postgresql":
         return str(tmp_path / "registry")
     found, connection = request.getfixturevalue("shared_postgres")
     _empty(connection)
@@ -208,7 +219,9 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def open_as(address: str, migrated: Path, tmp_path: Path, clock: Clock) -> Iterator[Callable[[str], Registry]]:
+def open_as(
+    request: pytest.FixtureRequest, address: str, migrated: Path, tmp_path: Path, clock: Clock
+) -> Iterator[Callable[[str], Registry]]:
     """Opens the test's registry as somebody; the first one made it and is its admin."""
     if "://" not in address:
         Path(address).mkdir()
@@ -220,7 +233,13 @@ def open_as(address: str, migrated: Path, tmp_path: Path, clock: Clock) -> Itera
             return stack.enter_context(Registry.open(address, actor=actor, store=store, clock=clock))
 
         Registry.create(address, actor="ada", store=store, clock=clock).close()
-        yield open_registry
+        if "http" not in request.node.callspec.params.values():
+            yield open_registry
+            return
+        from server_testing import opened
+
+        at = stack.enter_context(request.getfixturevalue("switch").registry(open_registry("server"), address))
+        yield lambda actor: stack.enter_context(opened(at, actor))
 
 
 @pytest.fixture

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pedigree_testing import Clock, candidate, digest
+from pedigree_testing import Clock, candidate, digest, lineage_of
 from tfx_pedigree.comparison import Data
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Node
-from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.node_factory import code_node, data_node, decision_node, run_node, version_node
 from tfx_pedigree.lineage.run_graph import Deployment, Judged, PipelineRun, fragment_of
 from tfx_pedigree.lineage.subgraph import Subgraph
@@ -83,7 +82,7 @@ def version_json(version: Version, span: int, **changed: Any) -> dict[str, Any]:
 def record_story(registry: Registry) -> None:
     """1.0.0 was trained on span 1, 1.0.1 on span 2 and measured on span 3, both by the same code. 1.1.0 was trained on
     span 3 by changed code with other packages; the gate refused it. Only 1.0.1 was deployed by the pipeline."""
-    lineage = Lineage(registry)
+    lineage = lineage_of(registry)
     first, second, third = (registry.get(Reference(MODEL, number)) for number in ("1.0.0", "1.0.1", "1.1.0"))
     changed = version_json(third, 3)
     changed["code"] |= {"commit": "9a8b7c6d" * 5, "dirty": True, "diff_digest": digest("diff")}

@@ -11,15 +11,19 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, cast
+from urllib.parse import quote, unquote
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tfx_pedigree import client
 from tfx_pedigree.errors import UnauthenticatedError
-from tfx_pedigree.registry import Identity
+from tfx_pedigree.registry import Identity, Registry
+from tfx_pedigree.server import Server, ServerSettings, application
 
 
 class NamedByToken:
@@ -29,7 +33,12 @@ class NamedByToken:
         scheme, _, name = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not name:
             raise UnauthenticatedError("The request carries no token. Send one: `Authorization: Bearer TOKEN`.")
-        return Identity(name)
+        return Identity(unquote(name))
+
+
+def opened(at: str, actor: str) -> Registry:
+    """The registry at that address, over HTTP, for the actor: whoever gets it may take it for a local one."""
+    return cast("Registry", client.connect(at, token=quote(actor, safe="")))
 
 
 class Switch:
@@ -43,13 +52,19 @@ class Switch:
         assert self.app is not None, "no test is running"
         await self.app(scope, receive, send)
 
+    def registry(self, registry: Registry, address: str) -> AbstractContextManager[str]:
+        """The address at which a registry that is open is served."""
+        return self.serving(application(Server(ServerSettings(address), registry, NamedByToken())))
+
     @contextlib.contextmanager
     def serving(self, app: Starlette) -> Iterator[str]:
         """The address at which the application answers."""
         self.app = app
-        with app.state.server:
-            yield self.address
-        self.app = None
+        try:
+            with app.state.server:
+                yield self.address
+        finally:
+            self.app = None
 
 
 @contextlib.contextmanager

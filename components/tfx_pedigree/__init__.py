@@ -19,6 +19,7 @@ The rooms, from the ground up. Imports point downwards only; all rooms but the l
 - `orchestration/`: compiled pipelines, and the services that run them (Kubeflow, Vertex).
 - `mlmd/`: what ML Metadata recorded, as parts of the lineage graph.
 - `wire/`: the table of operations of `/api/v1`, from which server and client are made.
+- `client/`: a registry on a server, over HTTP, for those who use one.
 - `service/`: use cases, which combine the rooms above; command line and components only translate them.
 - `server/`: one registry for a team, over HTTP.
 - `cli/`: the command `pedigree`. `self_check`: whether an installation is sound.

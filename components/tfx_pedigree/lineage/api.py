@@ -7,9 +7,8 @@ among it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Protocol
+from typing import Protocol
 
-from tfx_pedigree.json_form import Bounds
 from tfx_pedigree.lineage.differences import LineageDiff
 from tfx_pedigree.lineage.explain import Explanation
 from tfx_pedigree.lineage.graph import Edge, Fragment, Node, Way
@@ -19,8 +18,6 @@ from tfx_pedigree.lineage.subgraph import Subgraph
 from tfx_pedigree.lineage.verifying import GraphReport
 from tfx_pedigree.lineage.version_status import VersionStatus
 from tfx_pedigree.progress import Progress, silent
-
-Depth = Annotated[int, Bounds(0, 1_000_000)] | None
 
 
 class LineageApi(Protocol):
@@ -50,19 +47,19 @@ class LineageApi(Protocol):
         """Every node that a text means, at least one: `span:3` may be a training and an evaluation split."""
         ...
 
-    def get_upstream(self, node: Node | str, depth: Depth = None) -> Subgraph:
+    def get_upstream(self, node: Node | str, depth: int | None = None) -> Subgraph:
         """What the node came from, as far as `depth` steps; all of it where no depth is given."""
         ...
 
-    def get_downstream(self, node: Node | str, depth: Depth = None) -> Subgraph:
+    def get_downstream(self, node: Node | str, depth: int | None = None) -> Subgraph:
         """What came of the node, the promotions of its versions among it."""
         ...
 
-    def get_lineage(self, node: Node | str, depth: Depth = None) -> Subgraph:
+    def get_lineage(self, node: Node | str, depth: int | None = None) -> Subgraph:
         """What the node came from and what came of it, as one graph; `.to_networkx()` gives it as networkx has them."""
         ...
 
-    def stream(self, node: Node | str, way: Way = Way.BOTH, depth: Depth = None) -> Iterator[Node | Edge]:
+    def stream(self, node: Node | str, way: Way = Way.BOTH, depth: int | None = None) -> Iterator[Node | Edge]:
         """The same as the three methods above, piece by piece, for answers that would fill the memory: each node is
         followed by the edges that lead from it, and the order means nothing else. The answer is that of one moment."""
         ...

@@ -148,6 +148,14 @@ def prepare(fragment: Fragment, renamed: Mapping[str, str]) -> Ready:
     return Ready(tuple(rows.values()), tuple(edges), names, hidden)
 
 
+def without_secrets(fragment: Fragment) -> tuple[Fragment, int]:
+    """The fragment as it would be written, for who sends it elsewhere; and how many values were hidden in it. What
+    would be refused there is refused here."""
+    ready = prepare(fragment, {})
+    nodes = (Node(NodeKind(row.kind), parse_json(row.content), row.facts) for row in ready.rows)
+    return Fragment(tuple(nodes), ready.edges), ready.hidden
+
+
 def _row(node: Node) -> tuple[NodeRow, int, str]:
     """The node's row, how many secrets were taken out of it, and the key that it had with them."""
     if node.kind is NodeKind.PROMOTION:

@@ -18,7 +18,6 @@ from tfx_pedigree.registry.differences import VersionDiff
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.names import Reference
-from tfx_pedigree.registry.pages import LARGEST_PAGE
 from tfx_pedigree.registry.records import (
     ChampionPeriod,
     Grant,
@@ -39,7 +38,8 @@ from tfx_pedigree.registry.tokens import NewToken, Token, TokenChange
 from tfx_pedigree.versioning import ModelDescription, Request
 
 PAGE = 50
-Limit = Annotated[int, Bounds(1, LARGEST_PAGE)]
+# Of a page; `every` asks for as many as are handled well at once, LARGEST_PAGE.
+Limit = Annotated[int, Bounds(1, 1000)]
 
 
 class JudgementQuestions(Protocol):

@@ -6,10 +6,10 @@ Never: decides what a role allows or what an operation means, and keeps no state
 
 from __future__ import annotations
 
-from tfx_pedigree.server.app import create_app
+from tfx_pedigree.server.app import application, create_app
 from tfx_pedigree.server.authentication import Authenticator
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.groups import RouteGroup
 from tfx_pedigree.server.settings import ServerSettings
 
-__all__ = ["Authenticator", "RouteGroup", "Server", "ServerSettings", "create_app"]
+__all__ = ["Authenticator", "RouteGroup", "Server", "ServerSettings", "application", "create_app"]

@@ -17,7 +17,7 @@ from tfx_pedigree.registry import Registry
 from tfx_pedigree.server import answers
 from tfx_pedigree.server.answers import Answer
 from tfx_pedigree.server.api import Api
-from tfx_pedigree.server.authentication import Authenticator, authenticator_for
+from tfx_pedigree.server.authentication import authenticator_for
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.groups import RouteGroup
 from tfx_pedigree.server.health import HEALTH
@@ -30,12 +30,14 @@ GROUPS: tuple[RouteGroup, ...] = (HEALTH,)
 ACTOR = "server"
 
 
-def create_app(
-    settings: ServerSettings, groups: Sequence[RouteGroup] = GROUPS, authenticator: Authenticator | None = None
-) -> Starlette:
-    """Opens the registry: an address that cannot be used is refused here. The authenticator is that of the settings."""
+def create_app(settings: ServerSettings) -> Starlette:
+    """Opens the registry: an address that cannot be used is refused here."""
     registry = Registry.open(settings.registry, actor=ACTOR, store=settings.store)
-    server = Server(settings, registry, authenticator or authenticator_for(settings, registry))
+    return application(Server(settings, registry, authenticator_for(settings, registry)))
+
+
+def application(server: Server, groups: Sequence[RouteGroup] = GROUPS) -> Starlette:
+    """The routes over what they share; `app.state.server` is that."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -47,7 +49,7 @@ def create_app(
 
     app = Starlette(
         routes=[*(route for group in groups for route in group.routes(server)), Mount(PREFIX, Api(server))],
-        middleware=[Middleware(AllowedHosts, hosts=settings.allowed_hosts)],
+        middleware=[Middleware(AllowedHosts, hosts=server.settings.allowed_hosts)],
         exception_handlers={PedigreeError: _refuse, HTTPException: _refuse_http},
         lifespan=lifespan,
     )

@@ -7,10 +7,9 @@ import random
 import networkx as nx
 import sqlalchemy as sa
 
-from pedigree_testing import candidate, digest
+from pedigree_testing import candidate, digest, lineage_of
 from tfx_pedigree.db import schema
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, NodeKind
-from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.node_factory import (
     code_node,
     comparison_node,
@@ -91,7 +90,7 @@ def judged(challenger: str, champion: str | None = None) -> Evidence:
 
 def storied(registry: Registry, count: int = 3, promoted: tuple[int, ...] = (0, 1)) -> list[Version]:
     """So many versions, each trained on its own span after the one before, some promoted one after the other."""
-    lineage, made = Lineage(registry), list[Version]()
+    lineage, made = lineage_of(registry), list[Version]()
     champion: str | None = None
     for number in range(count):
         found = candidate((MODEL, number))

@@ -10,8 +10,8 @@ from multiprocessing.synchronize import Barrier
 import sqlalchemy as sa
 from graph_testing import MODEL, making, random_fragment
 
+from pedigree_testing import lineage_of
 from tfx_pedigree.lineage.graph import Fragment
-from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.registry import Registry
 
 _together: list[Barrier] = []
@@ -32,7 +32,7 @@ def record_shuffled(address: str, worker: int) -> int:
     edges = chance.sample(whole.edges, len(whole.edges))
     added = 0
     with Registry.open(address, actor="ada") as registry:
-        lineage = Lineage(registry)
+        lineage = lineage_of(registry)
         _together[0].wait(100)
         for first in range(0, len(edges), 100):
             piece = edges[first : first + 150]
@@ -58,5 +58,5 @@ def kill_at_statement(address: str, number: int) -> None:
         fragment = making(registry.get(f"{MODEL}@1.0.0"), 1)
         for moment in ("before_cursor_execute", "after_cursor_execute", "commit"):
             sa.event.listen(registry._database.engine, moment, maybe_die)
-        Lineage(registry).record(fragment, model=MODEL)
+        lineage_of(registry).record(fragment, model=MODEL)
     print(count)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import pytest
 
 from lineage_testing import MODEL, make_versions, record_story, version_json
-from pedigree_testing import Clock, candidate, digest
+from pedigree_testing import Clock, candidate, digest, lineage_of
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.run_graph import PipelineRun, fragment_of
 from tfx_pedigree.registry import Facts, Registry
 from tfx_pedigree.registry.differences import Row
+
+pytestmark = pytest.mark.conformance
 
 
 @pytest.fixture
 def lineage(registry: Registry, clock: Clock) -> Lineage:
     make_versions(registry, clock)
     record_story(registry)
-    return Lineage(registry)
+    return lineage_of(registry)
 
 
 def changed(rows: tuple[Row, ...]) -> dict[str, tuple[object, object]]:
@@ -63,18 +65,18 @@ def test_what_was_recorded_of_one_version_alone_cannot_be_compared_and_is_said(
     registry: Registry, clock: Clock
 ) -> None:
     make_versions(registry, clock)
-    both = Lineage(registry).diff(f"{MODEL}@1.0.0", f"{MODEL}@1.0.1").unknown
+    both = lineage_of(registry).diff(f"{MODEL}@1.0.0", f"{MODEL}@1.0.1").unknown
     assert len(both) == 2
     registry.add("other", candidate("elsewhere"))
     record_story(registry)
-    one = Lineage(registry).diff(f"{MODEL}@1.0.1", "other@1.0.0").unknown
+    one = lineage_of(registry).diff(f"{MODEL}@1.0.1", "other@1.0.0").unknown
     assert one == ("No lineage was recorded of other 1.0.0: its data, code and environment cannot be compared.",)
 
 
 def test_commit_of_the_tags_counts_where_no_lineage_was_recorded(registry: Registry) -> None:
     registry.add(MODEL, candidate("a"), facts=Facts(tags={"commit": "a" * 40}))
     registry.add(MODEL, candidate("b"), facts=Facts(tags={"commit": "b" * 40 + "+dirty"}))
-    found = Lineage(registry).diff(f"{MODEL}@1.0.0", f"{MODEL}@1.0.1")
+    found = lineage_of(registry).diff(f"{MODEL}@1.0.0", f"{MODEL}@1.0.1")
     assert changed(found.code) == {"commit": ("a" * 40, "b" * 40), "uncommitted": (None, "yes")}
 
 

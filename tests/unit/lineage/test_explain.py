@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lineage_testing import MODEL, make_versions, record_story, version_json
-from pedigree_testing import Clock, candidate, digest
+from pedigree_testing import Clock, candidate, digest, lineage_of
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.lineage import node_factory
 from tfx_pedigree.lineage.explain import Explanation, explanation
@@ -14,6 +14,8 @@ from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.run_graph import PipelineRun, fragment_of
 from tfx_pedigree.lineage.version_context import ExplanationInput
 from tfx_pedigree.registry import Facts, PromotionRequest, Registry
+
+pytestmark = pytest.mark.conformance
 
 
 def said(found: Explanation, name: str) -> str:
@@ -25,7 +27,7 @@ def said(found: Explanation, name: str) -> str:
 def lineage(registry: Registry, clock: Clock) -> Lineage:
     make_versions(registry, clock)
     record_story(registry)
-    return Lineage(registry)
+    return lineage_of(registry)
 
 
 def test_version_is_explained_from_its_data_to_its_use(lineage: Lineage) -> None:
@@ -87,7 +89,7 @@ def test_uncommitted_changes_are_a_warning(lineage: Lineage) -> None:
 
 def test_version_of_the_command_line_is_explained_without_any_recorder(registry: Registry, clock: Clock) -> None:
     make_versions(registry, clock)
-    found = Lineage(registry).explain(f"{MODEL}@1.0.1")
+    found = lineage_of(registry).explain(f"{MODEL}@1.0.1")
     assert not found.recorded
     making = said(found, "making")
     assert making.startswith(f"No lineage was recorded of {MODEL} 1.0.1:")
@@ -100,7 +102,7 @@ def test_version_of_the_command_line_is_explained_without_any_recorder(registry:
 def test_tags_of_an_older_release_are_told_where_no_lineage_was_recorded(registry: Registry) -> None:
     tags = {"span": "4", "data": digest("rows"), "commit": "1a2b3c4d" * 5 + "+dirty"}
     registry.add(MODEL, candidate("tagged"), facts=Facts(tags=tags))
-    making = said(Lineage(registry).explain(MODEL), "making")
+    making = said(lineage_of(registry).explain(MODEL), "making")
     assert "trained on span 4 with the fingerprint" in making
     assert "built from commit 1a2b3c4 with uncommitted changes" in making
 
@@ -109,7 +111,7 @@ def test_what_a_recorder_did_not_see_is_said(registry: Registry) -> None:
     version = registry.add(MODEL, candidate("bare")).version
     record = version_json(version, 1, code=None, modules=None, environment=None, data={}, training={}, parameters={})
     run = PipelineRun(id="night-1", incomplete="ML Metadata did not answer")
-    lineage = Lineage(registry)
+    lineage = lineage_of(registry)
     node = node_factory.version_node(MODEL, version.digest)
     schema = node_factory.schema_node(digest("schema"))
     lineage.record(fragment_of(record, run=run), model=MODEL)
@@ -127,8 +129,8 @@ def test_what_another_release_or_system_left_in_other_forms_is_told_all_the_same
     environment = {"cpu": {"count": 8, "model": "x86"}, "accelerators": ["T4", "T4"], "image": "train@sha256:1"}
     training = {"seed": 17, "empty": [], "nothing": {}, "args": {"learning_rate": 0.01, "steps": [1, 2]}}
     changed = {"environment": environment, "training": training, "parameters": {"learning_rate": 0.01}}
-    Lineage(registry).record(fragment_of(version_json(version, 1, **changed)), model=MODEL)
-    found = Lineage(registry).explain(MODEL)
+    lineage_of(registry).record(fragment_of(version_json(version, 1, **changed)), model=MODEL)
+    found = lineage_of(registry).explain(MODEL)
     assert "a Python that was not noted" in said(found, "environment")
     assert "The image was train@sha256:1. The processor was x86 (8 cores)." in said(found, "environment")
     assert "Accelerators: T4 and T4." in said(found, "environment")
@@ -140,8 +142,8 @@ def test_weak_identity_of_data_is_a_warning(registry: Registry) -> None:
     version = registry.add(MODEL, candidate("weak")).version
     node = node_factory.version_node(MODEL, version.digest, version="1.0.0")
     data = node_factory.data_node(uri="gs://flights/2013", split="train")
-    Lineage(registry).record(Fragment((node, data), (Edge(node.key, EdgeKind.TRAINED_ON, data.key),)), model=MODEL)
-    told = said(Lineage(registry).explain(MODEL), "data")
+    lineage_of(registry).record(Fragment((node, data), (Edge(node.key, EdgeKind.TRAINED_ON, data.key),)), model=MODEL)
+    told = said(lineage_of(registry).explain(MODEL), "data")
     assert "is known, not its content" in told
 
 

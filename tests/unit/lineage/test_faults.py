@@ -12,8 +12,7 @@ import pytest
 from graph_testing import MODEL, counted, making, node_of, random_fragment
 
 from forking_testing import Ended, forking
-from pedigree_testing import candidate
-from tfx_pedigree.lineage.lineage import Lineage
+from pedigree_testing import candidate, lineage_of
 from tfx_pedigree.registry import Registry
 
 pytestmark = pytest.mark.slow
@@ -72,5 +71,5 @@ def test_recorder_killed_at_any_statement_recorded_all_of_it_or_nothing(
         assert ended.code == -signal.SIGKILL, ended.err
         died += 1
     assert died >= 4
-    assert Lineage(registry).get_upstream(f"{MODEL}@1.0.0").nodes.keys() > {node_of(version).key}
-    assert not Lineage(registry).record(fragment, model=MODEL).anything
+    assert lineage_of(registry).get_upstream(f"{MODEL}@1.0.0").nodes.keys() > {node_of(version).key}
+    assert not lineage_of(registry).record(fragment, model=MODEL).anything

@@ -8,19 +8,21 @@ import pytest
 from graph_costs import cost, same
 from graph_testing import MODEL, code, data, making, node_of, storied, thing
 
-from pedigree_testing import candidate, digest
+from pedigree_testing import candidate, digest, lineage_of
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.lineage.graph import Fragment, Node, NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.node_factory import module_node
 from tfx_pedigree.registry import Registry
 
+pytestmark = pytest.mark.conformance
+
 
 @pytest.fixture
 def lineage(registry: Registry) -> Lineage:
     storied(registry, 3)
     registry.set_alias("canary", f"{MODEL}@1.0.2")
-    return Lineage(registry)
+    return lineage_of(registry)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +146,7 @@ def test_version_that_nobody_recorded_is_found_by_its_number_and_its_digest(line
 
 
 @pytest.mark.slow
+@pytest.mark.database
 def test_looking_for_something_in_a_large_graph_reads_no_more_than_in_a_small_one(
     lineage: Lineage, registry: Registry
 ) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from graph_testing import MODEL, code, data, making, node_of, storied, thing
 
-from pedigree_testing import Clock, candidate, digest
+from pedigree_testing import Clock, candidate, digest, lineage_of
 from tfx_pedigree.errors import NotFoundError
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment
 from tfx_pedigree.lineage.impact import LONGEST_PATH
@@ -15,10 +15,12 @@ from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.node_factory import deployment_node, transform_node, version_node
 from tfx_pedigree.registry import PromotionRequest, Registry, State
 
+pytestmark = pytest.mark.conformance
+
 
 @pytest.fixture
 def lineage(registry: Registry) -> Lineage:
-    return Lineage(registry)
+    return lineage_of(registry)
 
 
 def told(lineage: Lineage, node: object) -> list[tuple[str, str]]:

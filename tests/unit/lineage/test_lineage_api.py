@@ -9,11 +9,13 @@ import pytest
 
 from json_wire_testing import OverJson, methods, through_json
 from lineage_testing import MODEL, make_versions, record_story
-from pedigree_testing import Clock
+from pedigree_testing import Clock, lineage_of
 from tfx_pedigree.lineage.api import LineageApi
 from tfx_pedigree.lineage.graph import Edge, Fragment, Way
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.registry import Registry
+
+pytestmark = pytest.mark.conformance
 
 METHODS = methods(LineageApi)
 FIRST, SECOND = f"{MODEL}@1.0.0", f"{MODEL}@1.0.1"
@@ -23,7 +25,7 @@ FIRST, SECOND = f"{MODEL}@1.0.0", f"{MODEL}@1.0.1"
 def lineage(registry: Registry, clock: Clock) -> Lineage:
     make_versions(registry, clock)
     record_story(registry)
-    return Lineage(registry)
+    return lineage_of(registry)
 
 
 def test_all_that_crosses_the_interface_has_a_json_form(lineage: Lineage) -> None:

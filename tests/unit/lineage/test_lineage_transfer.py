@@ -10,11 +10,10 @@ import pytest
 from graph_testing import MODEL, counted, data, making
 
 from archive_testing import HEADER, LINEAGE, members, pack
-from pedigree_testing import Clock, description
+from pedigree_testing import Clock, description, lineage_of
 from tfx_pedigree.digest import digest_of
 from tfx_pedigree.errors import DamagedError, InvalidInputError
 from tfx_pedigree.lineage.graph import Fragment
-from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.registry import Candidate, Registry
 from tfx_pedigree.service.archive import export_to_file, import_from_file
 
@@ -22,7 +21,7 @@ from tfx_pedigree.service.archive import export_to_file, import_from_file
 @pytest.fixture
 def archive(registry: Registry, tmp_path: Path) -> Path:
     """Of a model with two versions that have bytes and a lineage; the registry holds other lineage besides."""
-    lineage, before = Lineage(registry), None
+    lineage, before = lineage_of(registry), None
     for number in range(2):
         folder = tmp_path / f"model-{number}"
         folder.mkdir()
@@ -45,7 +44,7 @@ def test_lineage_arrives_whole_and_nothing_of_others_with_it(
     registry: Registry, archive: Path, elsewhere: Registry
 ) -> None:
     import_from_file(elsewhere, archive)
-    here, there = Lineage(registry), Lineage(elsewhere)
+    here, there = lineage_of(registry), lineage_of(elsewhere)
     for ask in ("get_upstream", "get_lineage"):
         assert getattr(there, ask)(f"{MODEL}@1.0.1") == getattr(here, ask)(f"{MODEL}@1.0.1")
     nodes, facts, edges = counted(registry)

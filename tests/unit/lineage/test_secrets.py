@@ -18,6 +18,7 @@ from graph_testing import data, thing
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from pedigree_testing import lineage_of
 from tfx_pedigree.db import metadata
 from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.lineage.clean_nodes import clean_node
@@ -25,6 +26,8 @@ from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.registry import Registry
 from tfx_pedigree.secrets import HIDDEN, clean_text, speaks_of_a_secret
+
+pytestmark = pytest.mark.conformance
 
 _LETTERS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
@@ -97,7 +100,7 @@ def open_lineage() -> Iterator[Lineage]:
     with tempfile.TemporaryDirectory() as folder:
         Registry.create(Path(folder) / "registry", actor="ada").close()
         with Registry.open(Path(folder) / "registry", actor="ada") as registry:
-            yield Lineage(registry)
+            yield lineage_of(registry)
 
 
 def everything(registry: Registry) -> str:
@@ -181,8 +184,9 @@ def test_names_beside_values_that_say_nothing_hide_nothing(content: Mapping[str,
     assert clean_node(node) == (node, 0)
 
 
+@pytest.mark.database
 def test_edges_follow_their_nodes_when_a_secret_is_taken_out(registry: Registry) -> None:
-    lineage = Lineage(registry)
+    lineage = lineage_of(registry)
     secret = Node(NodeKind.PARAMETERS, {"parameters": {"password": "hunter2hunter2", "rate": 0.1}})
     clean = Node(NodeKind.PARAMETERS, {"parameters": {"password": HIDDEN, "rate": 0.1}})
     lineage.record(Fragment((data(1), secret), (Edge(data(1).key, EdgeKind.CONFIGURED_BY, secret.key, secret.key),)))

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from graph_testing import MODEL, counted, data, making, node_of, random_fragment, storied, thing
 
-from pedigree_testing import candidate, digest
+from pedigree_testing import candidate, digest, lineage_of
 from tfx_pedigree.db import schema
 from tfx_pedigree.errors import DamagedError, ForbiddenError, InvalidInputError, NotFoundError
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, NodeKind
@@ -18,12 +18,15 @@ from tfx_pedigree.lineage.node_factory import decision_node
 from tfx_pedigree.lineage.recording import IMPORT_BATCH, Recorded
 from tfx_pedigree.registry import Registry, Role
 
+pytestmark = pytest.mark.conformance
+
 
 @pytest.fixture
 def lineage(registry: Registry) -> Lineage:
-    return Lineage(registry)
+    return lineage_of(registry)
 
 
+@pytest.mark.database
 def test_recording_again_adds_nothing_and_logs_nothing(lineage: Lineage, registry: Registry) -> None:
     version = registry.add(MODEL, candidate("a")).version
     fragment = making(version, 3)
@@ -40,7 +43,7 @@ def test_who_recorded_what_is_in_the_models_log_and_the_audit_accepts_it(
 ) -> None:
     version = registry.add(MODEL, candidate("a")).version
     registry.grant("bob", Role.CONTRIBUTOR, scope=MODEL)
-    recorded = Lineage(open_as("bob")).record(making(version, 3), model=MODEL)
+    recorded = lineage_of(open_as("bob")).record(making(version, 3), model=MODEL)
     event = registry.history(MODEL, limit=1).items[0]
     assert (event.actor, event.action) == ("bob", "record-lineage")
     assert {name: event.details[name] for name in ("nodes", "edges", "facts")} == {
@@ -62,6 +65,7 @@ def test_same_thing_seen_by_two_models_is_one_node_with_the_facts_of_both(lineag
     assert found.facts["split"] == ("train",)
 
 
+@pytest.mark.database
 def test_edge_to_a_node_that_is_nowhere_is_refused_and_nothing_is_written(lineage: Lineage, registry: Registry) -> None:
     lost = Fragment((thing(1),), (Edge(thing(1).key, EdgeKind.USED, thing(2).key),))
     with pytest.raises(InvalidInputError, match=f"names the node {thing(2).key}, which is neither among the nodes"):
@@ -73,6 +77,7 @@ def test_edge_to_a_node_that_is_nowhere_is_refused_and_nothing_is_written(lineag
     assert lineage.record(lost).edges == 1, "the node is in the graph now"
 
 
+@pytest.mark.database
 def test_edge_from_a_node_to_itself_is_refused(lineage: Lineage, registry: Registry) -> None:
     with pytest.raises(InvalidInputError, match="to itself"):
         lineage.record(Fragment((thing(1),), (Edge(thing(1).key, EdgeKind.USED, thing(1).key),)))
@@ -105,6 +110,7 @@ def test_key_that_a_node_was_given_is_not_believed(lineage: Lineage) -> None:
         (Node(NodeKind.RUN, {"id": 1}, {"x" * 65: ("x",)}), "up to 64"),
     ],
 )
+@pytest.mark.database
 def test_node_that_cannot_be_kept_is_refused(lineage: Lineage, registry: Registry, node: Node, told: str) -> None:
     with pytest.raises(InvalidInputError, match=told):
         lineage.record(Fragment((node,)))
@@ -140,9 +146,10 @@ def test_every_digest_of_a_nodes_content_can_be_searched_by(lineage: Lineage) ->
     assert lineage.find(digest("c")) == lineage.find("commit:ababab") == lineage.find(node.key)
 
 
+@pytest.mark.database
 def test_strangers_may_ask_and_not_record(lineage: Lineage, open_as: Callable[[str], Registry]) -> None:
     version = lineage.registry.add(MODEL, candidate("a")).version
-    stranger = Lineage(open_as("stranger"))
+    stranger = lineage_of(open_as("stranger"))
     with pytest.raises(ForbiddenError, match="stranger may not record lineage on flight-delay.*needs contributor"):
         stranger.record(making(version, 1), model=MODEL)
     with pytest.raises(ForbiddenError, match="may not import"), stranger.importing("elsewhere") as importer:
@@ -157,7 +164,7 @@ def test_role_on_one_model_records_no_origin_of_anothers_versions(
     registry = lineage.registry
     mine, theirs = registry.add("mine", candidate("a")).version, registry.add("theirs", candidate("b")).version
     registry.grant("bob", Role.CONTRIBUTOR, scope="mine")
-    bob = Lineage(open_as("bob"))
+    bob = lineage_of(open_as("bob"))
     assert bob.record(making(mine, 1, theirs), model="mine").anything, "comparing with another's version is fine"
     with pytest.raises(ForbiddenError, match="bob may not record lineage on theirs"):
         bob.record(making(theirs, 1), model="mine")
@@ -168,13 +175,14 @@ def test_role_on_one_model_records_no_origin_of_anothers_versions(
     assert registry.verify_audit().problems == ()
 
 
+@pytest.mark.database
 def test_role_on_one_model_says_nothing_of_anothers_versions(
     lineage: Lineage, open_as: Callable[[str], Registry]
 ) -> None:
     registry = lineage.registry
     mine, theirs = registry.add("mine", candidate("a")).version, registry.add("theirs", candidate("b")).version
     registry.grant("bob", Role.CONTRIBUTOR, scope="mine")
-    bob = Lineage(open_as("bob"))
+    bob = lineage_of(open_as("bob"))
     node = node_of(theirs)
     for facts in ({"version": ("9.9.9",)}, {"verdict": ("PASS",)}, {**node.facts, "seed": ("17",)}):
         with pytest.raises(ForbiddenError, match="bob may not record lineage on theirs"):
@@ -195,6 +203,7 @@ def test_recording_for_a_model_that_does_not_exist_is_refused(lineage: Lineage) 
         lineage.record(Fragment((data(1),)), model="nothing")
 
 
+@pytest.mark.database
 def test_import_in_any_order_and_many_batches_is_whole_and_logged_in_the_registrys_chain(
     lineage: Lineage, registry: Registry
 ) -> None:
@@ -217,11 +226,13 @@ def test_import_in_any_order_and_many_batches_is_whole_and_logged_in_the_registr
     assert not again.recorded.anything
 
 
+@pytest.mark.database
 def test_import_whose_edges_lead_nowhere_says_so_at_the_end(lineage: Lineage) -> None:
     with pytest.raises(InvalidInputError, match="neither among"), lineage.importing("elsewhere") as importer:
         importer.add(Fragment((thing(1),), (Edge(thing(1).key, EdgeKind.USED, thing(2).key),)))
 
 
+@pytest.mark.database
 def test_import_that_is_broken_off_keeps_whole_batches_and_goes_on_when_repeated(
     lineage: Lineage, registry: Registry
 ) -> None:
@@ -238,6 +249,7 @@ def test_import_that_is_broken_off_keeps_whole_batches_and_goes_on_when_repeated
     assert counted(registry)[2] == len(fragment.edges)
 
 
+@pytest.mark.database
 def test_altered_row_is_noticed_when_it_is_read(lineage: Lineage, registry: Registry) -> None:
     storied(registry, 1)
     with registry._database.writing() as connection:

@@ -8,14 +8,15 @@ from collections.abc import Iterable
 import pytest
 from graph_testing import random_fragment, storied, thing
 
-from pedigree_testing import candidate
+from pedigree_testing import candidate, lineage_of
 from tfx_pedigree.errors import NotFoundError
 from tfx_pedigree.lineage import storage
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, Way
-from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.registry import Registry
 
-ASK = {Way.UP: Lineage.get_upstream, Way.DOWN: Lineage.get_downstream, Way.BOTH: Lineage.get_lineage}
+pytestmark = pytest.mark.conformance
+
+ASK = {Way.UP: "get_upstream", Way.DOWN: "get_downstream", Way.BOTH: "get_lineage"}
 
 
 def sorted_out(parts: Iterable[Node | Edge]) -> tuple[list[Node], list[tuple[Edge, str | None]]]:
@@ -29,18 +30,18 @@ def sorted_out(parts: Iterable[Node | Edge]) -> tuple[list[Node], list[tuple[Edg
 @pytest.mark.parametrize("way", list(Way))
 def test_streamed_answer_is_the_whole_answer(registry: Registry, way: Way, depth: int | None) -> None:
     versions = storied(registry, 4)
-    lineage = Lineage(registry)
+    lineage = lineage_of(registry)
     lineage.record(random_fragment(11, 30, 60, cycles=True))
     for text in (f"{versions[1].model}@1.0.1", "span:0", thing(7).key):
         start = lineage.find_all(text)[0].key
-        whole = ASK[way](lineage, start, depth)
+        whole = getattr(lineage, ASK[way])(start, depth)
         assert sorted_out(lineage.stream(start, way, depth)) == sorted_out((*whole.nodes.values(), *whole.edges))
 
 
 def test_version_without_a_lineage_is_streamed_with_its_promotions(registry: Registry) -> None:
     registry.add("bare", candidate("a"))
     registry.promote("bare@1.0.0")
-    lineage = Lineage(registry)
+    lineage = lineage_of(registry)
     whole = lineage.get_lineage("bare@1.0.0")
     assert sorted_out(lineage.stream("bare@1.0.0")) == sorted_out((*whole.nodes.values(), *whole.edges))
 
@@ -48,21 +49,21 @@ def test_version_without_a_lineage_is_streamed_with_its_promotions(registry: Reg
 def test_edges_follow_the_node_that_they_lead_from(registry: Registry) -> None:
     storied(registry, 3)
     at = ""
-    for part in Lineage(registry).stream("flight-delay@1.0.1", Way.UP):
+    for part in lineage_of(registry).stream("flight-delay@1.0.1", Way.UP):
         at = part.key if isinstance(part, Node) else at
         assert isinstance(part, Node) or part.source == at
 
 
 def test_what_was_never_recorded_is_refused_at_the_first_piece(registry: Registry) -> None:
     with pytest.raises(NotFoundError):
-        next(Lineage(registry).stream(thing(1)))
+        next(lineage_of(registry).stream(thing(1)))
 
 
 @pytest.mark.parametrize("address", ["sqlite"], indirect=True)
 def test_memory_does_not_grow_with_the_answer(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     """But for the number of each node."""
     monkeypatch.setattr(storage, "BATCH", 100)
-    lineage = Lineage(registry)
+    lineage = lineage_of(registry)
 
     def peak(count: int) -> int:
         things = [Node(thing(n).kind, {**thing(n).content, "of": count, "text": "x" * 200}) for n in range(count)]

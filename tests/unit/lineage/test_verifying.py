@@ -9,11 +9,10 @@ import pytest
 import sqlalchemy as sa
 from graph_testing import MODEL, TABLES, counted, data, making, node_of, random_fragment, storied, thing
 
-from pedigree_testing import Clock, description
+from pedigree_testing import Clock, description, lineage_of
 from tfx_pedigree.digest import canonical_json
 from tfx_pedigree.lineage import storage
 from tfx_pedigree.lineage.graph import Fragment, Node
-from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.storage import NodeRow
 from tfx_pedigree.registry import Candidate, Registry
 from tfx_pedigree.service.archive import export_to_file, import_from_file
@@ -44,7 +43,7 @@ def number_of(registry: Registry, node: Node) -> int:
 
 
 def test_graph_that_nobody_touched_is_as_it_was_recorded(registry: Registry, story: Node) -> None:
-    lineage = Lineage(registry)
+    lineage = lineage_of(registry)
     lineage.record(Fragment((data(1), data(77))))
     with lineage.importing("elsewhere") as importer:
         importer.add(random_fragment(3, 50, 90, cycles=True))
@@ -57,7 +56,7 @@ def test_graph_that_nobody_touched_is_as_it_was_recorded(registry: Registry, sto
 
 def test_empty_graph_is_as_it_was(registry: Registry) -> None:
     nothing = {"ok": True, "nodes": 0, "facts": 0, "edges": 0, "problems": [], "unsealed": 0}
-    assert Lineage(registry).verify().to_json() == nothing
+    assert lineage_of(registry).verify().to_json() == nothing
 
 
 def test_altered_content_names_the_node(registry: Registry, story: Node) -> None:
@@ -65,7 +64,7 @@ def test_altered_content_names_the_node(registry: Registry, story: Node) -> None
     behind_its_back(
         registry, "UPDATE lineage_nodes SET content = :forged WHERE key = :key", forged=forged, key=story.key
     )
-    assert Lineage(registry).verify().problems == (
+    assert lineage_of(registry).verify().problems == (
         f"The lineage node {story.key} was altered: its content has another digest.",
     )
 
@@ -73,14 +72,14 @@ def test_altered_content_names_the_node(registry: Registry, story: Node) -> None
 def test_deleted_node_that_others_name_is_told_with_what_is_known_of_it(registry: Registry, story: Node) -> None:
     number = number_of(registry, story)
     behind_its_back(registry, "DELETE FROM lineage_nodes WHERE id = :number", number=number)
-    loose, missing = Lineage(registry).verify().problems
+    loose, missing = lineage_of(registry).verify().problems
     assert f"(number {number}; its facts: digest={story.content['digest']}, model={MODEL}, version=1.0.1)" in loose
     assert missing.startswith("The lineage graph holds nodes: ")
     assert missing.endswith("What is missing (1) was deleted.")
 
 
 def test_node_deleted_with_all_that_hangs_on_it_is_missed(registry: Registry) -> None:
-    Lineage(registry).record(Fragment((thing(1), thing(2))))
+    lineage_of(registry).record(Fragment((thing(1), thing(2))))
     number = number_of(registry, thing(1))
     behind_its_back(
         registry,
@@ -88,7 +87,7 @@ def test_node_deleted_with_all_that_hangs_on_it_is_missed(registry: Registry) ->
         "DELETE FROM lineage_nodes WHERE id = :number",
         number=number,
     )
-    assert Lineage(registry).verify().problems == (
+    assert lineage_of(registry).verify().problems == (
         "The lineage graph holds nodes: 1; the log tells of 2. What is missing (1) was deleted.",
         "The lineage graph holds facts: 1; the log tells of 2. What is missing (1) was deleted.",
     )
@@ -103,7 +102,7 @@ def test_node_deleted_with_all_that_hangs_on_it_is_missed(registry: Registry) ->
 )
 def test_deleted_edge_and_deleted_fact_are_missed(registry: Registry, story: Node, statement: str, told: str) -> None:
     behind_its_back(registry, statement, number=number_of(registry, story))
-    (problem,) = Lineage(registry).verify().problems
+    (problem,) = lineage_of(registry).verify().problems
     assert told in problem
     assert problem.endswith("What is missing (1) was deleted.")
 
@@ -129,7 +128,7 @@ def test_any_cell_that_was_altered_is_seen(registry: Registry, story: Node, tabl
     behind_its_back(
         registry, f"UPDATE {table} SET {column} = {value} WHERE {row.name} = :number AND {one}", number=number
     )
-    assert not Lineage(registry).verify().ok
+    assert not lineage_of(registry).verify().ok
 
 
 @pytest.mark.parametrize(
@@ -145,13 +144,13 @@ def test_any_cell_that_was_altered_is_seen(registry: Registry, story: Node, tabl
 )
 def test_row_that_took_the_place_of_another_is_seen(registry: Registry, story: Node, changed: str, told: str) -> None:
     behind_its_back(registry, changed, number=number_of(registry, story))
-    (problem,) = Lineage(registry).verify().problems
+    (problem,) = lineage_of(registry).verify().problems
     assert told in problem
 
 
 def test_recording_of_an_older_release_stays_valid_and_is_said_to_tell_only_how_many(registry: Registry) -> None:
     """Its event has no sum of the rows."""
-    lineage = Lineage(registry)
+    lineage = lineage_of(registry)
     lineage.record(Fragment((thing(1),)))
     with registry.transactions.recording(None) as write:
         storage.add_nodes(write.connection, [NodeRow(data(1).key, "data", _content(data(1)), {})], {}, write.now, "ada")
@@ -166,7 +165,7 @@ def test_recording_of_an_older_release_stays_valid_and_is_said_to_tell_only_how_
 def test_cell_of_another_type_is_a_finding(registry: Registry, story: Node, table: str, column: str) -> None:
     """SQLite keeps bytes in any column, but for the numbers of rows."""
     behind_its_back(registry, f"UPDATE OR IGNORE {table} SET {column} = CAST(x'00ff' || 'x' AS BLOB)")
-    assert not Lineage(registry).verify().ok
+    assert not lineage_of(registry).verify().ok
 
 
 def _content(node: Node) -> str:
@@ -185,13 +184,13 @@ def test_rows_that_came_in_past_the_registry_are_seen(registry: Registry, story:
         content=canonical_json(dict(forged.content)).decode(),
         number=number_of(registry, story),
     )
-    nodes, facts, edges = Lineage(registry).verify().problems
+    nodes, facts, edges = lineage_of(registry).verify().problems
     assert all(one.endswith("What is too many (1) came in past the registry.") for one in (nodes, facts, edges))
 
 
 def test_kinds_that_nobody_records_are_named(registry: Registry, story: Node) -> None:
     behind_its_back(registry, "UPDATE lineage_edges SET kind = 'blames' WHERE kind = 'trained_on'")
-    problems = Lineage(registry).verify().problems
+    problems = lineage_of(registry).verify().problems
     assert len(problems) == 3
     assert any(
         f"An edge from the lineage node {story.key} to {data(1).key} is of the kind 'blames'" in p for p in problems
@@ -199,13 +198,13 @@ def test_kinds_that_nobody_records_are_named(registry: Registry, story: Node) ->
 
 
 def test_many_problems_are_counted_and_the_first_ones_told(registry: Registry) -> None:
-    Lineage(registry).record(random_fragment(1, 450, 0))
+    lineage_of(registry).record(random_fragment(1, 450, 0))
     behind_its_back(registry, "UPDATE lineage_nodes SET content = '{}'")
-    problems = Lineage(registry).verify().problems
+    problems = lineage_of(registry).verify().problems
     assert len(problems) == 101
     assert problems[-1] == "… and 350 more of the same sort in the lineage graph."
     behind_its_back(registry, "DELETE FROM lineage_nodes")
-    problems = Lineage(registry).verify().problems
+    problems = lineage_of(registry).verify().problems
     assert len(problems) == 102
     assert problems[100:] == (
         "… and 350 more of the same sort in the lineage graph.",
@@ -214,7 +213,7 @@ def test_many_problems_are_counted_and_the_first_ones_told(registry: Registry) -
 
 
 def test_event_that_does_not_say_how_much_it_was_is_no_ground_to_suspect_what_is_there(registry: Registry) -> None:
-    lineage = Lineage(registry)
+    lineage = lineage_of(registry)
     lineage.record(Fragment((thing(1), thing(2))))
     with registry.transactions.recording(None) as write:
         write.log("record-lineage", details={"source": "an older release"})
@@ -231,9 +230,9 @@ def test_import_that_does_not_say_what_it_brought_is_no_ground_to_suspect_its_mo
     """Whether the model's recordings were made here is not known then, so that none of them is counted."""
     with registry.transactions.recording(None) as write:
         write.log("import-model", details={"model": MODEL, "head": "sha256:" + "0" * 64})
-    assert Lineage(registry).verify().problems == ()
+    assert lineage_of(registry).verify().problems == ()
     behind_its_back(registry, "UPDATE lineage_nodes SET content = '{}' WHERE key = :key", key=story.key)
-    assert len(Lineage(registry).verify().problems) == 1
+    assert len(lineage_of(registry).verify().problems) == 1
 
 
 def test_model_that_goes_to_another_registry_and_comes_back_longer_is_counted_once(
@@ -243,17 +242,17 @@ def test_model_that_goes_to_another_registry_and_comes_back_longer_is_counted_on
     _grow(registry, tmp_path, 0)
     export_to_file(registry, MODEL, tmp_path / "there.tar")
     elsewhere = Registry.create(tmp_path / "elsewhere", actor="grace", clock=clock)
-    Lineage(elsewhere).record(Fragment((data(50),)))
+    lineage_of(elsewhere).record(Fragment((data(50),)))
     import_from_file(elsewhere, tmp_path / "there.tar")
-    assert Lineage(elsewhere).verify().problems == ()
+    assert lineage_of(elsewhere).verify().problems == ()
     _grow(elsewhere, tmp_path, 1)
     export_to_file(elsewhere, MODEL, tmp_path / "back.tar")
     import_from_file(registry, tmp_path / "back.tar")
     _grow(registry, tmp_path, 2)
-    assert Lineage(registry).verify().problems == ()
-    assert Lineage(elsewhere).verify().problems == ()
+    assert lineage_of(registry).verify().problems == ()
+    assert lineage_of(elsewhere).verify().problems == ()
     behind_its_back(registry, "DELETE FROM lineage_edges WHERE kind = 'trained_on'")
-    assert Lineage(registry).verify().problems[-1].endswith("What is missing (3) was deleted.")
+    assert lineage_of(registry).verify().problems[-1].endswith("What is missing (3) was deleted.")
 
 
 def _grow(registry: Registry, folder: Path, number: int) -> None:
@@ -263,11 +262,11 @@ def _grow(registry: Registry, folder: Path, number: int) -> None:
     (files / "weights.bin").write_bytes(bytes([number]) * 50)
     manifest = registry.store.put(files)
     version = registry.add(MODEL, Candidate(manifest.digest, description(), 50, 1)).version
-    Lineage(registry).record(making(version, number), model=MODEL)
+    lineage_of(registry).record(making(version, number), model=MODEL)
 
 
 def test_memory_does_not_grow_with_the_graph(registry: Registry) -> None:
-    lineage = Lineage(registry)
+    lineage = lineage_of(registry)
 
     def peak() -> int:
         tracemalloc.start()

@@ -13,17 +13,19 @@ from graph_testing import MODEL, as_networkx, code, data, node_of, random_fragme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pedigree_testing import candidate
+from pedigree_testing import candidate, lineage_of
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.subgraph import Subgraph
 from tfx_pedigree.registry import Registry
 
+pytestmark = pytest.mark.conformance
+
 
 @pytest.fixture
 def lineage(registry: Registry) -> Lineage:
-    return Lineage(registry)
+    return lineage_of(registry)
 
 
 def chain(count: int) -> Fragment:
@@ -68,7 +70,7 @@ def many_graphs() -> Iterator[Lineage]:
     with tempfile.TemporaryDirectory() as folder:
         Registry.create(Path(folder) / "registry", actor="ada").close()
         with Registry.open(Path(folder) / "registry", actor="ada") as registry:
-            yield Lineage(registry)
+            yield lineage_of(registry)
 
 
 @pytest.mark.slow
@@ -200,6 +202,7 @@ def test_what_a_version_came_from_and_what_came_of_data(lineage: Lineage, regist
     assert up.nodes.keys() | down.nodes.keys() - {data(1).key} <= both.nodes.keys()
 
 
+@pytest.mark.database
 def test_promotions_stand_in_the_answer_as_the_registry_tells_of_them_now(lineage: Lineage, registry: Registry) -> None:
     first, second = storied(registry, 2, promoted=(0, 1))
     registry.rollback(MODEL, reason="slow")
@@ -248,6 +251,7 @@ def test_answer_becomes_a_networkx_graph(lineage: Lineage, registry: Registry) -
 
 
 @pytest.mark.slow
+@pytest.mark.database
 def test_question_reads_as_much_in_a_large_graph_as_in_a_small_one(lineage: Lineage, registry: Registry) -> None:
     """Also on PostgreSQL while it believes the tables to be small, and beside a hub that thousands lead to."""
     costs = Costs(lineage)

@@ -17,6 +17,8 @@ from tfx_pedigree.errors import ConflictError, ForbiddenError, InvalidInputError
 from tfx_pedigree.registry import Action, Evidence, Facts, NewToken, PromotionRequest, Registry, Role, State, Verdict
 from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE, LEAST_ROLE, allows, highest
 
+pytestmark = pytest.mark.conformance
+
 MODEL = "flight-delay"
 
 
@@ -78,6 +80,7 @@ def test_every_action_has_an_operation_here_and_a_least_role() -> None:
     assert set(OPERATIONS) == set(Action) == set(LEAST_ROLE)
 
 
+@pytest.mark.database
 def test_each_role_may_do_its_part_and_no_more_and_refusals_are_logged(
     prepared: Registry, open_as: Callable[[str], Registry]
 ) -> None:
@@ -98,6 +101,7 @@ def test_each_role_may_do_its_part_and_no_more_and_refusals_are_logged(
 
 
 @pytest.mark.parametrize("action", list(Action))
+@pytest.mark.database
 def test_least_role_is_enough(prepared: Registry, open_as: Callable[[str], Registry], action: Action) -> None:
     prepared.grant("bob", LEAST_ROLE[action])
     if action is Action.ATTACH_EVIDENCE:

@@ -26,6 +26,8 @@ from tfx_pedigree.registry import (
     VersionQuestions,
 )
 
+pytestmark = pytest.mark.conformance
+
 MODEL = "flight-delay"
 PROTOCOLS = (JudgementQuestions, VersionQuestions, VersionChanges, Signatures, Administration, Tokens)
 METHODS = [

@@ -31,6 +31,8 @@ from tfx_pedigree.registry import (
 from tfx_pedigree.registry.search import Term
 from tfx_pedigree.versioning import Bump, Request
 
+pytestmark = pytest.mark.conformance
+
 MODEL = "flight-delay"
 
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from pedigree_testing import candidate, digest
 from tfx_pedigree.registry import Evidence, Facts, Registry, Verdict, VersionDiff
 
+pytestmark = pytest.mark.conformance
+
 
 def judged(new: str, old: str | None, data: str | None, **metrics: dict[str, Any]) -> Evidence:
     return Evidence(digest(new), old and digest(old), Verdict.PASS, "ok", None, data, None, metrics)

@@ -11,6 +11,8 @@ from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import Action, Evidence, Facts, PromotionRequest, Registry, Verdict
 from tfx_pedigree.secrets import HIDDEN, hidden_names
 
+pytestmark = pytest.mark.conformance
+
 SECRET = "hunter2hunter2"  # noqa: S105
 
 

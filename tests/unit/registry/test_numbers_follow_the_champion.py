@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from pedigree_testing import description, digest
 from tfx_pedigree.registry import Candidate, PromotionRequest, Registry
+
+pytestmark = pytest.mark.conformance
 
 MODEL = "flight-delay"
 

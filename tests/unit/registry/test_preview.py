@@ -8,6 +8,8 @@ from pedigree_testing import candidate, digest
 from tfx_pedigree.errors import ForbiddenError
 from tfx_pedigree.registry import Evidence, PromotionPreview, Registry, Role, Verdict
 
+pytestmark = pytest.mark.conformance
+
 
 def test_preview_writes_nothing_and_names_whom_it_would_replace(registry: Registry) -> None:
     registry.add("m", candidate("a"))
@@ -23,6 +25,7 @@ def test_preview_writes_nothing_and_names_whom_it_would_replace(registry: Regist
     assert registry.promote("m@1.0.1").replaced == "1.0.0"
 
 
+@pytest.mark.database
 def test_missing_role_is_told_and_not_logged(registry: Registry) -> None:
     registry.add("m", candidate("a"))
     registry.grant("eve", Role.CONTRIBUTOR)

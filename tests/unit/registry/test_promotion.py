@@ -10,6 +10,8 @@ from pedigree_testing import Clock, candidate, digest
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, StaleEvidenceError
 from tfx_pedigree.registry import Evidence, PromotionRequest, Registry, State, Verdict
 
+pytestmark = pytest.mark.conformance
+
 PRODUCTION = PromotionRequest()
 STAGING = PromotionRequest(State.STAGING)
 

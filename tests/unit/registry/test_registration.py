@@ -11,6 +11,7 @@ from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
 from tfx_pedigree.registry import Action, Candidate, Evidence, Facts, Registry, State, Verdict
 from tfx_pedigree.versioning import ModelDescription, Request
 
+pytestmark = pytest.mark.conformance
 MODEL = "flight-delay"
 
 

@@ -27,6 +27,8 @@ from tfx_pedigree.registry import (
     stored,
 )
 
+pytestmark = pytest.mark.conformance
+
 MODEL = "flight-delay"
 _numbers = itertools.count(100)
 

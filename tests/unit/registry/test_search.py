@@ -15,6 +15,8 @@ from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.registry import Facts, Registry, Version
 from tfx_pedigree.registry.search import Search, Term
 
+pytestmark = pytest.mark.conformance
+
 MODEL = "m"
 AUCS = [0.5, 0.9, 0.7, 0.9, 0.8, 0.6]
 

@@ -5,27 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from pedigree_testing import candidate
-from server_testing import NamedByToken, Switch
+from server_testing import Switch
 from tfx_pedigree.json_form import to_json
 from tfx_pedigree.registry import Facts, PromotionRequest, Registry, Role, State
-from tfx_pedigree.server import ServerSettings, create_app
 from tfx_pedigree.wire import PROBLEM
 
 MODEL = "flight-delay"
 
 
 @pytest.fixture
-def api(registry: Registry, address: str, tmp_path: Path, switch: Switch) -> Iterator[httpx.Client]:
+def api(registry: Registry, address: str, switch: Switch) -> Iterator[httpx.Client]:
     """A client that acts as ada, who is admin."""
-    app = create_app(ServerSettings(address, str(tmp_path / "store")), authenticator=NamedByToken())
-    with switch.serving(app) as at, httpx.Client(base_url=at, headers={"authorization": "Bearer ada"}) as client:
+    with (
+        switch.registry(registry, address) as at,
+        httpx.Client(base_url=at, headers={"authorization": "Bearer ada"}) as client,
+    ):
         yield client
 
 

@@ -101,7 +101,7 @@ def operation(name: str) -> Operation:
     ("name", "segments", "query", "body", "sentence"),
     [
         ("models", {}, "limit=0", None, "`limit`.* at least 1"),
-        ("models", {}, "limit=501", None, "`limit`.* at most 500"),
+        ("models", {}, "limit=1001", None, "`limit`.* at most 1000"),
         ("models", {}, "limit=x", None, "`limit`.* a whole number"),
         ("models", {}, "limit=1&limit=2", None, "more than one `limit`"),
         ("models", {}, "lmit=1", None, "has `lmit` in its query. It takes `limit` and `after` there"),

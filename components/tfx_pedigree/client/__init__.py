@@ -1,0 +1,12 @@
+"""A registry on a server, for those who use one: the same Protocols as the local registry, over HTTP.
+
+In: a server's address and a token. Out: a registry, a lineage and a store that carry out each call there. Never:
+decides anything, keeps an answer, or sends a token elsewhere than to its server.
+"""
+
+from __future__ import annotations
+
+from tfx_pedigree.client.address import TOKEN_VARIABLE, is_server
+from tfx_pedigree.client.remote import RemoteLineage, RemoteRegistry, connect
+
+__all__ = ["TOKEN_VARIABLE", "RemoteLineage", "RemoteRegistry", "connect", "is_server"]

@@ -1,0 +1,213 @@
+"""Requests to one server: sent again only where that is safe, and answered with our own refusals.
+
+A question may be asked twice. A change carries an idempotency key, which stays the same when it is sent again: the
+server carries it out once, and answers the second request with the first one's answer.
+"""
+
+from __future__ import annotations
+
+import functools
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tfx_pedigree import __version__
+from tfx_pedigree.bounded_parse import parse_json
+from tfx_pedigree.client.address import TOKEN_VARIABLE, ServerAddress
+from tfx_pedigree.errors import InvalidInputError, PedigreeError, UnauthenticatedError, UnavailableError
+from tfx_pedigree.json_form import read
+from tfx_pedigree.retry_policy import RetryPolicy
+from tfx_pedigree.text import format_size, plain
+from tfx_pedigree.wire import (
+    KEY_HEADER,
+    PREFIX,
+    PROBLEM,
+    Call,
+    Kind,
+    Operation,
+    Problem,
+    call_of,
+    error_of,
+    read_lines,
+)
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+T = TypeVar("T")
+
+LARGEST_ANSWER = 256 << 20
+_PIECE = 256 << 10
+_CONNECT = 10.0
+# Checking a whole registry takes its time, and nothing comes before it is done.
+_ANSWER = 3600.0
+# A proxy's words for a server that is just not there.
+_PASSING = (502, 503, 504)
+
+
+class Transport:
+    """Safe to use from several threads."""
+
+    def __init__(self, address: ServerAddress, patience: RetryPolicy | None = None) -> None:
+        self.url = address.url
+        self._patience = patience or RetryPolicy.from_environment()
+        self._headers = {"user-agent": f"tfx-pedigree/{__version__}", "accept-encoding": "identity"}
+        if address.token is not None:
+            self._headers["authorization"] = f"Bearer {address.token}"
+
+    def call(self, operation: Operation, arguments: Mapping[str, Any]) -> Any:
+        call = _call(operation, arguments)
+        key = {KEY_HEADER: str(uuid.uuid4())} if operation.kind is Kind.CHANGE else {}
+        content = self.request(call.method, PREFIX + call.path, _whole, call.body, key)
+        what = f"the server's answer for {operation.path}"
+        return read(operation.result, parse_json(content, what, largest=LARGEST_ANSWER), what)
+
+    def stream(self, operation: Operation, arguments: Mapping[str, Any]) -> Iterator[Any]:
+        call = _call(operation, arguments)
+        response = self.request(call.method, PREFIX + call.path, lambda found: found)
+        try:
+            yield from read_lines(operation, _lines(pieces_of(response)))
+        except _PassingError as error:
+            raise error.told from error
+        finally:
+            response.close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        take: Callable[[BaseHTTPResponse], T],
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> T:
+        """What `take` makes of the response, of a request that may be sent again. Every refusal is raised."""
+        try:
+            return self._patience.calls(lambda: take(self._response(method, path, body, headers or {})), _PassingError)
+        except _PassingError as error:
+            raise error.told from error
+
+    def _response(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> BaseHTTPResponse:
+        import urllib3  # noqa: PLC0415  as below
+
+        kind = {"content-type": "application/json"} if isinstance(body, bytes) else {}
+        try:
+            response = self._pool.urlopen(
+                method,
+                self.url + path,
+                body=body() if callable(body) else body,
+                headers={**self._headers, **kind, **headers},
+                preload_content=False,
+                redirect=False,
+                retries=False,
+                enforce_content_length=True,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise _PassingError(self._unreachable(error, changing=KEY_HEADER in headers)) from error
+        if response.status < 300:
+            return response
+        refusal = self._refusal(response)
+        raise _PassingError(refusal) if response.status in _PASSING else refusal
+
+    @functools.cached_property
+    def _pool(self) -> PoolManager:
+        import urllib3  # noqa: PLC0415  for those alone who use a server
+
+        timeout = urllib3.Timeout(connect=_CONNECT, read=_ANSWER)
+        return urllib3.PoolManager(num_pools=2, maxsize=16, timeout=timeout, cert_reqs="CERT_REQUIRED")
+
+    def _unreachable(self, error: Exception, *, changing: bool) -> UnavailableError:
+        cause = plain(str(getattr(error, "reason", None) or error), 200)
+        if "CERTIFICATE_VERIFY_FAILED" in cause:
+            return UnavailableError(
+                f"The certificate of the server {self.url} is not trusted: {cause}. Where it is one of your own "
+                "authority, name that authority's file in the environment variable SSL_CERT_FILE."
+            )
+        if changing:
+            return UnavailableError(
+                f"The server {self.url} went away while a change was on its way: {cause}. The change is either whole "
+                "or not there. Run the command again: what is done already is found, and done no second time."
+            )
+        return UnavailableError(
+            f"The server {self.url} cannot be reached: {cause}. Nothing was changed. Check the address and the server, "
+            "then run the command again."
+        )
+
+    def _refusal(self, response: BaseHTTPResponse) -> PedigreeError:
+        """In the server's own words, if it is one of ours."""
+        try:
+            content = _whole(response)
+            if response.headers.get("content-type") == PROBLEM:
+                return self._named(error_of(read(Problem, parse_json(content, "the refusal"), "the refusal")))
+        except (InvalidInputError, UnavailableError, _PassingError):
+            response.close()
+        told = f"{response.status} {response.reason or ''}".strip()
+        return UnavailableError(
+            f"{self.url} answers {told}, and not as a Pedigree server does. Check the address, and what stands between."
+        )
+
+    def _named(self, error: PedigreeError) -> PedigreeError:
+        if isinstance(error, UnauthenticatedError) and "authorization" not in self._headers:
+            return UnauthenticatedError(
+                f"The server {self.url} wants to know who you are. Set your token as the environment variable "
+                f"{TOKEN_VARIABLE}."
+            )
+        return error
+
+    def close(self) -> None:
+        if "_pool" in vars(self):
+            self._pool.clear()
+
+
+class _PassingError(Exception):
+    """What may be over in a moment; `told` is what to say if it is not."""
+
+    def __init__(self, told: PedigreeError) -> None:
+        super().__init__(str(told))
+        self.told = told
+
+
+def _call(operation: Operation, arguments: Mapping[str, Any]) -> Call:
+    try:
+        return call_of(operation, arguments)
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(
+            f"{plain(error.object, 40)!r} holds half of a character (a lone surrogate), and no database can hold that. "
+            "Give it as UTF-8 text."
+        ) from error
+    except (RecursionError, TypeError) as error:
+        raise InvalidInputError(f"What was given cannot be sent: it cannot be written as JSON ({error}).") from error
+
+
+def pieces_of(response: BaseHTTPResponse) -> Iterator[bytes]:
+    """The content as it comes. If it breaks off, that may be over in a moment."""
+    import urllib3  # noqa: PLC0415  as above
+
+    try:
+        while piece := response.read(_PIECE):
+            yield piece
+    except urllib3.exceptions.HTTPError as error:
+        told = f"The server's answer broke off: {plain(str(error), 200)}. Nothing was changed; run the command again."
+        raise _PassingError(UnavailableError(told)) from error
+    response.release_conn()
+
+
+def _whole(response: BaseHTTPResponse) -> bytes:
+    """All of the content; the connection is free for the next request then."""
+    content = bytearray()
+    for piece in pieces_of(response):
+        content += piece
+        if len(content) > LARGEST_ANSWER:
+            response.close()
+            raise UnavailableError(f"The server's answer is larger than {format_size(LARGEST_ANSWER)}. Ask for less.")
+    return bytes(content)
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    held = b""
+    for piece in pieces:
+        *whole, held = (held + piece).split(b"\n")
+        yield from whole
+        if len(held) > LARGEST_ANSWER:
+            raise UnavailableError(f"A line of the server's answer is larger than {format_size(LARGEST_ANSWER)}.")
+    if held:
+        yield held
