@@ -239,6 +239,7 @@ def test_character_that_not_every_database_holds_is_refused_everywhere(
     assert registry.verify_audit().ok
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("size", [2**53, 2**63, 2**70])
 def test_number_beyond_its_column_is_refused_and_nothing_is_written(registry: Registry, size: int) -> None:
     with pytest.raises(InvalidInputError, match="cannot"):
