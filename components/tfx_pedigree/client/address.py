@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.settings import masked
+from tfx_pedigree.secrets import masked
 from tfx_pedigree.text import plain
 
 TOKEN_VARIABLE = "PEDIGREE_TOKEN"  # noqa: S105  a name
