@@ -15,7 +15,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 from version_comparator_testing import as_champion, compare, write_version
 
-from tfx_pedigree.comparison import Bounds, Guardrail, Key, ModelInputs, Policy, Regression
+from tfx_pedigree.comparison import Bounds, Guardrail, Key, ModelInputs, Policy, Regression, Utility
 from tfx_pedigree.tfx_components.evaluation import evaluation
 from tfx_pedigree.tfx_components.evaluator.executor import Executor
 from tfx_pedigree.tfx_components.version_comparator.tfma_results import read_evaluation
@@ -79,7 +79,19 @@ NAMES = (
     "kind/recall@top_k=2",
 )
 KEPT = Guardrail("kind/auc@class_id=0", max_regression=Regression(0.05))
-POLICY = Policy("late/auc", guardrails=(*(Guardrail(name, bounds=Bounds(at_least=0.0)) for name in NAMES), KEPT))
+WEIGHTS = {"late/recall": 2.0, "late/fall_out": -1.0, "kind/auc@macro_average": 0.5, "kind/recall@top_k=2": 1.0}
+WORTH = {"true_positive": 10.0, "false_positive": -1.0, "false_negative": -5.0}
+UTILITIES = {"value": Utility(WEIGHTS), "money": Utility(outcomes=WORTH, threshold=0.3)}
+POLICY = Policy(
+    "late/auc",
+    guardrails=(
+        *(Guardrail(name, bounds=Bounds(at_least=0.0)) for name in NAMES),
+        KEPT,
+        Guardrail("value", bounds=Bounds(at_least=0.0)),
+        Guardrail("late/money", bounds=Bounds(at_least=-5.0)),
+    ),
+    utilities=UTILITIES,
+)
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +125,8 @@ def test_outputs_classes_averages_and_queries_are_computed_as_they_are_named(inp
     assert value["kind/positives@class_id=1"] == kind.count(1.0)
     assert value["kind/auc@class_id=1"] == pytest.approx(classes[1], abs=1e-3)
     assert value["kind/auc@macro_average"] == pytest.approx(sum(classes) / 3, abs=1e-3)
+    assert value["value"] == pytest.approx(sum(weight * value[name] for name, weight in WEIGHTS.items()))
+    assert value["late/money"] == pytest.approx(mean_worth(truth, late))
     assert value["late/expected_calibration_error"] == pytest.approx(calibration_error(truth, late), abs=1e-6)
 
 
@@ -129,6 +143,32 @@ def test_of_several_outputs_the_predictions_of_the_judged_one_are_compared(
     kind = compare(tmp_path / "kind", given, Policy("kind/auc@class_id=1")).comparison
     assert kind.flips is not None
     assert (kind.flips.classes, kind.flips.count) == (3, len(rows()))
+
+
+def test_a_utility_has_a_paired_interval_of_its_own(tmp_path: Path) -> None:
+    """It is narrower than what the intervals of its terms would allow, as they vary together."""
+    place = Place(tmp_path, "", "")
+    policy = Policy(
+        "value", utilities={"value": Utility({"late/recall": 1.0, "late/specificity": 1.0})}, confidence=0.95
+    )
+    found = {"examples": place.examples(rows()), "model": heads(place), "baseline_model": heads(place, misled=1.0)}
+    outputs = {
+        "evaluation": place.made(standard_artifacts.ModelEvaluation),
+        "blessing": place.made(standard_artifacts.ModelBlessing),
+    }
+    config = proto_utils.proto_to_json(evaluation(policy, None, HEADS).config)
+    made = place.run(Executor, found, outputs, eval_config=config, example_splits="null")
+    differences = read_evaluation(made["evaluation"].uri, 0.95).differences
+    widths = {key.metric: one.interval[1] - one.interval[0] for key, one in differences.items() if one.interval}
+    assert 0 < widths["value"] < widths["late/recall"] + widths["late/specificity"]
+    whole = sum(differences[Key(name)].value for name in ("late/recall", "late/specificity"))
+    assert differences[Key("value")].value == pytest.approx(whole)
+
+
+def mean_worth(truth: list[float], predicted: list[float]) -> float:
+    """At a threshold of 0.3."""
+    worth = {(1.0, True): 10.0, (0.0, True): -1.0, (1.0, False): -5.0, (0.0, False): 0.0}
+    return sum(worth[y, p > 0.3] for y, p in zip(truth, predicted, strict=True)) / len(truth)
 
 
 def calibration_error(truth: list[float], predicted: list[float]) -> float:

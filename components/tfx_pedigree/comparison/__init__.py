@@ -47,6 +47,7 @@ from tfx_pedigree.comparison.policy import (
     Weights,
 )
 from tfx_pedigree.comparison.policy_file import load_policy, parse_policy, read_policy
+from tfx_pedigree.comparison.policy_utility import Utility
 from tfx_pedigree.comparison.policy_year import ErrorBudget, Holdout, Many, NeverBelow, Reused
 from tfx_pedigree.comparison.report import Origin, render
 from tfx_pedigree.comparison.rule import ScoreChange
@@ -115,6 +116,7 @@ __all__ = [
     "Standing",
     "Timings",
     "TooFew",
+    "Utility",
     "Verdict",
     "Weights",
     "at_confidence",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tfx_pedigree.comparison.class_counts import count_name
 from tfx_pedigree.comparison.config_reader import ConfigNode
 from tfx_pedigree.comparison.earlier import Earlier
 from tfx_pedigree.comparison.holm import p_value, rejected
@@ -141,6 +142,26 @@ def enough(key: Key, found: Measured, least: int) -> str | None:
         )
     if count < least:
         return f"{named(key)} was measured on {count} examples, fewer than the {least} that the policy asks for"
+    return None
+
+
+def few_of_class(key: Key, found: Measured, least: Mapping[str, int]) -> tuple[str, bool] | None:
+    """Which class has fewer examples than asked for, and whether that is known or only feared. None if neither."""
+    for which, asked in least.items():
+        if not asked:
+            continue
+        name = count_name(key.metric, which)
+        if name is None:
+            return f"there is no one class of which {named(key)} could have {asked} {which}", False
+        value = found.challenger.get(name, key.slice)
+        if value is None or not math.isfinite(value.value):
+            return f"the evaluation does not say how many {which} {named(key)} was measured on ({name})", False
+        if value.value < asked:
+            count = number(value.value)
+            return (
+                f"{named(key)} was measured on {count} {which}, fewer than the {asked} that the policy asks for",
+                True,
+            )
     return None
 
 
@@ -293,9 +314,11 @@ def least_of(policy: Policy, rail: Guardrail) -> int:
 
 def obstacle(policy: Policy, rail: Guardrail, key: Key, found: Measured) -> Check | None:
     """Why the guardrail cannot be judged here; None if it can."""
-    problem = enough(key, found, least_of(policy, rail))
+    problem, counted = enough(key, found, least_of(policy, rail)), count_of(key, found) is not None
+    if problem is None and (few := few_of_class(key, found, policy.least_of_each(rail))):
+        problem, counted = few
     # A count that is not known is not "too few": whatever hides it would switch the guardrail off.
-    if problem and rail.too_few is TooFew.SKIP and count_of(key, found) is not None:
+    if problem and rail.too_few is TooFew.SKIP and counted:
         return Check(named(key), CheckOutcome.SKIPPED, problem, numbers_of(key, found), warning=True)
     problem = problem or missing("challenger", key, found.challenger)
     return Check(named(key), CheckOutcome.UNKNOWN, problem, numbers_of(key, found)) if problem else None

@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Any
 
 from tfx_pedigree.comparison.metrics import Direction, Metric, known
-from tfx_pedigree.comparison.metrics_specs import ExtraMetric, ModelInputs, metrics_specs
+from tfx_pedigree.comparison.metrics_specs import ExtraMetric, ModelInputs, metrics_specs, utility_metrics
 from tfx_pedigree.comparison.numbers import Slice
 from tfx_pedigree.comparison.policy import (
     Bounds,
@@ -78,10 +78,11 @@ def evaluator_plan(
         *({"featureKeys": list(one)} for one in slice_features),
     ]
     inputs, extra = model or ModelInputs(), {one.name: one for one in metrics}
+    utilities = utility_metrics(policy.utilities, extra, inputs)
     config: Json = {
         "modelSpecs": [inputs.to_json()],
         "slicingSpecs": _distinct(specs),
-        "metricsSpecs": metrics_specs(policy.metrics, thresholds, extra, inputs),
+        "metricsSpecs": metrics_specs([*policy.metrics, *extra], thresholds, extra | utilities, inputs),
     }
     if policy.confidence is not None:
         config["options"] = {

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from tfx_pedigree.comparison.class_counts import NEGATIVES, POSITIVES
 from tfx_pedigree.comparison.explaining_year import year_sentences
 from tfx_pedigree.comparison.gate import decide
 from tfx_pedigree.comparison.intervals import TFMA_DEGREES_OF_FREEDOM, t_quantile
@@ -32,6 +33,7 @@ from tfx_pedigree.comparison.policy import (
     SizeBudget,
     TooFew,
 )
+from tfx_pedigree.comparison.policy_utility import Utility
 from tfx_pedigree.comparison.verdict import Verdict
 from tfx_pedigree.comparison.wording import amount, number, percent
 from tfx_pedigree.errors import InvalidInputError
@@ -190,6 +192,7 @@ def _gained(where: Situation, gain: float) -> str:
 def sentences(policy: Policy) -> Iterator[str]:
     """What the policy demands, in the order in which the gate looks at it."""
     yield _score(policy)
+    yield from map(_utility, policy.utilities, policy.utilities.values())
     yield _similar(policy)
     yield _sureness(policy)
     yield from year_sentences(policy)
@@ -222,6 +225,17 @@ def _score(policy: Policy) -> str:
     return f"The challenger wins if its {policy.metric} is {way} than the champion's by {asked}."
 
 
+def _utility(name: str, utility: Utility) -> str:
+    if utility.weights:
+        return f"{name} is the sum of {listed([f'{number(one)} · {term}' for term, one in utility.weights.items()])}."
+    worth = listed([f"{number(one)} for a {outcome.replace('_', ' ')}" for outcome, one in utility.outcomes.items()])
+    return f"{name} is the mean worth of a prediction: {worth}, at a threshold of {number(utility.threshold)}."
+
+
+def _fewer(examples: int | None, of_each: Mapping[str, int]) -> str:
+    return " or ".join(f"{asked:,} {which}" for which, asked in {"examples": examples, **of_each}.items() if asked)
+
+
 def _more(rule: Rule, metric: str) -> str:
     asked = amount(rule.kind, rule.threshold)
     said = {
@@ -239,7 +253,8 @@ def _similar(policy: Policy) -> str:
 
 
 def _sureness(policy: Policy) -> str:
-    least = f" Fewer than {policy.min_examples:,} examples decide nothing." if policy.min_examples else ""
+    asked = _fewer(policy.min_examples, policy.least_of_each())
+    least = f" Fewer than {asked} decide nothing." if asked else ""
     if policy.confidence is None:
         return f"The measured values decide, without regard to chance.{least}"
     wrong = percent((1 - policy.confidence) / 2)
@@ -261,10 +276,11 @@ def _guardrail(rail: Guardrail) -> str:
         demands.append(f"must be {_bounds(rail.bounds.at_least, rail.bounds.at_most)}")
     where = "" if rail.where == "overall" else f" on {rail.where}"
     few = ""
-    if rail.min_examples:
+    asked = _fewer(rail.min_examples, {POSITIVES: rail.min_positives or 0, NEGATIVES: rail.min_negatives or 0})
+    if asked:
         then = "is skipped" if rail.too_few is TooFew.SKIP else "leaves it undecided"
         what = "one" if rail.where == "overall" else "a slice"
-        few = f"; {what} of fewer than {rail.min_examples:,} examples {then}"
+        few = f"; {what} of fewer than {asked} {then}"
     return f"Guardrail: {rail.metric}{where} {' and '.join(demands)}{few}."
 
 

@@ -18,6 +18,7 @@ from tfx_pedigree.comparison.checks import (
     Measured,
     budget_checks,
     enough,
+    few_of_class,
     floor_checks,
     guardrail_checks,
     missing,
@@ -148,10 +149,15 @@ def _guarded(policy: Policy, found: Measured) -> tuple[Check, ...]:
 
 def _usable(policy: Policy, found: Measured) -> Check:
     key = Key(policy.metric)
-    if problem := missing("challenger", key, found.challenger) or enough(key, found, policy.min_examples):
+    if problem := missing("challenger", key, found.challenger) or _too_few(policy, key, found):
         return Check(SCORE, CheckOutcome.UNKNOWN, problem)
     value = found.challenger.metrics[key].value
     return Check(SCORE, CheckOutcome.HOLDS, f"{named(key)} is {number(value)}", {"challenger": value})
+
+
+def _too_few(policy: Policy, key: Key, found: Measured) -> str | None:
+    few = few_of_class(key, found, policy.least_of_each())
+    return enough(key, found, policy.min_examples) or (few[0] if few else None)
 
 
 def _major(policy: Policy, breaking: str | None) -> Iterator[Check]:
@@ -172,7 +178,7 @@ def _score(
         return Check(SCORE, CheckOutcome.UNKNOWN, values), None, None
     pair = paired(key, found, contest.measure, confident=policy.confidence is not None, least=policy.min_examples)
     pair = pair if isinstance(pair, str) else widened(pair, policy.confidence, confidence)
-    problem = enough(key, found, policy.min_examples) or (pair if isinstance(pair, str) else None)
+    problem = _too_few(policy, key, found) or (pair if isinstance(pair, str) else None)
     change = score_change(contest, values if isinstance(pair, str) else pair)
     if problem or isinstance(pair, str):
         numbers = {"challenger": values.challenger, "champion": values.champion}

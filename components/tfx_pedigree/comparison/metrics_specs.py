@@ -11,14 +11,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tfx_pedigree.comparison.metric_names import MetricName
-from tfx_pedigree.comparison.metrics import KNOWN, known
+from tfx_pedigree.comparison.class_counts import NEGATIVES, POSITIVES
+from tfx_pedigree.comparison.metric_names import SUB_KEYS, MetricName
+from tfx_pedigree.comparison.metrics import KNOWN, OWN_MODULE, known
+from tfx_pedigree.comparison.policy_utility import Utilities
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.text import did_you_mean
 
 Json = dict[str, Any]
 COUNT = "example_count"
-POSITIVES, NEGATIVES = "positives", "negatives"
 # Whose weights are no business of theirs.
 _COUNTS = (COUNT, POSITIVES, NEGATIVES)
 # What Keras calls the usual metrics that a model brings along.
@@ -71,12 +72,16 @@ class ModelInputs:
 
 @dataclass(frozen=True)
 class ExtraMetric:
-    """A metric to compute besides the policy's, or how to make one that the policy names and Pedigree does not know."""
+    """A metric to compute besides the policy's, or how to make one that the policy names and Pedigree does not know.
+
+    `of_all_outputs`: of a model with several it takes what it needs itself, and its name says no output.
+    """
 
     name: str
     class_name: str
     module: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    of_all_outputs: bool = False
 
 
 def metrics_specs(
@@ -87,21 +92,48 @@ def metrics_specs(
 ) -> list[Json]:
     """The count of all examples is always the first."""
     specs: dict[str, Json] = {}
-    for name in dict.fromkeys([*names, *extra]):
+    for name in dict.fromkeys(names):
         if name == COUNT:
             continue
         metric = MetricName.parse(name)
-        _check(metric, inputs)
-        made, own = _made(metric, extra, inputs), thresholds.get(name)
-        if made is None and not own:
+        own = extra.get(name)
+        _check(metric, inputs, of_all_outputs=own is not None and own.of_all_outputs)
+        made, limits = _made(metric, extra, inputs), thresholds.get(name)
+        if made is None and not limits:
             continue
         head = _head(metric, inputs)
         spec = specs.setdefault(json.dumps(head, sort_keys=True), {"metrics": [], **head})
         if made is None:
-            spec.setdefault("perSliceThresholds", {})[metric.with_parameter] = {"thresholds": own}
+            spec.setdefault("perSliceThresholds", {})[metric.with_parameter] = {"thresholds": limits}
         else:
-            spec["metrics"].append(made | ({"perSliceThresholds": own} if own else {}))
+            spec["metrics"].append(made | ({"perSliceThresholds": limits} if limits else {}))
     return [counting_spec(thresholds.get(COUNT)), *specs.values()]
+
+
+def utility_metrics(
+    utilities: Utilities, extra: Mapping[str, ExtraMetric], inputs: ModelInputs
+) -> dict[str, ExtraMetric]:
+    """How TFMA makes them. A sum is told how each of its terms is made."""
+    found = {}
+    for name, utility in utilities.items():
+        if utility.outcomes:
+            worth = {"worth": dict(utility.outcomes), "thresholds": [utility.threshold]}
+            found[name] = ExtraMetric(name, "OutcomeUtility", OWN_MODULE, worth)
+            continue
+        terms = [_term(name, term, weight, extra, inputs) for term, weight in utility.weights.items()]
+        found[name] = ExtraMetric(name, "WeightedSum", OWN_MODULE, {"terms": terms}, of_all_outputs=True)
+    return found
+
+
+def _term(name: str, term: str, weight: float, extra: Mapping[str, ExtraMetric], inputs: ModelInputs) -> Json:
+    metric = MetricName.parse(term)
+    if known(metric.base).of_queries or metric.base in OF_THE_MODEL:
+        kind = "a query's" if known(metric.base).of_queries else "the model's own"
+        raise InvalidInputError(f"The utility `{name}` cannot weigh `{term}`: it is {kind}, which TFMA computes apart.")
+    (spec,) = metrics_specs([term], {}, extra, inputs)[1:]
+    of = {key: value for key in SUB_KEYS if (value := getattr(metric, key)) is not None}
+    key = {"name": metric.with_parameter, "output": metric.output, "of": of, "average": metric.average}
+    return {**key, "weight": weight, "spec": spec}
 
 
 def counting_spec(thresholds: list[Json] | None = None) -> Json:
@@ -139,15 +171,10 @@ def _aggregate(metric: MetricName, inputs: ModelInputs) -> Json:
     return found
 
 
-def _check(metric: MetricName, inputs: ModelInputs) -> None:
+def _check(metric: MetricName, inputs: ModelInputs, *, of_all_outputs: bool) -> None:
     """Whatever of the name TFMA could not make a number of."""
-    asked = (
-        _of_parameter(metric),
-        _of_queries(metric, inputs),
-        _of_classes(metric, inputs),
-        _of_output(metric, inputs),
-    )
-    for problem in asked:
+    output = "" if of_all_outputs else _of_output(metric, inputs)
+    for problem in (_of_parameter(metric), _of_queries(metric, inputs), _of_classes(metric, inputs), output):
         if problem:
             raise InvalidInputError(f"TFMA cannot compute `{metric}`: {problem}")
 

@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from tfx_pedigree.comparison.class_counts import NEGATIVES, POSITIVES, class_counts
+from tfx_pedigree.comparison.metric_names import base_of
 from tfx_pedigree.comparison.metrics import KNOWN, Direction, known
 from tfx_pedigree.comparison.numbers import Slice
+from tfx_pedigree.comparison.policy_utility import Utilities, check_names, terms_of
 from tfx_pedigree.comparison.policy_year import ErrorBudget, Holdout, Many, NeverBelow
 from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.errors import InvalidInputError
@@ -157,6 +160,8 @@ class Guardrail:
     min_gain: Rule | None = None
     max_gap: float | None = None
     many: Many = Many.EACH
+    min_positives: int | None = None
+    min_negatives: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "each_slice_of", tuple(sorted(set(self.each_slice_of))))
@@ -207,6 +212,8 @@ class Guardrail:
                 "max_gap": self.max_gap,
                 **(self.bounds.to_json() if self.bounds else {}),
                 "min_examples": self.min_examples,
+                "min_positives": self.min_positives,
+                "min_negatives": self.min_negatives,
                 "too_few": self.too_few.value,
                 "point_estimate": self.point_estimate,
                 "many": self.many.value if self.many is not Many.EACH else None,
@@ -270,10 +277,15 @@ class Policy:
     holdout: Holdout | None = None
     never_below: NeverBelow | None = None
     form: int = NEWEST
+    min_positives: int = 0
+    min_negatives: int = 0
+    utilities: Utilities = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_names(self.utilities, self._asked)
         if self.direction is None:
-            object.__setattr__(self, "direction", known(self.metric).direction)
+            of_utility = Direction.HIGHER if base_of(self.metric) in self.utilities else None
+            object.__setattr__(self, "direction", of_utility or known(self.metric).direction)
         if self.direction is None:
             raise InvalidInputError(_no_direction(self.metric))
         if self.confidence is not None and not 0.5 <= self.confidence < 1:
@@ -281,6 +293,7 @@ class Policy:
                 f"The confidence {self.confidence} is out of range: give 0.5 or more and less than 1, such as 0.95."
             )
         object.__setattr__(self, "first_version", dict(sorted(self.first_version.items())))
+        object.__setattr__(self, "utilities", dict(sorted(self.utilities.items())))
         if self.form == 1 and (self.major, self.importance.gain) != (MajorChange.ALLOW, Gain.RELATIVE):
             raise InvalidInputError(
                 "A policy of the form pedigree.policy/1 promotes a MAJOR change by itself and counts a relative gain: "
@@ -311,8 +324,22 @@ class Policy:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """All that it decides on, the score first."""
-        return tuple(dict.fromkeys([self.metric, *(rail.metric for rail in self.guardrails), *self.first_version]))
+        """All that it decides on, the score first, with what that is made of."""
+        found = [*self._asked]
+        found += [term for name in self._asked for term in terms_of(name, self.utilities)]
+        found += class_counts(self.metric, self.least_of_each())
+        found += [name for rail in self.guardrails for name in class_counts(rail.metric, self.least_of_each(rail))]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def _asked(self) -> tuple[str, ...]:
+        return (self.metric, *(rail.metric for rail in self.guardrails), *self.first_version)
+
+    def least_of_each(self, rail: Guardrail | None = None) -> dict[str, int]:
+        """How many examples of both classes the guardrail asks for, or the score."""
+        mine = {POSITIVES: self.min_positives, NEGATIVES: self.min_negatives}
+        theirs = {POSITIVES: rail.min_positives, NEGATIVES: rail.min_negatives} if rail else {}
+        return mine | {name: least for name, least in theirs.items() if least is not None}
 
     @property
     def looks_back(self) -> bool:
@@ -344,9 +371,16 @@ class Policy:
         if self.form == 1:
             del found["importance"]["gain"]
             return found
-        year = {"error_budget": self.error_budget, "holdout": self.holdout, "never_below": self.never_below}
-        asked = {key: one.to_json() for key, one in year.items() if one is not None}
-        return found | {"major": self.major.value} | asked
+        # Keys that came later stand there only where they are given: a policy without them keeps its digest.
+        late = {
+            "min_positives": self.min_positives or None,
+            "min_negatives": self.min_negatives or None,
+            "utilities": {name: one.to_json() for name, one in self.utilities.items()} or None,
+            "error_budget": self.error_budget and self.error_budget.to_json(),
+            "holdout": self.holdout and self.holdout.to_json(),
+            "never_below": self.never_below and self.never_below.to_json(),
+        }
+        return found | {"major": self.major.value} | _given(late)
 
 
 def _no_direction(metric: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tfx_pedigree.comparison.config_reader import ConfigNode, Fields, from_data, from_yaml, optional
+from tfx_pedigree.comparison.metric_names import base_of
 from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.numbers import Slice
 from tfx_pedigree.comparison.policy import (
@@ -34,6 +35,7 @@ from tfx_pedigree.comparison.policy import (
     Weights,
 )
 from tfx_pedigree.comparison.policy_sense import nonsense
+from tfx_pedigree.comparison.policy_utility import Utilities, Utility
 from tfx_pedigree.comparison.policy_year import BEST_CHAMPION, ErrorBudget, Holdout, Many, NeverBelow, Reused
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 
@@ -58,7 +60,27 @@ _FIELDS = (
     "error_budget",
     "holdout",
     "never_below",
+    "min_positives",
+    "min_negatives",
+    "utilities",
     RETRAINING,
+)
+_GUARDRAIL = (
+    "metric",
+    "slice",
+    "each_slice_of",
+    "direction",
+    "max_regression",
+    "at_least",
+    "at_most",
+    "min_examples",
+    "too_few",
+    "point_estimate",
+    "min_gain",
+    "max_gap",
+    "min_positives",
+    "min_negatives",
+    "many",
 )
 _RULE = tuple(kind.value for kind in RuleKind)
 
@@ -97,7 +119,8 @@ def policy_at(place: ConfigNode) -> Policy:
     form = optional(found, "format", _form) or NEWEST
     metric_place = found["metric"]
     metric = metric_place.text()
-    direction = optional(found, "direction", _direction) or known(metric).direction
+    utilities = optional(found, "utilities", lambda one: _utilities(_since_2(one, form))) or {}
+    direction = optional(found, "direction", _direction) or _better(metric, utilities)
     if direction is None:
         raise metric_place.wrong(
             f"is {metric!r}, which has no known direction. Give `direction: higher` or `direction: lower` as well."
@@ -107,7 +130,9 @@ def policy_at(place: ConfigNode) -> Policy:
         "similar": optional(found, "similar", lambda one: one.choice(Similar)),
         "confidence": optional(found, "confidence", _confidence),
         "min_examples": optional(found, "min_examples", ConfigNode.whole),
-        "guardrails": optional(found, "guardrails", lambda one: one.each(lambda rail: _guardrail(rail, form))),
+        "guardrails": optional(
+            found, "guardrails", lambda one: one.each(lambda rail: _guardrail(rail, form, utilities))
+        ),
         "latency": optional(found, "latency", _latency),
         "size": optional(found, "size", _size),
         "first_version": optional(found, "first_version", _floors),
@@ -118,6 +143,9 @@ def policy_at(place: ConfigNode) -> Policy:
         "error_budget": optional(found, "error_budget", lambda one: _error_budget(_since_2(one, form))),
         "holdout": optional(found, "holdout", lambda one: _holdout(_since_2(one, form))),
         "never_below": optional(found, "never_below", lambda one: _never_below(_since_2(one, form))),
+        "min_positives": optional(found, "min_positives", lambda one: _since_2(one, form).whole()),
+        "min_negatives": optional(found, "min_negatives", lambda one: _since_2(one, form).whole()),
+        "utilities": utilities,
         "form": form,
     }
     given = {key: value for key, value in given.items() if value is not None}
@@ -212,12 +240,20 @@ def _min_gain(place: ConfigNode, direction: Direction | None, form: int) -> Rule
     return _rule(_since_2(place, form), direction or Direction.HIGHER, form)
 
 
-def _guardrail(place: ConfigNode, form: int) -> Guardrail:
-    fields = ("metric", "slice", "each_slice_of", "direction", "max_regression", "at_least", "at_most")
-    more = ("min_examples", "too_few", "point_estimate", "min_gain", "max_gap", "many")
-    found = place.fields((*fields, *more), ("metric",))
+def _utilities(place: ConfigNode) -> dict[str, Utility]:
+    return {name: Utility.read(one) for name, one in place.table().items()}
+
+
+def _better(metric: str, utilities: Utilities) -> Direction | None:
+    return Direction.HIGHER if base_of(metric) in utilities else known(metric).direction
+
+
+def _guardrail(place: ConfigNode, form: int, utilities: Utilities) -> Guardrail:
+    found = place.fields(_GUARDRAIL, ("metric",))
     metric = found["metric"].text()
     direction = optional(found, "direction", _direction)
+    if direction is None and base_of(metric) in utilities:
+        direction = Direction.HIGHER
     return _made(
         place,
         lambda: Guardrail(
@@ -232,6 +268,8 @@ def _guardrail(place: ConfigNode, form: int) -> Guardrail:
             each_slice_of=optional(found, "each_slice_of", _features) or (),
             direction=direction,
             min_examples=optional(found, "min_examples", ConfigNode.whole),
+            min_positives=optional(found, "min_positives", lambda one: _since_2(one, form).whole()),
+            min_negatives=optional(found, "min_negatives", lambda one: _since_2(one, form).whole()),
             too_few=optional(found, "too_few", lambda one: one.choice(TooFew)) or TooFew.INSUFFICIENT,
             point_estimate=optional(found, "point_estimate", ConfigNode.truth) or False,
             many=optional(found, "many", lambda one: one.choice(Many)) or Many.EACH,

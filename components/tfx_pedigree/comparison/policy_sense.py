@@ -6,8 +6,9 @@ Only what people write is held to this. A decision on file stays readable whatev
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from tfx_pedigree.comparison.class_counts import count_name
 from tfx_pedigree.comparison.metrics import Direction, Metric, known
 from tfx_pedigree.comparison.policy import Bounds, Policy, Regression, Rule, RuleKind
 from tfx_pedigree.comparison.wording import number
@@ -20,8 +21,11 @@ def nonsense(policy: Policy) -> Iterator[Problem]:
     metric = known(policy.metric)
     yield from _direction("direction", metric, policy.better)
     yield from _rule("rule", policy.rule, policy.better, metric)
+    yield from _classes("metric", policy.metric, policy.least_of_each())
+    yield from _utilities(policy)
     for index, rail in enumerate(policy.guardrails):
         here, guarded = f"guardrails[{index}]", known(rail.metric)
+        yield from _classes(here, rail.metric, policy.least_of_each(rail))
         if rail.direction is not None:
             yield from _direction(f"{here}.direction", guarded, rail.direction)
         if rail.max_regression is not None:
@@ -39,6 +43,23 @@ def nonsense(policy: Policy) -> Iterator[Problem]:
                 yield from _regression("never_below.best_champion", metric, Regression(limit, relative=share))
     for name, bounds in policy.first_version.items():
         yield from _bounds(f"first_version.{name}", known(name), bounds)
+
+
+def _classes(path: str, metric: str, least: Mapping[str, int]) -> Iterator[Problem]:
+    for which, asked in least.items():
+        if asked and count_name(metric, which) is None:
+            yield path, f"is of no one class, so it cannot be measured on {asked} {which}. Give `min_{which}: 0` here."
+
+
+def _utilities(policy: Policy) -> Iterator[Problem]:
+    for name, utility in policy.utilities.items():
+        for term, weight in utility.weights.items():
+            better = known(term).direction
+            if better is not None and weight * (1 if better is Direction.HIGHER else -1) < 0:
+                problem = (
+                    f"weighs {term} by {number(weight)}, so it rises as {term} gets worse: {term} is better as it gets "
+                )
+                yield f"utilities.{name}.weights", f"{problem}{better.value}."
 
 
 def _direction(path: str, metric: Metric, given: Direction) -> Iterator[Problem]:

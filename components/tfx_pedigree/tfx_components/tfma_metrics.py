@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from tensorflow_model_analysis.metrics import calibration_histogram, confusion_matrix_metrics, metric_types, metric_util
+from google.protobuf import json_format
+from tensorflow_model_analysis.metrics import (
+    calibration_histogram,
+    confusion_matrix_metrics,
+    metric_specs,
+    metric_types,
+    metric_util,
+)
+from tensorflow_model_analysis.proto import config_pb2
 
 BINS = 10
 
@@ -30,6 +38,75 @@ class Negatives(confusion_matrix_metrics.ConfusionMatrixMetric):  # type: ignore
 
     def result(self, tp: float, tn: float, fp: float, fn: float) -> float:
         return tn + fp
+
+
+class OutcomeUtility(confusion_matrix_metrics.ConfusionMatrixMetricBase):  # type: ignore[misc]
+    """The mean over the examples of what their outcome is worth."""
+
+    def __init__(self, worth: dict[str, float], thresholds: Any = None, name: str = "outcome_utility") -> None:
+        super().__init__(thresholds=thresholds, name=name, worth=worth)
+
+    def _metric_value(self, key: Any, matrices: Any, worth: dict[str, float]) -> float:
+        counts = {
+            "true_positive": matrices.tp[0],
+            "true_negative": matrices.tn[0],
+            "false_positive": matrices.fp[0],
+            "false_negative": matrices.fn[0],
+        }
+        total = sum(counts.values())
+        value = sum(worth.get(outcome, 0.0) * count for outcome, count in counts.items())
+        return float(value / total) if total else float("nan")
+
+
+class WeightedSum(metric_types.Metric):  # type: ignore[misc]
+    """The sum of other metrics, each times its weight. A term is told with its MetricsSpec, and with what its key in
+    TFMA's results is made of: `name`, `output`, `of` (class or best predictions) and `average`."""
+
+    def __init__(self, terms: list[dict[str, Any]], name: str = "weighted_sum") -> None:
+        super().__init__(_weighted_sum, name=name, terms=terms)
+
+
+def _weighted_sum(  # noqa: PLR0917  what TFMA calls it with
+    name: str,
+    terms: list[dict[str, Any]],
+    eval_config: Any = None,
+    schema: Any = None,
+    model_names: list[str] | None = None,
+    example_weighted: bool = False,
+) -> Any:
+    return [
+        computation
+        for model in model_names or [""]
+        for computation in _sum_of_one_model(name, terms, (eval_config, schema), model, example_weighted)
+    ]
+
+
+def _sum_of_one_model(
+    name: str, terms: list[dict[str, Any]], told: tuple[Any, Any], model: str, example_weighted: bool
+) -> list[Any]:
+    computations: list[Any] = []
+    weights: list[tuple[Any, float]] = []
+    for term in terms:
+        spec = json_format.ParseDict(term["spec"], config_pb2.MetricsSpec())
+        spec.model_names[:] = [model]
+        spec.example_weights.weighted = example_weighted
+        spec.example_weights.unweighted = not example_weighted
+        computations += metric_specs.to_computations([spec], eval_config=told[0], schema=told[1])
+        key = metric_types.MetricKey(
+            name=term["name"],
+            model_name=model,
+            output_name=term["output"],
+            sub_key=metric_types.SubKey(**term["of"]) if term["of"] else None,
+            aggregation_type=metric_types.AggregationType(**{term["average"]: True}) if term["average"] else None,
+            example_weighted=example_weighted,
+        )
+        weights.append((key, float(term["weight"])))
+    total = metric_types.MetricKey(name=name, model_name=model, example_weighted=example_weighted)
+
+    def result(metrics: dict[Any, Any]) -> dict[Any, float]:
+        return {total: sum(weight * float(metrics[term]) for term, weight in weights)}
+
+    return [*computations, metric_types.DerivedMetricComputation(keys=[total], result=result)]
 
 
 class ExpectedCalibrationError(metric_types.Metric):  # type: ignore[misc]
