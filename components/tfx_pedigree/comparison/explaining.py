@@ -91,7 +91,14 @@ def situation(policy: Policy, examples: int, champion: float, correlation: float
 def simulate(policy: Policy, where: Situation, rounds: int = ROUNDS) -> Odds:
     """Of the score alone: guardrails, budgets and MAJOR changes can only refuse more."""
     alone = replace(
-        policy, guardrails=(), latency=LatencyBudget(), size=SizeBudget(), first_version={}, never_below=None
+        policy,
+        guardrails=(),
+        latency=LatencyBudget(),
+        size=SizeBudget(),
+        first_version={},
+        never_below=None,
+        min_positives=0,
+        min_negatives=0,
     )
     equal = [_verdict(alone, where, 0.0, at) for at in range(rounds)]
     return Odds(

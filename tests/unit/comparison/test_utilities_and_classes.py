@@ -34,7 +34,7 @@ from tfx_pedigree.comparison import (
     parse_policy,
     read_policy,
 )
-from tfx_pedigree.comparison.explaining import sentences
+from tfx_pedigree.comparison.explaining import sentences, simulate, situation
 from tfx_pedigree.errors import InvalidInputError
 
 MONEY = Utility(outcomes={"true_positive": 10, "false_positive": -1, "false_negative": -5}, threshold=0.3)
@@ -191,6 +191,12 @@ def test_a_policy_explains_all_of_it() -> None:
         "must be better by more than 0; one of fewer than 20 negatives leaves it undecided.",
     ):
         assert part in said
+
+
+def test_the_simulation_is_of_the_score_and_not_of_the_classes() -> None:
+    policy = Policy("auc", min_positives=50)
+    where = situation(policy, 1000, 0.8)
+    assert simulate(policy, where, 50) == simulate(Policy("auc"), where, 50)
 
 
 def test_numbers_that_are_none_are_no_worth() -> None:
