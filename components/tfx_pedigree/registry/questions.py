@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from tfx_pedigree.db import Question
+from tfx_pedigree.db import Question, Row
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import differences, overview, promotion, reading, registration, stored
 from tfx_pedigree.registry.api import PAGE, VersionQuestions
@@ -43,27 +43,22 @@ class LocalQuestions(VersionQuestions):
 
     def models(self, *, limit: int = PAGE, after: str | None = None) -> Page[Model]:
         values = {"model": EVERYWHERE, "after": after or "", "limit": limit + 1}
-        rows = self.transactions.ask((reading.MODELS, values))
-        if not rows:
-            with self.transactions.reading(None) as connection:
-                rows = reading.MODELS.rows(connection, names=stored.NOBODY, **values)
+        rows = self._rows((reading.MODELS, values), None)
         items = tuple(stored.read_model(row) for row in rows[:limit])
         return Page(items, items[-1].name if len(rows) > limit else None)
 
     def model(self, name: str) -> Model:
-        rows = self.transactions.ask((reading.MODEL_BY_NAME, {"model": name}))
-        if not rows:
-            with self.transactions.reading(name) as connection:
-                reading.find_model(connection, name)
-                rows = reading.MODEL_BY_NAME.rows(connection, names=stored.NOBODY, model=name)
-        return stored.read_model(rows[0])
+        return stored.read_model(self._rows((reading.MODEL_BY_NAME, {"model": name}), name)[0])
+
+    def revision(self, model: str) -> str:
+        """Changes with everything that is written to the model: versions, states, aliases, evidence, notes. One row,
+        found by its key: whoever keeps an answer learns from it whether to ask again."""
+        digest: str = self._rows((reading.REVISION, {"model": model}), model)[0][1]
+        return digest
 
     def overview(self, *, matching: str = "", limit: int = PAGE, after: str | None = None) -> Page[ModelOverview]:
         values = {"model": EVERYWHERE, "after": after or "", "limit": limit + 1, "pattern": overview.pattern(matching)}
-        rows = self.transactions.ask((overview.OVERVIEW, values))
-        if not rows:
-            with self.transactions.reading(None) as connection:
-                rows = overview.OVERVIEW.rows(connection, names=stored.NOBODY, **values)
+        rows = self._rows((overview.OVERVIEW, values), None)
         items = tuple(overview.read_overview(row) for row in rows[:limit])
         return Page(items, items[-1].model.name if len(rows) > limit else None)
 
@@ -83,13 +78,7 @@ class LocalQuestions(VersionQuestions):
     ) -> Page[Version]:
         parsed = tuple(Term.parse(term) if isinstance(term, str) else term for term in terms)
         search = Search(model, parsed, limit, after)
-        statement, values = search.question()
-        rows = self.transactions.ask((statement, values))
-        if not rows:
-            with self.transactions.reading(model) as connection:
-                reading.find_model(connection, model)
-                rows = statement.rows(connection, **values)
-        return search.page(rows)
+        return search.page(self._rows(search.question(), model))
 
     def newest_by_tag(self, model: str, key: str) -> dict[str, Version]:
         with self.transactions.reading(model) as connection:
@@ -184,12 +173,7 @@ class LocalQuestions(VersionQuestions):
         before = {} if after is None else {"before": reading.read_position(after)}
         statement = reading.events(subject="subject" in only, action="action" in only, paged=after is not None)
         question: Question = (statement, {"chain": chain, "model": chain, "limit": limit + 1, **only, **before})
-        rows = self.transactions.ask(question)
-        if not rows:
-            with self.transactions.reading(None if chain == REGISTRY_CHAIN else chain) as connection:
-                if must_exist and chain != REGISTRY_CHAIN:
-                    reading.find_model(connection, chain)
-                rows = statement.rows(connection, names=stored.NOBODY, **question[1])
+        rows = self._rows(question, None if chain == REGISTRY_CHAIN else chain, must_exist=must_exist)
         items = tuple(stored.read_event(row) for row in rows[:limit])
         return Page(items, str(items[-1].position) if len(rows) > limit else None)
 
@@ -200,3 +184,14 @@ class LocalQuestions(VersionQuestions):
             rows = reading.JUDGEMENTS.rows(connection, id=found.id, before=before, limit=limit + 1)
         items = tuple(Judgement(row[1], Evidence.from_text(row[2]), *row[3:5]) for row in rows[:limit])
         return Page(items, str(rows[limit - 1][0]) if len(rows) > limit else None)
+
+    def _rows(self, question: Question, model: str | None, *, must_exist: bool = True) -> list[Row]:
+        """Where a question answers nothing, it is asked again by whoever may read, of a model that is there."""
+        rows = self.transactions.ask(question)
+        if not rows:
+            with self.transactions.reading(model) as connection:
+                if model is not None and must_exist:
+                    reading.find_model(connection, model)
+                statement, values = question
+                rows = statement.rows(connection, **{"names": stored.NOBODY, **values})
+        return rows

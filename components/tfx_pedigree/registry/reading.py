@@ -210,6 +210,8 @@ def evidence_in(rows: list[Row]) -> Evidence | None:
 # Models and events
 
 MODEL_BY_NAME = Statement(sa.select(*stored.MODEL_COLUMNS).where(schema.models.c.name == MODEL))
+_C = schema.chains.c
+REVISION = Statement(sa.select(stored.ROLES, _C.head).where(_C.name == MODEL))
 MODELS = Statement(
     sa.select(*stored.MODEL_COLUMNS)
     .where(schema.models.c.name > sa.bindparam("after", type_=sa.Text))

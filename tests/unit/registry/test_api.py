@@ -8,8 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from pedigree_testing import candidate, digest
-from tfx_pedigree.errors import ForbiddenError
+from tfx_pedigree.errors import ForbiddenError, NotFoundError
 from tfx_pedigree.registry import (
+    Action,
     Administration,
     Evidence,
     Facts,
@@ -107,3 +108,33 @@ def test_role_can_be_granted_on_a_model_that_is_to_come(open_as: Callable[[str],
     with pytest.raises(ForbiddenError):
         bob.add("other", candidate("a"))
     assert bob.add("penguin", candidate("a")).version.version == "1.0.0"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda r: r.add(MODEL, candidate("b")),
+        lambda r: r.set_alias("canary", MODEL),
+        lambda r: r.annotate(MODEL, Facts(tags={"team": "ops"})),
+        lambda r: r.attach_evidence(MODEL, Evidence(digest("a"), None, Verdict.PASS, "good")),
+        lambda r: r.promote(MODEL),
+        lambda r: r.archive(MODEL, reason="wrong data"),
+        lambda r: r.note(MODEL, Action.RETRAIN, reason=None, details={}),
+    ],
+)
+def test_revision_changes_with_every_write_and_with_nothing_else(
+    registry: Registry, open_as: Callable[[str], Registry], write: Callable[[Registry], object]
+) -> None:
+    registry.add(MODEL, candidate("a"))
+    registry.add("other", candidate("a"))
+    before = registry.revision(MODEL)
+    registry.add("other", candidate("b"))
+    registry.get(MODEL)
+    assert registry.revision(MODEL) == before
+    write(registry)
+    assert registry.revision(MODEL) not in (before, registry.revision("other"))
+    with pytest.raises(NotFoundError, match="no model 'none'"):
+        registry.revision("none")
+    registry.revoke("*")
+    with pytest.raises(ForbiddenError, match="bob may not read"):
+        open_as("bob").revision(MODEL)

@@ -47,6 +47,7 @@ def promote(registry: Registry) -> object:
 OPERATIONS: dict[str, Callable[[Registry], object]] = {
     "get by number": lambda r: r.get(f"{MODEL}@1.0.0"),
     "get by alias": lambda r: r.get(f"{MODEL}@canary"),
+    "revision": lambda r: r.revision(MODEL),
     "page": lambda r: r.versions(MODEL, limit=20),
     "search": lambda r: r.search(MODEL, ["metric.auc>=0.5", "tag.team=ops"], limit=20),
     "models": lambda r: r.models(),
@@ -107,6 +108,7 @@ def prepared(registry: Registry) -> Registry:
     [
         ("get by number", 1),
         ("get by alias", 1),
+        ("revision", 1),
         ("page", 1),
         ("search", 1),
         ("models", 1),
@@ -134,6 +136,7 @@ def test_round_trips_to_postgresql(
     [
         ("get by number", 1),
         ("get by alias", 1),
+        ("revision", 1),
         ("page", 1),
         ("search", 1),
         ("models", 1),
