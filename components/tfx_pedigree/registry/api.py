@@ -80,6 +80,11 @@ class VersionQuestions(JudgementQuestions, Protocol):
         """One model, with the number of its champion."""
         ...
 
+    def revision(self, model: str) -> str:
+        """Changes with everything that is written to the model: versions, states, aliases, evidence, notes. It costs
+        one row, found by its key: whoever keeps an answer learns from it whether to ask again."""
+        ...
+
     def overview(self, *, matching: str = "", limit: Limit = PAGE, after: str | None = None) -> Page[ModelOverview]:
         """Models by name with what serves now; of those whose name holds `matching`, where it is given."""
         ...

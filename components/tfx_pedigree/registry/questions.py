@@ -51,8 +51,6 @@ class LocalQuestions(VersionQuestions):
         return stored.read_model(self._rows((reading.MODEL_BY_NAME, {"model": name}), name)[0])
 
     def revision(self, model: str) -> str:
-        """Changes with everything that is written to the model: versions, states, aliases, evidence, notes. One row,
-        found by its key: whoever keeps an answer learns from it whether to ask again."""
         digest: str = self._rows((reading.REVISION, {"model": model}), model)[0][1]
         return digest
 

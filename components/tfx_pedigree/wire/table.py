@@ -35,6 +35,7 @@ REGISTRY: tuple[Operation, ...] = (
     _question("get", _VERSION),
     _question("versions", f"{_MODEL}/versions"),
     _question("search", f"{_MODEL}/search"),
+    _question("revision", f"{_MODEL}/revision"),
     _question("newest_by_tag", f"{_MODEL}/newest-by-tag"),
     _question("description", f"{_VERSION}/description"),
     _question("evidence", f"{_VERSION}/evidence"),

@@ -50,6 +50,7 @@ def make_versions(api: RegistryApi, clock: Clock) -> None:
 
 def ask_everything(api: RegistryApi, clock: Clock) -> None:
     assert api.models(limit=1).items == (api.model(MODEL),)
+    assert api.revision(MODEL).startswith("sha256:")
     newest = api.get(f"{MODEL}@latest")
     glance = api.overview(matching="flight").items[0]
     assert glance.model == api.model(MODEL) and glance.newest == newest.version
