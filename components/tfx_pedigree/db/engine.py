@@ -7,6 +7,7 @@ failing half way; on PostgreSQL the callers lock the model's row. A reading tran
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import shlex
 import sqlite3
@@ -36,7 +37,7 @@ from tfx_pedigree.retry_policy import RetryPolicy
 from tfx_pedigree.text import plain
 
 # The revision of the newest migration. A test holds it to what Alembic finds in `migrations/`.
-HEAD = "0006"
+HEAD = "0007"
 BUSY_SECONDS = 60
 # PostgreSQL's words for what is over in a moment. Any other FATAL (a wrong password, no such database) stays.
 _PASSING = ("starting up", "shutting down", "recovery mode", "too many", "connection slots", "terminating connection")
@@ -54,6 +55,7 @@ class Database:
         self.url = self._target.render_as_string(hide_password=True)
         self.is_sqlite = self._target.get_backend_name() == "sqlite"
         self.engine = _engine(self._target)
+        self._outer: Connection | None = None
         self._writing = self.engine.execution_options(pedigree_write=True)
         self._reading = (
             self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
@@ -103,8 +105,18 @@ class Database:
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
         """Commits when the block ends, rolls everything back when it raises."""
+        if self._outer is not None:
+            yield self._outer
+            return
         with self._begin(self._writing) as connection:
             yield connection
+
+    def within(self, connection: Connection) -> Database:
+        """The same database, whose writing transactions are all parts of one that has begun and that its owner ends."""
+        _ = self._asking  # made once, for both
+        other = copy.copy(self)
+        other._outer = connection
+        return other
 
     @contextlib.contextmanager
     def creating(self) -> Iterator[Connection]:

@@ -366,3 +366,16 @@ lineage_edges = sa.Table(
     sa.Column("run_id", Id, sa.ForeignKey("lineage_nodes.id")),
     sa.Index("ix_lineage_edges_target", "target_id", "source_id", "kind"),
 )
+
+# So that a request that is sent twice is carried out once. No part of the history.
+request_keys = sa.Table(
+    "request_keys",
+    metadata,
+    sa.Column("principal", sa.String(200), primary_key=True),
+    sa.Column("key", sa.String(200), primary_key=True),
+    sa.Column("request", sa.String(71), nullable=False),
+    # JSON; empty only while the transaction runs that writes it.
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Index("ix_request_keys_at", "at"),
+)

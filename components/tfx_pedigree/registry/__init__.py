@@ -22,6 +22,7 @@ from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.evidence import DECIDED, Evidence
 from tfx_pedigree.registry.identity import Identity, RolesCap
 from tfx_pedigree.registry.names import CHAMPION, LATEST, Reference, check_model_name
+from tfx_pedigree.registry.once import RequestKey
 from tfx_pedigree.registry.pages import LARGEST_PAGE, every
 from tfx_pedigree.registry.records import (
     ChampionPeriod,
@@ -76,6 +77,7 @@ __all__ = [
     "Reference",
     "Registry",
     "RegistryApi",
+    "RequestKey",
     "Role",
     "RoleChange",
     "RolesCap",

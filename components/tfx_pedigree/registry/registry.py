@@ -9,14 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tfx_pedigree.db import Database, schema
 from tfx_pedigree.errors import InvalidInputError, UnavailableError
-from tfx_pedigree.registry import grants
+from tfx_pedigree.registry import grants, once
 from tfx_pedigree.registry.administration import LocalAdministration
 from tfx_pedigree.registry.api import RegistryApi
 from tfx_pedigree.registry.changes import LocalChanges
@@ -24,6 +24,7 @@ from tfx_pedigree.registry.credentials import LocalTokens
 from tfx_pedigree.registry.events import REGISTRY_CHAIN
 from tfx_pedigree.registry.identity import Identity
 from tfx_pedigree.registry.location import Location
+from tfx_pedigree.registry.once import RequestKey
 from tfx_pedigree.registry.questions import LocalQuestions
 from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE, Role
 from tfx_pedigree.registry.signing import LocalSignatures
@@ -122,6 +123,21 @@ class Registry(LocalQuestions, LocalChanges, LocalSignatures, LocalAdministratio
         other = copy.copy(self)
         other.transactions, other._owner = self.transactions.acting_as(identity), False
         return other
+
+    def once(self, asked: RequestKey, work: Callable[[Registry], Any]) -> str:
+        """What `work` answers, as JSON: it changes something through the registry that it is given, in one transaction,
+        once for each key of whoever acts. The same request again gets the same answer."""
+
+        def within(transactions: Transactions) -> Any:
+            other = copy.copy(self)
+            other.transactions, other._owner = transactions, False
+            return work(other)
+
+        return once.carry_out(self.transactions, asked, within)
+
+    def forget_requests(self) -> None:
+        """Drops idempotency keys that are days old."""
+        once.forget(self.transactions)
 
     def close(self) -> None:
         """Gives the connections to the database back."""

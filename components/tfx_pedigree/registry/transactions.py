@@ -42,6 +42,21 @@ class Transactions:
         other.identity = identity
         return other
 
+    @contextlib.contextmanager
+    def as_one(self) -> Iterator[tuple[Connection, Transactions]]:
+        """Everything that is written through the second is one transaction. A refused role undoes it, and is then
+        logged by itself."""
+        refused: list[str | None] = []
+        try:
+            with self.database.writing() as connection:
+                inner = _Inner(self, self.database.within(connection), refused)
+                yield connection, inner
+        except ForbiddenError as refusal:
+            if refused:
+                self._log_refusal(refused[0], refusal)
+            raise
+        self._known |= inner._known
+
     def ask(self, question: Question) -> list[Row]:
         """The rows of a single statement that carries the roles of whoever asks in its first column. None where
         it has none, or where the actor may not read: then `reading` finds out which it is, and says so."""
@@ -152,8 +167,23 @@ class Transactions:
         try:
             yield
         except ForbiddenError as refusal:
-            with self.database.writing() as connection:
-                known = model and stored.STORED_MODEL.rows(connection, model=model)
-                with self._writing(connection, str(model) if known else REGISTRY_CHAIN) as write:
-                    write.log("refuse", reason=str(refusal), details={"operation": refusal.operation, "model": model})
+            self._log_refusal(model, refusal)
             raise
+
+    def _log_refusal(self, model: str | None, refusal: ForbiddenError) -> None:
+        with self.database.writing() as connection:
+            known = model and stored.STORED_MODEL.rows(connection, model=model)
+            with self._writing(connection, str(model) if known else REGISTRY_CHAIN) as write:
+                write.log("refuse", reason=str(refusal), details={"operation": refusal.operation, "model": model})
+
+
+class _Inner(Transactions):
+    """See `as_one`."""
+
+    def __init__(self, outer: Transactions, database: Database, refused: list[str | None]) -> None:
+        super().__init__(database, outer.identity, outer.clock)
+        self._known = set(outer._known)
+        self._refused = refused
+
+    def _log_refusal(self, model: str | None, refusal: ForbiddenError) -> None:
+        self._refused.append(model)

@@ -11,9 +11,10 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import Receive, Scope, Send
 
+from tfx_pedigree.digest import digest_of
 from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.lineage.api import LineageApi
-from tfx_pedigree.registry import RegistryApi
+from tfx_pedigree.registry import Registry, RegistryApi, RequestKey
 from tfx_pedigree.server import answers
 from tfx_pedigree.server.about import AboutServer
 from tfx_pedigree.server.answers import Answer
@@ -22,6 +23,7 @@ from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.streams import send_pieces, start
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.wire import (
+    KEY_HEADER,
     NDJSON,
     OPERATIONS,
     PREFIX,
@@ -73,18 +75,32 @@ class Api:
 
     def _answer(self, found: Found, scope: Scope, body: bytes) -> Answer:
         try:
-            content = answers.json_bytes(self._result(found, scope, body))
+            content = self._content(found, scope, body)
         except Exception as error:  # noqa: BLE001  the boundary: whoever asked gets a sentence, the log the traceback
             return _failure(found.operation, error)
         if found.operation.method == "GET":
             return answers.tagged(content, Headers(scope=scope).get("if-none-match"))
         return answers.untagged(content)
 
+    def _content(self, found: Found, scope: Scope, body: bytes) -> bytes:
+        key = Headers(scope=scope).get(KEY_HEADER)
+        if found.operation.kind is not Kind.CHANGE or key is None:
+            return answers.json_bytes(self._result(found, scope, body))
+        registry, call = self._prepared(found, scope, body)
+        asked = b"\0".join((scope["method"].encode(), scope["raw_path"], scope["query_string"], body))
+        return registry.once(RequestKey(key, digest_of(asked)), call).encode()
+
     def _result(self, found: Found, scope: Scope, body: bytes) -> Any:
+        registry, call = self._prepared(found, scope, body)
+        return call(registry)
+
+    def _prepared(self, found: Found, scope: Scope, body: bytes) -> tuple[Registry, Callable[[Registry], Any]]:
+        """For whom, and what: all that can be wrong with the request itself is refused here."""
         operation = found.operation
-        workspace = self._server.workspace(HTTPConnection(scope))
+        registry = self._server.acting(HTTPConnection(scope))
         arguments = arguments_of(operation, found.segments, scope["query_string"], body)
-        return getattr(_TARGETS[operation.api](workspace), operation.name)(**arguments)
+        target = _TARGETS[operation.api]
+        return registry, lambda acting: getattr(target(Workspace(acting)), operation.name)(**arguments)
 
     async def _stream(self, found: Found, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         try:
