@@ -53,18 +53,12 @@ class Envoy:
         text = envoy_template(self.read, f"127.0.0.1:{self.ports[0]}")
         self.config.write_text(text.replace("interval: 0.5s", "interval: 0.1s"), "utf-8")  # tests wait for the checks
         self.reset()
-        command = [
-            program("envoy"),
-            "-c",
-            str(self.config),
-            "--concurrency",
-            "2",
-            "--disable-hot-restart",
-            "-l",
-            "warn",
-        ]
-        self.serving.processes.start("envoy", command)
+        self.launch()
         until(lambda: listens(self.ports[0]), "Envoy listens")
+
+    def launch(self) -> None:
+        command = [program("envoy"), "-c", str(self.config), "--concurrency", "2", "--disable-hot-restart"]
+        self.serving.processes.start("envoy", command)
 
     def reload(self) -> None:
         """Envoy has none: it takes changes of shares while it runs."""

@@ -179,3 +179,11 @@ def running_server(address: str) -> RuntimeServer | None:
     """The one of this process, if it has one."""
     with _servers_lock:
         return _servers.get(address)
+
+
+def release_server(address: str) -> None:
+    """Frees the address for another controller. What Envoy was sent holds until its time is over."""
+    with _servers_lock:
+        server = _servers.pop(address, None)
+    if server is not None:
+        server.stop()
