@@ -11,11 +11,12 @@ from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.columns import Column, Columns
 from tfx_pedigree.cli.complete import model_names
 from tfx_pedigree.cli.lazy import PedigreeGroup
+from tfx_pedigree.role import Role
 
 if TYPE_CHECKING:
     from tfx_pedigree.registry import Grant, RoleChange
 
-ROLES = ["viewer", "contributor", "reviewer", "releaser", "admin"]
+ROLES = [str(role) for role in Role]
 _MODEL = click.option("--model", shell_complete=model_names, help="Only on this model, not on the whole registry.")
 
 
@@ -65,7 +66,6 @@ def grant(app: App, name: str, role: str, model: str | None) -> None:
 
     The model need not exist yet: a contributor on a model to come can register its first version.
     """
-    from tfx_pedigree.registry import Role
     from tfx_pedigree.service.granting import grant_role
 
     with app.open().registry as registry:

@@ -6,15 +6,16 @@ What is derived is marked so: `version_metrics` and `version_tags` exist to be s
 
 from __future__ import annotations
 
+from enum import Enum
+
 import sqlalchemy as sa
 
 from tfx_pedigree.db.types import Id, Json, UtcDateTime
+from tfx_pedigree.role import Role
+from tfx_pedigree.states import State
 
 # For tables whose rows no event tells of: the audit does not look at them, and archives do not carry them.
 NOT_HISTORY = {"history": False}
-
-STATES = ("reserved", "development", "staging", "production", "archived")
-ROLES = ("viewer", "contributor", "reviewer", "releaser", "admin")
 
 metadata = sa.MetaData(
     naming_convention={
@@ -27,9 +28,11 @@ metadata = sa.MetaData(
 )
 
 
-def _one_of(column: str, values: tuple[str, ...]) -> str:
-    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+def _one_of(column: str, words: type[Enum]) -> str:
+    return f"{column} IN ({', '.join(repr(str(word)) for word in words)})"
 
+
+_CHAMPION = sa.text(f"state = {State.PRODUCTION.value!r}")
 
 registry = sa.Table(
     "registry",
@@ -93,7 +96,7 @@ model_versions = sa.Table(
     sa.UniqueConstraint("model_id", "sequence"),
     sa.UniqueConstraint("model_id", "version"),
     sa.UniqueConstraint("model_id", "digest"),
-    sa.CheckConstraint(_one_of("state", STATES), name="state"),
+    sa.CheckConstraint(_one_of("state", State), name="state"),
     sa.Index("ix_model_versions_state", "model_id", "state", "sequence"),
     sa.Index("ix_model_versions_created", "model_id", "created_at", "sequence"),
     sa.Index("ix_model_versions_timestamp_tag", "model_id", "timestamp_tag"),
@@ -102,8 +105,8 @@ model_versions = sa.Table(
         "uq_model_versions_champion",
         "model_id",
         unique=True,
-        sqlite_where=sa.text("state = 'production'"),
-        postgresql_where=sa.text("state = 'production'"),
+        sqlite_where=_CHAMPION,
+        postgresql_where=_CHAMPION,
     ),
 )
 
@@ -258,7 +261,7 @@ role_bindings = sa.Table(
     sa.Column("role", sa.Text, nullable=False),
     sa.Column("granted_at", UtcDateTime, nullable=False),
     sa.Column("granted_by", sa.Text, nullable=False),
-    sa.CheckConstraint(_one_of("role", ROLES), name="role"),
+    sa.CheckConstraint(_one_of("role", Role), name="role"),
 )
 
 # Of the secret only its SHA-256. What never changes of a row is sealed in the event that made it.
@@ -280,7 +283,7 @@ tokens = sa.Table(
     sa.Column("revoked_by", sa.Text),
     # No part of the history: written now and then, so that unused tokens are seen.
     sa.Column("used_at", UtcDateTime),
-    sa.CheckConstraint(_one_of("role", ROLES), name="role"),
+    sa.CheckConstraint(_one_of("role", Role), name="role"),
     sa.Index("ix_tokens_principal", "principal", "created_at", "id"),
     sa.Index("ix_tokens_created", "created_at", "id"),
 )

@@ -39,12 +39,13 @@ from tfx_pedigree.registry.records import (
 )
 from tfx_pedigree.registry.registration import Candidate, Facts
 from tfx_pedigree.registry.registry import Registry
-from tfx_pedigree.registry.roles import EVERYWHERE, LEAST_ROLE, Action, Role
+from tfx_pedigree.registry.roles import EVERYWHERE, LEAST_ROLE, Action
 from tfx_pedigree.registry.search import parse_time
 from tfx_pedigree.registry.signatures import Signature, Trust, TrustChange
-from tfx_pedigree.registry.states import State
 from tfx_pedigree.registry.token_text import TokenText
 from tfx_pedigree.registry.tokens import NewToken, Token, TokenChange
+from tfx_pedigree.role import Role
+from tfx_pedigree.states import State
 from tfx_pedigree.verdict import Recommendation, Verdict
 
 __all__ = [

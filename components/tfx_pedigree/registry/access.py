@@ -15,7 +15,8 @@ from tfx_pedigree.db import Statement, one_of, schema
 from tfx_pedigree.errors import ForbiddenError
 from tfx_pedigree.registry import stored
 from tfx_pedigree.registry.identity import Identity
-from tfx_pedigree.registry.roles import EVERYWHERE, LEAST_ROLE, Action, Role, allows, highest
+from tfx_pedigree.registry.roles import EVERYWHERE, LEAST_ROLE, Action, allows, highest
+from tfx_pedigree.role import Role
 
 _ROLES = Statement(sa.select(stored.ROLES))
 _ANY_ROLE = Statement(

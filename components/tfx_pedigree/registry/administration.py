@@ -7,8 +7,9 @@ from tfx_pedigree.registry import audit, grants
 from tfx_pedigree.registry.api import Administration
 from tfx_pedigree.registry.audit import Anchor, AuditReport
 from tfx_pedigree.registry.records import Grant, RoleChange
-from tfx_pedigree.registry.roles import EVERYWHERE, Action, Role
+from tfx_pedigree.registry.roles import EVERYWHERE, Action
 from tfx_pedigree.registry.transactions import Transactions
+from tfx_pedigree.role import Role
 from tfx_pedigree.text import format_timestamp
 
 

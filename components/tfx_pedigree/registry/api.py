@@ -31,10 +31,11 @@ from tfx_pedigree.registry.records import (
     VersionChange,
 )
 from tfx_pedigree.registry.registration import Candidate, Facts
-from tfx_pedigree.registry.roles import EVERYWHERE, Action, Role
+from tfx_pedigree.registry.roles import EVERYWHERE, Action
 from tfx_pedigree.registry.search import Term
 from tfx_pedigree.registry.signatures import Signature, Trust, TrustChange
 from tfx_pedigree.registry.tokens import NewToken, Token, TokenChange
+from tfx_pedigree.role import Role
 from tfx_pedigree.versioning import ModelDescription, Request
 
 PAGE = 50

@@ -13,7 +13,7 @@ from typing import Any
 from tfx_pedigree.errors import ConflictError, InvalidInputError, StaleEvidenceError
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry.roles import Action
-from tfx_pedigree.registry.states import State
+from tfx_pedigree.states import State
 from tfx_pedigree.verdict import Verdict
 
 NO_CHAMPION = "none"

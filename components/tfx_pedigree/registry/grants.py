@@ -10,8 +10,9 @@ from tfx_pedigree.errors import ConflictError, NotFoundError
 from tfx_pedigree.registry.identity import GROUP, check_principal
 from tfx_pedigree.registry.names import check_model_name
 from tfx_pedigree.registry.records import Grant, RoleChange
-from tfx_pedigree.registry.roles import EVERYWHERE, Binding, Role
+from tfx_pedigree.registry.roles import EVERYWHERE, Binding
 from tfx_pedigree.registry.write import Write
+from tfx_pedigree.role import Role
 
 _B = schema.role_bindings.c
 

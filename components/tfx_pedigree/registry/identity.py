@@ -13,7 +13,8 @@ from datetime import datetime
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry.names import check_actor, check_model_name
-from tfx_pedigree.registry.roles import EVERYBODY, Role
+from tfx_pedigree.registry.roles import EVERYBODY
+from tfx_pedigree.role import Role
 
 # A grant to this principal counts for everybody who is in the group.
 GROUP = "group:"

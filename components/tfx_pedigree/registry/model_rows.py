@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import LARGEST_INTEGER, Bounds, JsonForm, Layout, read
-from tfx_pedigree.registry.states import State
+from tfx_pedigree.states import State
 from tfx_pedigree.text import is_unicode
 
 # Descriptions and evidence: longer than any other text of a registry.

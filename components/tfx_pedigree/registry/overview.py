@@ -10,8 +10,8 @@ from tfx_pedigree.db import Row, Statement, one_of, schema
 from tfx_pedigree.registry import stored
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.records import ModelOverview, Serving
-from tfx_pedigree.registry.states import State
 from tfx_pedigree.registry.stored import LIMIT, MODEL_ID
+from tfx_pedigree.states import State
 from tfx_pedigree.verdict import Verdict
 
 _M, _V = schema.models.c, schema.model_versions.c

@@ -37,9 +37,9 @@ from tfx_pedigree.registry.records import PromotionPreview, Version
 from tfx_pedigree.registry.registration import update
 from tfx_pedigree.registry.roles import Action
 from tfx_pedigree.registry.signatures import Trust
-from tfx_pedigree.registry.states import State
 from tfx_pedigree.registry.stored import MODEL_ID, PRODUCTION, Period, StoredVersion
 from tfx_pedigree.registry.write import Write
+from tfx_pedigree.states import State
 
 _V, _R, _A = schema.model_versions.c, schema.reigns.c, schema.aliases.c
 _OF_MODEL = sa.bindparam("of_model", type_=_V.model_id.type)

@@ -11,8 +11,9 @@ from tfx_pedigree.json_form import JsonForm, Layout, Measured
 from tfx_pedigree.notebook import to_dataframe
 from tfx_pedigree.registry.decisions import PromotionCheck
 from tfx_pedigree.registry.evidence import Evidence
-from tfx_pedigree.registry.roles import Binding, Role
-from tfx_pedigree.registry.states import State
+from tfx_pedigree.registry.roles import Binding
+from tfx_pedigree.role import Role
+from tfx_pedigree.states import State
 from tfx_pedigree.verdict import Verdict
 
 if TYPE_CHECKING:

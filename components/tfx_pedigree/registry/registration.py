@@ -24,10 +24,10 @@ from tfx_pedigree.registry import reading, stored
 from tfx_pedigree.registry.evidence import DECIDED, Evidence
 from tfx_pedigree.registry.model_rows import seal
 from tfx_pedigree.registry.records import Version
-from tfx_pedigree.registry.states import State
 from tfx_pedigree.registry.stored import MODEL, StoredModel, StoredVersion
 from tfx_pedigree.registry.write import Write, refuse_zero
 from tfx_pedigree.secrets import clean_values
+from tfx_pedigree.states import State
 from tfx_pedigree.verdict import Verdict
 from tfx_pedigree.versioning import Bump, ModelDescription, Request, decide, higher, timestamp_tag
 

@@ -26,10 +26,11 @@ from tfx_pedigree.registry.identity import Identity
 from tfx_pedigree.registry.location import Location
 from tfx_pedigree.registry.once import RequestKey
 from tfx_pedigree.registry.questions import LocalQuestions
-from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE, Role
+from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE
 from tfx_pedigree.registry.signing import LocalSignatures
 from tfx_pedigree.registry.transactions import Transactions, utc_now
 from tfx_pedigree.registry.write import Write
+from tfx_pedigree.role import Role
 from tfx_pedigree.secrets import has_password, masked, without_password
 
 if TYPE_CHECKING:

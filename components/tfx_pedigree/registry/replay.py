@@ -17,8 +17,8 @@ from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.evidence import DECIDED
 from tfx_pedigree.registry.model_rows import AliasRow, Content, ModelRow, RolloutRow, TrustedKeyRow, VersionRow
 from tfx_pedigree.registry.names import check_alias
-from tfx_pedigree.registry.roles import Role
-from tfx_pedigree.registry.states import State
+from tfx_pedigree.role import Role
+from tfx_pedigree.states import State
 from tfx_pedigree.verdict import Verdict
 from tfx_pedigree.versioning import Bump, timestamp_tag
 from tfx_pedigree.versioning.numbers import higher, parse_version

@@ -8,31 +8,12 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import Enum
 
-from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.role import Role
 
 EVERYBODY = "*"
 EVERYWHERE = "*"
-
-
-class Role(IntEnum):
-    VIEWER = 1
-    CONTRIBUTOR = 2
-    REVIEWER = 3
-    RELEASER = 4
-    ADMIN = 5
-
-    def __str__(self) -> str:
-        return self.name.lower()
-
-    @classmethod
-    def parse(cls, text: str) -> Role:
-        try:
-            return cls[text.upper()]
-        except KeyError:
-            names = ", ".join(str(role) for role in cls)
-            raise InvalidInputError(f"There is no role {text!r}. The roles are {names}.") from None
 
 
 class Action(str, Enum):

@@ -24,8 +24,8 @@ from tfx_pedigree.json_form import read
 from tfx_pedigree.registry import reading, stored
 from tfx_pedigree.registry.names import check_text
 from tfx_pedigree.registry.records import Page, Version
-from tfx_pedigree.registry.states import State
 from tfx_pedigree.registry.stored import LIMIT, MODEL_ID
+from tfx_pedigree.states import State
 from tfx_pedigree.text import plain
 
 _V = schema.model_versions.c

@@ -19,7 +19,7 @@ from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.names import CHAMPION
 from tfx_pedigree.registry.records import Model, Version
 from tfx_pedigree.registry.roles import EVERYWHERE
-from tfx_pedigree.registry.states import State
+from tfx_pedigree.states import State
 
 # All names under which a grant counts for who asks, as a JSON list (see `Identity.names`).
 NAMES = sa.bindparam("names", type_=sa.Text)

@@ -20,9 +20,10 @@ from tfx_pedigree.errors import ConflictError, ForbiddenError, InvalidInputError
 from tfx_pedigree.json_form import Bounds, JsonForm
 from tfx_pedigree.registry.identity import Identity, RolesCap
 from tfx_pedigree.registry.names import check_text
-from tfx_pedigree.registry.roles import Action, Role
+from tfx_pedigree.registry.roles import Action
 from tfx_pedigree.registry.token_text import TokenText, check_token_id
 from tfx_pedigree.registry.write import Write
+from tfx_pedigree.role import Role
 from tfx_pedigree.text import format_minute, format_timestamp
 
 # Which groups somebody is in was true when he made the token: what rests on that does not last.

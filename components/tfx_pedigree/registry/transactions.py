@@ -19,8 +19,9 @@ from tfx_pedigree.registry import access, reading, stored
 from tfx_pedigree.registry.events import REGISTRY_CHAIN
 from tfx_pedigree.registry.identity import Identity
 from tfx_pedigree.registry.names import check_model_name
-from tfx_pedigree.registry.roles import EVERYWHERE, Action, Role, allows
+from tfx_pedigree.registry.roles import EVERYWHERE, Action, allows
 from tfx_pedigree.registry.write import Write, insert_if_absent
+from tfx_pedigree.role import Role
 
 
 def utc_now() -> datetime:

@@ -19,7 +19,7 @@ from tfx_pedigree.registry.decisions import (
     check_promotion,
     decide_promotion,
 )
-from tfx_pedigree.registry.states import TRANSITIONS, leads
+from tfx_pedigree.states import TRANSITIONS, leads
 
 SINCE = datetime(2026, 11, 20, 14, 2, tzinfo=timezone.utc)
 OLD, NEW = digest("old"), digest("new")

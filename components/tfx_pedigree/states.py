@@ -1,4 +1,4 @@
-"""The standings of a version and the ways between them."""
+"""The states of a version and the ways between them, as the database, the registry and the command line know them."""
 
 from __future__ import annotations
 
