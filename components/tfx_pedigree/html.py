@@ -17,6 +17,10 @@ class Markup(str):
 
     __slots__ = ()
 
+    def __html__(self) -> str:
+        """Templates ask for it before they escape."""
+        return self
+
 
 Child = str | None | Iterable["Child"]
 Attribute = str | float | bool | None

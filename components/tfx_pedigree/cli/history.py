@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,50 +12,11 @@ from tfx_pedigree.cli.columns import Column, Columns, Shown
 from tfx_pedigree.cli.complete import model_names, references
 from tfx_pedigree.cli.inputs import paging
 from tfx_pedigree.cli.lazy import PedigreeCommand
+from tfx_pedigree.service.event_words import told
 from tfx_pedigree.text import format_minute, format_timestamp, short_digest
 
 if TYPE_CHECKING:
     from tfx_pedigree.registry import Event
-
-
-def told(event: Event) -> str:
-    """The event in a few words, beginning with the action's name as it stands in the log."""
-    details = event.details
-    said = _SAID.get(event.action)
-    text = said(event, details) if said else f"{event.action} {event.subject or ''}".rstrip()
-    if event.from_state and event.to_state and event.from_state != event.to_state:
-        text += f", {event.from_state} → {event.to_state}"
-    return text
-
-
-def _where(details: Any) -> str:
-    return "everywhere" if details.get("scope") == "*" else f"on {details.get('scope')}"
-
-
-def _facts(details: Any) -> str:
-    """What was written on a version: `auc=0.9, team=ops`, and `-old` for a tag that was taken away."""
-    metrics = [f"{name}={output.number(value)}" for name, value in sorted(details.get("metrics", {}).items())]
-    tags = [f"{key}={value}" if value else f"-{key}" for key, value in sorted(details.get("tags", {}).items())]
-    return ", ".join(metrics + tags)
-
-
-def _retrain(version: str | None, details: Any) -> str:
-    span = f" on span {details['span']}" if details.get("span") is not None else ""
-    return f"retrain{f' {version}' if version else ''}{span}: {details.get('outcome')}"
-
-
-_SAID = {
-    "create-model": lambda event, details: f"create-model {details.get('model') or event.chain}",
-    "annotate": lambda event, details: f"annotate {event.subject}: {_facts(details)}",
-    "attach-evidence": lambda event, details: f"attach-evidence {event.subject}: {details.get('verdict')}",
-    "replace": lambda event, details: f"replace {event.subject} by {details.get('by')}",
-    "set-alias": lambda event, details: f"set-alias {details.get('alias')} = {event.subject}",
-    "remove-alias": lambda event, details: f"remove-alias {details.get('alias')}",
-    "grant": lambda event, details: f"grant {details.get('principal')} {details.get('role')} {_where(details)}",
-    "revoke": lambda event, details: f"revoke {details.get('principal')} {_where(details)}",
-    "retrain": lambda event, details: _retrain(event.subject, details),
-    "refuse": lambda event, details: f"refuse {details.get('operation')}",
-}
 
 
 _EVENTS: Columns[Event] = Columns(

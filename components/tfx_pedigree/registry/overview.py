@@ -22,7 +22,8 @@ _VERDICT = re.compile(r'"verdict":"([A-Z]+)"\}\Z')
 
 
 def _of_champion(column: sa.ColumnElement[object]) -> sa.ScalarSelect[object]:
-    return sa.select(column).where(_V.model_id == _M.id, _V.state == State.PRODUCTION.value).scalar_subquery()
+    query = sa.select(column).where(_V.model_id == _M.id, _V.state == State.PRODUCTION.value)
+    return query.correlate(schema.models).scalar_subquery()
 
 
 def _newest(column: sa.ColumnElement[object], state: State | None) -> sa.ScalarSelect[object]:
@@ -33,10 +34,9 @@ def _newest(column: sa.ColumnElement[object], state: State | None) -> sa.ScalarS
 
 
 _SINCE = sa.select(_R.began_at).where(_R.model_id == _M.id, _R.ended_at.is_(None)).scalar_subquery()
-_SERVING = sa.select(_V.version).where(_V.model_id == _M.id, _V.state == State.PRODUCTION.value).scalar_subquery()
 _BY = (
     sa.select(_EV.actor)
-    .where(_EV.chain == _M.name, _EV.subject == _SERVING, _EV.to_state == State.PRODUCTION.value)
+    .where(_EV.chain == _M.name, _EV.subject == _of_champion(_V.version), _EV.to_state == State.PRODUCTION.value)
     .order_by(_EV.position.desc())
     .limit(1)
     .scalar_subquery()

@@ -55,6 +55,7 @@ def ask_everything(api: RegistryApi, clock: Clock) -> None:
     glance = api.overview(matching="flight").items[0]
     assert glance.model == api.model(MODEL) and glance.newest == newest.version
     assert glance.serving is not None and glance.serving.since < clock()
+    assert glance.serving.verdict is None and glance.serving.by == "ada"
     assert api.overview(matching="ship").items == ()
     assert api.evidence_by_version(MODEL, ("1.0.0", newest.version)) == {
         newest.version: api.evidence(f"{MODEL}@latest")
@@ -84,6 +85,8 @@ def move_them(api: RegistryApi, clock: Clock) -> None:
     assert list(api.aliases(MODEL)) == ["canary"]
     api.remove_alias(MODEL, "canary")
     assert api.promote(f"{MODEL}@latest").replaced == "1.0.0"
+    serving = api.overview().items[0].serving
+    assert serving is not None and (serving.version, serving.verdict) == ("1.1.0", Verdict.PASS)
     clock.advance(hours=1)
     api.rollback(MODEL, reason="slow", expect="1.1.0")
     api.archive(f"{MODEL}@champion", reason="wrong data")

@@ -25,11 +25,10 @@ _PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
+{policy}<meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>Lineage of {title}</title>
-<style>{style}</style>
+{style}
 </head>
 <body>
 <header>
@@ -57,21 +56,41 @@ Enter opens one."></svg>
 <p>{counts} An arrow leads from what was used to what came of it.{limit}</p>
 </footer>
 <script type="application/json" id="lineage">{data}</script>
-<script>{script}</script>
+{script}
 </body>
 </html>
 """
 
 
+def picture_script() -> str:
+    return _beside("picture.js")
+
+
+def picture_style() -> str:
+    return _beside("picture.css") + _colours()
+
+
 def page(graph: Subgraph) -> str:
-    script, style = _beside("picture.js"), _beside("picture.css")
+    """One file that needs nothing beside it. Only its own script may run: the page says so itself."""
+    script = picture_script()
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{_policy(script)}">\n'
+    return _page(graph, policy, f"<style>{picture_style()}</style>", f"<script>{script}</script>")
+
+
+def linked_page(graph: Subgraph, style: str, script: str) -> str:
+    """The same with style and script at these addresses, for a server that says in a header what may run."""
+    link, load = f'<link rel="stylesheet" href="{escape(style)}">', f'<script src="{escape(script)}" defer></script>'
+    return _page(graph, "", link, load)
+
+
+def _page(graph: Subgraph, policy: str, style: str, script: str) -> str:
     title = listed((wording.label(graph.nodes[key]) for key in graph.start if key in graph.nodes), 3) or "nothing"
     kinds = [kind for kind in NodeKind if any(node.kind is kind for node in graph.nodes.values())]
     many = f"{plural(len(graph.nodes), 'node')}, {plural(len(graph.edges), 'edge')}."
     return _PAGE.format(
-        policy=_policy(script),
+        policy=policy,
         title=escape(title),
-        style=style + _colours(),
+        style=style,
         legend="".join(f'<li class="k-{kind.value}"><i></i>{kind.value}</li>' for kind in kinds),
         counts=many,
         limit="" if graph.complete else " A limit on the depth left something out.",

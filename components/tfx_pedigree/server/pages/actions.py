@@ -1,0 +1,143 @@
+"""Pages that change something: first what will change and a reason, then, once, the change.
+
+Whoever sends a form says what he saw: what concerns the version and happened since then refuses it, and is shown.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, PedigreeError
+from tfx_pedigree.json_form import JsonForm
+from tfx_pedigree.registry import Event, PromotionPreview, State, Version, every
+from tfx_pedigree.server.pages.deeds import DEEDS, Deed, Form, Situation, request_of
+from tfx_pedigree.server.pages.view import Asked, Moved, View, of_version, offer, with_query
+from tfx_pedigree.wire import problem_of
+
+_PAGE = 100
+_MOST = 1000
+_LEADS = (State.PRODUCTION.value,)
+
+
+@dataclass(frozen=True)
+class ActionPage(JsonForm):
+    """`seen` is the newest event that the page knows; `happened` what came after the one that the form knew."""
+
+    action: str
+    version: Version
+    champion: str | None
+    changes: tuple[str, ...]
+    preview: PromotionPreview | None
+    seen: int
+    happened: tuple[Event, ...] = ()
+    refusal: str | None = None
+
+
+def page(asked: Asked) -> View:
+    return _page(asked, _deed(asked), {})
+
+
+def carry_out(asked: Asked, form: Form) -> View | Moved:
+    deed = _deed(asked)
+    seen = form.get("seen", "")
+    if not seen.isdecimal() or len(seen) > 12:
+        raise InvalidInputError(
+            "The form lacks what was seen on its page. Load the page again, and send it from there."
+        )
+    now = _situation(asked, deed)
+    happened = tuple(_happened(asked, now, int(seen)))
+    if happened:
+        return _page(asked, deed, form, happened=happened, status=409)
+    try:
+        change = deed.do(asked.workspace, now, form)
+    except (ConflictError, InvalidInputError) as error:
+        return _page(asked, deed, form, refusal=error)
+    version = change.version
+    newest = asked.registry.history(version.model, version.version, limit=1).items
+    done = newest[0].position if newest else None
+    return Moved(with_query(of_version(version.model, version.version), {"done": done}))
+
+
+def _deed(asked: Asked) -> Deed:
+    name = asked.path("action")
+    on_model = "version" not in asked.request.path_params
+    deed = DEEDS.get(name)
+    if deed is None or on_model is not (name == "rollback"):
+        raise NotFoundError(f"There is no action {name[:40]!r} here. See what can be done on the version's own page.")
+    return deed
+
+
+def _situation(asked: Asked, deed: Deed) -> Situation:
+    registry, model = asked.registry, asked.path("model")
+    champion = registry.model(model).champion
+    if deed.name != "rollback":
+        version = registry.get(f"{model}@{asked.path('version')}")
+        judged = bool(registry.evidence_by_version(model, (version.version,)))
+        return Situation(version, champion, judged=judged)
+    version = registry.get(f"{model}@champion")
+    return Situation(version, champion, _before(asked, version))
+
+
+def _before(asked: Asked, champion: Version) -> str | None:
+    """Whom a rollback brings back, as the registry would choose: the promotion that made the champion names whom it
+    replaced. None where that is not plain; the registry then chooses."""
+    periods = asked.registry.reigns(champion.model, limit=2)
+    began = asked.registry.history(champion.model, action="promote", limit=1).items
+    plain = len(periods) == 2 and began and began[0].at == periods[0].began_at
+    return periods[1].version if plain and periods[1].ended_at == periods[0].began_at else None
+
+
+def _happened(asked: Asked, now: Situation, seen: int) -> Iterator[Event]:
+    """Since the event that was seen: what was done to the version, and who became or was champion."""
+    model = now.version.model
+    for count, one in enumerate(every(lambda after: asked.registry.history(model, limit=_PAGE, after=after))):
+        if one.position <= seen or count > _MOST:
+            return
+        if one.subject == now.version.version or {one.from_state, one.to_state} & set(_LEADS):
+            yield one
+
+
+def _page(
+    asked: Asked,
+    deed: Deed,
+    form: Mapping[str, str],
+    *,
+    happened: tuple[Event, ...] = (),
+    refusal: PedigreeError | None = None,
+    status: int = 200,
+) -> View:
+    registry = asked.registry
+    now = _situation(asked, deed)
+    version = now.version
+    newest = registry.history(version.model, limit=1).items
+    preview = None
+    if deed.name in ("promote", "stage"):
+        target = State.PRODUCTION if deed.name == "promote" else State.STAGING
+        preview = registry.preview_promotion(now.exact, request_of(target, now, {}))
+    failed = [one.name for one in preview.checks if not one.passed] if preview else []
+    made = ActionPage(
+        deed.name,
+        version,
+        now.champion,
+        tuple(deed.changes(now)),
+        preview,
+        newest[0].position if newest else 0,
+        happened,
+        str(refusal) if refusal else None,
+    )
+    extra = {
+        "deed": deed,
+        "form": form,
+        "expect": now.expect,
+        "back_to": now.back_to,
+        "key": secrets.token_hex(16),
+        "offer": offer(registry.role(version.model), deed.needs(now), deed.title, ""),
+        "role": registry.role(version.model),
+        "refused_by": failed if set(failed) <= {"gate", "champion"} else [],
+    }
+    if refusal is not None:
+        status = problem_of(refusal).status
+    title = f"{deed.title}: {version.name}"
+    return View("action.html", title, made, deed.command(now), extra, status=status)

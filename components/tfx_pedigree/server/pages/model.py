@@ -1,0 +1,216 @@
+"""Model: how did it get here? Champions over time, a metric over the versions, and the versions themselves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from tfx_pedigree.comparison.wording import number
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.html import Markup
+from tfx_pedigree.json_form import JsonForm
+from tfx_pedigree.registry import (
+    Action,
+    ChampionPeriod,
+    Event,
+    Evidence,
+    Model,
+    Registry,
+    State,
+    Verdict,
+    Version,
+)
+from tfx_pedigree.server.pages import charts
+from tfx_pedigree.server.pages.evidence_parts import intervals
+from tfx_pedigree.server.pages.view import PAGE, Asked, Offer, View, of_model, of_version, offer
+from tfx_pedigree.text import format_minute
+
+_PERIODS = 40
+_WORDS = ("promote", "rollback")
+# As a search sees it, every number lies beyond these: the order is then that of the metric.
+_BEST, _WORST = "1e308", "-1e308"
+
+
+@dataclass(frozen=True)
+class VersionLine(JsonForm):
+    """A version in the table. `against` is the metric's change against the champion, where both were measured on the
+    same rows (`paired`) or not."""
+
+    version: Version
+    verdict: Verdict | None
+    interval: tuple[float, float] | None
+    against: float | None
+    paired: bool
+
+
+@dataclass(frozen=True)
+class Reign(JsonForm):
+    """A time in production with the event that began it."""
+
+    period: ChampionPeriod
+    event: int | None
+    action: str | None
+    by: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class ModelPage(JsonForm):
+    model: Model
+    champion: Version | None
+    metric: str | None
+    metrics: tuple[str, ...]
+    filters: tuple[str, ...]
+    sort: str
+    reigns: tuple[Reign, ...]
+    versions: tuple[VersionLine, ...]
+    next: str | None
+
+
+def page(asked: Asked) -> View:
+    registry, name = asked.registry, asked.path("model")
+    model = registry.model(name)
+    champion = registry.get(f"{name}@champion") if model.champion else None
+    filters = tuple(asked.query("q").split())
+    sort = asked.query("sort") or "newest"
+    terms = (*filters, *_state(asked.query("state")), *_order(sort))
+    found = registry.search(name, terms, limit=PAGE, after=asked.given("after"))
+    metrics = _metrics(champion, found.items)
+    metric = asked.given("metric") or _leading(sort) or (metrics[0] if metrics else None)
+    held = registry.evidence_by_version(name, [one.version for one in found.items])
+    lines = tuple(_line(one, held.get(one.version), champion, metric) for one in found.items)
+    reigns = _reigns(registry, name)
+    made = ModelPage(model, champion, metric, metrics, filters, sort, reigns, lines, found.next)
+    extra = {
+        "timeline": _timeline(reigns),
+        "chart": _chart(lines, metric, champion),
+        "offers": _offers(registry, name, reigns),
+        "states": [state.value for state in State],
+        "state": asked.query("state"),
+        "query": asked.query("q"),
+        "first": asked.given("after") is None,
+    }
+    command = ("search", name, *terms) if terms else ("versions", name)
+    return View("model.html", name, made, command, extra)
+
+
+def _state(text: str) -> tuple[str, ...]:
+    return (f"state={text}",) if text else ()
+
+
+def _order(sort: str) -> tuple[str, ...]:
+    """`-auc`: the highest first; `auc`: the lowest first."""
+    if sort == "newest":
+        return ()
+    name = sort.removeprefix("-")
+    if not name:
+        raise InvalidInputError(f"{sort!r} is no order. Sort by `newest`, a metric, or -metric for the highest first.")
+    return (f"metric.{name}>={_WORST}",) if sort.startswith("-") else (f"metric.{name}<={_BEST}",)
+
+
+def _leading(sort: str) -> str | None:
+    return None if sort == "newest" else sort.removeprefix("-")
+
+
+def _metrics(champion: Version | None, versions: Sequence[Version]) -> tuple[str, ...]:
+    """The champion's first: those count."""
+    held = [one.metrics for one in (champion, *versions) if one is not None]
+    return tuple(dict.fromkeys(name for metrics in held for name in sorted(metrics)))
+
+
+def _line(version: Version, evidence: Evidence | None, champion: Version | None, metric: str | None) -> VersionLine:
+    verdict = evidence.verdict if evidence else None
+    interval = _around(intervals(evidence).get(metric), version.metrics.get(metric)) if evidence and metric else None
+    change, paired = _against(version, evidence, champion, metric)
+    return VersionLine(version, verdict, interval, change, paired)
+
+
+def _around(interval: tuple[float, float] | None, value: float | None) -> tuple[float, float] | None:
+    """An interval around another number was measured on other data."""
+    return interval if interval and value is not None and interval[0] <= value <= interval[1] else None
+
+
+def _against(
+    version: Version, evidence: Evidence | None, champion: Version | None, metric: str | None
+) -> tuple[float | None, bool]:
+    if champion is None or metric is None or version.version == champion.version:
+        return None, False
+    if evidence is not None and evidence.champion == champion.digest:
+        new, old = (_number(evidence.metrics.get(side), metric) for side in ("challenger", "champion"))
+        if new is not None and old is not None:
+            return new - old, True
+    mine, theirs = (_number(one.metrics, metric) for one in (version, champion))
+    return (mine - theirs, False) if mine is not None and theirs is not None else (None, False)
+
+
+def _number(table: Any, name: str) -> float | None:
+    found = table.get(name) if isinstance(table, Mapping) else None
+    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+        return None
+    return float(found)
+
+
+def _reigns(registry: Registry, name: str) -> tuple[Reign, ...]:
+    periods = registry.reigns(name, limit=_PERIODS)
+    if not periods:
+        return ()
+    told = [one for word in _WORDS for one in registry.history(name, action=word, limit=_PERIODS).items]
+    by = {one.at: one for one in told if one.to_state == State.PRODUCTION.value}
+    return tuple(_reign(period, by.get(period.began_at)) for period in periods)
+
+
+def _reign(period: ChampionPeriod, event: Event | None) -> Reign:
+    if event is None:
+        return Reign(period, None, None, None, None)
+    return Reign(period, event.position, event.action, event.actor, event.reason)
+
+
+def _timeline(reigns: Sequence[Reign]) -> Markup | None:
+    bars = [
+        charts.Bar(
+            one.period.version,
+            one.period.began_at,
+            one.period.ended_at,
+            one.action == "rollback",
+            of_version(one.period.model, one.period.version),
+            _said(one),
+        )
+        for one in reigns
+    ]
+    return charts.timeline(bars, datetime.now(timezone.utc), "Champions over time")
+
+
+def _said(one: Reign) -> str:
+    until = f"to {format_minute(one.period.ended_at)}" if one.period.ended_at else "until now"
+    how = "brought back by a rollback" if one.action == "rollback" else "promoted"
+    who = f", {how} by {one.by}" if one.by else ""
+    why = f": {one.reason}" if one.reason else ""
+    return f"{one.period.version}, {format_minute(one.period.began_at)} {until}{who}{why}"
+
+
+def _chart(lines: Sequence[VersionLine], metric: str | None, champion: Version | None) -> Markup | None:
+    if metric is None:
+        return None
+    known = [one for one in lines if metric in one.version.metrics]
+    known.sort(key=lambda one: one.version.sequence)
+    points = [_point(one, metric, float(one.version.metrics[metric]), champion) for one in known]
+    return charts.series(points, f"{metric} of {len(points)} versions, oldest first") if points else None
+
+
+def _point(one: VersionLine, metric: str, value: float, champion: Version | None) -> charts.Point:
+    version = one.version
+    serving = champion is not None and champion.version == version.version
+    kind = "new" if serving else ("good" if one.verdict is Verdict.PASS else "bad" if one.verdict else "none")
+    ends = f" ({number(one.interval[0])} to {number(one.interval[1])})" if one.interval else ""
+    verdict = f", verdict {one.verdict.value}" if one.verdict else ""
+    said = f"{version.version}: {metric} {number(value)}{ends}, {version.state.value}{verdict}"
+    return charts.Point(version.version, value, one.interval, kind, of_version(version.model, version.version), said)
+
+
+def _offers(registry: Registry, name: str, reigns: Sequence[Reign]) -> list[Offer]:
+    if len(reigns) < 2:
+        return []
+    return [offer(registry.role(name), Action.ROLLBACK, "Roll back", f"{of_model(name)}/actions/rollback", "danger")]

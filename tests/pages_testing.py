@@ -1,0 +1,83 @@
+"""A registry with something to look at: models with a history, evidence with whole comparisons, lineage."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "unit" / "comparison"))
+
+from comparison_testing import retrained
+
+from lineage_testing import make_versions, record_story
+from pedigree_testing import Clock, candidate
+from tfx_pedigree.comparison import Comparison, MajorChange, Policy
+from tfx_pedigree.registry import Evidence, Facts, PromotionRequest, Registry, State, Verdict, Version
+from tfx_pedigree.service.gate import COMPARISON
+
+MODEL = "flight-delay"
+OTHER = "taxi-fare"
+EMPTY = "reserved-only"
+TEXT = "**Night flights** left out, see [the notes](https://example.com/notes).\n\n- `auc` on 24,951 rows\n"
+
+
+def fill(registry: Registry, clock: Clock, *, versions: int = 7) -> None:
+    """flight-delay: champions, a refusal, a rollback, lineage. taxi-fare: a series of versions with intervals.
+    reserved-only: nothing that serves."""
+    make_versions(registry, clock)
+    record_story(registry)
+    clock.advance(days=2)
+    registry.rollback(MODEL, reason="1.0.1 is slow at `p95` since the new images", expect="1.0.1")
+    registry.set_alias("canary", f"{MODEL}@1.1.0")
+    registry.annotate(f"{MODEL}@1.1.0", Facts(tags={"description": TEXT, "span": "3", "team": "ops"}))
+    _series(registry, clock, versions)
+    registry.reserve(EMPTY, candidate("waiting"))
+
+
+def _series(registry: Registry, clock: Clock, versions: int) -> None:
+    champion = registry.add(OTHER, candidate("t0", rate=0.1), facts=Facts({"auc": 0.7012, "loss": 0.52})).version
+    registry.promote(f"{OTHER}@latest", PromotionRequest(reason="first model"))
+    for number in range(1, versions):
+        clock.advance(days=1)
+        gain = 0.051 if number % 3 == 2 else 0.02
+        tags = {"span": str(number), "commit": "4f1d2c3b" * 5}
+        facts = Facts({"auc": 0.7012 + gain, "loss": 0.52}, tags)
+        made = registry.add(OTHER, candidate(f"t{number}", rate=number), facts=facts).version
+        judged = judgement(made, champion, gain)
+        registry.attach_evidence(f"{OTHER}@{made.version}", judged)
+        if judged.verdict is Verdict.PASS:
+            clock.advance(hours=1)
+            registry.promote(f"{OTHER}@{made.version}", PromotionRequest(reason=f"better on span {number}"))
+            champion = registry.get(f"{OTHER}@champion")
+    if registry.get(f"{OTHER}@latest").state is State.DEVELOPMENT:
+        registry.promote(f"{OTHER}@latest", PromotionRequest(State.STAGING))
+
+
+def judgement(new: Version, old: Version, gain: float) -> Evidence:
+    compared = _between(new, old, retrained(policy=Policy("auc", confidence=0.95, major=MajorChange.ALLOW), gain=gain))
+    decision, sides = compared.decision, {"challenger": {}, "champion": {}}
+    for row in compared.metrics:
+        if row.slice.is_overall and row.challenger and row.champion:
+            sides["challenger"][row.metric] = row.challenger.value
+            sides["champion"][row.metric] = row.champion.value
+    checks = [check.to_json() for check in decision.checks]
+    return Evidence(
+        new.digest,
+        old.digest,
+        decision.verdict,
+        decision.reason,
+        metrics=sides,
+        policy=compared.policy.digest,
+        details={COMPARISON: compared.to_json(), "checks": checks},
+    )
+
+
+def _between(new: Version, old: Version, compared: Comparison) -> Comparison:
+    assert compared.champion is not None
+    return replace(
+        compared,
+        model=new.model,
+        challenger=replace(compared.challenger, version=new.version, digest=new.digest),
+        champion=replace(compared.champion, version=old.version, digest=old.digest),
+    )

@@ -1,0 +1,55 @@
+"""A served registry with something to look at, once for all tests of pages; whoever asks is named by a bearer token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from pages_testing import fill
+from pedigree_testing import Clock
+from server_testing import NamedByToken, Switch, running
+from tfx_pedigree.registry import Registry, Role
+from tfx_pedigree.server import ServerSettings, create_app
+
+PEOPLE = {
+    "vic": Role.VIEWER,
+    "cora": Role.CONTRIBUTOR,
+    "rev": Role.REVIEWER,
+    "rel": Role.RELEASER,
+}
+
+
+@dataclass(frozen=True)
+class Site:
+    """`registry` is that of its admin, ada, behind the server's back."""
+
+    address: str
+    registry: Registry
+    clock: Clock
+
+    def client(self, who: str | None) -> httpx.Client:
+        headers = {"authorization": f"Bearer {who}"} if who else {}
+        return httpx.Client(base_url=self.address, headers=headers, follow_redirects=True, timeout=30)
+
+
+@pytest.fixture(scope="session")
+def pages_switch() -> Iterator[Switch]:
+    with running() as switch:
+        yield switch
+
+
+@pytest.fixture(scope="module")
+def site(pages_switch: Switch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("pages") / "registry"
+    clock = Clock()
+    with Registry.create(folder, actor="ada", clock=clock) as registry:
+        fill(registry, clock)
+        for name, role in PEOPLE.items():
+            registry.grant(name, role)
+        registry.revoke("*")
+        app = create_app(ServerSettings(str(folder)), authenticator=NamedByToken())
+        with pages_switch.serving(app) as address:
+            yield Site(address, registry, clock)

@@ -1,0 +1,208 @@
+"""Pages without a browser: what they say, their twins, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from pages.conftest import PEOPLE, Site
+
+from pages_testing import EMPTY, MODEL, OTHER
+from tfx_pedigree.registry import State
+
+PAGES = (
+    "/models",
+    f"/models/{MODEL}",
+    f"/models/{EMPTY}",
+    f"/models/{OTHER}?sort=-auc&state=development",
+    f"/models/{MODEL}/versions/1.1.0",
+    f"/models/{OTHER}/compare/1.0.0...1.2.0",
+    f"/models/{MODEL}/events/3",
+    "/events/1",
+    "/audit",
+    f"/audit?model={OTHER}&action=promote",
+    "/lineage",
+    f"/lineage?of={MODEL}@1.1.0&way=up",
+    f"/lineage/impact?of={MODEL}@1.0.0",
+)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_has_a_twin_of_json_and_a_command(site: Site, page: str) -> None:
+    with site.client("vic") as client:
+        html = client.get(page)
+        assert html.status_code == 200, html.text
+        assert html.headers["content-type"].startswith("text/html")
+        assert "default-src 'self'" in html.headers["content-security-policy"]
+        assert not re.search(r"<script(?![^>]*\bsrc=)|\bstyle=|\bon[a-z]+=\"|javascript:", html.text)
+        assert "pedigree " in html.text
+        path, _, query = page.partition("?")
+        twin = client.get(f"{path}.json?{query}")
+        assert twin.status_code == 200 and isinstance(twin.json(), dict)
+        assert client.get(f"{path}.json?{query}", headers={"if-none-match": twin.headers["etag"]}).status_code == 304
+
+
+def test_nobody_learns_nothing(site: Site) -> None:
+    with site.client(None) as client:
+        for page in PAGES:
+            answer = client.get(page)
+            assert answer.status_code == 401 and not re.search(r"\bada\b", answer.text)
+    with site.client("stranger") as client:
+        answer = client.get("/models")
+        assert answer.status_code == 403
+        assert "pedigree roles grant stranger viewer" in answer.text
+
+
+def test_what_is_not_there_is_refused_with_the_registrys_sentence(site: Site) -> None:
+    with site.client("vic") as client:
+        for page in (f"/models/{MODEL}/versions/9.9.9", "/models/flight-dellay", f"/models/{MODEL}/events/999"):
+            answer = client.get(page)
+            assert answer.status_code == 404 and "pedigree" in answer.text
+        assert "Did you mean flight-delay?" in client.get("/models/flight-dellay").text
+        assert client.get(f"/models/{MODEL}?q=nonsense").status_code == 400
+        assert client.get(f"/models/{MODEL}?sort=-").status_code == 400
+        assert client.get("/lineage?of=x&way=sideways").status_code == 400
+        assert client.get(f"/models/{MODEL}/compare/1.0.0").status_code == 400
+
+
+def test_an_alias_leads_to_the_address_that_stays(site: Site) -> None:
+    with site.client("vic") as client:
+        assert client.get(f"/models/{MODEL}/versions/champion").url.path == f"/models/{MODEL}/versions/1.0.0"
+        assert client.get(f"/models/{OTHER}/compare").url.path.endswith("1.5.0...1.6.0")
+
+
+def test_the_model_page_says_who_rolled_back_and_why(site: Site) -> None:
+    with site.client("vic") as client:
+        html = client.get(f"/models/{MODEL}").text
+    assert "↩" in html and "brought back by a rollback by ada: 1.0.1 is slow" in html
+    assert "<code>p95</code>" in html
+
+
+def test_numbers_of_different_data_are_not_put_side_by_side_silently(site: Site) -> None:
+    with site.client("vic") as client:
+        html = client.get(f"/models/{OTHER}/compare/1.1.0...1.3.0").text
+        assert "each on its own data" in html and "never judged against each other" in html
+        assert "on the same rows" in client.get(f"/models/{OTHER}/compare/1.0.0...1.1.0").text
+
+
+def test_lists_go_on_page_by_page(site: Site) -> None:
+    with site.client("vic") as client:
+        first = client.get(f"/audit.json?model={OTHER}").json()
+        assert first["next"] is None or first["next"] in client.get(f"/audit?model={OTHER}").text
+        found = client.get(f"/models/{OTHER}.json?sort=auc").json()["versions"]
+        values = [one["version"]["metrics"]["auc"] for one in found]
+        assert values == sorted(values)
+
+
+HIDDEN = re.compile(r'name="(\w+)" value="([^"]*)"')
+
+
+def form_of(site: Site, who: str, path: str) -> dict[str, str]:
+    with site.client(who) as client:
+        return dict(HIDDEN.findall(client.get(path).text))
+
+
+@pytest.mark.parametrize("who", [*PEOPLE, "ada"])
+def test_each_role_is_offered_what_it_may_do_and_told_the_role_for_the_rest(site: Site, who: str) -> None:
+    rank = ["vic", "cora", "rev", "rel", "ada"].index(who)
+    with site.client(who) as client:
+        html = client.get(f"/models/{OTHER}/versions/1.1.0").text
+        offered = {
+            name: f'href="/models/{OTHER}/versions/1.1.0/{name}"' in html for name in ("promote", "alias", "tag")
+        }
+        assert offered == {"promote": rank >= 3, "alias": rank >= 2, "tag": rank >= 1}
+        if rank < 3:
+            assert "needs releaser" in html
+            asked = client.get(f"/models/{OTHER}/versions/1.1.0/promote").text
+            assert "<form method" not in asked and "pedigree roles grant" in asked
+            answer = client.post(f"/models/{OTHER}/versions/1.1.0/promote", data={"seen": "9999", "reason": "x"})
+            assert answer.status_code == 403
+
+
+def test_a_change_says_beforehand_what_it_does_and_stands_in_the_log_afterwards(site: Site) -> None:
+    at = f"/models/{MODEL}/versions/1.1.0/tag"
+    with site.client("cora") as client:
+        assert "gets the tag" in client.get(at).text
+        form = {**form_of(site, "cora", at), "key": "note", "text": "<b>x</b>"}
+        done = client.post(at, data=form)
+    assert done.url.path == f"/models/{MODEL}/versions/1.1.0"
+    assert "Done: annotate 1.1.0: note=" in done.text and "<b>x</b>" not in done.text
+    newest = site.registry.history(MODEL, limit=1).items[0]
+    assert (newest.actor, newest.details["tags"]) == ("cora", {"note": "<b>x</b>"})
+
+
+def test_a_stale_page_is_refused_and_says_what_changed(site: Site) -> None:
+    at = f"/models/{OTHER}/versions/1.3.0/stage"
+    form = form_of(site, "rev", at)
+    site.registry.archive(f"{OTHER}@1.3.0", reason="wrong span")
+    with site.client("rev") as client:
+        answer = client.post(at, data={**form, "reason": "next in line"})
+    assert answer.status_code == 409
+    assert "something changed since you looked" in answer.text and "wrong span" in answer.text
+    assert site.registry.get(f"{OTHER}@1.3.0").state is State.ARCHIVED
+    site.registry.restore(f"{OTHER}@1.3.0")
+
+
+def test_rolling_back_twice_with_one_form_rolls_back_once(site: Site) -> None:
+    registry, clock = site.registry, site.clock
+    clock.advance(hours=1)
+    at = f"/models/{OTHER}/actions/rollback"
+    before = registry.model(OTHER).champion
+    form = {**form_of(site, "rel", at), "reason": "too slow"}
+    with site.client("rel") as client:
+        assert client.post(at, data=form).status_code == 200
+        after = registry.model(OTHER).champion
+        again = client.post(at, data=form)
+    assert again.status_code in (200, 409)
+    assert after == registry.model(OTHER).champion != before
+    clock.advance(hours=1)
+    registry.rollback(OTHER, to=before, reason="back again")
+
+
+def test_a_reason_is_asked_for_where_one_is_needed(site: Site) -> None:
+    at = f"/models/{OTHER}/versions/1.4.0/archive"
+    with site.client("rev") as client:
+        answer = client.post(at, data={**form_of(site, "rev", at), "reason": "  "})
+    assert answer.status_code == 400 and "A reason is needed" in answer.text
+
+
+def test_stale_evidence_is_not_passed_over_by_looking_at_the_page(site: Site) -> None:
+    """The champion that is seen does not outrank the one that the evidence names, unless somebody says so."""
+    at = f"/models/{MODEL}/versions/1.1.0/promote"
+    form = {**form_of(site, "rel", at), "reason": "try"}
+    with site.client("rel") as client:
+        answer = client.post(at, data=form)
+    assert answer.status_code == 409 and "its evidence compares it with 1.0.1" in answer.text
+    assert site.registry.model(MODEL).champion == "1.0.0"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"origin": "https://example.com"},
+        {"origin": "null"},
+    ],
+)
+def test_forms_of_other_sites_are_refused(site: Site, headers: dict[str, str]) -> None:
+    at = f"/models/{MODEL}/versions/1.1.0/tag"
+    form = {**form_of(site, "cora", at), "key": "evil", "text": "1"}
+    with site.client("cora") as client:
+        assert client.post(at, data=form, headers=headers).status_code == 403
+        assert client.post(at, content=json.dumps(form), headers={"content-type": "text/plain"}).status_code == 400
+    assert "evil" not in site.registry.get(f"{MODEL}@1.1.0").tags
+
+
+def test_script_and_style_are_small_and_kept_for_good(site: Site) -> None:
+    with site.client("vic") as client:
+        html = client.get(f"/lineage?of={MODEL}@1.1.0").text + client.get(f"/lineage/picture?of={MODEL}@1.1.0").text
+        files = set(re.findall(r'(?:src|href)="(/static/[^"]+\.(?:js|css))"', html))
+        assert len(files) == 4
+        sizes = []
+        for file in files:
+            with client.stream("GET", file) as answer:
+                assert "immutable" in answer.headers["cache-control"]
+                sizes.append(sum(map(len, answer.iter_raw())))
+    assert sum(sizes) <= 60_000
