@@ -12,7 +12,7 @@ from pages_testing import fill
 from pedigree_testing import Clock
 from server_testing import NamedByToken, Switch, running
 from tfx_pedigree.registry import Registry, Role
-from tfx_pedigree.server import ServerSettings, create_app
+from tfx_pedigree.server import Server, ServerSettings, application
 
 PEOPLE = {
     "vic": Role.VIEWER,
@@ -50,6 +50,7 @@ def site(pages_switch: Switch, tmp_path_factory: pytest.TempPathFactory) -> Iter
         for name, role in PEOPLE.items():
             registry.grant(name, role)
         registry.revoke("*")
-        app = create_app(ServerSettings(str(folder)), authenticator=NamedByToken())
+        served = Registry.open(folder, actor="server")
+        app = application(Server(ServerSettings(str(folder)), served, NamedByToken()))
         with pages_switch.serving(app) as address:
             yield Site(address, registry, clock)
