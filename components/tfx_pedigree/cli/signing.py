@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -20,28 +21,42 @@ if TYPE_CHECKING:
     from tfx_pedigree.registry import Signature, Trust
     from tfx_pedigree.signing import Signer
 
+F = TypeVar("F", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path)
+
+
+def key_options(command: F) -> F:
+    """Whose key signs; `signer_of` takes them."""
+    for option in reversed(
+        (
+            click.option(
+                "--key", type=_FILE, help="Private key (PEM). Its password is read from PEDIGREE_KEY_PASSWORD."
+            ),
+            click.option(
+                "--key-command", metavar="COMMAND", help="Signs its standard input, for a key in a KMS or an HSM."
+            ),
+            click.option("--public-key", type=_FILE, help="The public key of --key-command (PEM)."),
+            click.option("--certificates", type=_FILE, help="The key's certificate and those above it (PEM)."),
+        )
+    ):
+        command = option(command)
+    return command
 
 
 @click.command(cls=PedigreeCommand)
 @click.argument("ref", shell_complete=references)
-@click.option("--key", type=_FILE, help="Private key (PEM). Its password is read from PEDIGREE_KEY_PASSWORD.")
-@click.option("--key-command", metavar="COMMAND", help="Signs its standard input, for a key in a KMS or an HSM.")
-@click.option("--public-key", type=_FILE, help="The public key of --key-command (PEM).")
-@click.option("--certificates", type=_FILE, help="The key's certificate and those above it (PEM).")
+@key_options
 @click.option("--out", type=_FILE, help="Write the signature to this new file too.")
 @click.option("--list", "listing", is_flag=True, help="List the signatures of the version instead.")
 @pass_app
 def sign(
     app: App,
+    /,
     ref: str,
     *,
-    key: Path | None,
-    key_command: str | None,
-    public_key: Path | None,
-    certificates: Path | None,
     out: Path | None,
     listing: bool,
+    **key: Any,
 ) -> None:
     """Sign a version, and keep the signature with it.
 
@@ -54,7 +69,7 @@ def sign(
         return
     from tfx_pedigree.service.signing import sign_version
 
-    signer = _signer(key, key_command, public_key, certificates)
+    signer = signer_of(**key)
     with app.open() as workspace:
         change, bundle = sign_version(workspace, ref, signer)
     version = change.version
@@ -68,17 +83,17 @@ def sign(
     )
 
 
-def _signer(key: Path | None, command: str | None, public_key: Path | None, certificates: Path | None) -> Signer:
+def signer_of(key: Path | None, key_command: str | None, public_key: Path | None, certificates: Path | None) -> Signer:
     from tfx_pedigree.signing import CertificateKey, CommandKey, FileKey, require_cryptography
 
     require_cryptography()
-    if (key is None) == (command is None):
+    if (key is None) == (key_command is None):
         raise InvalidInputError("Name the key that signs: --key FILE, or --key-command COMMAND with --public-key FILE.")
-    if (command is None) != (public_key is None):
+    if (key_command is None) != (public_key is None):
         raise InvalidInputError("--key-command and --public-key FILE belong together: what was signed is checked.")
     signer: Signer
-    if command is not None and public_key is not None:
-        signer = CommandKey(command, public_key)
+    if key_command is not None and public_key is not None:
+        signer = CommandKey(key_command, public_key)
     else:
         assert key is not None  # noqa: S101  one of the two is there, see above
         signer = FileKey(key)

@@ -24,7 +24,7 @@ class VersionSheet(JsonForm):
     description: ModelDescription
 
 
-def version_sheet(registry: VersionQuestions, reference: str) -> VersionSheet:
+def version_sheet(registry: VersionQuestions, reference: str | Reference) -> VersionSheet:
     version = registry.get(reference)
     exact = Reference(version.model, version.version)
     evidence = registry.evidence(exact)
