@@ -34,9 +34,10 @@ _OUT = click.option("--out", type=click.Path(path_type=Path), help="Write it to 
 @_OUT
 @pass_app
 def bom(app: App, ref: str, form: str, out: Path | None) -> None:
-    """Write a version's bill of materials: files, data, packages, parameters, metrics, ancestor.
+    """Write a version's bill of materials.
 
-    It is made from lineage and evidence, and the same each time as long as these are.
+    Files, data, packages, parameters, metrics and the ancestor. It is made from lineage and evidence, and the
+    same each time as long as these are.
     """
     from tfx_pedigree.integrations import bill_of_materials, spdx_document
 
@@ -55,9 +56,10 @@ def bom(app: App, ref: str, form: str, out: Path | None) -> None:
 @_OUT
 @pass_app
 def card(app: App, ref: str, form: str | None, out: Path | None) -> None:
-    """Write a version's model card: purpose, data, metrics by slice, the gate's decision, limits, who approved.
+    """Write a version's model card.
 
-    Its last part says which points of the AI Act's technical documentation the card answers, and which need a person.
+    Purpose, data, metrics by slice, the gate's decision, limits, who approved. Its last part says which points of
+    the AI Act's technical documentation the card answers, and which need a person.
     """
     from tfx_pedigree.integrations import card_as_html, card_as_markdown, card_of
     from tfx_pedigree.json_form import to_json
@@ -84,7 +86,10 @@ def card(app: App, ref: str, form: str | None, out: Path | None) -> None:
 @_OUT
 @pass_app
 def attest(app: App, /, ref: str, *, what: str, out: Path | None, **key: Any) -> None:
-    """Sign a statement about a version: in-toto, in the same envelope as its signature."""
+    """Sign a statement about a version.
+
+    It is an in-toto statement in the same envelope as the version's signature.
+    """
     from tfx_pedigree.integrations import evidence_statement, provenance_statement
     from tfx_pedigree.signing import sign_statement
 

@@ -69,9 +69,9 @@ SECTIONS = {
     },
     "Trust": {
         "audit": Lazy(f"{_HERE}.audit:audit", "Check the audit log, or anchor it elsewhere."),
-        "bom": Lazy(f"{_HERE}.documents:bom", "Write a version's bill of materials: files, data, packages, metrics."),
+        "bom": Lazy(f"{_HERE}.documents:bom", "Write a version's bill of materials."),
         "card": Lazy(f"{_HERE}.documents:card", "Write a version's model card."),
-        "attest": Lazy(f"{_HERE}.documents:attest", "Sign a statement about a version: in-toto."),
+        "attest": Lazy(f"{_HERE}.documents:attest", "Sign a statement about a version."),
         "sign": Lazy(f"{_HERE}.signing:sign", "Sign a version, and keep the signature with it."),
         "trust": Lazy(f"{_HERE}.signing:trust", "Say whose signature a model needs."),
         "roles": Lazy(f"{_HERE}.roles:roles", "Say who may do what."),
