@@ -20,6 +20,7 @@ KINDS: dict[str, str] = {
     "envoy": f"{_HERE}.envoy:open_envoy",
     "haproxy": f"{_HERE}.haproxy:open_haproxy",
     "python": f"{_HERE}.opening:open_own",
+    "tensorflow-serving": f"{_HERE}.tensorflow_serving:open_serving",
 }
 Opener = Callable[[ConfigNode, ManagerContext], TrafficManager]
 

@@ -79,6 +79,11 @@ class Router(Protocol):
     def inflight(self, place: str) -> int | None: ...
 
 
+def check_epoch(model: str, seen: int | None, mine: int) -> None:
+    if seen is not None and mine < seen:
+        raise FencedError(f"A controller with the epoch {seen} drives the traffic of {model}; this one has {mine}.")
+
+
 class RoutedTraffic(TrafficManager):
     def __init__(self, places: Places, router: Router) -> None:
         self._places = places
@@ -104,11 +109,7 @@ class RoutedTraffic(TrafficManager):
     def apply(self, wanted: WantedRoutes, *, epoch: int, expect: str | None = None) -> Receipt:
         with self._places.lock():
             routing = self._router.read()
-            if routing.epoch is not None and epoch < routing.epoch:
-                raise FencedError(
-                    f"A controller with the epoch {routing.epoch} drives the traffic of {self._places.model}; this one "
-                    f"has {epoch}."
-                )
+            check_epoch(self._places.model, routing.epoch, epoch)
             if expect is not None and expect != routing.etag:
                 raise FencedError(f"The traffic of {self._places.model} was changed since it was observed.")
             if wanted.mirror and not self.capabilities().mirror:
