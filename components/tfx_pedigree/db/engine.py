@@ -63,6 +63,8 @@ class Database:
 
     def ask(self, statement: Statement, **values: Any) -> list[Row]:
         """One statement that reads. It sees one moment by itself, so it needs no transaction around it."""
+        if self._outer is not None:
+            return statement.rows(self._outer, **values)
         engine = self._asking
         try:
             return self._ask(engine, (statement, values))
@@ -99,6 +101,9 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
+        if self._outer is not None:
+            yield self._outer
+            return
         with self._begin(self._reading) as connection:
             yield connection
 
@@ -112,7 +117,8 @@ class Database:
             yield connection
 
     def within(self, connection: Connection) -> Database:
-        """The same database, whose writing transactions are all parts of one that has begun and that its owner ends."""
+        """The same database, whose transactions are all parts of one that has begun and that its owner ends: what was
+        written in it is seen by what is asked in it."""
         _ = self._asking  # made once, for both
         other = copy.copy(self)
         other._outer = connection

@@ -28,6 +28,13 @@ def check_or_heal(store: Store, version: Version, files: Callable[[], AbstractCo
     return True
 
 
+def check_first(workspace: Workspace, version: Version, request: PromotionRequest, progress: Progress = silent) -> None:
+    """The role, and then the bytes, of a version that is to move."""
+    if version.state is not request.target:
+        workspace.registry.require(request.action, version.model)
+        check_bytes(workspace.store, version, progress)
+
+
 def promote(
     workspace: Workspace,
     reference: str | Reference,
@@ -40,7 +47,6 @@ def promote(
     promote is told so before gigabytes are read."""
     registry = workspace.registry
     version = registry.get(reference)
-    if verify and version.state is not request.target:
-        registry.require(request.action, version.model)
-        check_bytes(workspace.store, version, progress)
+    if verify:
+        check_first(workspace, version, request, progress)
     return registry.promote(Reference(version.model, version.version), request)

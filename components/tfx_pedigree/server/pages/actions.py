@@ -5,13 +5,16 @@ Whoever sends a form says what he saw: what concerns the version and happened si
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, PedigreeError
 from tfx_pedigree.json_form import JsonForm
-from tfx_pedigree.registry import Event, PromotionPreview, State, Version, every
+from tfx_pedigree.registry import Event, PromotionPreview, Registry, RequestKey, State, Version, every
 from tfx_pedigree.server.pages.deeds import DEEDS, Deed, Form, Situation, request_of
 from tfx_pedigree.server.pages.view import Asked, Moved, View, of_version, offer, with_query
 from tfx_pedigree.wire import problem_of
@@ -46,18 +49,41 @@ def carry_out(asked: Asked, form: Form) -> View | Moved:
         raise InvalidInputError(
             "The form lacks what was seen on its page. Load the page again, and send it from there."
         )
-    now = _situation(asked, deed)
-    happened = tuple(_happened(asked, now, int(seen)))
-    if happened:
-        return _page(asked, deed, form, happened=happened, status=409)
+    key = RequestKey(form.get("idempotency", ""), digest_of(canonical_json([asked.request.url.path, dict(form)])))
+
+    def work(registry: Registry) -> dict[str, Any]:
+        """In one transaction: the change, which takes the model's lock, and then whether what was seen still held: what
+        others wrote until then stands before it in the log. If not, nothing was done."""
+        now = _situation(registry, asked, deed)
+        known = _newest(registry, now.version.model)
+        version = deed.do(registry, now, form).version
+        happened = tuple(
+            one for one in _happened(registry, now, int(seen)) if one.position <= known or one.actor != registry.actor
+        )
+        if happened:
+            raise StalePageError(happened)
+        newest = registry.history(version.model, version.version, limit=1).items
+        return {"version": version.version, "done": newest[0].position if newest else None}
+
+    now = _situation(asked.registry, asked, deed)
     try:
-        change = deed.do(asked.workspace, now, form)
+        if deed.before is not None:
+            deed.before(asked.workspace, now, form)
+        found = json.loads(asked.registry.once(key, work))
+    except StalePageError as error:
+        return _page(asked, deed, form, happened=error.happened, status=409)
     except (ConflictError, InvalidInputError) as error:
-        return _page(asked, deed, form, refusal=error)
-    version = change.version
-    newest = asked.registry.history(version.model, version.version, limit=1).items
-    done = newest[0].position if newest else None
-    return Moved(with_query(of_version(version.model, version.version), {"done": done}))
+        happened = tuple(_happened(asked.registry, now, int(seen)))
+        return _page(asked, deed, form, happened=happened, refusal=error)
+    return Moved(with_query(of_version(asked.path("model"), found["version"]), {"done": found["done"]}))
+
+
+class StalePageError(ConflictError):
+    """Something happened since the page was made."""
+
+    def __init__(self, happened: tuple[Event, ...]) -> None:
+        super().__init__("Something changed since the page was made.")
+        self.happened = happened
 
 
 def _deed(asked: Asked) -> Deed:
@@ -69,30 +95,35 @@ def _deed(asked: Asked) -> Deed:
     return deed
 
 
-def _situation(asked: Asked, deed: Deed) -> Situation:
-    registry, model = asked.registry, asked.path("model")
+def _situation(registry: Registry, asked: Asked, deed: Deed) -> Situation:
+    model = asked.path("model")
     champion = registry.model(model).champion
     if deed.name != "rollback":
         version = registry.get(f"{model}@{asked.path('version')}")
         judged = bool(registry.evidence_by_version(model, (version.version,)))
         return Situation(version, champion, judged=judged)
     version = registry.get(f"{model}@champion")
-    return Situation(version, champion, _before(asked, version))
+    return Situation(version, champion, _before(registry, version))
 
 
-def _before(asked: Asked, champion: Version) -> str | None:
+def _before(registry: Registry, champion: Version) -> str | None:
     """Whom a rollback brings back, as the registry would choose: the promotion that made the champion names whom it
     replaced. None where that is not plain; the registry then chooses."""
-    periods = asked.registry.reigns(champion.model, limit=2)
-    began = asked.registry.history(champion.model, action="promote", limit=1).items
+    periods = registry.reigns(champion.model, limit=2)
+    began = registry.history(champion.model, action="promote", limit=1).items
     plain = len(periods) == 2 and began and began[0].at == periods[0].began_at
     return periods[1].version if plain and periods[1].ended_at == periods[0].began_at else None
 
 
-def _happened(asked: Asked, now: Situation, seen: int) -> Iterator[Event]:
+def _newest(registry: Registry, model: str) -> int:
+    found = registry.history(model, limit=1).items
+    return found[0].position if found else 0
+
+
+def _happened(registry: Registry, now: Situation, seen: int) -> Iterator[Event]:
     """Since the event that was seen: what was done to the version, and who became or was champion."""
     model = now.version.model
-    for count, one in enumerate(every(lambda after: asked.registry.history(model, limit=_PAGE, after=after))):
+    for count, one in enumerate(every(lambda after: registry.history(model, limit=_PAGE, after=after))):
         if one.position <= seen or count > _MOST:
             return
         if one.subject == now.version.version or {one.from_state, one.to_state} & set(_LEADS):
@@ -109,9 +140,8 @@ def _page(
     status: int = 200,
 ) -> View:
     registry = asked.registry
-    now = _situation(asked, deed)
+    now = _situation(registry, asked, deed)
     version = now.version
-    newest = registry.history(version.model, limit=1).items
     preview = None
     if deed.name in ("promote", "stage"):
         target = State.PRODUCTION if deed.name == "promote" else State.STAGING
@@ -123,7 +153,7 @@ def _page(
         now.champion,
         tuple(deed.changes(now)),
         preview,
-        newest[0].position if newest else 0,
+        _newest(registry, version.model),
         happened,
         str(refusal) if refusal else None,
     )

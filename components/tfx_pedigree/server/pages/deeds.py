@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tfx_pedigree.errors import ConflictError, InvalidInputError
-from tfx_pedigree.registry import Action, Facts, PromotionRequest, Reference, State, Version, VersionChange
+from tfx_pedigree.registry import Action, Facts, PromotionRequest, Reference, Registry, State, Version, VersionChange
 from tfx_pedigree.server.pages.version import DESCRIPTION
-from tfx_pedigree.service.promotion import promote as promote_checked
+from tfx_pedigree.service.promotion import check_first
 from tfx_pedigree.service.workspace import Workspace
 
 Form = Mapping[str, str]
@@ -39,7 +39,8 @@ class Situation:
 
 @dataclass(frozen=True)
 class Deed:
-    """`fields` are those of the form: reason, alias, remove, key, text, description, override."""
+    """`fields` are those of the form. `do` is a part of one transaction; `before` is what takes longer, such as reading
+    the bytes, and refuses what can be refused without them."""
 
     name: str
     title: str
@@ -47,10 +48,11 @@ class Deed:
     fields: tuple[str, ...]
     needs: Callable[[Situation], Action]
     changes: Callable[[Situation], Sequence[str]]
-    do: Callable[[Workspace, Situation, Form], VersionChange]
+    do: Callable[[Registry, Situation, Form], VersionChange]
     command: Callable[[Situation], tuple[str, ...]]
     reason_needed: bool = False
     danger: bool = False
+    before: Callable[[Workspace, Situation, Form], None] | None = None
 
 
 def _reason(form: Form) -> str | None:
@@ -72,17 +74,20 @@ def request_of(target: State, now: Situation, form: Form) -> PromotionRequest:
     return PromotionRequest(target, expect, override=form.get("override") == "1", reason=_reason(form))
 
 
-def _promote(target: State) -> Callable[[Workspace, Situation, Form], VersionChange]:
-    def do(workspace: Workspace, now: Situation, form: Form) -> VersionChange:
+def _promote(target: State) -> Callable[[Registry, Situation, Form], VersionChange]:
+    return lambda registry, now, form: registry.promote(now.exact, request_of(target, now, form))
+
+
+def _before_promotion(target: State) -> Callable[[Workspace, Situation, Form], None]:
+    def check(workspace: Workspace, now: Situation, form: Form) -> None:
         request = request_of(target, now, form)
         workspace.registry.require(request.action, now.version.model)
-        preview = workspace.registry.preview_promotion(now.exact, request)
-        for check in preview.checks:
-            if not check.passed:  # before the bytes are read, which takes as long as they are large
-                raise ConflictError(check.detail)
-        return promote_checked(workspace, now.exact, request)
+        for one in workspace.registry.preview_promotion(now.exact, request).checks:
+            if not one.passed:
+                raise ConflictError(one.detail)
+        check_first(workspace, now.version, request)
 
-    return do
+    return check
 
 
 def _production(now: Situation) -> list[str]:
@@ -95,10 +100,10 @@ def _production(now: Situation) -> list[str]:
     ]
 
 
-def _rollback(workspace: Workspace, now: Situation, form: Form) -> VersionChange:
+def _rollback(registry: Registry, now: Situation, form: Form) -> VersionChange:
     to = form.get("to") or now.back_to
     expect = form.get("expect") or now.expect
-    return workspace.registry.rollback(now.version.model, reason=_needed(form), to=to, expect=expect)
+    return registry.rollback(now.version.model, reason=_needed(form), to=to, expect=expect)
 
 
 def _back(now: Situation) -> list[str]:
@@ -113,25 +118,25 @@ def _archive_changes(now: Situation) -> list[str]:
     return [f"{name} is taken out of use. No rollback brings it back until it is restored."]
 
 
-def _set_alias(workspace: Workspace, now: Situation, form: Form) -> VersionChange:
+def _set_alias(registry: Registry, now: Situation, form: Form) -> VersionChange:
     alias = form.get("alias", "").strip()
     if not alias:
         raise InvalidInputError("Give the alias a name, such as canary.")
     if form.get("remove") == "1":
-        return workspace.registry.remove_alias(now.version.model, alias)
-    return workspace.registry.set_alias(alias, now.exact)
+        return registry.remove_alias(now.version.model, alias)
+    return registry.set_alias(alias, now.exact)
 
 
-def _tag(workspace: Workspace, now: Situation, form: Form) -> VersionChange:
+def _tag(registry: Registry, now: Situation, form: Form) -> VersionChange:
     key = form.get("key", "").strip()
     if not key:
         raise InvalidInputError("Give the tag a name, such as team.")
-    return workspace.registry.annotate(now.exact, Facts(tags={key: form.get("text", "").strip()}))
+    return registry.annotate(now.exact, Facts(tags={key: form.get("text", "").strip()}))
 
 
-def _describe(workspace: Workspace, now: Situation, form: Form) -> VersionChange:
+def _describe(registry: Registry, now: Situation, form: Form) -> VersionChange:
     text = form.get("description", "").replace("\r\n", "\n").strip()
-    return workspace.registry.annotate(now.exact, Facts(tags={DESCRIPTION: text}))
+    return registry.annotate(now.exact, Facts(tags={DESCRIPTION: text}))
 
 
 def _words(*words: str) -> Callable[[Situation], tuple[str, ...]]:
@@ -150,6 +155,7 @@ DEEDS: dict[str, Deed] = {
             _production,
             _promote(State.PRODUCTION),
             lambda now: ("promote", str(now.exact), *(() if now.judged else ("--expect", now.expect))),
+            before=_before_promotion(State.PRODUCTION),
         ),
         Deed(
             "stage",
@@ -160,6 +166,7 @@ DEEDS: dict[str, Deed] = {
             lambda now: [f"{now.version.name} stands in staging then, as the next in line. Nothing else serves."],
             _promote(State.STAGING),
             _words("promote", "{exact}", "--to", "staging"),
+            before=_before_promotion(State.STAGING),
         ),
         Deed(
             "rollback",
@@ -180,7 +187,7 @@ DEEDS: dict[str, Deed] = {
             ("reason",),
             lambda _: Action.ROLLBACK,
             lambda now: _back(Situation(now.version, now.champion, now.version.version)),
-            lambda workspace, now, form: _rollback(workspace, now, {**form, "to": now.version.version}),
+            lambda registry, now, form: _rollback(registry, now, {**form, "to": now.version.version}),
             lambda now: ("rollback", now.version.model, "--to", now.version.version, "--reason", "WHY"),
             reason_needed=True,
             danger=True,
@@ -192,7 +199,7 @@ DEEDS: dict[str, Deed] = {
             ("reason",),
             lambda now: Action.ARCHIVE_CHAMPION if now.version.state is State.PRODUCTION else Action.ARCHIVE,
             _archive_changes,
-            lambda workspace, now, form: workspace.registry.archive(now.exact, reason=_needed(form)),
+            lambda registry, now, form: registry.archive(now.exact, reason=_needed(form)),
             _words("archive", "{exact}", "--reason", "WHY"),
             reason_needed=True,
             danger=True,
@@ -204,7 +211,7 @@ DEEDS: dict[str, Deed] = {
             ("reason",),
             lambda _: Action.RESTORE,
             lambda now: [f"{now.version.name} is back in use, in development. It does not serve."],
-            lambda workspace, now, form: workspace.registry.restore(now.exact, reason=_reason(form)),
+            lambda registry, now, form: registry.restore(now.exact, reason=_reason(form)),
             _words("restore", "{exact}"),
         ),
         Deed(
