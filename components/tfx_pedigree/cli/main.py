@@ -60,6 +60,11 @@ SECTIONS = {
         "archive": Lazy(f"{_HERE}.transitions:archive", "Take a version out of use."),
         "restore": Lazy(f"{_HERE}.transitions:restore", "Take an archived version back into use."),
     },
+    "Serve": {
+        "rollout": Lazy(f"{_HERE}.rollouts:rollout", "Let a version take over the traffic step by step."),
+        "deploy": Lazy(f"{_HERE}.serving:deploy", "Bring the traffic of a model to its champion."),
+        "serving": Lazy(f"{_HERE}.serving:serving", "Show what should serve, and what does."),
+    },
     "Bytes": {
         "pull": Lazy(f"{_HERE}.content:pull", "Write a version's files to a folder."),
         "verify": Lazy(f"{_HERE}.content:verify", "Check the stored files and tell what is damaged."),

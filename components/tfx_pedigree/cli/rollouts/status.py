@@ -1,0 +1,156 @@
+"""`pedigree rollout status`, `watch`, `list`, `history`: where rollouts stand."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tfx_pedigree.cli import output
+from tfx_pedigree.cli.app import App, pass_app
+from tfx_pedigree.cli.complete import model_names
+from tfx_pedigree.cli.lazy import PedigreeCommand
+from tfx_pedigree.cli.rollouts.common import desk_of, percent, sentence
+from tfx_pedigree.text import short_digest, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import RenderableType
+
+    from tfx_pedigree.registry import Event
+    from tfx_pedigree.rollout.state import Rollout
+    from tfx_pedigree.service.rollouts import RolloutStatus
+
+_MOST_EVENTS = 1000
+
+
+@click.command(cls=PedigreeCommand)
+@click.argument("model", shell_complete=model_names)
+@pass_app
+def status(app: App, model: str) -> None:
+    """Show where a rollout stands and what was counted.
+
+    The newest rollout or deployment of the model.
+    """
+    with desk_of(app) as desk:
+        found = desk.status(model)
+    output.answer(found, lambda _: output.show(*_sheet(found)))
+    if not found.rollout.state.phase.ended and found.controller is None:
+        output.next_step("rollout", "run", model, label="No controller drives it now. To do that from here")
+
+
+def _sheet(found: RolloutStatus) -> Iterable[RenderableType]:
+    rollout, order = found.rollout, found.rollout.order
+    yield sentence(rollout)
+    rows: list[tuple[str, Any]] = [
+        ("candidate", f"{order.candidate.version} ({short_digest(order.candidate.digest)})"),
+        ("stable", f"{order.stable.version} ({short_digest(order.stable.digest)})" if order.stable else None),
+        ("target", order.target),
+        ("since", output.when(rollout.state.since)),
+        ("why", rollout.state.reason),
+        ("driven by", found.controller),
+    ]
+    yield output.sheet((name, value) for name, value in rows if value is not None)
+    if found.watch is not None and not rollout.is_deployment:
+        yield _counted(found)
+
+
+def _counted(found: RolloutStatus) -> RenderableType:
+    assert found.watch is not None  # noqa: S101  asked for only where there is one
+    tally = found.watch.tally
+    table = output.table("", "requests>", "errors>", "rate>", "slow>")
+    for name, one in (("candidate", tally.candidate), ("stable", tally.stable)):
+        rate = f"{one.failures / one.requests:.3%}" if one.requests else None
+        slow = f"{one.slow:,}" if one.timed else None
+        table.add_row(*output.cells([name, f"{one.requests:,}", f"{one.failures:,}", rate, slow]))
+    return table
+
+
+@click.command(cls=PedigreeCommand)
+@click.argument("model", shell_complete=model_names)
+@click.option("--every", type=click.FloatRange(0.2, 60), default=1.0, show_default=True, help="Seconds between looks.")
+@pass_app
+def watch(app: App, model: str, every: float) -> None:
+    """Show a rollout live until it ends.
+
+    Where there is no terminal, a line for each change.
+    """
+    with desk_of(app) as desk:
+        found = desk.status(model)
+        if app.json or not output.console().is_terminal:
+            last = 0
+            while True:
+                if found.rollout.state.revision != last:
+                    last = found.rollout.state.revision
+                    output.answer(found, lambda one: output.say(sentence(one.rollout)))
+                if found.rollout.state.phase.ended:
+                    return
+                time.sleep(every)
+                found = desk.status(model)
+        _watch_live(lambda: desk.status(model), every)
+
+
+def _watch_live(look: Any, every: float) -> None:
+    from rich.console import Group
+    from rich.live import Live
+
+    with Live(console=output.console(), refresh_per_second=4) as live:
+        while True:
+            found = look()
+            live.update(Group(*_sheet(found)))
+            if found.rollout.state.phase.ended:
+                return
+            time.sleep(every)
+
+
+@click.command("list", cls=PedigreeCommand)
+@click.argument("model", required=False, shell_complete=model_names)
+@click.option("--open", "only_open", is_flag=True, help="Only those that have not ended.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most this many.")
+@pass_app
+def list_(app: App, model: str | None, only_open: bool, limit: int) -> None:
+    """List rollouts and deployments, newest first."""
+    with desk_of(app) as desk:
+        found = desk.ledger.find(model, only_open=only_open, limit=limit)
+    output.answer({"items": found, "next": None}, lambda _: _table(found))
+
+
+def _table(found: tuple[Rollout, ...]) -> None:
+    if not found:
+        output.say("There are no rollouts.")
+        return
+    table = output.table("model", "number>", "version", "strategy", "target", "share>", "state", "since (UTC)", "why…")
+    for one in found:
+        state = f"{one.state.phase}{', paused' if one.state.paused else ''}"
+        cells = [one.model, one.number, one.candidate.version, one.order.plan.strategy, one.order.target]
+        row = [*cells, percent(one.share), state, output.when(one.state.since), one.state.reason]
+        table.add_row(*output.cells(row))
+    output.show(table)
+
+
+@click.command(cls=PedigreeCommand)
+@click.argument("model", shell_complete=model_names)
+@click.option("--number", type=click.IntRange(1), help="Which rollout; left out, the newest.")
+@pass_app
+def history(app: App, model: str, number: int | None) -> None:
+    """Show every decision of one rollout with its numbers.
+
+    They stand in the audit log, which nobody can rewrite unseen.
+    """
+    with desk_of(app) as desk:
+        rollout = desk.ledger.newest(model) if number is None else desk.ledger.get(model, number)
+        page = desk.workspace.registry.history(model, limit=_MOST_EVENTS)
+    events = [e for e in page.items if e.action == "roll-out" and e.details.get("rollout") == rollout.number]
+    output.answer({"rollout": rollout, "events": events[::-1]}, lambda _: _tell(events[::-1]))
+
+
+def _tell(events: list[Event]) -> None:
+    table = output.table("when (UTC)", "who", "state", "requests>", "errors>", "why…")
+    for event in events:
+        counted = event.details.get("numbers", {}).get("candidate", {})
+        numbers = [counted.get("requests"), counted.get("failures")]
+        row = [output.when(event.at), event.actor, event.to_state, *numbers, event.reason and visible(event.reason)]
+        table.add_row(*output.cells(row))
+    output.show(table)

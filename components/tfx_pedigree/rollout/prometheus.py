@@ -1,0 +1,55 @@
+"""Numbers of both versions from Prometheus, for the plan's metrics. What it does not answer is not known.
+
+`$version`, `$digest` and `$model` in a query stand for the version that is asked about.
+"""
+
+from __future__ import annotations
+
+import http.client
+import math
+import string
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+
+from tfx_pedigree.bounded_parse import parse_json
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.rollout.plan import MetricRule
+from tfx_pedigree.rollout.traffic.api import ServedVersion
+
+VARIABLE = "PEDIGREE_PROMETHEUS"
+_SECONDS = 2.0
+_LARGEST = 1 << 20
+
+
+class PrometheusMetrics:
+    """`PEDIGREE_PROMETHEUS` is its address, as http://prometheus:9090."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._address = environ.get(VARIABLE, "").rstrip("/")
+        if self._address and not self._address.startswith(("http://", "https://")):
+            raise InvalidInputError(f"{VARIABLE} must be an address such as http://prometheus:9090.")
+
+    def measure(self, rule: MetricRule, version: ServedVersion) -> float | None:
+        """The number that the query has for this version; None where there is not exactly one."""
+        if not self._address or rule.query is None:
+            return None
+        names = {"version": version.version, "digest": version.digest, "model": version.model}
+        query = string.Template(rule.query).safe_substitute(names)
+        url = f"{self._address}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
+        try:
+            with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310  checked above
+                data = parse_json(answer.read(_LARGEST), "Prometheus's answer")
+        except (OSError, urllib.error.URLError, http.client.HTTPException, InvalidInputError):
+            return None
+        return _only_number(data)
+
+
+def _only_number(data: object) -> float | None:
+    try:
+        (sample,) = data["data"]["result"]  # type: ignore[index]
+        found = float(sample["value"][1])
+    except (KeyError, TypeError, ValueError, IndexError):
+        return None
+    return found if math.isfinite(found) else None

@@ -1,0 +1,257 @@
+"""Rollouts and deployments as use cases: what is ordered, what serves, and who drives the traffic there."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from tfx_pedigree.errors import ConflictError, NotFoundError, PedigreeError, UnavailableError
+from tfx_pedigree.json_form import JsonForm, Layout
+from tfx_pedigree.registry import PromotionRequest, Reference, State, Version
+from tfx_pedigree.rollout.controller import PERIOD_SECONDS, Controller, Tick
+from tfx_pedigree.rollout.ledger import Followed, Ledger, served
+from tfx_pedigree.rollout.plan import Plan, check_capabilities
+from tfx_pedigree.rollout.prometheus import PrometheusMetrics
+from tfx_pedigree.rollout.state import Ask, Rollout
+from tfx_pedigree.rollout.targets import ServingTarget, find_target, load_targets
+from tfx_pedigree.rollout.traffic.api import ManagerContext, RouteState, ServedVersion, TrafficManager
+from tfx_pedigree.rollout.traffic.opening import open_manager
+from tfx_pedigree.rollout.validation import Validator
+from tfx_pedigree.rollout.watch import Watch
+from tfx_pedigree.service.workspace import Workspace
+from tfx_pedigree.text import short_digest
+
+_FOR_EVER = 366 * 86400.0
+
+
+@dataclass(frozen=True)
+class Serving(JsonForm):
+    """What should serve, and what does. They agree only where the identity that was observed is the wanted one."""
+
+    JSON: ClassVar[Layout] = Layout(also=("agrees",))
+
+    model: str
+    target: str
+    champion: ServedVersion | None
+    observed: RouteState
+    names: Mapping[str, str]  # the version's number of each digest that is observed, where the registry knows it
+    rollout: Rollout | None
+
+    @property
+    def agrees(self) -> bool:
+        """During a rollout its shares are wanted; otherwise everything to the champion."""
+        wanted = self.rollout.state.wanted if self.rollout else None
+        if wanted is not None:
+            return all(self.observed.points(share.digest) == share.points for share in wanted.shares)
+        return self.champion is not None and self.observed.serving == self.champion.digest
+
+
+@dataclass(frozen=True)
+class RolloutPreview(JsonForm):
+    """What a start would do; `problems` say what stands in the way."""
+
+    JSON: ClassVar[Layout] = Layout(also=("allowed",))
+
+    model: str
+    version: Version
+    target: str
+    champion: ServedVersion | None
+    plan: Plan
+    problems: tuple[str, ...]
+
+    @property
+    def allowed(self) -> bool:
+        return not self.problems
+
+
+@dataclass(frozen=True)
+class RolloutStatus(JsonForm):
+    """A rollout with what its judge has counted so far, and who drives it."""
+
+    rollout: Rollout
+    watch: Watch | None
+    controller: str | None
+
+
+@dataclass(frozen=True)
+class RolloutDesk:
+    """The use cases of one registry. `config` is the file whose section `serving:` says where models are served."""
+
+    workspace: Workspace
+    config: Path | None
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.workspace.registry)
+
+    def target(self, model: str, name: str | None = None) -> ServingTarget:
+        return find_target(self.config, self.environ, model=model, name=name)
+
+    def has_target(self, model: str) -> bool:
+        targets = load_targets(self.config, self.environ) if self.config else {}
+        return any(one.model == model for one in targets.values())
+
+    def manager(self, target: ServingTarget) -> TrafficManager:
+        return open_manager(target, ManagerContext(target.model, self._materialise, self.environ, time.time))
+
+    def _materialise(self, version: ServedVersion, folder: Path) -> None:
+        self.workspace.store.materialise(version.digest, folder)
+
+    # Orders
+
+    def preview(
+        self, reference: str, plan: Plan, request: PromotionRequest, target: str | None = None
+    ) -> RolloutPreview:
+        """Nothing is written and nothing is moved; the backend is asked what it serves."""
+        registry = self.workspace.registry
+        version = registry.get(reference)
+        place = self.target(version.model, target)
+        preview = registry.preview_promotion(Reference(version.model, version.version), request)
+        problems = [check.detail for check in preview.checks if not check.passed]
+        champion, current = self.ledger.champion(version.model), self.ledger.current(version.model)
+        if current is not None:
+            problems.append(f"{current.name} is going on: it is {current.state.phase}.")
+        if version.state is State.PRODUCTION:
+            problems.append(f"{version.name} is the champion already. Use `pedigree deploy {version.model}`.")
+        try:
+            self._check_place(plan, place, champion)
+        except PedigreeError as error:
+            problems.append(str(error))
+        return RolloutPreview(version.model, version, place.name, champion, plan, tuple(problems))
+
+    def start(self, reference: str, plan: Plan, request: PromotionRequest, target: str | None = None) -> Rollout:
+        """Orders it. The traffic moves when a controller looks at it: `run`, or one that runs elsewhere."""
+        version = self.workspace.registry.get(reference)
+        place = self.target(version.model, target)
+        self._check_place(plan, place, self.ledger.champion(version.model))
+        return self.ledger.start(version.model, version.version, place.name, plan, request)
+
+    def _check_place(self, plan: Plan, place: ServingTarget, champion: ServedVersion | None) -> None:
+        manager = self.manager(place)
+        check_capabilities(plan, manager.capabilities(), place.name)
+        serving = manager.observe().serving
+        if champion is not None and serving != champion.digest:
+            found = short_digest(serving) if serving else "something that is not known"
+            raise ConflictError(
+                f"{place.name} serves {found} and not the champion {champion.version}, so there is nothing to compare "
+                f"with. Bring it there first: `pedigree deploy {place.model}`."
+            )
+
+    def deploy(self, model: str, target: str | None = None, reason: str | None = None) -> Rollout:
+        """The traffic is to follow the champion, at once and without a judge."""
+        place = self.target(model, target)
+        return self.ledger.deploy(model, place.name, self._served_now(place), reason)
+
+    def roll_back(
+        self, model: str, *, reason: str, to: str | None = None, expect: str | None = None, target: str | None = None
+    ) -> Followed:
+        """Registry and traffic as one decision, which is carried out after any crash."""
+        place = self.target(model, target)
+        return self.ledger.roll_back(model, place.name, self._served_now(place), reason=reason, to=to, expect=expect)
+
+    def promote(self, reference: Reference, request: PromotionRequest, target: str) -> Followed:
+        place = self.target(reference.model, target)
+        return self.ledger.promote(reference, request, place.name, self._served_now(place))
+
+    def ask(self, model: str, ask: Ask, reason: str) -> tuple[Rollout, bool]:
+        return self.ledger.ask(model, ask, reason)
+
+    def _served_now(self, place: ServingTarget) -> ServedVersion | None:
+        """What keeps the traffic until another version is ready: what is observed, as far as the registry knows it. A
+        backend that does not answer is no reason to refuse a rollback."""
+        try:
+            digest = self.manager(place).observe().serving
+        except UnavailableError:
+            return None
+        try:
+            return served(self.workspace.registry.get(Reference(place.model, digest))) if digest else None
+        except NotFoundError:
+            return None
+
+    # Questions
+
+    def serving(self, model: str, target: str | None = None) -> Serving:
+        place = self.target(model, target)
+        observed, ledger = self.manager(place).observe(), self.ledger
+        current = ledger.current(model)
+        mine = current if current is not None and current.order.target == place.name else None
+        digests = {arm.digest for arm in observed.arms if arm.digest}
+        names = {digest: name for digest in sorted(digests) if (name := self._number(model, digest))}
+        return Serving(model, place.name, ledger.champion(model), observed, names, mine)
+
+    def _number(self, model: str, digest: str) -> str | None:
+        try:
+            return self.workspace.registry.get(Reference(model, digest)).version
+        except PedigreeError:  # a digest of somebody else's, or none at all
+            return None
+
+    def status(self, model: str) -> RolloutStatus:
+        rollout = self.ledger.newest(model)
+        saved = self.ledger.tally_text(rollout)
+        watch = Watch.restored(rollout, saved) if saved is not None else None
+        return RolloutStatus(rollout, watch, self.ledger.holder(model))
+
+    # Driving
+
+    def controller(self) -> Controller:
+        """One life of a controller. Its name is nobody else's, so that its lease is its own."""
+        holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
+        validator, metrics = Validator(), PrometheusMetrics(self.environ)
+        return Controller(
+            self.ledger, self._manager_of, holder=holder, measure=metrics.measure, validate=validator.validate
+        )
+
+    def _manager_of(self, rollout: Rollout) -> TrafficManager:
+        return self.manager(self.target(rollout.model, rollout.order.target))
+
+    def drive(
+        self,
+        model: str,
+        tell: Callable[[Tick], None],
+        *,
+        seconds: float | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Rollout:
+        """Looks at one model's rollout until it has ended, or until `seconds` are over. Where another controller drives
+        it, it only looks on."""
+        controller, end = self.controller(), time.monotonic() + (_FOR_EVER if seconds is None else seconds)
+        rollout = self.ledger.newest(model)
+        try:
+            while not rollout.state.phase.ended and time.monotonic() < end:
+                tick = controller.tick(model)
+                tell(tick)
+                rollout = tick.rollout or self.ledger.get(model, rollout.number)
+                if not rollout.state.phase.ended:
+                    sleep(PERIOD_SECONDS)
+        finally:
+            controller.leave_all()
+        return rollout
+
+    def run_controller(
+        self,
+        tell: Callable[[Tick], None],
+        stopped: Callable[[], bool],
+        *,
+        period: float = PERIOD_SECONDS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Looks at all rollouts until it is told to stop. A registry that is away is waited for."""
+        controller = self.controller()
+        try:
+            while not stopped():
+                began = time.monotonic()
+                try:
+                    for tick in controller.tick_all():
+                        tell(tick)
+                except UnavailableError as error:
+                    tell(Tick("*", None, notes=(str(error),)))
+                sleep(max(0.0, period - (time.monotonic() - began)))
+        finally:
+            controller.leave_all()
