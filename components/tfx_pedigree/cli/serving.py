@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,8 @@ from tfx_pedigree.cli.rollouts.common import Teller, desk_of, percent, sentence,
 from tfx_pedigree.text import short_digest
 
 if TYPE_CHECKING:
+    from tfx_pedigree.rollout.ledger import Followed
+    from tfx_pedigree.rollout.state import Rollout
     from tfx_pedigree.service.rollouts import RolloutDesk, Serving
 
 WAIT_SECONDS = 600.0
@@ -38,14 +40,22 @@ def deploy(app: App, ctx: click.Context, *, model: str, target: str | None, reas
     """
     with desk_of(app) as desk:
         rollout = desk.deploy(model, target, reason)
-        finish(desk, ctx, model, wait=not no_wait)
+        _drive(desk, ctx, rollout, {"changed": True}, wait=not no_wait)
+
+
+def finish(desk: RolloutDesk, ctx: click.Context, followed: Followed) -> None:
+    """Drives the deployment that followed a change of the champion, and tells how both ended."""
+    version = followed.version
+    replaces = f"; it replaces {followed.replaced}" if followed.replaced else ""
+    output.done(f"{version.name} is champion now{replaces}." if followed.changed else f"{version.name} is champion.")
+    told = {"changed": followed.changed, "version": version, "replaced": followed.replaced}
+    _drive(desk, ctx, followed.deployment, told, wait=True)
+
+
+def _drive(desk: RolloutDesk, ctx: click.Context, ordered: Rollout, told: dict[str, Any], *, wait: bool) -> None:
+    rollout = desk.drive(ordered.model, Teller(), seconds=WAIT_SECONDS) if wait else ordered
+    output.answer({**told, "rollout": rollout}, lambda _: output.done(sentence(rollout)))
     output.next_step("serving", rollout.model)
-
-
-def finish(desk: RolloutDesk, ctx: click.Context, model: str, *, wait: bool) -> None:
-    """Drives what was ordered, and tells how that ended."""
-    rollout = desk.drive(model, Teller(), seconds=WAIT_SECONDS) if wait else desk.ledger.newest(model)
-    output.answer({"rollout": rollout}, lambda _: output.say(sentence(rollout)))
     if wait and rollout.state.phase.value != "done":
         ctx.exit(exits.FOUND_PROBLEMS)
 

@@ -15,7 +15,7 @@ from tfx_pedigree.cli.progress import bar
 from tfx_pedigree.text import visible
 
 if TYPE_CHECKING:
-    from tfx_pedigree.registry import PromotionPreview, VersionChange
+    from tfx_pedigree.registry import PromotionPreview, PromotionRequest, VersionChange
 
 _PLACES = {"production": "champion", "staging": "in staging"}
 _EXPECT = click.option(
@@ -34,6 +34,7 @@ _EXPECT = click.option(
 @reason_option(required=False)
 @click.option("--no-verify", is_flag=True, help="Do not check the stored files first.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would happen, and what stands in the way.")
+@click.option("--deploy", "deploy_to", metavar="TARGET", help="Also bring the traffic of this target to it, at once.")
 @click.pass_context
 @pass_app
 def promote(
@@ -47,6 +48,7 @@ def promote(
     reason: str | None,
     no_verify: bool,
     dry_run: bool,
+    deploy_to: str | None,
 ) -> None:
     """Bring a version to staging or production.
 
@@ -55,6 +57,9 @@ def promote(
 
     With --dry-run nothing is changed or recorded, and the stored files are not checked. Exit code 1 means that the
     promotion would be refused.
+
+    With --deploy the promotion and the order to bring the traffic to it are one decision. For a canary use
+    `pedigree rollout start`.
     """
     from tfx_pedigree.registry import PromotionRequest, State
     from tfx_pedigree.service import promotion as use_cases
@@ -67,6 +72,9 @@ def promote(
         output.answer({"dry_run": True, **preview.to_json()}, lambda _: _tell(preview, place))
         if not preview.allowed:
             ctx.exit(exits.FOUND_PROBLEMS)
+        return
+    if deploy_to is not None:
+        _promote_and_deploy(app, ctx, ref, request, deploy_to)
         return
     with app.open() as workspace, bar(f"Checking {ref}") as progress:
         change = use_cases.promote(workspace, ref, request, verify=not no_verify, progress=progress)
@@ -85,6 +93,17 @@ def promote(
         output.next_step("rollback", version.model, "--reason", "WHY", label="To undo it")
     else:
         output.next_step("history", version.model)
+
+
+def _promote_and_deploy(app: App, ctx: click.Context, ref: str, request: PromotionRequest, target: str) -> None:
+    from tfx_pedigree.cli.rollouts.common import desk_of
+    from tfx_pedigree.cli.serving import finish
+    from tfx_pedigree.registry import Reference
+
+    with desk_of(app) as desk:
+        version = desk.workspace.registry.get(ref)
+        followed = desk.promote(Reference(version.model, version.version), request, target)
+        finish(desk, ctx, followed)
 
 
 def _tell(preview: PromotionPreview, place: str) -> None:
@@ -110,12 +129,33 @@ def _replacing(change: VersionChange) -> str:
 @reason_option(required=True)
 @click.option("--to", "number", metavar="VERSION", help="Go back to this former champion instead of the previous one.")
 @_EXPECT
+@click.option("--deploy", "deploy_to", metavar="TARGET", help="Which target's traffic goes back with it.")
+@click.option(
+    "--registry-only", is_flag=True, help="Leave the traffic alone, though the config says where it is served."
+)
+@click.pass_context
 @pass_app
-def rollback(app: App, model: str, reason: str, number: str | None, expect: str | None) -> None:
+def rollback(
+    app: App,
+    ctx: click.Context,
+    *,
+    model: str,
+    reason: str,
+    number: str | None,
+    expect: str | None,
+    deploy_to: str | None,
+    registry_only: bool,
+) -> None:
     """Make the previous champion serve again.
 
     Each call goes back by one champion. In a script that may run twice, give --to or --expect.
+
+    Where the config says where the model is served, registry and traffic go back as one decision. It is finished after
+    any crash: by `pedigree deploy`, or by a controller. A rollout that is going on ends with it.
     """
+    if deploy_to is not None or (not registry_only and _is_served(app, model)):
+        _roll_back_served(app, ctx, model, reason=reason, to=number, expect=expect, target=deploy_to)
+        return
     with app.open().registry as registry:
         change = registry.rollback(model, reason=reason, to=number, expect=expect)
     version = change.version
@@ -127,6 +167,22 @@ def rollback(app: App, model: str, reason: str, number: str | None, expect: str 
     )
     if change.changed:
         output.next_step("verify", changes.reference(version))
+
+
+def _is_served(app: App, model: str) -> bool:
+    if app.settings.file is None:
+        return False
+    from tfx_pedigree.service.rollouts import is_served
+
+    return is_served(app.settings.file, model)
+
+
+def _roll_back_served(app: App, ctx: click.Context, model: str, **asked: str | None) -> None:
+    from tfx_pedigree.cli.rollouts.common import desk_of
+    from tfx_pedigree.cli.serving import finish
+
+    with desk_of(app) as desk:
+        finish(desk, ctx, desk.roll_back(model, **asked))  # type: ignore[arg-type]
 
 
 @click.command(cls=PedigreeCommand)

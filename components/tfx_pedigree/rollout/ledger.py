@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.db import schema
 from tfx_pedigree.digest import canonical_json
-from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
+from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, StaleEvidenceError
 from tfx_pedigree.json_form import JsonForm, read, to_json
 from tfx_pedigree.registry import Action, PromotionRequest, Reference, Registry, Version, leases, promotion, reading
 from tfx_pedigree.registry.leases import Lease
@@ -120,11 +120,11 @@ class Ledger:
                     f"{model} has no champion that could be compared with. Promote this version with `pedigree promote "
                     f"{model}@{version}`, then `pedigree deploy {model}`."
                 )
-            if not promotion.would_change(write.connection, found, facts, request):
-                raise ConflictError(f"{found.version.name} is the champion already. Use `pedigree deploy {model}`.")
             stable = reading.version_of(write.connection, model, facts.newest.version_id)
             reason = request.reason and clean_text(request.reason)
             order = RolloutOrder(target, plan, served(stable.version), served(found.version), request.override, reason)
+            if not promotion.would_change(write.connection, found, facts, _request(order, request)):
+                raise ConflictError(f"{found.version.name} is the champion already. Use `pedigree deploy {model}`.")
             _refuse_second(write, model)
             return _insert(write, found, order)
 
@@ -313,14 +313,24 @@ def _move_champion(write: Write, rollout: Rollout, decision: Decision) -> None:
     model, order = rollout.model, rollout.order
     if decision.move is RegistryMove.PROMOTE:
         found = reading.resolve(write.connection, Reference(model, order.candidate.version))
-        expect = order.stable.version if order.stable else None
+        newest = reading.one_period(reading.NEWEST_PERIOD.rows(write.connection, model=model))
+        champion = newest.champion if newest else None
+        if champion is None or order.stable is None or champion.digest != order.stable.digest:
+            raise StaleEvidenceError(
+                f"The champion was changed by somebody else: it is {champion.version if champion else 'nothing'} now."
+            )
         reason = order.reason or f"Rollout {rollout.number} found it healthy."
-        _promote(write, found, PromotionRequest(expect=expect, override=order.override, reason=reason))
+        _promote(write, found, _request(order, PromotionRequest(override=order.override, reason=reason)))
     elif decision.move is RegistryMove.ROLL_BACK and order.stable is not None:
         to, expect = order.stable.version, order.candidate.version
         way = promotion.rollback_target(write, model, to)
         reason = decision.state.reason or f"Rollout {rollout.number} was rolled back."
         promotion.rollback(write, model, way, to=to, expect=expect, reason=reason)
+
+
+def _request(order: RolloutOrder, request: PromotionRequest) -> PromotionRequest:
+    """Evidence must name the champion that serves. An override stands for that as well, and only for this champion."""
+    return replace(request, expect=order.stable.version) if request.override and order.stable else request
 
 
 def _promote(write: Write, found: StoredVersion, request: PromotionRequest) -> promotion.Moved:

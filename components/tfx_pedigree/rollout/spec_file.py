@@ -1,19 +1,21 @@
 """A plan from `rollout.yaml`. What is left out is as the documents promise; what is not known is refused with its line.
 
-strategy: canary                  # or blue-green
-steps: [10 %, 25 %, 50 %, 100 %]  # or tables: {share: 10 %, requests: 500, time: 5m}; {shadow: 20 %} comes first
-bake: {requests: 500, time: 5m}   # for the steps that do not say it themselves
-judge:
-  alpha: 0.05                     # how often chance may roll a harmless candidate back
-  errors: {margin: 2, acceptable: 2 %}
-  slow: {than: 200 ms, margin: 1.5, acceptable: 5 %}
-  metrics:
-    - {name: score, higher_is_better: true, margin: 0.01, query: 'avg(score{version="$version"})'}
-validate: {requests: recorded.jsonl, path: /v1/models/penguin:predict, agreement: 99 %}
-undecided: roll-back              # or pause: when a step's time is over and nothing was shown
-keep: 10m                         # how long the version before it stays warm
-lease: 15s                        # after so long without a controller the load balancer ends the shares
-limits: {prepare: 30m, step: 24h, obey: 60s}
+    strategy: canary                  # or blue-green
+    steps: [10 %, 25 %, 50 %, 100 %]  # or tables: {share: 10 %, requests: 500, time: 5m}; {shadow: 20 %} comes first
+    bake: {requests: 500, time: 5m}   # for the steps that do not say it themselves
+    judge:
+      alpha: 0.05                     # how often chance may roll a harmless candidate back
+      errors: {margin: 2, acceptable: 2 %}
+      slow: {than: 200 ms, margin: 1.5, acceptable: 5 %}
+      metrics:
+        - {name: score, higher_is_better: true, margin: 0.01, query: 'avg(score{version="$version"})'}
+    validate: {requests: recorded.jsonl, path: /v1/models/penguin:predict, agreement: 99 %}
+    undecided: roll-back              # or pause: when a step's time is over and nothing was shown
+    keep: 10m                         # how long the version before it stays warm
+    lease: 15s                        # after so long without a controller the load balancer ends the shares
+    limits: {prepare: 30m, step: 24h, obey: 60s}
+
+Paths are relative to the file.
 """
 
 from __future__ import annotations

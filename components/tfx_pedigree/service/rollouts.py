@@ -94,10 +94,6 @@ class RolloutDesk:
     def target(self, model: str, name: str | None = None) -> ServingTarget:
         return find_target(self.config, self.environ, model=model, name=name)
 
-    def has_target(self, model: str) -> bool:
-        targets = load_targets(self.config, self.environ) if self.config else {}
-        return any(one.model == model for one in targets.values())
-
     def manager(self, target: ServingTarget) -> TrafficManager:
         return open_manager(target, ManagerContext(target.model, self._materialise, self.environ, time.time))
 
@@ -255,3 +251,8 @@ class RolloutDesk:
                 sleep(max(0.0, period - (time.monotonic() - began)))
         finally:
             controller.leave_all()
+
+
+def is_served(config: Path, model: str, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the config says where this model is served."""
+    return any(one.model == model for one in load_targets(config, environ).values())
