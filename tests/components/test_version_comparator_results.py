@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+import io
+import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 from tfx.types import standard_artifacts
 from version_comparator_testing import (  # noqa: F401  `world` is a fixture
@@ -21,8 +27,10 @@ from version_comparator_testing import (  # noqa: F401  `world` is a fixture
     world,
 )
 
+from tfx_pedigree.cli.main import cli
 from tfx_pedigree.comparison import OVERALL, Key, Slice
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.service import tfx_process
 from tfx_pedigree.tfx_components.version_comparator.tfma_blessing import read_word
 from tfx_pedigree.tfx_components.version_comparator.tfma_results import metric_name, read_evaluation, read_told
 
@@ -153,3 +161,37 @@ def test_the_word_of_tfma_names_the_thresholds_that_failed(world: World, tmp_pat
     assert read_word(None, "") is None
     word = read_word(silent, "")
     assert word is not None and word.blessed is None
+
+
+def in_this_process(module: str, order: dict[str, Any], **_: Any) -> subprocess.CompletedProcess[str]:
+    """As `tfx_process.start`, where TensorFlow is loaded already."""
+    stdin, stderr = sys.stdin, sys.stderr
+    sys.stdin, sys.stderr = io.StringIO(json.dumps(order)), io.StringIO()
+    try:
+        code = importlib.import_module(module).main()
+        return subprocess.CompletedProcess([], code, "", sys.stderr.getvalue())
+    finally:
+        sys.stdin, sys.stderr = stdin, stderr
+
+
+def gate(*words: Any) -> str:
+    return CliRunner().invoke(cli, ["gate", *map(str, words)]).output
+
+
+def test_the_gate_judges_evaluations_in_folders(
+    world: World,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One evaluation of both models has paired intervals; of two that were made apart nothing is too sure."""
+    policy, by_values = tmp_path / "policy.yaml", tmp_path / "values.yaml"
+    by_values.write_text("metric: auc\nrule: {absolute: 0.01}")
+    policy.write_text("metric: auc\nrule: {absolute: 0.01}\nconfidence: 0.95")
+    both, alone, lost = (Path(one["evaluation"].uri) for one in (world.evaluated, world.alone, world.lost))
+    assert gate("--policy", policy, "--challenger", both).startswith("PASS: ")  # in a process of its own
+    monkeypatch.setattr(tfx_process, "start", in_this_process)
+    apart = gate("--policy", policy, "--challenger", both, "--champion", lost)
+    assert apart.startswith("INSUFFICIENT: ")
+    assert "interval of the difference of auc is missing" in apart.replace("\n", " ")
+    assert gate("--policy", by_values, "--challenger", alone, "--champion", lost).startswith("PASS: ")
+    assert "holds no results of TFMA" in gate("--policy", policy, "--challenger", tmp_path)

@@ -29,19 +29,22 @@ class _Deciding(PedigreeGroup):
 @click.group(cls=_Deciding, invoke_without_command=True)
 @click.option("--policy", type=_FILE, help="The policy; without it the one in the comparison.")
 @click.option("--comparison", type=_FILE, help="A comparison.json, as VersionComparator writes it.")
-@click.option("--challenger", type=_FILE, help='Metrics of the new model: a JSON file such as {"auc": 0.85}.')
-@click.option("--champion", type=_FILE, help="Metrics of the model to beat; without them it is a first version.")
+@click.option(
+    "--challenger", type=_FILE, help='Metrics of the new model: a JSON file such as {"auc": 0.85}, or a folder of TFMA.'
+)
+@click.option("--champion", type=_FILE, help="The same of the model to beat; without it this is a first version.")
 @click.pass_context
 def gate(
     ctx: click.Context, *, policy: Path | None, comparison: Path | None, challenger: Path | None, champion: Path | None
 ) -> None:
     """Ask the gate about numbers in files, or what a policy demands.
 
-    Decides on a comparison, or on two files of metrics; `explain` tells a policy in sentences. Needs no registry.
-    Ends with exit code 0 for PASS and 1 for FAIL and INSUFFICIENT. One of the files may be - for standard input.
+    Decides on a comparison, on two files of metrics, or on folders in which TFMA's Evaluator wrote its results: one
+    that has the baseline as well, or one of each model on the same rows. `explain` tells a policy in sentences. Needs
+    no registry. Ends with exit code 0 for PASS and 1 for FAIL and INSUFFICIENT. One of the files may be - for standard
+    input.
     """
     from tfx_pedigree.comparison import Comparison, decide_again
-    from tfx_pedigree.service.gate import by_values
 
     if ctx.invoked_subcommand is not None:
         return
@@ -54,11 +57,22 @@ def gate(
     else:
         if rules is None:
             raise click.UsageError("--challenger needs a --policy.", ctx)
-        new = inputs.metrics((), challenger)
-        decision = by_values(rules, new, inputs.metrics((), champion) if champion else None)
+        decision = _judged(rules, challenger, champion)
     output.answer(decision, _tell)
     if decision.verdict.value != "PASS":
         ctx.exit(exits.FOUND_PROBLEMS)
+
+
+def _judged(rules: Policy, challenger: Path | None, champion: Path | None) -> GateDecision:
+    from tfx_pedigree.service.gate import by_values
+    from tfx_pedigree.service.gate_evaluations import by_evaluations
+
+    folders = {one.is_dir() for one in (challenger, champion) if one is not None}
+    if folders == {True} and challenger is not None:
+        return by_evaluations(rules, challenger, champion)
+    if True in folders:
+        raise click.UsageError("Give --challenger and --champion alike: two files of metrics, or two folders of TFMA.")
+    return by_values(rules, inputs.metrics((), challenger), inputs.metrics((), champion) if champion else None)
 
 
 def _tell(decision: GateDecision) -> None:

@@ -18,6 +18,7 @@ from tfx_pedigree.settings import Settings
 RUN_PIPELINE = "tfx_pedigree.tfx_runner.run_pipeline"
 COMPILE_PIPELINE = "tfx_pedigree.tfx_runner.compile_pipeline"
 MEASURE_DRIFT = "tfx_pedigree.tfx_runner.measure_drift"
+READ_EVALUATIONS = "tfx_pedigree.tfx_runner.read_evaluations"
 
 
 def start(module: str, order: Mapping[str, Any], **options: Any) -> subprocess.CompletedProcess[str]:
