@@ -18,6 +18,7 @@ _HERE = "tfx_pedigree.rollout.traffic"
 # kind → module:function, called with the target's settings and the context.
 KINDS: dict[str, str] = {
     "envoy": f"{_HERE}.envoy:open_envoy",
+    "gateway-api": f"{_HERE}.gateway_api:open_route",
     "haproxy": f"{_HERE}.haproxy:open_haproxy",
     "python": f"{_HERE}.opening:open_own",
     "tensorflow-serving": f"{_HERE}.tensorflow_serving:open_serving",
