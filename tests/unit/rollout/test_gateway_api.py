@@ -133,14 +133,14 @@ def test_a_route_that_the_gateway_refuses_has_diverged(bench: RouteBench, servin
     refusal = {
         "type": "ResolvedRefs",
         "status": "False",
-        "message": "Service green not found",
+        "message": "no Service green",
         "observedGeneration": 99,
     }
     route["status"]["parents"][0]["conditions"].append(refusal)
     bench.cluster._controller = lambda route: None
     found = serving_first.verify(WantedRoutes.all_to(VERSIONS[0].digest))
     assert found.convergence is Convergence.DIVERGED
-    assert found.detail == "The gateway refuses the route: Service green not found"
+    assert found.detail == "The gateway refuses the route: no Service green"
 
 
 def test_what_somebody_else_changed_is_not_overwritten(bench: RouteBench, serving_first: RoutedTraffic) -> None:
