@@ -21,6 +21,7 @@ from tfx_pedigree.registry.differences import Row, VersionDiff
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.evidence import DECIDED, Evidence
 from tfx_pedigree.registry.identity import Identity, RolesCap
+from tfx_pedigree.registry.measures import ChampionGauge, Gauges, LogCounts, Told
 from tfx_pedigree.registry.names import CHAMPION, LATEST, Reference, check_model_name
 from tfx_pedigree.registry.once import RequestKey
 from tfx_pedigree.registry.pages import LARGEST_PAGE, every
@@ -60,14 +61,17 @@ __all__ = [
     "Anchor",
     "AuditReport",
     "Candidate",
+    "ChampionGauge",
     "ChampionPeriod",
     "Event",
     "Evidence",
     "Facts",
+    "Gauges",
     "Grant",
     "Identity",
     "Judgement",
     "JudgementQuestions",
+    "LogCounts",
     "Model",
     "ModelOverview",
     "NewToken",
@@ -91,6 +95,7 @@ __all__ = [
     "TokenChange",
     "TokenText",
     "Tokens",
+    "Told",
     "Trust",
     "TrustChange",
     "Verdict",

@@ -24,6 +24,7 @@ from tfx_pedigree.registry.credentials import LocalTokens
 from tfx_pedigree.registry.events import REGISTRY_CHAIN
 from tfx_pedigree.registry.identity import Identity
 from tfx_pedigree.registry.location import Location
+from tfx_pedigree.registry.measures import Gauges, LogCounts, read_gauges
 from tfx_pedigree.registry.once import RequestKey
 from tfx_pedigree.registry.questions import LocalQuestions
 from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE
@@ -139,6 +140,14 @@ class Registry(LocalQuestions, LocalChanges, LocalSignatures, LocalAdministratio
     def forget_requests(self) -> None:
         """Drops idempotency keys that are days old."""
         once.forget(self.transactions)
+
+    def gauges(self) -> Gauges:
+        """Champions, and versions by state, of all models, whoever asks: for monitoring, not for people."""
+        return read_gauges(self._database)
+
+    def log_counts(self) -> LogCounts:
+        """What the whole log adds up to, whoever asks; what it answers is kept up to date by what is new."""
+        return LogCounts(self._database)
 
     def close(self) -> None:
         """Gives the connections to the database back."""

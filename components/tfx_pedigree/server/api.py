@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -21,6 +22,7 @@ from tfx_pedigree.server.answers import Answer
 from tfx_pedigree.server.bodies import TooLargeError, read_body
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.streams import send_pieces, start
+from tfx_pedigree.server.timing import measured
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.wire import (
     KEY_HEADER,
@@ -68,9 +70,11 @@ class Api:
         if found.operation.kind is Kind.STREAM:
             await self._stream(found, scope, body, receive, send)
             return
+        began = time.perf_counter()
         change = found.operation.kind is Kind.CHANGE
         pool = self._server.changes if change else self._server.questions
         answer = await self._server.run(pool, self._answer, found, scope, body)
+        measured(found.operation.name, answer.status, time.perf_counter() - began)
         await answer.send(send, head=scope["method"] == "HEAD")
 
     def _answer(self, found: Found, scope: Scope, body: bytes) -> Answer:

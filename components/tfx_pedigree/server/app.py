@@ -23,12 +23,13 @@ from tfx_pedigree.server.groups import RouteGroup
 from tfx_pedigree.server.health import HEALTH
 from tfx_pedigree.server.hosts import AllowedHosts
 from tfx_pedigree.server.housekeeping import HOUSEKEEPING
+from tfx_pedigree.server.metrics import METRICS
 from tfx_pedigree.server.pages import PAGES
 from tfx_pedigree.server.settings import ServerSettings
 from tfx_pedigree.wire import PREFIX, Problem
 
 # Each room of routes adds its own here.
-GROUPS: tuple[RouteGroup, ...] = (HEALTH, HOUSEKEEPING, PAGES)
+GROUPS: tuple[RouteGroup, ...] = (HEALTH, METRICS, HOUSEKEEPING, PAGES)
 ACTOR = "server"
 
 

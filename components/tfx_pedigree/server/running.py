@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import socket
+import tempfile
 from collections.abc import Callable
 
 import uvicorn
@@ -13,6 +15,7 @@ from uvicorn.supervisors import Multiprocess
 from tfx_pedigree.errors import InvalidInputError, UnavailableError
 from tfx_pedigree.server.app import create_app
 from tfx_pedigree.server.settings import ServerSettings
+from tfx_pedigree.server.timing import SHARED
 
 # For requests that are being answered when the server is told to stop.
 GRACE = 30
@@ -29,7 +32,9 @@ def serve(settings: ServerSettings, listening: Callable[[str], None]) -> None:
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     listening(f"{settings.scheme}://{shown}:{held.getsockname()[1]}")
     if settings.workers > 1:
-        Multiprocess(config, sockets=[held]).run()
+        with tempfile.TemporaryDirectory(prefix="pedigree-metrics-") as shared:
+            os.environ[SHARED] = shared
+            Multiprocess(config, sockets=[held]).run()
     else:
         uvicorn.Server(config).run(sockets=[held])
 
