@@ -13,7 +13,7 @@ from tfx_pedigree.cli.complete import model_names, references
 from tfx_pedigree.cli.inputs import paging
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.service.event_words import told
-from tfx_pedigree.text import format_minute, format_timestamp, short_digest
+from tfx_pedigree.text import format_minute, short_digest
 
 if TYPE_CHECKING:
     from tfx_pedigree.registry import Event
@@ -65,10 +65,9 @@ def at(app: App, model: str, time: str) -> None:
     moment = parse_time(time)
     with app.open().registry as registry:
         version = registry.at(model, moment)
-    if app.json:
-        at_time = format_timestamp(moment)
-        output.emit({"model": model, "at": at_time, "version": version.to_json() if version else None})
-    elif version is None:
-        output.say(f"{model} had no champion at {format_minute(moment)}.")
-    else:
-        output.say(f"{version.name} was champion at {format_minute(moment)} ({short_digest(version.digest)}).")
+    said = (
+        f"{version.name} was champion at {format_minute(moment)} ({short_digest(version.digest)})."
+        if version
+        else f"{model} had no champion at {format_minute(moment)}."
+    )
+    output.answer({"model": model, "at": moment, "version": version}, lambda _: output.say(said))

@@ -56,10 +56,7 @@ def diff(app: App, ctx: click.Context, *, v1: str, v2: str | None, everything: b
     with app.open() as workspace:
         old, new = pair(workspace.registry, v1, v2)
         found = workspace.lineage.diff(str(old), str(new))
-    if app.json:
-        output.emit(found.to_json())
-    else:
-        _print(found, everything)
+    output.answer(found, _print, everything)
     if exit_code and found.differs:
         ctx.exit(exits.FOUND_PROBLEMS)
 

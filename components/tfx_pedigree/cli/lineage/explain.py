@@ -27,10 +27,7 @@ def explain(app: App, version: str) -> None:
     """
     with app.open() as workspace:
         found = workspace.lineage.explain(version)
-    if app.json:
-        output.emit(found.to_json())
-    else:
-        _print(found)
+    output.answer(found, _print)
 
 
 def _print(found: Explanation) -> None:

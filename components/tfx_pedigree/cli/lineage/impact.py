@@ -31,10 +31,7 @@ def impact(app: App, ctx: click.Context, node: str, exit_code: bool) -> None:
     """
     with app.open() as workspace:
         found = workspace.lineage.impact(node)
-    if app.json:
-        output.emit(found.to_json())
-    else:
-        _print(found)
+    output.answer(found, _print)
     if exit_code and found.in_production:
         ctx.exit(exits.FOUND_PROBLEMS)
 

@@ -55,10 +55,8 @@ def import_mlmd(
         files = ArtifactFiles(digests=digests, versions=versions_in(registry))
         found = import_store(reader, Lineage(registry), selection, files=files, dry_run=dry_run, progress=progress)
         shown = reader.shown
-    if app.json:
-        output.emit({"source": shown, "dry_run": dry_run, **found.to_json()})
-        return
-    _print(found, shown, selection.is_all)
+    told = {"source": shown, "dry_run": dry_run, **found.to_json()}
+    output.answer(told, lambda _: _print(found, shown, selection.is_all))
 
 
 def _print(found: Imported, shown: str, is_all: bool) -> None:

@@ -26,7 +26,6 @@ def path(app: App, a: str, b: str) -> None:
     The shortest way from the later of the two to the earlier one, whichever that is. A and B are written as in
     `pedigree lineage`.
     """
-    from tfx_pedigree.json_form import to_json
     from tfx_pedigree.lineage.subgraph import EdgeForm, NodeForm
 
     with app.open() as workspace:
@@ -34,12 +33,9 @@ def path(app: App, a: str, b: str) -> None:
         first, second = lineage.find(a), lineage.find(b)
         way = lineage.path(first, second)
     nodes = {first.key: first, second.key: second, **(way.nodes if way else {})}
-    if app.json:
-        edges = None if way is None else [to_json(EdgeForm.of(edge)) for edge in way.edges]
-        shown = [to_json(NodeForm.of(node)) for node in nodes.values()]
-        output.emit({"from": first.key, "to": second.key, "edges": edges, "nodes": shown})
-    else:
-        _print((first, second), way)
+    edges = None if way is None else [EdgeForm.of(edge) for edge in way.edges]
+    told = {"from": first.key, "to": second.key, "edges": edges, "nodes": [NodeForm.of(one) for one in nodes.values()]}
+    output.answer(told, lambda _: _print((first, second), way))
 
 
 def _print(ends: tuple[Node, Node], way: Subgraph | None) -> None:

@@ -51,7 +51,8 @@ def backfill(
     job = TrainingJob.of(config_file(app, "backfill"), app.settings)
     if dry_run:
         with app.open() as workspace:
-            _tell_plan(app, job, service.plan_backfill(workspace.registry, job, request, clock=app.clock))
+            plan = service.plan_backfill(workspace.registry, job, request, clock=app.clock)
+        output.answer(plan, _tell_plan, job)
         return
     with app.open() as workspace, stopped_by_kill():
         done = service.backfill(workspace.registry, job, request, tell=training_teller(app), clock=app.clock)
@@ -70,10 +71,7 @@ def _words(app: App, rest: BackfillRequest) -> list[str]:
     return [*words, "--reason", rest.reason] if rest.reason else words
 
 
-def _tell_plan(app: App, job: TrainingJob, plan: BackfillPlan) -> None:
-    if app.json:
-        output.emit(plan.to_json())
-        return
+def _tell_plan(plan: BackfillPlan, job: TrainingJob) -> None:
     spans = listed([str(one.span) for one in plan.planned])
     output.say(f"{job.model} would be trained on {spans or 'no span'}.")
     _tell_rest(plan)

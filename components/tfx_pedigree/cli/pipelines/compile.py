@@ -37,10 +37,7 @@ def compile_(app: App, ctx: click.Context, span: int | None, file: str | None, f
     config = config_file(app, "compile", "kubeflow")
     path = Path(file).expanduser() if file else None
     compiled = compile_to_file(config, app.settings, span=span, file=path, force=force)
-    if app.json:
-        output.emit(compiled.to_json())
-    else:
-        _tell(compiled)
+    output.answer(compiled, _tell)
     if compiled.errors:
         ctx.exit(exits.FOUND_PROBLEMS)
 

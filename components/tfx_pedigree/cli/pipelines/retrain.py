@@ -47,17 +47,16 @@ def retrain(ctx: click.Context, app: App, dry_run: bool, force: str | None) -> N
     job = TrainingJob.of(config_file(app, "retrain"), app.settings)
     if dry_run:
         with app.open() as workspace:
-            _tell_plan(app, job, retraining.plan_retraining(workspace.registry, job, force=force, clock=app.clock))
+            plan = retraining.plan_retraining(workspace.registry, job, force=force, clock=app.clock)
+        output.answer(plan, _tell_plan, job)
         return
     try:
         with app.open() as workspace, stopped_by_kill():
             tell = training_teller(app)
             done = retraining.retrain(workspace.registry, job, tell=tell, force=force, clock=app.clock)
     except BusyError as busy:  # whoever calls it every hour need not hear of it
-        if app.json:
-            output.emit({"outcome": "busy", "message": str(busy), "runs": []})
-        else:
-            output.say(str(busy))
+        text = str(busy)
+        output.answer({"outcome": "busy", "message": text, "runs": []}, lambda _: output.say(text))
     else:
         _tell_done(ctx, app, job, done)
 
@@ -80,10 +79,7 @@ def _tell_done(ctx: click.Context, app: App, job: TrainingJob, done: Retraining)
         _tell_quiet(job, done)
 
 
-def _tell_plan(app: App, job: TrainingJob, plan: Retraining) -> None:
-    if app.json:
-        output.emit(plan.to_json())
-        return
+def _tell_plan(plan: Retraining, job: TrainingJob) -> None:
     for planned in plan.planned:
         output.say(f"{job.model} would be trained on span {planned.span}: {planned.text}.")
     if plan.measure is not None:

@@ -55,12 +55,7 @@ def _apply(app: App, compiled: str | None, dry_run: bool) -> None:
 
     file = Path(compiled).expanduser() if compiled else None
     applied = apply_schedule(target_of(app, "schedule"), file, dry_run=dry_run, tell=service_teller(app))
-    if app.json:
-        output.emit(applied.to_json())
-    elif dry_run:
-        _foretell(applied)
-    else:
-        _tell(applied)
+    output.answer(applied, _foretell if dry_run else _tell)
 
 
 def _foretell(applied: AppliedSchedule) -> None:
@@ -163,9 +158,6 @@ def _move(app: App, name: str | None, word: str, done: str, *, stop_runs: bool =
 
     target, tell = target_of(app, f"schedule {word}"), service_teller(app)
     moved = move_schedule(target, name, ScheduleMove(word), stop_runs=stop_runs, tell=tell)
-    if app.json:
-        schedules = [one.to_json() for one in moved.now]
-        output.emit({"changed": moved.changed, "name": moved.name, "schedules": schedules})
-    else:
-        again = "" if moved.changed else " already; nothing changed"
-        output.say(f"The schedule {moved.name} at {moved.where} is {done}{again}.")
+    again = "" if moved.changed else " already; nothing changed"
+    told = {"changed": moved.changed, "name": moved.name, "schedules": moved.now}
+    output.answer(told, lambda _: output.say(f"The schedule {moved.name} at {moved.where} is {done}{again}."))
