@@ -91,11 +91,16 @@ def _record(kind: type, parameters: Mapping[Any, Any]) -> Reader:
         except InvalidInputError as error:
             raise place.problem(f"cannot be read: {error}") from error
         for name in layout.also:
-            if name in table and table[name] != to_json(getattr(record, name)):
+            if name in table and not _same(table[name], to_json(getattr(record, name))):
                 raise place.at(name).problem("does not agree with the rest of it.")
         return record
 
     return read_record
+
+
+def _same(told: Any, computed: Any) -> bool:
+    """Python takes 0 for false."""
+    return bool(told == computed) and isinstance(told, bool) is isinstance(computed, bool)
 
 
 def _keys(kind: Any) -> tuple[str, ...]:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tfx_pedigree.errors import NotFoundError
-from tfx_pedigree.registry import notes, promotion, reading, registration
+from tfx_pedigree.registry import notes, numbering, promotion, reading, registration
 from tfx_pedigree.registry.api import VersionChanges
 from tfx_pedigree.registry.decisions import PromotionRequest
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.names import Reference, check_alias
+from tfx_pedigree.registry.numbering import Known
 from tfx_pedigree.registry.promotion import PromotionFacts
 from tfx_pedigree.registry.records import VersionChange
 from tfx_pedigree.registry.registration import Candidate, Facts
@@ -44,7 +45,7 @@ class LocalChanges(VersionChanges):
         facts: Facts | None = None,
         evidence: Evidence | None = None,
     ) -> VersionChange:
-        def reserve_and_register(write: Write, known: registration.Known) -> StoredVersion:
+        def reserve_and_register(write: Write, known: Known) -> StoredVersion:
             added = registration.add(write, known, candidate, request or Request(), facts or Facts())
             return added if evidence is None else registration.attach_evidence(write, added, evidence)
 
@@ -117,12 +118,12 @@ class LocalChanges(VersionChanges):
         model: str,
         candidate: Candidate,
         action: Action,
-        operation: Callable[[Write, registration.Known], StoredVersion],
+        operation: Callable[[Write, Known], StoredVersion],
     ) -> VersionChange:
         self.transactions.ensure_model(model)
-        knowing = registration.knowing(model, candidate.digest)
-        with self.transactions.changing(model, action, *knowing) as write:
-            known = registration.known(*write.rows)
+        questions = numbering.knowing(model, candidate.digest)
+        with self.transactions.changing(model, action, *questions) as write:
+            known = numbering.known(*write.rows)
             return _change(write, known.existing, operation(write, known))
 
     def _on(

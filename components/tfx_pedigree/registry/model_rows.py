@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.errors import InvalidInputError
@@ -19,10 +19,13 @@ from tfx_pedigree.text import is_unicode
 
 # Descriptions and evidence: longer than any other text of a registry.
 MOST_CONTENT = 64 << 20
-_ROW = Layout(also=("table",), whole=True)
 
 Number = Annotated[int, Bounds(0, 2**31 - 1)]
 Size = Annotated[int, Bounds(0, LARGEST_INTEGER)]
+
+
+class _Row(JsonForm):
+    JSON: ClassVar[Layout] = Layout(also=("table",), whole=True)
 
 
 class Content(str):
@@ -36,8 +39,7 @@ class Content(str):
 
 
 @dataclass(frozen=True)
-class ModelRow(JsonForm):
-    JSON: ClassVar[Layout] = _ROW
+class ModelRow(_Row):
     table: ClassVar[str] = "models"
 
     name: str
@@ -49,8 +51,7 @@ class ModelRow(JsonForm):
 
 
 @dataclass(frozen=True)
-class DescriptionRow(JsonForm):
-    JSON: ClassVar[Layout] = _ROW
+class DescriptionRow(_Row):
     table: ClassVar[str] = "descriptions"
 
     digest: str
@@ -58,8 +59,7 @@ class DescriptionRow(JsonForm):
 
 
 @dataclass(frozen=True)
-class VersionRow(JsonForm):
-    JSON: ClassVar[Layout] = _ROW
+class VersionRow(_Row):
     table: ClassVar[str] = "model_versions"
 
     sequence: Number
@@ -84,10 +84,9 @@ class VersionRow(JsonForm):
 
 
 @dataclass(frozen=True)
-class PeriodRow(JsonForm):
+class PeriodRow(_Row):
     """A time in production. `back_to` counts from 0 in the order in which they began."""
 
-    JSON: ClassVar[Layout] = _ROW
     table: ClassVar[str] = "reigns"
 
     began_at: datetime
@@ -97,8 +96,7 @@ class PeriodRow(JsonForm):
 
 
 @dataclass(frozen=True)
-class AliasRow(JsonForm):
-    JSON: ClassVar[Layout] = _ROW
+class AliasRow(_Row):
     table: ClassVar[str] = "aliases"
 
     name: str
@@ -108,8 +106,7 @@ class AliasRow(JsonForm):
 
 
 @dataclass(frozen=True)
-class EvidenceRow(JsonForm):
-    JSON: ClassVar[Layout] = _ROW
+class EvidenceRow(_Row):
     table: ClassVar[str] = "evidence"
 
     digest: str
@@ -120,10 +117,9 @@ class EvidenceRow(JsonForm):
 
 
 @dataclass(frozen=True)
-class RolloutRow(JsonForm):
+class RolloutRow(_Row):
     """`content` is what was ordered, `state` where it stands: both are what the events say, word for word."""
 
-    JSON: ClassVar[Layout] = _ROW
     table: ClassVar[str] = "rollouts"
 
     number: Number
@@ -136,8 +132,7 @@ class RolloutRow(JsonForm):
 
 
 @dataclass(frozen=True)
-class SignatureRow(JsonForm):
-    JSON: ClassVar[Layout] = _ROW
+class SignatureRow(_Row):
     table: ClassVar[str] = "signatures"
 
     digest: str
@@ -148,8 +143,7 @@ class SignatureRow(JsonForm):
 
 
 @dataclass(frozen=True)
-class TrustedKeyRow(JsonForm):
-    JSON: ClassVar[Layout] = _ROW
+class TrustedKeyRow(_Row):
     table: ClassVar[str] = "trusted_keys"
 
     key: str
@@ -169,20 +163,7 @@ Row = (
     | SignatureRow
     | TrustedKeyRow
 )
-_KINDS: dict[str, type[Row]] = {
-    kind.table: kind
-    for kind in (
-        ModelRow,
-        DescriptionRow,
-        VersionRow,
-        PeriodRow,
-        AliasRow,
-        EvidenceRow,
-        RolloutRow,
-        SignatureRow,
-        TrustedKeyRow,
-    )
-}
+_KINDS: dict[str, type[Row]] = {kind.table: kind for kind in get_args(Row)}
 
 
 def read_row(data: object, what: str) -> Row:

@@ -37,21 +37,20 @@ from tfx_pedigree.registry.records import PromotionPreview, Version
 from tfx_pedigree.registry.registration import update
 from tfx_pedigree.registry.roles import Action
 from tfx_pedigree.registry.signatures import Trust
-from tfx_pedigree.registry.stored import MODEL_ID, PRODUCTION, Period, StoredVersion
+from tfx_pedigree.registry.stored import MODEL_ID, OF_MODEL, PRODUCTION, Period, StoredVersion
 from tfx_pedigree.registry.write import Write
 from tfx_pedigree.states import State
 
 _V, _R, _A = schema.model_versions.c, schema.reigns.c, schema.aliases.c
-_OF_MODEL = sa.bindparam("of_model", type_=_V.model_id.type)
 _ALIAS = sa.bindparam("alias", type_=_A.name.type)
 _REPLACE = Statement(
     schema.model_versions.update()
-    .where(_V.model_id == _OF_MODEL, _V.state == PRODUCTION)
+    .where(_V.model_id == OF_MODEL, _V.state == PRODUCTION)
     .values(state=State.ARCHIVED.value)
 )
 _END_PERIOD = Statement(
     schema.reigns.update()
-    .where(_R.model_id == _OF_MODEL, _R.ended_at.is_(None))
+    .where(_R.model_id == OF_MODEL, _R.ended_at.is_(None))
     .values(ended_at=sa.bindparam("new_ended_at", type_=_R.ended_at.type))
 )
 _BEGIN_PERIOD = Statement(schema.reigns.insert().inline(), ["model_id", "version_id", "began_at", "back_to"])
@@ -63,14 +62,14 @@ ALIAS_HELD = Statement(
 _NEW_ALIAS = Statement(schema.aliases.insert(), _A.keys())
 _MOVE_ALIAS = Statement(
     schema.aliases.update()
-    .where(_A.model_id == _OF_MODEL, _A.name == _ALIAS)
+    .where(_A.model_id == OF_MODEL, _A.name == _ALIAS)
     .values(
         version_id=sa.bindparam("new_version_id", type_=_A.version_id.type),
         set_at=sa.bindparam("new_set_at", type_=_A.set_at.type),
         set_by=sa.bindparam("new_set_by", type_=_A.set_by.type),
     )
 )
-_DROP_ALIAS = Statement(schema.aliases.delete().where(_A.model_id == _OF_MODEL, _A.name == _ALIAS))
+_DROP_ALIAS = Statement(schema.aliases.delete().where(_A.model_id == OF_MODEL, _A.name == _ALIAS))
 
 
 @dataclass(frozen=True)

@@ -7,29 +7,28 @@ changes nothing.
 from __future__ import annotations
 
 import functools
-import itertools
-import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tfx_pedigree.db import Question, Row, Statement, schema
+from tfx_pedigree.db import Statement, schema
 from tfx_pedigree.digest import canonical_json, check_digest, digest_of, parse_json, plain_json
 from tfx_pedigree.errors import ConflictError, InvalidInputError
 from tfx_pedigree.json_form import Measured
-from tfx_pedigree.registry import reading, stored
+from tfx_pedigree.registry import numbering, reading
 from tfx_pedigree.registry.evidence import DECIDED, Evidence
 from tfx_pedigree.registry.model_rows import seal
 from tfx_pedigree.registry.records import Version
-from tfx_pedigree.registry.stored import MODEL, StoredModel, StoredVersion
+from tfx_pedigree.registry.search_writing import forget_for_search, index_for_search
+from tfx_pedigree.registry.stored import OF_MODEL, OF_SEQUENCE, VERSION_ID, StoredVersion
 from tfx_pedigree.registry.write import Write, refuse_zero
 from tfx_pedigree.secrets import clean_values
 from tfx_pedigree.states import State
 from tfx_pedigree.verdict import Verdict
-from tfx_pedigree.versioning import Bump, ModelDescription, Request, decide, higher, timestamp_tag
+from tfx_pedigree.versioning import ModelDescription, Request, decide, higher, timestamp_tag
 
 
 @dataclass(frozen=True)
@@ -68,60 +67,18 @@ class Facts:
         return {name: plain_json(float(number)) for name, number in self.metrics.items()}
 
 
-# Statements. What a transaction makes is named by its model and its sequence: it has no other key before it is written.
+# Statements
 
 _MODELS, _VERSIONS = schema.models, schema.model_versions
 _M, _V, _E = schema.models.c, schema.model_versions.c, schema.evidence.c
-_OF_MODEL = sa.bindparam("of_model", type_=_V.model_id.type)
-_OF_SEQUENCE = sa.bindparam("of_sequence", type_=_V.sequence.type)
-_VERSION_ID = sa.select(_V.id).where(_V.model_id == _OF_MODEL, _V.sequence == _OF_SEQUENCE).scalar_subquery()
-_base = _VERSIONS.alias("base").c
-_candidates = _VERSIONS.alias("of_model").c
-_of_this_model = _candidates.model_id == _M.id
-# What the next number follows: the champion, else the newest registered version, else the newest one.
-_BASE_ID = sa.func.coalesce(
-    sa.select(_candidates.id).where(_of_this_model, _candidates.state == stored.PRODUCTION).scalar_subquery(),
-    sa.select(_candidates.id)
-    .where(_of_this_model, _candidates.registered_at.is_not(None))
-    .order_by(_candidates.sequence.desc())
-    .limit(sa.literal_column("1"))
-    .scalar_subquery(),
-    sa.select(_candidates.id).where(_of_this_model, _candidates.sequence == _M.last_sequence).scalar_subquery(),
-)
 _digest = sa.bindparam("digest", type_=sa.Text)
-_KNOWN = Statement(
-    sa.select(
-        *stored.VERSION_COLUMNS,
-        _M.id,
-        _M.name,
-        _M.last_sequence,
-        _M.highest_version,
-        _base.version,
-        schema.descriptions.c.content,
-    )
-    .select_from(_MODELS)
-    .outerjoin(_VERSIONS, sa.and_(_V.model_id == _M.id, _V.digest == _digest))
-    .outerjoin(_base.version.table, _base.id == _BASE_ID)
-    .outerjoin(schema.descriptions, schema.descriptions.c.digest == _base.description_digest)
-    .where(_M.name == MODEL)
-)
-# Mostly the numbers that a new one could meet are among these, and nobody has to be asked again.
-_NEWEST = Statement(
-    sa.select(_V.version, _V.predecessor, _V.bump)
-    .join(_MODELS, _V.model_id == _M.id)
-    .where(_M.name == MODEL)
-    .order_by(_V.sequence.desc())
-    .limit(sa.literal_column("8"))
-)
-_SOME = [sa.bindparam(f"number_{at}", type_=sa.Text) for at in range(32)]
-_TAKEN = Statement(sa.select(_V.version).where(_V.model_id == _OF_MODEL, _V.version.in_(_SOME)))
 _DESCRIBE = Statement(
     sa.text("INSERT INTO descriptions (digest, content) VALUES (:digest, :content) ON CONFLICT DO NOTHING")
 )
 _NEW_VERSION = Statement(_VERSIONS.insert().inline(), [column.name for column in _V if column.name != "id"])
 _COUNT = Statement(
     _MODELS.update()
-    .where(_M.id == _OF_MODEL)
+    .where(_M.id == OF_MODEL)
     .values(
         last_sequence=sa.bindparam("new_sequence", type_=_M.last_sequence.type),
         highest_version=sa.bindparam("new_version", type_=_M.highest_version.type),
@@ -131,7 +88,7 @@ _EVIDENCE_KNOWN = Statement(
     sa.select(_E.id).where(_E.version_id == sa.bindparam("id", type_=_E.version_id.type), _E.digest == _digest)
 )
 _NEW_EVIDENCE = Statement(
-    schema.evidence.insert().inline().values(version_id=_VERSION_ID),
+    schema.evidence.insert().inline().values(version_id=VERSION_ID),
     ["model_id", "digest", "content", "created_at", "created_by"],
 )
 
@@ -139,7 +96,7 @@ _NEW_EVIDENCE = Statement(
 @functools.cache
 def _updating(columns: tuple[str, ...]) -> Statement:
     new = {name: sa.bindparam(f"new_{name}", type_=_V[name].type) for name in columns}
-    return Statement(_VERSIONS.update().where(_V.model_id == _OF_MODEL, _V.sequence == _OF_SEQUENCE).values(new))
+    return Statement(_VERSIONS.update().where(_V.model_id == OF_MODEL, _V.sequence == OF_SEQUENCE).values(new))
 
 
 def update(write: Write, found: StoredVersion, **values: Any) -> StoredVersion:
@@ -152,37 +109,7 @@ def update(write: Write, found: StoredVersion, **values: Any) -> StoredVersion:
 # Operations
 
 
-@dataclass(frozen=True)
-class Known:
-    """What is there when a candidate comes: its model, the number and the description of the version that it follows,
-    the newest versions (number, what it followed, bump), and the candidate itself if it was reserved before."""
-
-    model: StoredModel
-    base: str | None
-    description: str | None
-    newest: tuple[Row, ...]
-    existing: StoredVersion | None
-
-
-def knowing(model: str, digest: str) -> tuple[Question, Question]:
-    return (_KNOWN, {"names": stored.NOBODY, "model": model, "digest": digest}), (_NEWEST, {"model": model})
-
-
-def known(rows: list[Row], newest: list[Row]) -> Known:
-    """Of the rows that `knowing` finds."""
-    (row,) = rows
-    *_, model_id, name, last_sequence, highest, base, description = row
-    existing = stored.read_version(name, row) if row[1] is not None else None
-    return Known(
-        StoredModel(model_id, name, last_sequence, highest),
-        base,
-        description,
-        tuple(newest),
-        existing,
-    )
-
-
-def reserve(write: Write, known: Known, candidate: Candidate, request: Request) -> StoredVersion:
+def reserve(write: Write, known: numbering.Known, candidate: Candidate, request: Request) -> StoredVersion:
     """The version that these bytes have; a new one if they have none."""
     existing, model = known.existing, known.model
     if existing is not None:
@@ -199,7 +126,7 @@ def reserve(write: Write, known: Known, candidate: Candidate, request: Request) 
     return new.made
 
 
-def add(write: Write, known: Known, candidate: Candidate, request: Request, facts: Facts) -> StoredVersion:
+def add(write: Write, known: numbering.Known, candidate: Candidate, request: Request, facts: Facts) -> StoredVersion:
     """Reserves and registers at once: what is new is written as it stands in the end."""
     if known.existing is not None:
         return register(write, reserve(write, known, candidate, request), facts)
@@ -220,13 +147,16 @@ class _New:
     highest: str
 
 
-def _new_version(write: Write, known: Known, candidate: Candidate, request: Request) -> _New:
+def _new_version(write: Write, known: numbering.Known, candidate: Candidate, request: Request) -> _New:
     model, description = known.model, candidate.description
     described = description.to_json()
     content = canonical_json(described).decode()
     refuse_zero(content, described, f"The description of {model.name}'s new version")
     predecessor = description if content == known.description else _described(known.description)
-    taken, reached = functools.partial(_taken, write.connection, known), functools.partial(_reached, known)
+    taken, reached = (
+        functools.partial(numbering.taken, write.connection, known),
+        functools.partial(numbering.reached, known),
+    )
     decision = decide(known.base, predecessor, description, request, taken, reached=reached)
     made = StoredVersion(
         None,
@@ -256,26 +186,6 @@ def _new_version(write: Write, known: Known, candidate: Candidate, request: Requ
         ),
     )
     return _New(made, content, higher(model.highest_version, decision.version))
-
-
-def _taken(connection: Connection, known: Known, numbers: Sequence[str]) -> Collection[str]:
-    """Which of these numbers, in ascending order, are given. None above the highest ever given is; the newest are known
-    already."""
-    newest = {number for number, *_ in known.newest}
-    highest = known.model.highest_version
-    doubtful = list(itertools.takewhile(lambda one: highest is not None and higher(highest, one) == highest, numbers))
-    unknown = [one for one in doubtful if one not in newest]
-    if not unknown or known.model.last_sequence <= len(newest):
-        return newest.intersection(doubtful)
-    asked = {bind.key: one for bind, one in zip(_SOME, itertools.chain(unknown, itertools.repeat("")), strict=False)}
-    rows = _TAKEN.rows(connection, of_model=known.model.id, **asked)
-    return newest.intersection(doubtful) | {number for (number,) in rows}
-
-
-def _reached(known: Known, base: str, bump: Bump) -> str | None:
-    """Of the newest versions the last release that was numbered in the same way."""
-    same = (number for number, follows, by in known.newest if (follows, by) == (base, bump.value))
-    return next((number for number in same if "-" not in number), None)
 
 
 def _write_new(write: Write, new: _New, after: StoredVersion) -> None:
@@ -394,46 +304,3 @@ def description(connection: Connection, version: Version) -> ModelDescription:
 @functools.lru_cache(4)  # of many registrations in a row, each is compared with the one before
 def _described(content: str | None) -> ModelDescription | None:
     return None if content is None else ModelDescription.from_json(parse_json(content))
-
-
-# What searching walks
-
-Run = Callable[..., None]
-
-
-def _of_search(table: sa.Table, name: str) -> tuple[Statement, Statement]:
-    """One entry in, one entry out."""
-    given = [sa.bindparam(column, type_=table.c[column].type) for column in (name, "value")]
-    entry = sa.select(_V.id, _V.model_id, _V.sequence, *given).where(
-        _V.model_id == _OF_MODEL, _V.sequence == _OF_SEQUENCE
-    )
-    put = table.insert().inline().from_select(["version_id", "model_id", "sequence", name, "value"], entry)
-    return Statement(put), Statement(table.delete().where(table.c.version_id == _VERSION_ID, table.c[name] == given[0]))
-
-
-_PUT_METRIC, _DROP_METRIC = _of_search(schema.version_metrics, "name")
-_PUT_TAG, _DROP_TAG = _of_search(schema.version_tags, "key")
-
-
-def index_for_search(
-    run: Run, model_id: int, sequence: int, metrics: Mapping[str, Any], tags: Mapping[str, str]
-) -> None:
-    """Numbers that are none (NaN) are kept with the version but found by no comparison."""
-    of = {"of_model": model_id, "of_sequence": sequence}
-    for name, number in metrics.items():
-        if not isinstance(number, str) and math.isfinite(number):
-            run(_PUT_METRIC, name=name, value=float(number), **of)
-    for key, text in tags.items():
-        if text:
-            run(_PUT_TAG, key=key, value=text, **of)
-
-
-def forget_for_search(
-    run: Run, model_id: int, sequence: int, metrics: Mapping[str, Any], tags: Mapping[str, str]
-) -> None:
-    """Takes the entries of these names away, to make room for new ones."""
-    of = {"of_model": model_id, "of_sequence": sequence}
-    for name in metrics:
-        run(_DROP_METRIC, name=name, **of)
-    for key in tags:
-        run(_DROP_TAG, key=key, **of)

@@ -36,6 +36,11 @@ PRODUCTION: Any = sa.literal_column(f"'{State.PRODUCTION.value}'")
 RESERVED: Any = sa.literal_column(f"'{State.RESERVED.value}'")
 _WORDS: dict[Any, Any] = MEASURED_WORDS
 
+# What a transaction makes is named by its model and its sequence: it has no other key before it is written.
+OF_MODEL = sa.bindparam("of_model", type_=_V.model_id.type)
+OF_SEQUENCE = sa.bindparam("of_sequence", type_=_V.sequence.type)
+VERSION_ID = sa.select(_V.id).where(_V.model_id == OF_MODEL, _V.sequence == OF_SEQUENCE).scalar_subquery()
+
 # By its name, looked up once: the walk along an index of its versions stays a walk.
 MODEL_ID = sa.select(_M.id).where(_M.name == MODEL).scalar_subquery()
 # What whoever asks may do on the model, or everywhere: the first column of every question.

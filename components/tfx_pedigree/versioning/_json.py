@@ -31,12 +31,6 @@ def whole_number(value: object, where: str) -> int:
     return value
 
 
-def truth(value: object, where: str) -> bool:
-    if not isinstance(value, bool):
-        raise refusal(where, value, "true or false")
-    return value
-
-
 def listing(value: object, where: str, item: Callable[[object, str], T]) -> tuple[T, ...]:
     if not isinstance(value, list | tuple):
         raise refusal(where, value, "a list")

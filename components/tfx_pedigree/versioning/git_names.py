@@ -105,7 +105,7 @@ class VersionPointer:
                 digest=str(found["digest"]),
                 timestamp_tag=str(found["timestamp_tag"]),
                 reasons=tuple(map(str, found["reasons"])),
-                code=GitState.from_json(found["code"]) if found["code"] else None,
+                code=GitState.from_json(found["code"], "the git state") if found["code"] else None,
             )
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidInputError(f"This is no version pointer of Pedigree: {error}.") from error

@@ -8,62 +8,40 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 from urllib.parse import urlsplit
 
-from tfx_pedigree.digest import PREFIX, is_digest
+from tfx_pedigree.digest import PREFIX, check_digest
 from tfx_pedigree.errors import ConflictError
-from tfx_pedigree.versioning import _json
+from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.versioning._git import check_repository, git, line
 
 FORMAT = "pedigree.git-state/1"
-_FIELDS = {"format", "commit", "remote", "branch", "dirty", "diff_digest"}
 _BLOCK = 1 << 20
 _COMPLETE = ("--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
 
 
 @dataclass(frozen=True)
-class GitState:
+class GitState(JsonForm):
     """A commit and what lay uncommitted on it. `diff_digest` is None exactly if nothing did.
 
     The law of its JSON form: `GitState.from_json(state.to_json()) == state`.
     """
+
+    JSON: ClassVar[Layout] = Layout(format=FORMAT, whole=True, also=("dirty",))
 
     commit: str
     remote: str | None = None
     branch: str | None = None
     diff_digest: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.diff_digest is not None:
+            check_digest(self.diff_digest)
+
     @property
     def dirty(self) -> bool:
         return self.diff_digest is not None
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "format": FORMAT,
-            "commit": self.commit,
-            "remote": self.remote,
-            "branch": self.branch,
-            "dirty": self.dirty,
-            "diff_digest": self.diff_digest,
-        }
-
-    @classmethod
-    def from_json(cls, value: object) -> GitState:
-        found = _json.fields(value, "The git state", _FIELDS)
-        if found["format"] != FORMAT:
-            raise _json.refusal("format", found["format"], f"{FORMAT!r}; upgrade tfx-pedigree, or capture it again")
-        digest = _optional(found["diff_digest"], "diff_digest")
-        if digest is not None and not is_digest(digest):
-            raise _json.refusal("diff_digest", digest, "null or a digest")
-        if _json.truth(found["dirty"], "dirty") != (digest is not None):
-            raise _json.refusal("dirty", found["dirty"], "true exactly if there is a diff_digest")
-        return cls(
-            commit=_json.text(found["commit"], "commit"),
-            remote=_optional(found["remote"], "remote"),
-            branch=_optional(found["branch"], "branch"),
-            diff_digest=digest,
-        )
 
 
 def capture_git(path: str | Path) -> GitState:
@@ -135,7 +113,3 @@ def _file_digest(path: Path) -> bytes:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.digest()
-
-
-def _optional(value: object, where: str) -> str | None:
-    return None if value is None else _json.text(value, where)

@@ -21,6 +21,7 @@ from tfx_pedigree.registry import (
     PromotionRequest,
     Registry,
     Verdict,
+    numbering,
     promotion,
     reading,
     registration,
@@ -199,7 +200,7 @@ def test_sqlite_plans_no_statement_anew_and_finds_roles_by_their_index(tmp_path:
 
 
 def _statements() -> Iterator[Statement]:
-    for module in (reading, registration, promotion, stored):
+    for module in (reading, numbering, registration, promotion, stored):
         for value in vars(module).values():
             candidates = value if isinstance(value, tuple) else tuple(getattr(value, "__dict__", {}).values())
             yield from (one for one in (value, *candidates) if isinstance(one, Statement))

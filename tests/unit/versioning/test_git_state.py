@@ -132,14 +132,14 @@ def test_json_form_loses_nothing(digest: str | None, branch: str | None) -> None
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"format": "pedigree.git-state/2"}, "must be 'pedigree.git-state/1'; upgrade"),
-        ({"commit": None}, "commit is None"),
-        ({"dirty": True}, "dirty is True"),
-        ({"dirty": 0}, "dirty is 0"),
-        ({"diff_digest": "x"}, "diff_digest is 'x'"),
-        ({"more": 1}, "unknown field 'more'"),
+        ({"format": "pedigree.git-state/2"}, "In the git state, `format` must be 'pedigree.git-state/1', but is"),
+        ({"commit": None}, "`commit` must be a text, but is null"),
+        ({"dirty": True}, "`dirty` does not agree with the rest"),
+        ({"dirty": 0}, "`dirty` does not agree with the rest"),
+        ({"diff_digest": "x"}, "'x' is not a digest"),
+        ({"more": 1}, "unknown field `more`"),
     ],
 )
 def test_wrong_json_is_refused_by_field(change: dict[str, object], said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):
-        GitState.from_json({**GitState(40 * "a").to_json(), **change})
+        GitState.from_json({**GitState(40 * "a").to_json(), **change}, "the git state")

@@ -147,7 +147,7 @@ def _hyperparameters(properties: dict[str, Any]) -> dict[str, Scalar]:
 
 def _code(properties: dict[str, Any]) -> dict[str, Any] | None:
     state = parameters.structure(properties, GIT)
-    return GitState.from_json(state).to_json() if state else None
+    return GitState.from_json(state, "the git state").to_json() if state else None
 
 
 def modules_in(properties: dict[str, Any]) -> dict[str, str]:
