@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pipeline_child
 import pytest
 from cli_testing import MODELS, Pedigree, evidence, write_json
+from retraining_cli_testing import Project
+
+from tfx_pedigree.service import tfx_process
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -62,3 +68,16 @@ def pedigree(registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def reader(told: Path) -> Pedigree:
     """For commands that only look: no copy is needed."""
     return Pedigree(told / "registry")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """What this process starts is done in it, which is quicker; what `Project.start` starts are processes."""
+
+    def start(module: str, order: dict[str, Any], **_: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(module, pipeline_child.act(order))
+
+    monkeypatch.setattr(tfx_process, "start", start)
+    monkeypatch.setattr(tfx_process, "check_tfx", lambda: None)
+    monkeypatch.chdir(tmp_path)
+    return Project(tmp_path)
