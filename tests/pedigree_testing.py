@@ -6,7 +6,7 @@ import hashlib
 from datetime import datetime, timedelta, timezone
 from typing import Any, cast
 
-from tfx_pedigree.client import RemoteLineage, RemoteRegistry
+from tfx_pedigree.client import RemoteRegistry
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.registry import Candidate, Registry
 from tfx_pedigree.versioning import ModelDescription, Signature, TensorSpec
@@ -46,4 +46,4 @@ def candidate(seed: object, features: int = 3, **parameters: object) -> Candidat
 def lineage_of(registry: Registry) -> Lineage:
     """The lineage of a registry; of one on a server the lineage there, which a test takes for a local one."""
     found: Any = registry
-    return cast("Lineage", RemoteLineage(found)) if isinstance(found, RemoteRegistry) else Lineage(registry)
+    return cast("Lineage", found.lineage) if isinstance(found, RemoteRegistry) else Lineage(registry)

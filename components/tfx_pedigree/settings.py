@@ -24,6 +24,7 @@ CONFIG_VARIABLE = "PEDIGREE_CONFIG"
 FILE_NAME = "pedigree.toml"
 DEFAULT_REGISTRY = ".pedigree"
 DEFAULT = "default"
+SERVERS = ("https://", "http://")
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _RELATIVE_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?![/:])([^?]+)(.*)")
@@ -39,6 +40,22 @@ class Settings:
     actor: str
     sources: Mapping[str, str]
     file: Path | None = None
+
+    @property
+    def is_server(self) -> bool:
+        return self.registry.lower().startswith(SERVERS)
+
+    @property
+    def actor_at_registry(self) -> str | None:
+        """Who acts, for who opens the registry: at a server that is whom the token says."""
+        if not self.is_server:
+            return self.actor
+        if self.sources["actor"] != DEFAULT:
+            raise InvalidInputError(
+                f"{self.sources['actor']} names {self.actor!r} as actor, but the registry {self.shown('registry')} is "
+                "a server: there, who acts is whom the token in PEDIGREE_TOKEN says. Leave the actor out."
+            )
+        return None
 
     def shown(self, key: str) -> str | None:
         """A value as it may be printed."""

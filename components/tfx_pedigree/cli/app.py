@@ -38,7 +38,7 @@ class App:
     @property
     def opening(self) -> dict[str, Any]:
         """What `connect` and `Registry.create` take beside the address."""
-        arguments: dict[str, Any] = {"actor": self.settings.actor, "store": self.settings.store}
+        arguments: dict[str, Any] = {"actor": self.settings.actor_at_registry, "store": self.settings.store}
         return arguments if self.clock is None else {**arguments, "clock": self.clock}
 
     def open(self) -> Workspace:

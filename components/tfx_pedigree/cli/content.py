@@ -130,7 +130,8 @@ def gc(app: App, delete: bool, grace: str, force: bool, also: tuple[str, ...]) -
     spare = duration(grace)
     with contextlib.ExitStack() as stack:
         workspace = stack.enter_context(app.open())
-        others = [stack.enter_context(connect(address, **app.opening)).registry for address in also]
+        shared = [stack.enter_context(connect(address, **app.opening)) for address in also]
+        others = [one.database("Looking for garbage") for one in shared]
         stack.enter_context(waiting("Looking for what no version needs"))
         report = collect_garbage(workspace, others, delete=delete, grace=spare, force=force)
     output.answer(report, _print_gc, grace, also)

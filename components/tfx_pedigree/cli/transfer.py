@@ -32,7 +32,8 @@ def export(app: App, model: str, file: Path) -> None:
     """
     from tfx_pedigree.service.archive import export_model, export_to_file
 
-    with app.open().registry as registry, bar(f"Exporting {model}") as progress:
+    with app.open() as workspace, bar(f"Exporting {model}") as progress:
+        registry = workspace.database("An export")
         if file == inputs.STANDARD:
             report = export_model(registry, model, _standard_output(), progress)
         else:
@@ -64,7 +65,8 @@ def import_(app: App, file: Path) -> None:
     """
     from tfx_pedigree.service.archive import import_from_file, import_model
 
-    with app.open().registry as registry, bar(f"Importing {file.name}") as progress:
+    with app.open() as workspace, bar(f"Importing {file.name}") as progress:
+        registry = workspace.database("An import")
         if file == inputs.STANDARD:
             report = import_model(registry, click.get_binary_stream("stdin"), "Standard input", progress)
         else:

@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from tfx_pedigree.client.address import TOKEN_VARIABLE, is_server
 from tfx_pedigree.client.remote import RemoteLineage, RemoteRegistry, connect
+from tfx_pedigree.client.store import RemoteStore
 
-__all__ = ["TOKEN_VARIABLE", "RemoteLineage", "RemoteRegistry", "connect", "is_server"]
+__all__ = ["TOKEN_VARIABLE", "RemoteLineage", "RemoteRegistry", "RemoteStore", "connect", "is_server"]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from tfx_pedigree.client.address import ServerAddress
+from tfx_pedigree.client.store import RemoteStore
 from tfx_pedigree.client.transport import Transport
 from tfx_pedigree.lineage.api import LineageApi
 from tfx_pedigree.lineage.graph import Fragment
@@ -73,11 +74,15 @@ class RemoteRegistry(RegistryApi):
         """Closes the connections to the server."""
         self.transport.close()
 
-    def __enter__(self) -> RemoteRegistry:
-        return self
+    @property
+    def lineage(self) -> RemoteLineage:
+        """The lineage graph there."""
+        return RemoteLineage(self)  # type: ignore[abstract]  # see `connect`
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    @property
+    def store(self) -> RemoteStore:
+        """The bytes, through the server."""
+        return RemoteStore(self.transport)
 
 
 @_carries(LINEAGE)

@@ -7,6 +7,7 @@ server carries it out once, and answers the second request with the first one's 
 from __future__ import annotations
 
 import functools
+import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -39,6 +40,7 @@ T = TypeVar("T")
 LARGEST_ANSWER = 256 << 20
 _PIECE = 256 << 10
 _CONNECT = 10.0
+_CONNECTION = re.compile(r"^(<[^>]*>|\w+\([^)]*\)): ")
 # Checking a whole registry takes its time, and nothing comes before it is done.
 _ANSWER = 3600.0
 # A proxy's words for a server that is just not there.
@@ -58,16 +60,16 @@ class Transport:
     def call(self, operation: Operation, arguments: Mapping[str, Any]) -> Any:
         call = _call(operation, arguments)
         key = {KEY_HEADER: str(uuid.uuid4())} if operation.kind is Kind.CHANGE else {}
-        content = self.request(call.method, PREFIX + call.path, _whole, call.body, key)
+        content = self.request(call.method, PREFIX + call.path, whole_of, call.body, key)
         what = f"the server's answer for {operation.path}"
         return read(operation.result, parse_json(content, what, largest=LARGEST_ANSWER), what)
 
     def stream(self, operation: Operation, arguments: Mapping[str, Any]) -> Iterator[Any]:
         call = _call(operation, arguments)
-        response = self.request(call.method, PREFIX + call.path, lambda found: found)
+        response = self.request(call.method, PREFIX + call.path, _as_it_is)
         try:
-            yield from read_lines(operation, _lines(pieces_of(response)))
-        except _PassingError as error:
+            yield from read_lines(operation, _lines(Transport.pieces(response)))
+        except PassingError as error:
             raise error.told from error
         finally:
             response.close()
@@ -81,12 +83,17 @@ class Transport:
         headers: Mapping[str, str] | None = None,
     ) -> T:
         """What `take` makes of the response, of a request that may be sent again. Every refusal is raised."""
+        return self.patiently(lambda: take(self.response(method, path, body, headers or {})))
+
+    def patiently(self, work: Callable[[], T]) -> T:
+        """What `work` gives, tried again for a while if it breaks off."""
         try:
-            return self._patience.calls(lambda: take(self._response(method, path, body, headers or {})), _PassingError)
-        except _PassingError as error:
+            return self._patience.calls(work, PassingError)
+        except PassingError as error:
             raise error.told from error
 
-    def _response(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> BaseHTTPResponse:
+    def response(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> BaseHTTPResponse:
+        """The response to one request, its content still to be read. PassingError: it may be sent again."""
         import urllib3  # noqa: PLC0415  as below
 
         kind = {"content-type": "application/json"} if isinstance(body, bytes) else {}
@@ -102,11 +109,26 @@ class Transport:
                 enforce_content_length=True,
             )
         except urllib3.exceptions.HTTPError as error:
-            raise _PassingError(self._unreachable(error, changing=KEY_HEADER in headers)) from error
+            raise PassingError(self._unreachable(error, changing=KEY_HEADER in headers)) from error
         if response.status < 300:
             return response
         refusal = self._refusal(response)
-        raise _PassingError(refusal) if response.status in _PASSING else refusal
+        raise PassingError(refusal) if response.status in _PASSING else refusal
+
+    @staticmethod
+    def pieces(response: BaseHTTPResponse) -> Iterator[bytes]:
+        """The content as it comes. PassingError where it breaks off."""
+        import urllib3  # noqa: PLC0415  as above
+
+        try:
+            while piece := response.read(_PIECE):
+                yield piece
+        except urllib3.exceptions.HTTPError as error:
+            told = (
+                f"The server's answer broke off: {plain(str(error), 200)}. Nothing was changed; run the command again."
+            )
+            raise PassingError(UnavailableError(told)) from error
+        response.release_conn()
 
     @functools.cached_property
     def _pool(self) -> PoolManager:
@@ -116,7 +138,8 @@ class Transport:
         return urllib3.PoolManager(num_pools=2, maxsize=16, timeout=timeout, cert_reqs="CERT_REQUIRED")
 
     def _unreachable(self, error: Exception, *, changing: bool) -> UnavailableError:
-        cause = plain(str(getattr(error, "reason", None) or error), 200)
+        # urllib3 begins with the connection as Python shows it.
+        cause = plain(_CONNECTION.sub("", str(getattr(error, "reason", None) or error)), 200)
         if "CERTIFICATE_VERIFY_FAILED" in cause:
             return UnavailableError(
                 f"The certificate of the server {self.url} is not trusted: {cause}. Where it is one of your own "
@@ -135,10 +158,10 @@ class Transport:
     def _refusal(self, response: BaseHTTPResponse) -> PedigreeError:
         """In the server's own words, if it is one of ours."""
         try:
-            content = _whole(response)
+            content = whole_of(response)
             if response.headers.get("content-type") == PROBLEM:
                 return self._named(error_of(read(Problem, parse_json(content, "the refusal"), "the refusal")))
-        except (InvalidInputError, UnavailableError, _PassingError):
+        except (InvalidInputError, UnavailableError, PassingError):
             response.close()
         told = f"{response.status} {response.reason or ''}".strip()
         return UnavailableError(
@@ -158,12 +181,16 @@ class Transport:
             self._pool.clear()
 
 
-class _PassingError(Exception):
+class PassingError(Exception):
     """What may be over in a moment; `told` is what to say if it is not."""
 
     def __init__(self, told: PedigreeError) -> None:
         super().__init__(str(told))
         self.told = told
+
+
+def _as_it_is(response: BaseHTTPResponse) -> BaseHTTPResponse:
+    return response
 
 
 def _call(operation: Operation, arguments: Mapping[str, Any]) -> Call:
@@ -178,23 +205,10 @@ def _call(operation: Operation, arguments: Mapping[str, Any]) -> Call:
         raise InvalidInputError(f"What was given cannot be sent: it cannot be written as JSON ({error}).") from error
 
 
-def pieces_of(response: BaseHTTPResponse) -> Iterator[bytes]:
-    """The content as it comes. If it breaks off, that may be over in a moment."""
-    import urllib3  # noqa: PLC0415  as above
-
-    try:
-        while piece := response.read(_PIECE):
-            yield piece
-    except urllib3.exceptions.HTTPError as error:
-        told = f"The server's answer broke off: {plain(str(error), 200)}. Nothing was changed; run the command again."
-        raise _PassingError(UnavailableError(told)) from error
-    response.release_conn()
-
-
-def _whole(response: BaseHTTPResponse) -> bytes:
+def whole_of(response: BaseHTTPResponse) -> bytes:
     """All of the content; the connection is free for the next request then."""
     content = bytearray()
-    for piece in pieces_of(response):
+    for piece in Transport.pieces(response):
         content += piece
         if len(content) > LARGEST_ANSWER:
             response.close()

@@ -63,6 +63,47 @@ def check_any_role(connection: Connection, identity: Identity, action: Action) -
         raise refusal(identity, None, None, action)
 
 
+# Scopes in which the identity has a role of its own; and of those that its token names.
+_SCOPES = Statement(
+    sa.select(schema.role_bindings.c.scope).where(one_of(schema.role_bindings.c.principal, stored.NAMES)).distinct()
+)
+_V = schema.model_versions.c
+_HAS_BYTES = Statement(
+    sa.select(sa.literal_column("1")).where(
+        _V.model_id == stored.MODEL_ID, _V.digest == sa.bindparam("digest", type_=sa.Text)
+    )
+)
+_KNOWN_BYTES = Statement(
+    sa.select(sa.literal_column("1")).where(_V.digest == sa.bindparam("digest", type_=sa.Text)).limit(1)
+)
+
+
+def check_reading_bytes(connection: Connection, identity: Identity, digest: str) -> None:
+    """Whoever may read a version may read its bytes. Those that belong to no version yet may be read by whoever may
+    make one: a model is described from what was stored of it."""
+    if is_allowed(connection, identity, None, Action.READ):
+        return
+    for model in _models_of(connection, identity):
+        here = _HAS_BYTES.rows(connection, model=model, digest=digest)
+        if here and is_allowed(connection, identity, model, Action.READ):
+            return
+    if _KNOWN_BYTES.rows(connection, digest=digest):
+        check_role(connection, identity, None, Action.READ)
+    check_adding_bytes(connection, identity)
+
+
+def check_adding_bytes(connection: Connection, identity: Identity) -> None:
+    """Whoever may make versions of some model may store bytes for them."""
+    if not any(is_allowed(connection, identity, model, Action.RESERVE) for model in _models_of(connection, identity)):
+        check_role(connection, identity, None, Action.RESERVE)
+
+
+def _models_of(connection: Connection, identity: Identity) -> set[str]:
+    cap = identity.roles_cap
+    scopes = {row[0] for row in _SCOPES.rows(connection, names=identity.names)} - {EVERYWHERE}
+    return scopes | set((cap and cap.models) or ())
+
+
 def refusal(identity: Identity, held: str | None, model: str | None, action: Action) -> ForbiddenError:
     actor, role, needed = identity.principal, highest(held), LEAST_ROLE[action]
     where = f"on {model}" if model else "on the whole registry"

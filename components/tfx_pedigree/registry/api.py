@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 
 from tfx_pedigree.json_form import Bounds
 from tfx_pedigree.progress import Progress, silent
@@ -37,6 +37,8 @@ from tfx_pedigree.registry.signatures import Signature, Trust, TrustChange
 from tfx_pedigree.registry.tokens import NewToken, Token, TokenChange
 from tfx_pedigree.role import Role
 from tfx_pedigree.versioning import ModelDescription, Request
+
+R = TypeVar("R")
 
 PAGE = 50
 # Of a page; `every` asks for as many as are handled well at once, LARGEST_PAGE.
@@ -318,3 +320,9 @@ class RegistryApi(VersionQuestions, VersionChanges, Signatures, Administration, 
     def close(self) -> None:
         """Gives connections back. The registry cannot be used after it."""
         ...
+
+    def __enter__(self: R) -> R:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

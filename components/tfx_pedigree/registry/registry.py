@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from tfx_pedigree.db import Database, schema
 from tfx_pedigree.errors import InvalidInputError, UnavailableError
-from tfx_pedigree.registry import grants, once
+from tfx_pedigree.registry import access, grants, once
 from tfx_pedigree.registry.administration import LocalAdministration
 from tfx_pedigree.registry.api import RegistryApi
 from tfx_pedigree.registry.changes import LocalChanges
@@ -44,6 +44,7 @@ class _Bytes:
 
     url: str | None
     store: Store | None = None
+    marked: bool = False
 
 
 class Registry(LocalQuestions, LocalChanges, LocalSignatures, LocalAdministration, LocalTokens, RegistryApi):
@@ -126,6 +127,14 @@ class Registry(LocalQuestions, LocalChanges, LocalSignatures, LocalAdministratio
         other.transactions, other._owner = self.transactions.acting_as(identity), False
         return other
 
+    def check_reading_bytes(self, digest: str) -> None:
+        """Refuses whoever may read no version that has these bytes."""
+        self.transactions.check(lambda found: access.check_reading_bytes(found, self.transactions.identity, digest))
+
+    def check_adding_bytes(self) -> None:
+        """Refuses whoever may make no version of any model."""
+        self.transactions.check(lambda found: access.check_adding_bytes(found, self.transactions.identity))
+
     def once(self, asked: RequestKey, work: Callable[[Registry], Any]) -> str:
         """What `work` answers, as JSON: it changes something through the registry that it is given, in one transaction,
         once for each key of whoever acts. The same request again gets the same answer."""
@@ -154,12 +163,6 @@ class Registry(LocalQuestions, LocalChanges, LocalSignatures, LocalAdministratio
         if self._owner:
             self._database.close()
 
-    def __enter__(self) -> Registry:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     @property
     def actor(self) -> str:
         """Who acts; stands in the audit log."""
@@ -184,7 +187,9 @@ class Registry(LocalQuestions, LocalChanges, LocalSignatures, LocalAdministratio
     @property
     def store_to_fill(self) -> Store:
         """The store, for who adds bytes: it knows this registry from then on, and no other one deletes them."""
-        self._mark_store()
+        if not self._bytes.marked:
+            self._mark_store()
+            self._bytes.marked = True
         return self.store
 
     def _mark_store(self) -> None:

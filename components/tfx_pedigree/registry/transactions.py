@@ -137,6 +137,11 @@ class Transactions:
         with self._logging_refusals(model), self.database.reading() as connection:
             access.check_role(connection, self.identity, model, action)
 
+    def check(self, check: Callable[[Connection], None]) -> None:
+        """Whether `check` refuses the actor; a refusal is logged."""
+        with self.reading_for(check):
+            pass
+
     def role(self, model: str | None) -> Role | None:
         """What the actor may do at the most."""
         with self.database.reading() as connection:

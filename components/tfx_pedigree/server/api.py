@@ -20,6 +20,7 @@ from tfx_pedigree.server import answers
 from tfx_pedigree.server.about import AboutServer
 from tfx_pedigree.server.answers import Answer
 from tfx_pedigree.server.bodies import TooLargeError, read_body
+from tfx_pedigree.server.content import ServedStore
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.streams import send_pieces, start
 from tfx_pedigree.server.timing import measured
@@ -35,15 +36,17 @@ from tfx_pedigree.wire import (
     Problem,
     Router,
     ServerApi,
+    StoreApi,
     arguments_of,
     write_lines,
 )
 from tfx_pedigree.wire.requests import LARGEST_BODY
 
-_TARGETS: dict[type, Callable[[Workspace], Any]] = {
-    RegistryApi: lambda workspace: workspace.registry,
-    LineageApi: lambda workspace: workspace.lineage,
-    ServerApi: lambda workspace: AboutServer(workspace.registry),
+_TARGETS: dict[type, Callable[[Registry], Any]] = {
+    RegistryApi: lambda registry: registry,
+    LineageApi: lambda registry: Workspace(registry).lineage,
+    StoreApi: ServedStore,
+    ServerApi: AboutServer,
 }
 
 log = logging.getLogger("tfx_pedigree.server")
@@ -104,7 +107,7 @@ class Api:
         registry = self._server.acting(HTTPConnection(scope))
         arguments = arguments_of(operation, found.segments, scope["query_string"], body)
         target = _TARGETS[operation.api]
-        return registry, lambda acting: getattr(target(Workspace(acting)), operation.name)(**arguments)
+        return registry, lambda acting: getattr(target(acting), operation.name)(**arguments)
 
     async def _stream(self, found: Found, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         try:

@@ -18,6 +18,7 @@ from tfx_pedigree.server import answers
 from tfx_pedigree.server.answers import Answer
 from tfx_pedigree.server.api import Api
 from tfx_pedigree.server.authentication import authenticator_for
+from tfx_pedigree.server.content import CONTENT
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.groups import RouteGroup
 from tfx_pedigree.server.health import HEALTH
@@ -29,7 +30,7 @@ from tfx_pedigree.server.settings import ServerSettings
 from tfx_pedigree.wire import PREFIX, Problem
 
 # Each room of routes adds its own here.
-GROUPS: tuple[RouteGroup, ...] = (HEALTH, METRICS, HOUSEKEEPING, PAGES)
+GROUPS: tuple[RouteGroup, ...] = (HEALTH, METRICS, CONTENT, HOUSEKEEPING, PAGES)
 ACTOR = "server"
 
 

@@ -29,7 +29,7 @@ class Server:
         self.authenticator = authenticator
         self.questions = ThreadPoolExecutor(8, "question")
         self.changes = ThreadPoolExecutor(4, "change")
-        self.bytes = ThreadPoolExecutor(8, "bytes")
+        self.bytes = ThreadPoolExecutor(32, "bytes")
 
     def acting(self, request: HTTPConnection) -> Registry:
         """The registry for whoever sent the request. Call it in a thread: it may ask the database who that is."""

@@ -59,9 +59,10 @@ def collect_garbage(
 ) -> GcReport:
     """Keeps what any version of any model in these registries needs, also the reserved and archived versions.
     `others` are those that share the store; it is refused where the store knows one more."""
+    registry = workspace.database("Looking for garbage")
     if delete:
-        workspace.registry.require(Action.COLLECT_GARBAGE)
-    registries = (workspace.registry, *others)
+        registry.require(Action.COLLECT_GARBAGE)
+    registries = (registry, *others)
     _check_known(workspace.store, {one.identity for one in registries})
     keep = {version.digest for one in registries for version in _all_versions(one)}
     return workspace.store.gc(keep, dry_run=not delete, grace=grace, force=force)

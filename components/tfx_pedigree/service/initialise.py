@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tfx_pedigree.errors import ConflictError, NotFoundError, UnavailableError
+from tfx_pedigree.client import is_server
+from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry import Registry
+from tfx_pedigree.secrets import masked
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,11 @@ class Initialised(JsonForm):
 
 def initialise(address: str, **opening: Any) -> Initialised:
     """`opening` is what `Registry.open` takes. A registry and a store that are there and up to date are not changed."""
+    if is_server(address):
+        raise InvalidInputError(
+            f"{masked(address)} is a server, whose registry is there already. A registry is made, or brought up to "
+            "date, where the server runs."
+        )
     try:
         return _of(Registry.open(address, **opening), changed=False)
     except (NotFoundError, ConflictError):  # an older schema is led to ours; with a newer one `create` refuses as well

@@ -30,7 +30,7 @@ def start(module: str, order: Mapping[str, Any], **options: Any) -> subprocess.C
 
 def order_of(config: PipelineConfig, settings: Settings, span: int | None) -> dict[str, Any]:
     """What the other process reads: the config with the span, and with where the registry is and who acts."""
-    where = {"registry": settings.registry, "store": settings.store, "actor": settings.actor}
+    where = {"registry": settings.registry, "store": settings.store, "actor": settings.actor_at_registry}
     given = {**config.settings, "pedigree": {**where, **(config.settings.get("pedigree") or {})}}
     return {**config.to_json(), "settings": given if span is None else {**given, "span": span}}
 

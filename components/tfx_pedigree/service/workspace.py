@@ -9,8 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfx_pedigree import client
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.registry import Registry
+from tfx_pedigree.registry import Registry, RegistryApi
 from tfx_pedigree.registry.transactions import utc_now
 from tfx_pedigree.secrets import masked
 
@@ -18,31 +19,49 @@ if TYPE_CHECKING:
     from tfx_pedigree.lineage.api import LineageApi
     from tfx_pedigree.store import Store
 
-_SERVERS = ("https://", "http://")
-
 
 @dataclass(frozen=True)
 class Workspace:
-    """What was opened. Leaving it as a context manager closes all of it."""
+    """What was opened. Leaving it as a context manager closes all of it. `bytes_at` names the store where the registry
+    does not."""
 
-    registry: Registry
+    registry: RegistryApi
+    bytes_at: str | None = None
 
     @functools.cached_property
     def lineage(self) -> LineageApi:
         """Where versions come from. Loaded when first asked for."""
-        from tfx_pedigree.lineage.lineage import Lineage  # noqa: PLC0415  most commands ask nothing of it
+        # Most commands ask nothing of it.
+        if isinstance(self.registry, client.RemoteRegistry):
+            return self.registry.lineage
+        from tfx_pedigree.lineage.lineage import Lineage  # noqa: PLC0415
 
-        return Lineage(self.registry)
+        return Lineage(self.database("The lineage"))
 
-    @property
+    @functools.cached_property
     def store(self) -> Store:
         """The bytes. Opened when first asked for: they may be out of reach for who only asks about versions."""
-        return self.registry.store
+        if not isinstance(self.registry, client.RemoteRegistry):
+            return self.database("The store").store
+        if self.bytes_at is None:
+            return self.registry.store
+        from tfx_pedigree.store import Store  # noqa: PLC0415  filesystems load only for those who touch bytes
+
+        return Store.open(self.bytes_at)
 
     @property
     def store_to_fill(self) -> Store:
         """The store, for who adds bytes: it knows this registry from then on, and no other one deletes them."""
-        return self.registry.store_to_fill
+        return self.registry.store_to_fill if isinstance(self.registry, Registry) else self.store
+
+    def database(self, what: str) -> Registry:
+        """The registry with its own database, for what cannot be done without: `what` names that in the refusal."""
+        if isinstance(self.registry, Registry):
+            return self.registry
+        raise InvalidInputError(
+            f"{what} needs the registry's own database, and {self.registry.url} is a server. Run it where the server "
+            "runs, with the --registry that the server was started with."
+        )
 
     def close(self) -> None:
         """Gives connections back. Nothing of it can be used afterwards."""
@@ -56,13 +75,26 @@ class Workspace:
 
 
 def connect(
-    address: str | Path, *, actor: str, store: str | None = None, clock: Callable[[], datetime] = utc_now
+    address: str | Path,
+    *,
+    actor: str | None = None,
+    store: str | None = None,
+    token: str | None = None,
+    clock: Callable[[], datetime] = utc_now,
 ) -> Workspace:
-    """Opens what an address means: a folder, an SQLite file, or a database URL. `store` names the bytes where the
-    registry does not. The clock is for tests."""
-    if str(address).lower().startswith(_SERVERS):
-        raise InvalidInputError(
-            f"{masked(str(address))} is the address of a server, and this release of tfx-pedigree has no client for "
-            "servers. Give a folder, an SQLite file, or a database such as postgresql://user@host/name."
-        )
+    """Opens what an address means: a folder, an SQLite file, a database URL, or a server (https://…). `store` names the
+    bytes where the registry does not.
+
+    Whoever opens a database says with `actor` who acts. At a server that is whom the token says; where none is given,
+    it is that of the environment variable PEDIGREE_TOKEN. The clock is for tests.
+    """
+    if client.is_server(str(address)):
+        if actor is not None:
+            raise InvalidInputError(
+                f"{actor!r} was named as actor, but {masked(str(address))} is a server: there, who acts is whom the "
+                "token says. Leave the actor out."
+            )
+        return Workspace(client.connect(str(address), token), store)
+    if actor is None:
+        raise InvalidInputError(f"Say who acts on the registry {masked(str(address))}: give an actor.")
     return Workspace(Registry.open(address, actor=actor, store=store, clock=clock))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -84,6 +84,16 @@ def copy_out(backend: Backend, sha256: str, version: str | None, write: Callable
             size += count
     check_object(backend, sha.hexdigest(), sha256, version)
     return size
+
+
+def object_pieces(backend: Backend, sha256: str, start: int) -> Generator[bytes, None, None]:
+    """The bytes from there on. Those who get them check them: a damaged object is noticed there."""
+    with open_object(backend, sha256, None) as (read, stream):
+        if start:
+            stream.seek(start)
+        view = memoryview(bytearray(1 << 20))
+        while count := read(view):
+            yield bytes(view[:count])
 
 
 def verified_file(backend: Backend, manifest: Manifest, path: str) -> BinaryIO:

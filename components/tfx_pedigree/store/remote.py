@@ -247,6 +247,9 @@ class _RemoteFile:
         self._at += len(part)
         return len(part)
 
+    def seek(self, offset: int) -> None:
+        self._at, self._block, self._block_at = offset, memoryview(b""), offset
+
     def close(self) -> None:
         self._block = memoryview(b"")
 

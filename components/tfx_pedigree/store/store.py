@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from tfx_pedigree.store.manifest import FileEntry, Manifest, check_sha256
 from tfx_pedigree.store.materialise import materialise
 from tfx_pedigree.store.opening import open_backend
 from tfx_pedigree.store.parallel import Meter, spread
-from tfx_pedigree.store.reading import copy_out, read_manifest, verified_file
+from tfx_pedigree.store.reading import copy_out, object_pieces, read_manifest, verified_file
 from tfx_pedigree.store.source import SourceFile, SourceTree, changed, source_tree
 from tfx_pedigree.store.users import StoreUser, mark_user, users_of
 from tfx_pedigree.store.verify import VerifyReport, verify
@@ -129,6 +129,15 @@ class Store:
     def objects_of(self, digest: str) -> tuple[ObjectRef, ...]:
         """The objects that a version consists of, each once: what an archive of it must hold."""
         return tuple(dict.fromkeys(ObjectRef(entry.sha256, entry.size) for entry in self.manifest(digest).files))
+
+    def object_size(self, sha256: str) -> int | None:
+        """How many bytes are stored under this name; None if there are none."""
+        stored = self._backend.stat(object_key(check_sha256(sha256)))
+        return None if stored is None else stored.size
+
+    def object_pieces(self, sha256: str, start: int = 0) -> Generator[bytes, None, None]:
+        """An object's bytes from `start` on, piece by piece, for who checks them."""
+        return object_pieces(self._backend, check_sha256(sha256), start)
 
     def copy_object(self, sha256: str, out: BinaryIO) -> int:
         """Writes an object's bytes to `out`, and returns how many. If it raises, discard what was written."""

@@ -137,5 +137,5 @@ def open_workspace(properties: Properties) -> Iterator[Workspace]:
     would silently create an empty registry, in which every model is the first."""
     address, store = (without_secret(key, text(properties, key)) or None for key in (REGISTRY, STORE))
     found = settings.load(registry=address, store=store, actor=text(properties, ACTOR) or None)
-    with connect(found.registry, actor=found.actor, store=found.store) as workspace:
+    with connect(found.registry, actor=found.actor_at_registry, store=found.store) as workspace:
         yield workspace

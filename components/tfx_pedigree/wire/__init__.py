@@ -12,7 +12,8 @@ from tfx_pedigree.wire.operation import KEY_HEADER, Kind, Operation, Parameter, 
 from tfx_pedigree.wire.problem import PROBLEM, Problem, error_of, problem_of
 from tfx_pedigree.wire.requests import Call, arguments_of, call_of
 from tfx_pedigree.wire.routing import Found, Router
-from tfx_pedigree.wire.table import ABOUT, LINEAGE, OPERATIONS, PREFIX, REGISTRY
+from tfx_pedigree.wire.store import StoreApi
+from tfx_pedigree.wire.table import ABOUT, LINEAGE, OPERATIONS, PREFIX, REGISTRY, STORE
 
 __all__ = [
     "ABOUT",
@@ -23,6 +24,7 @@ __all__ = [
     "PREFIX",
     "PROBLEM",
     "REGISTRY",
+    "STORE",
     "About",
     "Call",
     "Found",
@@ -33,6 +35,7 @@ __all__ = [
     "Problem",
     "Router",
     "ServerApi",
+    "StoreApi",
     "arguments_of",
     "call_of",
     "error_of",

@@ -6,6 +6,7 @@ from tfx_pedigree.lineage.api import LineageApi
 from tfx_pedigree.registry import RegistryApi, Role
 from tfx_pedigree.wire.about import ServerApi
 from tfx_pedigree.wire.operation import Kind, Operation
+from tfx_pedigree.wire.store import StoreApi
 
 PREFIX = "/api/v1"
 _MODEL = "/models/{model}"
@@ -93,6 +94,11 @@ LINEAGE: tuple[Operation, ...] = (
     _lineage("verify", "verify", "POST"),
 )
 
+STORE = (
+    Operation(StoreApi, "missing", "POST", "/store/missing", Role.CONTRIBUTOR, Kind.QUESTION),
+    Operation(StoreApi, "verify", "POST", "/store/verify", Role.VIEWER, Kind.QUESTION),
+)
+
 ABOUT = Operation(ServerApi, "about", "GET", "/about", Role.VIEWER, Kind.QUESTION)
 
-OPERATIONS = (ABOUT, *REGISTRY, *LINEAGE)
+OPERATIONS = (ABOUT, *REGISTRY, *LINEAGE, *STORE)

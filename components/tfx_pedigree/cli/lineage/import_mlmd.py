@@ -51,7 +51,8 @@ def import_mlmd(
     from tfx_pedigree.registry import parse_time
 
     selection = Selection(pipeline, parse_time(since) if since else None)
-    with app.open().registry as registry, connect(source) as reader, bar("Importing", unit="nodes") as progress:
+    with app.open() as workspace, connect(source) as reader, bar("Importing", unit="nodes") as progress:
+        registry = workspace.database("An import from ML Metadata")
         files = ArtifactFiles(digests=digests, versions=versions_in(registry))
         found = import_store(reader, Lineage(registry), selection, files=files, dry_run=dry_run, progress=progress)
         shown = reader.shown

@@ -1,0 +1,194 @@
+"""The bytes of versions: streamed in and out, in threads of their own, never held in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import io
+import re
+from asyncio import AbstractEventLoop
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from tfx_pedigree.digest import check_digest
+from tfx_pedigree.errors import DamagedError, InvalidInputError, NotFoundError
+from tfx_pedigree.progress import Progress, silent
+from tfx_pedigree.registry import Registry
+from tfx_pedigree.server.bodies import next_piece, read_body, too_large
+from tfx_pedigree.server.context import Server
+from tfx_pedigree.server.groups import RouteGroup
+from tfx_pedigree.server.streams import send_pieces, start
+from tfx_pedigree.store import Manifest, ObjectRef, VerifyReport
+from tfx_pedigree.wire import PREFIX, StoreApi
+from tfx_pedigree.wire.store import FILL_PATH, READ_PATH, VERSION_PATH
+
+# What has this name never changes.
+_FOREVER = {"cache-control": "private, max-age=31536000, immutable", "accept-ranges": "bytes"}
+_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})?")
+_AT_ONCE = 1 << 20
+LARGEST_MANIFEST = 32 << 20
+
+
+@dataclass(frozen=True)
+class ServedStore(StoreApi):
+    """What is asked about bytes as JSON. `registry` is that of whoever asks."""
+
+    registry: Registry
+
+    def missing(self, objects: tuple[ObjectRef, ...]) -> tuple[str, ...]:
+        self.registry.check_adding_bytes()
+        store = self.registry.store_to_fill
+        return tuple(one.sha256 for one in objects if store.object_size(one.sha256) != one.size)
+
+    def verify(self, digests: tuple[str, ...] | None = None, progress: Progress = silent) -> VerifyReport:
+        if digests is None:
+            self.registry.models(limit=1)  # whoever may read the whole registry
+        for digest in digests or ():
+            self.registry.check_reading_bytes(check_digest(digest))
+        return self.registry.store.verify(digests, progress=progress)
+
+
+def _routes(server: Server) -> Sequence[BaseRoute]:
+    content = _Content(server)
+    return [
+        Route(PREFIX + VERSION_PATH, content.manifest, methods=["GET"]),
+        Route(PREFIX + VERSION_PATH, content.put_manifest, methods=["PUT"]),
+        Route(PREFIX + READ_PATH, content.read, methods=["GET"]),
+        Route(PREFIX + FILL_PATH, content.fill, methods=["PUT"]),
+    ]
+
+
+CONTENT = RouteGroup("content", _routes)
+
+
+class _Content:
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        # By digest, and so for good: reading the manifest of a large model for each of its files takes long.
+        self._sizes = functools.lru_cache(64)(self._sizes_of)
+
+    async def manifest(self, request: Request) -> Response:
+        content = await self._server.run(self._server.bytes, self._manifest, request)
+        return Response(content, headers=_FOREVER, media_type="application/json")
+
+    def _manifest(self, request: Request) -> bytes:
+        digest = check_digest(request.path_params["digest"])
+        registry = self._server.acting(request)
+        registry.check_reading_bytes(digest)
+        return registry.store.manifest(digest).to_json()
+
+    async def put_manifest(self, request: Request) -> Response:
+        body = await read_body(request.scope, request.receive, LARGEST_MANIFEST)
+        await self._server.run(self._server.bytes, self._put_manifest, request, body)
+        return Response(status_code=204)
+
+    def _put_manifest(self, request: Request, body: bytes) -> None:
+        registry = self._server.acting(request)
+        registry.check_adding_bytes()
+        digest, manifest = check_digest(request.path_params["digest"]), Manifest.from_json(body)
+        if manifest.digest != digest:
+            raise DamagedError(
+                f"The manifest that arrived has the digest {manifest.digest}, not {digest}. Send it again."
+            )
+        registry.store_to_fill.put_manifest(manifest)
+
+    async def read(self, request: Request) -> Response:
+        size = await self._server.run(self._server.bytes, self._size, request)
+        return _Pieces(self._server, request.path_params["sha256"], size, request.headers.get("range"))
+
+    def _size(self, request: Request) -> int:
+        digest, sha256 = check_digest(request.path_params["digest"]), request.path_params["sha256"]
+        self._server.acting(request).check_reading_bytes(digest)
+        size = self._sizes(digest).get(sha256)
+        if size is None:
+            raise NotFoundError(f"Version {digest} has no object {sha256!r:.80}.")
+        return size
+
+    def _sizes_of(self, digest: str) -> dict[str, int]:
+        return {one.sha256: one.size for one in self._server.registry.store.objects_of(digest)}
+
+    async def fill(self, request: Request) -> Response:
+        await self._server.run(self._server.bytes, self._fill, request, asyncio.get_running_loop())
+        return Response(status_code=204)
+
+    def _fill(self, request: Request, loop: AbstractEventLoop) -> None:
+        registry = self._server.acting(request)
+        registry.check_adding_bytes()
+        size = _announced(request)
+        if size > self._server.settings.largest_object:
+            raise too_large(self._server.settings.largest_object)
+        registry.store_to_fill.put_object(_Arriving(request.receive, loop), request.path_params["sha256"], size)
+
+
+def _announced(request: Request) -> int:
+    length = request.headers.get("content-length", "")
+    if not re.fullmatch("[0-9]{1,18}", length):
+        raise InvalidInputError("An object is sent with its size in Content-Length.")
+    return int(length)
+
+
+class _Arriving(io.BytesIO):
+    """A request's body, read in a thread while it arrives: a megabyte is fetched from the event loop at a time."""
+
+    def __init__(self, receive: Receive, loop: AbstractEventLoop) -> None:
+        super().__init__()
+        self._receive, self._loop = receive, loop
+        self._held, self._more = memoryview(b""), True
+
+    def read(self, size: int | None = -1) -> bytes:
+        if not self._held and self._more:
+            self._held = memoryview(asyncio.run_coroutine_threadsafe(self._gather(), self._loop).result())
+        wanted = len(self._held) if size is None or size < 0 else size
+        piece, self._held = bytes(self._held[:wanted]), self._held[wanted:]
+        return piece
+
+    async def _gather(self) -> bytearray:
+        found = bytearray()
+        while self._more and len(found) < _AT_ONCE:
+            piece, self._more = await next_piece(self._receive)
+            found += piece
+        return found
+
+
+class _Pieces(Response):
+    """An object, or the part of it that was asked for."""
+
+    def __init__(self, server: Server, sha256: str, size: int, asked: str | None) -> None:
+        super().__init__()
+        self._server, self._sha256, self._size = server, sha256, size
+        self._part = _part(asked, size)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        own = {"content-type": "application/octet-stream", "etag": f'"{self._sha256}"', **_FOREVER}
+        if self._part is None:
+            await start(send, 416, {"content-range": f"bytes */{self._size}", "content-length": "0"})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        begin, whole = self._part
+        length = self._size - begin
+        if whole:
+            await start(send, 200, {**own, "content-length": str(length)})
+        else:
+            told = f"bytes {begin}-{self._size - 1}/{self._size}"
+            await start(send, 206, {**own, "content-length": str(length), "content-range": told})
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body", "body": b""})
+            return
+        pieces = self._server.registry.store.object_pieces(self._sha256, begin)
+        first = await self._server.run(self._server.bytes, next, pieces, b"")
+        await send_pieces(self._server, pieces, first, receive, send)
+
+
+def _part(asked: str | None, size: int) -> tuple[int, bool] | None:
+    """Where to begin, and whether that is all; None for a part that is not there. Parts lead to the end: they are for
+    going on after a break. What is asked in any other form gets all, as HTTP allows."""
+    match = _RANGE.fullmatch(asked.strip()) if asked else None
+    if match is None or (match[2] is not None and int(match[2]) < size - 1):
+        return 0, True
+    begin = int(match[1])
+    return (begin, False) if begin < size else None

@@ -1,0 +1,28 @@
+"""The bytes behind a server: what is asked about them as JSON, and where they themselves come and go.
+
+A manifest is at `/store/versions/DIGEST`, an object of it at `/store/versions/DIGEST/objects/SHA256` (GET, with Range),
+and `/store/objects/SHA256` takes a new one (PUT). A version is there once its manifest is, which is put last.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from tfx_pedigree.progress import Progress, silent
+from tfx_pedigree.store import ObjectRef, VerifyReport
+
+VERSION_PATH = "/store/versions/{digest}"
+READ_PATH = "/store/versions/{digest}/objects/{sha256}"
+FILL_PATH = "/store/objects/{sha256}"
+
+
+class StoreApi(Protocol):
+    """The store of a registry on a server, for whoever may read its versions, or may add some."""
+
+    def missing(self, objects: tuple[ObjectRef, ...]) -> tuple[str, ...]:
+        """Which of these objects are not stored, or not with this size, by name."""
+        ...
+
+    def verify(self, digests: tuple[str, ...] | None = None, progress: Progress = silent) -> VerifyReport:
+        """Reads and hashes all that these versions refer to, or all that is stored, and names what is wrong."""
+        ...
