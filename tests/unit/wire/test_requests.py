@@ -12,6 +12,7 @@ from pedigree_testing import candidate, digest
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, NodeKind, Way
 from tfx_pedigree.registry import Action, Evidence, Facts, NewToken, PromotionRequest, Reference, Role, State, Verdict
+from tfx_pedigree.store import ObjectRef
 from tfx_pedigree.versioning import Bump, Request
 from tfx_pedigree.wire import OPERATIONS, Found, Operation, Router, arguments_of, call_of
 from tfx_pedigree.wire.operation import REQUIRED
@@ -40,6 +41,8 @@ EXAMPLES: dict[str, Any] = {
     "way": Way.UP,
     "depth": 3,
     "anchor": None,
+    "objects": (ObjectRef("0" * 64, 7),),
+    "digests": (digest("a"),),
     "asked": NewToken("0" * 12, digest("secret"), "ci"),
 }
 
