@@ -89,7 +89,7 @@ class RolloutDesk:
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger(self.workspace.registry)
+        return Ledger(self.workspace.database("A rollout"))
 
     def target(self, model: str, name: str | None = None) -> ServingTarget:
         return find_target(self.config, self.environ, model=model, name=name)
