@@ -1,5 +1,5 @@
 """What intervals cost that follow from the rows: TFMA's pass over the same rows without intervals, with TFMA's own
-chance, and with Pedigree's parts; and whether reruns come to the same interval.
+chance, and with Pedigree's parts; and whether reruns come to the same interval and the same verdict.
 
     make bench BENCH=intervals ARGS='--rows 100000'
     make bench BENCH=intervals ARGS='--rows 2000 --reruns 20'
@@ -12,6 +12,7 @@ import contextlib
 import json
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,7 +22,8 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from tfx_bsl.public import tfxio
 
-from tfx_pedigree.comparison import Key, ModelInputs, Policy, evaluator_plan
+from tfx_pedigree.comparison import Key, ModelInputs, Policy, Rule, RuleKind, Scores, decide, evaluator_plan
+from tfx_pedigree.service.judging import Evaluated
 from tfx_pedigree.tfx_components import eval_config_of
 from tfx_pedigree.tfx_components.evaluator.same_intervals import copies, same_intervals
 from tfx_pedigree.tfx_components.version_comparator.tfma_results import read_evaluation
@@ -103,18 +105,38 @@ def _open(name: str) -> BinaryIO:
 
 
 def reruns(rows: int, times: int) -> None:
+    """Intervals, and the verdicts of a policy whose threshold lies in the middle of where chance puts the lower end."""
     with tempfile.TemporaryDirectory() as folder:
         files, models = _written(Path(folder), rows), _models(Path(folder))
-        for how in (CHANCE, ROWS):
-            ends = set()
-            for at in range(times):
-                out = Path(folder, f"{how} {at}")
-                _evaluate(out, files, models, how)
-                interval = read_evaluation(str(out)).differences[Key("auc")].interval
-                assert interval is not None
-                ends.add(tuple(round(one, 9) for one in interval))
-            lows = [low for low, _ in ends]
-            print(f"{how}: {len(ends)} intervals in {times} reruns, lower ends {min(lows):.5f} to {max(lows):.5f}")
+        found = {
+            how: [_evaluated(Path(folder, f"{how} {at}"), files, models, how) for at in range(times)]
+            for how in (CHANCE, ROWS)
+        }
+    lows = [_interval(one)[0] for one in found[CHANCE]]
+    policy = Policy("auc", rule=Rule(RuleKind.ABSOLUTE, max(0.0, (min(lows) + max(lows)) / 2)), confidence=0.95)
+    for how, every in found.items():
+        ends = {tuple(round(one, 9) for one in _interval(one)) for one in every}
+        verdicts = Counter(_verdict(policy, one) for one in every)
+        print(
+            f"{how}: {len(ends)} intervals in {times} reruns, lower ends {min(low for low, _ in ends):.5f} to "
+            f"{max(low for low, _ in ends):.5f}, verdicts {dict(verdicts)}"
+        )
+
+
+def _evaluated(out: Path, files: str, models: dict[str, str], how: str) -> Evaluated:
+    _evaluate(out, files, models, how)
+    return read_evaluation(str(out))
+
+
+def _interval(found: Evaluated) -> tuple[float, float]:
+    interval = found.differences[Key("auc")].interval
+    assert interval is not None
+    return interval
+
+
+def _verdict(policy: Policy, found: Evaluated) -> str:
+    champion = Scores(found.champion or {})
+    return decide(policy, Scores(found.challenger), champion, differences=found.differences).verdict.value
 
 
 def main() -> None:
