@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from tfx_pedigree.errors import ConflictError, NotFoundError, PedigreeError, UnavailableError
+from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, PedigreeError, UnavailableError
 from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.registry import PromotionRequest, Reference, State, Version
 from tfx_pedigree.rollout.controller import PERIOD_SECONDS, Controller, Tick
@@ -22,10 +22,11 @@ from tfx_pedigree.rollout.state import Ask, Rollout
 from tfx_pedigree.rollout.targets import ServingTarget, find_target, load_targets
 from tfx_pedigree.rollout.traffic.api import ManagerContext, RouteState, ServedVersion, TrafficManager
 from tfx_pedigree.rollout.traffic.opening import open_manager
+from tfx_pedigree.rollout.traffic.templates import Template, template_of
 from tfx_pedigree.rollout.validation import Validator
 from tfx_pedigree.rollout.watch import Watch
 from tfx_pedigree.service.workspace import Workspace
-from tfx_pedigree.text import short_digest
+from tfx_pedigree.text import listed, short_digest
 
 _FOR_EVER = 366 * 86400.0
 
@@ -256,3 +257,20 @@ class RolloutDesk:
 def is_served(config: Path, model: str, environ: Mapping[str, str] = os.environ) -> bool:
     """Whether the config says where this model is served."""
     return any(one.model == model for one in load_targets(config, environ).values())
+
+
+def serving_template(
+    config: Path | None, kind: str, name: str | None, environ: Mapping[str, str] = os.environ
+) -> Template:
+    """The configuration of what moves the traffic of a target: the one that was named, or the only one of the kind."""
+    targets = load_targets(config, environ) if config is not None else {}
+    found = [one for one in targets.values() if one.kind == kind and name in (None, one.name)]
+    if len(found) == 1:
+        return template_of(found[0], environ)
+    if found:
+        raise InvalidInputError(f"{config}: {listed([one.name for one in found])} are {kind}. Name one with --target.")
+    which = f"{name!r} that is {kind}" if name else f"of the kind {kind}"
+    raise NotFoundError(
+        f"{config or 'No config'} has no target {which} under `serving:`. Add one, and name the file with --config; "
+        "docs/rollout.md shows how."
+    )

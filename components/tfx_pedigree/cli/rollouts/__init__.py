@@ -8,6 +8,9 @@ from tfx_pedigree.cli.lazy import Lazy, LazyGroup
 
 _HERE = "tfx_pedigree.cli.rollouts"
 SECTIONS = {
+    "Set up": {
+        "template": Lazy(f"{_HERE}.template:template", "Write the load balancer's configuration for a target."),
+    },
     "Order": {
         "start": Lazy(f"{_HERE}.start:start", "Start a canary or a blue-green rollout of a version."),
         "simulate": Lazy(

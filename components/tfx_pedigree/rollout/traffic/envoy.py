@@ -157,7 +157,7 @@ class EnvoyAdmin:
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise ConflictError(
                 f"Envoy at {self._address} has no runtime layer `leased`. Write its configuration with "
-                "`pedigree rollout template`."
+                "`pedigree rollout template envoy`."
             ) from error
 
     def process(self) -> str:
@@ -245,7 +245,7 @@ class EnvoyRouter:
         if sum(points.values()) != WHOLE:
             raise ConflictError(
                 f"Envoy's weights of {self._places.model} are {sum(points.values())} together and not 10,000. Write "
-                "its configuration with `pedigree rollout template`, and leave the values to Pedigree."
+                "its configuration with `pedigree rollout template envoy`, and leave the values to Pedigree."
             )
         fallback = found.final.get("fallback", self._names[0])
         if fallback not in points:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from tfx_pedigree.rollout.traffic.envoy import KEPT, KEYS, LINK, EnvoySettings
 
 _HEAD = """\
-# Envoy for {model}, from `pedigree rollout template`. Runtime values that begin with {keys} belong to Pedigree.
+# Envoy for {model}, from `pedigree rollout template envoy`. Runtime values that begin with {keys} belong to Pedigree.
 node: {{id: "pedigree-{model}", cluster: "pedigree"}}
 admin:
   address: {{socket_address: {{address: "{admin_host}", port_value: {admin_port}}}}}

@@ -105,8 +105,8 @@ class MapEntries:
             found = cls(int(until), int(share), fallback, int(entries["epoch"]), int(entries["change"]))
         except (KeyError, ValueError) as error:
             raise ConflictError(
-                "HAProxy's map was not written by Pedigree. Give it a file of its own: `pedigree rollout template` "
-                "writes the first one."
+                "HAProxy's map was not written by Pedigree. Give it a file of its own: `pedigree rollout template "
+                "haproxy --prepare` writes the first one."
             ) from error
         if fallback not in {place.name for place in places.both} or not 0 <= found.share <= WHOLE:
             raise ConflictError(f"HAProxy's map names the place {fallback!r}, which the target does not have.")
@@ -155,7 +155,8 @@ class HaproxyRouter:
             if (row["pxname"], row["svname"]) == (name, place):
                 return row["status"].startswith(("UP", "no check"))
         raise ConflictError(
-            f"HAProxy has no backend {name}. Write its configuration with `pedigree rollout template` and reload it."
+            f"HAProxy has no backend {name}. Write its configuration with `pedigree rollout template haproxy`, and "
+            "reload it."
         )
 
     def counters(self, place: str) -> Counters | None:

@@ -49,8 +49,8 @@ class HaproxySocket:
         answer = self.ask(f"show map {file}")
         if "Unknown map" in answer:
             raise ConflictError(
-                f"HAProxy at {self.path} uses no map {file}. Write its configuration with `pedigree rollout template`, "
-                "and give the map's path as it stands there."
+                f"HAProxy at {self.path} uses no map {file}. Write its configuration with `pedigree rollout template "
+                "haproxy`, and give the map's path as it stands there."
             )
         return dict(_ENTRY.findall(answer))
 

@@ -6,8 +6,8 @@ from tfx_pedigree.rollout.traffic.haproxy import BOUNDS, HaproxySettings
 from tfx_pedigree.rollout.traffic.places import Place
 
 _HEAD = """\
-# HAProxy (2.6 or newer) for {model}, from `pedigree rollout template`. Start it in master-worker mode (haproxy -W):
-# a reload then keeps the listening sockets, and the share, which is in the map's file.
+# HAProxy (2.6 or newer) for {model}, from `pedigree rollout template haproxy`. Start it in master-worker mode
+# (haproxy -W): a reload then keeps the listening sockets, and the share, which is in the map's file.
 global
     master-worker
     stats socket {socket} mode 600 level admin expose-fd listeners

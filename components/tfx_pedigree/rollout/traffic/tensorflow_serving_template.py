@@ -5,9 +5,9 @@ from __future__ import annotations
 from tfx_pedigree.rollout.traffic.tensorflow_serving import ServingSettings
 
 _TEXT = """\
-# TensorFlow Serving's model config file for {model}, from `pedigree rollout template`. Pedigree writes this
-# model's entry and leaves all others as they are. Start the server so that it looks at this file again and again, and
-# may start with labels:
+# TensorFlow Serving's model config file for {model}, from `pedigree rollout template tensorflow-serving`. Pedigree
+# writes this model's entry and leaves all others as they are. Start the server so that it looks at this file again and
+# again, and may start with labels:
 #
 #   tensorflow_model_server --rest_api_port={port} --model_config_file={config} \\
 #     --model_config_file_poll_wait_seconds=5 --allow_version_labels_for_unavailable_models=true
