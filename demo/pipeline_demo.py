@@ -122,6 +122,7 @@ def main() -> None:
         f'--actor demo rollback {MODEL} --reason "just trying"',  # whose registry it is; others may only look
     ):
         console.print(f"  {command} {words}", soft_wrap=True)  # to be copied whole
+    console.print(f"\nLook at all of it in a browser:\n  {command} --actor demo ui", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -113,6 +113,7 @@ def main() -> None:
     console.print(f"  {command} show {MODEL}@champion")
     console.print(f"  {command} promote {MODEL}@1.2.0 --expect 1.0.0")
     console.print(f"  {command} --help")
+    console.print(f"  {command} --actor demo ui")
 
 
 if __name__ == "__main__":

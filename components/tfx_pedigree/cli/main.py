@@ -84,6 +84,7 @@ SECTIONS = {
     },
     "Set up": {
         "init": Lazy(f"{_HERE}.setup:init", "Create a registry and its store."),
+        "ui": Lazy(f"{_HERE}.ui:ui", "Look at the registry in a browser, on this computer only."),
         "server": Lazy(f"{_HERE}.server:server", "Serve the registry to a team over HTTP."),
         "config": Lazy(f"{_HERE}.setup:config", "Show the settings and where they come from."),
         "completion": Lazy(f"{_HERE}.setup:completion", "Print the completion script of a shell."),

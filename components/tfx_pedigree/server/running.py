@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
 import socket
 import tempfile
 from collections.abc import Callable
+from typing import Any
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from tfx_pedigree.errors import InvalidInputError, UnavailableError
-from tfx_pedigree.server.app import create_app
+from tfx_pedigree.registry import Registry
+from tfx_pedigree.server.app import GROUPS, application, create_app
+from tfx_pedigree.server.context import Server
+from tfx_pedigree.server.local_session import LocalSession
 from tfx_pedigree.server.settings import ServerSettings
 from tfx_pedigree.server.timing import SHARED
 
@@ -37,6 +42,21 @@ def serve(settings: ServerSettings, listening: Callable[[str], None]) -> None:
             Multiprocess(config, sockets=[held]).run()
     else:
         uvicorn.Server(config).run(sockets=[held])
+
+
+def serve_locally(settings: ServerSettings, actor: str, listening: Callable[[str], None]) -> None:
+    """One process on this computer, for one browser that acts as `actor`."""
+    registry = Registry.open(settings.registry, actor=actor, store=settings.store)
+    held = _bound(settings)
+    port = held.getsockname()[1]
+    session = LocalSession(actor, port)
+    server = Server(settings, registry, session)
+    app = application(server, (*GROUPS, session.group))
+    listening(f"http://127.0.0.1:{port}{session.path}")
+    options: dict[str, Any] = {"http": "httptools", "loop": "uvloop", "ws": "none", "log_config": None}
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(uvicorn.Config(app, access_log=False, server_header=False, **options)).run(sockets=[held])
 
 
 def _check(settings: ServerSettings, url: str) -> None:

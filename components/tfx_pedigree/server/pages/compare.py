@@ -67,7 +67,7 @@ def page(asked: Asked) -> View | Moved:
         "report": _report(evidence) if evidence else None,
         "digest": evidence.digest if evidence else None,
     }
-    command = ("lineage", "diff", f"{model}@{old}", f"{model}@{new}")
+    command = ("diff", f"{model}@{old}", f"{model}@{new}")
     return View("compare.html", f"{model}: {old} and {new}", made, command, extra)
 
 

@@ -13,9 +13,9 @@ from starlette.routing import BaseRoute, Route
 from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.server import answers
 from tfx_pedigree.server.context import Server
+from tfx_pedigree.server.forms import read_form
 from tfx_pedigree.server.groups import RouteGroup
 from tfx_pedigree.server.pages import actions, audit, compare, frame, lineage, model, models, version
-from tfx_pedigree.server.pages.forms import read_form
 from tfx_pedigree.server.pages.refusals import refused
 from tfx_pedigree.server.pages.view import Asked, Moved, View
 from tfx_pedigree.wire import problem_of

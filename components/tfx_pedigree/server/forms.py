@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl, urlsplit
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from tfx_pedigree.errors import ForbiddenError, InvalidInputError
 from tfx_pedigree.server.bodies import read_body
@@ -25,7 +25,7 @@ async def read_form(request: Request) -> dict[str, str]:
         raise InvalidInputError("The form cannot be read. Load its page again, and send it from there.") from None
 
 
-def check_origin(request: Request) -> None:
+def check_origin(request: HTTPConnection) -> None:
     """Browsers say where a request comes from, and no page can make them say otherwise. What says nothing of the kind
     is no browser's, and carries no cookie by itself."""
     site = request.headers.get("sec-fetch-site")

@@ -1,0 +1,175 @@
+"""Pages in Chromium: nothing is loaded from elsewhere, axe finds nothing, they fit, and they work without scripts.
+
+Screenshots of every page, wide and narrow, are left in build/screenshots.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from pages.conftest import Site
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from lineage_testing import HOSTILE
+from pages_testing import EMPTY, MODEL, OTHER
+from programs_testing import program
+from tfx_pedigree.registry import Facts
+
+SHOTS = Path(__file__).resolve().parents[3] / "build/screenshots"
+PAGES = {
+    "models": "/models",
+    "model": f"/models/{OTHER}",
+    "model-with-rollback": f"/models/{MODEL}",
+    "model-without-champion": f"/models/{EMPTY}",
+    "version": f"/models/{MODEL}/versions/1.1.0",
+    "champion": f"/models/{OTHER}/versions/1.5.0",
+    "compare": f"/models/{OTHER}/compare/1.0.0...1.2.0",
+    "audit": f"/audit?model={MODEL}",
+    "event": f"/models/{MODEL}/events/3",
+    "lineage": f"/lineage?of={MODEL}@1.1.0",
+    "impact": f"/lineage/impact?of={MODEL}@1.0.0",
+    "promote": f"/models/{MODEL}/versions/1.1.0/promote",
+    "describe": f"/models/{MODEL}/versions/1.1.0/describe",
+    "not-found": "/models/nothing",
+}
+LOOKS = {"wide": (1600, "light"), "narrow": (390, "dark")}
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+@contextmanager
+def opened(browser: Browser, site: Site, who: str = "rel", **options: Any) -> Iterator[Page]:
+    """A page whose every request and complaint is looked at: none leaves the host, the policy stops nothing."""
+    context = browser.new_context(
+        base_url=site.address, extra_http_headers={"authorization": f"Bearer {who}"}, **options
+    )
+    page = context.new_page()
+    trouble: list[str] = []
+    page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("dialog", lambda dialog: trouble.append(dialog.message))
+    asked: set[str] = set()
+    page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
+    yield page
+    context.close()
+    assert asked <= {urlsplit(site.address).netloc}
+    assert [one for one in trouble if "status of 40" not in one] == []
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_page_fits_and_can_be_used_by_everybody(browser: Browser, site: Site, look: str) -> None:
+    width, scheme = LOOKS[look]
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    axe, found, wide = Axe(), {}, {}
+    with opened(browser, site, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
+        for name, address in PAGES.items():
+            page.goto(address)
+            if name == "lineage":
+                page.frame_locator("iframe").locator("g.box").first.wait_for()
+            page.screenshot(path=SHOTS / f"{name}-{look}.png", full_page=True)
+            if (seen := page.evaluate("document.documentElement.scrollWidth")) > width:
+                wide[name] = seen
+            for one in axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]:
+                found[name, one["id"]] = [node["html"][:160] for node in one["nodes"][:2]]
+    assert (wide, found) == ({}, {})
+
+
+def test_hostile_texts_are_shown_and_do_nothing(browser: Browser, site: Site) -> None:
+    text = (
+        f"{HOSTILE}\n\n[a](javascript:alert(1)) ![b](https://example.com/x.png) <script>alert(2)</script> [c](//evil)"
+    )
+    registry, exact = site.registry, f"{OTHER}@1.1.0"
+    registry.annotate(exact, Facts(tags={"description": text, HOSTILE: HOSTILE, "span": HOSTILE}))
+    registry.archive(exact, reason=text)
+    with opened(browser, site) as page:
+        for address in (f"/models/{OTHER}/versions/1.1.0", f"/models/{OTHER}", f"/audit?model={OTHER}", "/models"):
+            page.goto(address)
+            assert page.locator("main script, main iframe, main img").count() == 0
+            hrefs = page.eval_on_selector_all(
+                "main a", "all => all.map(one => new URL(one.getAttribute('href'), location).href)"
+            )
+            assert [one for one in hrefs if not one.startswith((site.address, "https://example.com"))] == []
+        page.goto(f"/models/{OTHER}/versions/1.1.0")
+        expect(page.locator(".prose")).to_contain_text("<script>alert(2)</script>")
+    registry.restore(exact)
+
+
+def test_without_scripts_everything_but_comfort_is_there(browser: Browser, site: Site) -> None:
+    with opened(browser, site, java_script_enabled=False) as page:
+        page.goto("/models")
+        page.fill("#q", "taxi")
+        page.click("text=Filter")
+        expect(page.locator("table.list tbody tr")).to_have_count(1)
+        page.click(f"main a:text-is('{OTHER}')")
+        page.click("main a:text-is('1.4.0') >> nth=0")
+        page.click(".offers >> text=Archive")
+        page.fill("#reason", "no script was needed")
+        page.click("button:text-is('Archive')")
+        expect(page.locator(".done")).to_contain_text("archive 1.4.0")
+        expect(page.locator("h1 ~ p .s-archived")).to_have_count(1)
+    site.registry.restore(f"{OTHER}@1.4.0")
+
+
+def test_a_list_filters_without_a_reload_and_keys_lead_through_it(browser: Browser, site: Site) -> None:
+    with opened(browser, site) as page:
+        page.goto(f"/models/{OTHER}")
+        page.evaluate("window.mine = 1")
+        page.select_option("#state", "archived")
+        expect(page.locator("table.list tbody tr .s-archived").first).to_be_visible()
+        expect(page.locator("table.list tbody tr .s-development")).to_have_count(0)
+        assert page.evaluate("window.mine") == 1
+        assert "state=archived" in page.url
+        page.goto("/models")
+        page.keyboard.press("/")
+        page.keyboard.type("flight")
+        expect(page.locator("table.list tbody tr")).to_have_count(1)
+        page.keyboard.press("Escape")
+        page.locator("#q").blur()
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**/models/{MODEL}")
+
+
+def test_times_are_the_viewers_own_with_utc_beside(browser: Browser, site: Site) -> None:
+    with opened(browser, site, timezone_id="Asia/Tokyo") as page:
+        page.goto(f"/models/{MODEL}/events/1")
+        shown = page.locator(".head time").inner_text()
+    assert re.search(r"2026-11-20 21:00\s*12:00 UTC", shown)
+
+
+def test_a_double_click_does_it_once(browser: Browser, site: Site) -> None:
+    before = site.registry.history(MODEL, limit=1).items[0].position
+    with opened(browser, site) as page:
+        page.goto(f"/models/{MODEL}/versions/1.1.0/alias")
+        page.fill("#alias", "once")
+        page.dblclick("button:text-is('Save')")
+        expect(page.locator(".done")).to_be_visible()
+    events = site.registry.history(MODEL, limit=5).items
+    assert [one.action for one in events if one.position > before] == ["set-alias"]
+
+
+def test_buttons_are_those_of_the_role(browser: Browser, site: Site) -> None:
+    for who, many in (("vic", 0), ("cora", 2), ("rev", 5), ("rel", 6)):
+        with opened(browser, site, who) as page:
+            page.goto(f"/models/{OTHER}/versions/1.3.0")
+            assert page.locator(".offers a.button").count() == many, who
+
+
+def test_nobody_sees_a_page_and_is_told_what_to_do(browser: Browser, site: Site) -> None:
+    with opened(browser, site, "stranger") as page:
+        page.goto("/models")
+        expect(page.locator("h1")).to_have_text("Not allowed")
+        expect(page.locator(".lead code")).to_have_text("pedigree roles grant stranger viewer")
