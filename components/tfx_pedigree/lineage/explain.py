@@ -100,6 +100,7 @@ def _unrecorded(known: ExplanationInput) -> Iterator[str]:
 def _data(known: ExplanationInput, around: Neighbours) -> tuple[Iterator[str], tuple[Node, ...]]:
     data = around.targets(EdgeKind.TRAINED_ON)
     making = (*around.targets(EdgeKind.CONFORMS_TO), *around.targets(EdgeKind.TRANSFORMED_BY))
+    base = around.targets(EdgeKind.DERIVED_FROM)
 
     def said() -> Iterator[str]:
         if not data:
@@ -112,13 +113,15 @@ def _data(known: ExplanationInput, around: Neighbours) -> tuple[Iterator[str], t
                     f"Only the place of {wording.label(node)} is known, not its content: other rows at the same place "
                     "would look the same."
                 )
+        for node in base:
+            yield f"Its training went on from {wording.label(node)}, with whatever that one had seen (warm start)."
         for node in making:
             came = around.graph.targets(node.key, EdgeKind.DERIVED_FROM)
             derived = f", derived from {listed(map(wording.label, came), 3)}" if came else ""
             verb = "Its data conform to the" if node.kind is NodeKind.SCHEMA else "Its features are made by the"
             yield f"{verb} {wording.label(node)}{derived}."
 
-    return said(), (*data, *making)
+    return said(), (*data, *base, *making)
 
 
 def _code(known: ExplanationInput, around: Neighbours) -> tuple[Iterator[str], tuple[Node, ...]]:

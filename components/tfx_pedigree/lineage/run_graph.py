@@ -20,6 +20,9 @@ from tfx_pedigree.secrets import clean_text, clean_values
 # The split that a Trainer learns from, unless it was told of others.
 TRAIN = "train"
 
+# What files are called that a training went on from, and that are no version.
+BASE_MODEL = "base model"
+
 Link = tuple[Node, EdgeKind, Node]
 
 
@@ -179,6 +182,8 @@ class _Making:
             (EdgeKind.CONFIGURED_BY, self._parameters()),
         ]
         links = [(self.version, kind, node) for kind, node in made if node is not None]
+        if (base := self._base_model()) is not None and base.key != self.version.key:
+            links += [(self.version, EdgeKind.DERIVED_FROM, base), (self.run_node, EdgeKind.USED, base)]
         links += [(self.run_node, EdgeKind.USED, node) for node in self.data]
         if transform is not None:
             links += [(transform, EdgeKind.DERIVED_FROM, node) for node in self.data]
@@ -200,6 +205,15 @@ class _Making:
         if not found.get("image") and self.image:
             found["image"] = self.image
         return node_factory.environment_node(found) if found else None
+
+    def _base_model(self) -> Node | None:
+        """What the training went on from: a version, or files that no registry knows."""
+        base = self.record.get("base_model")
+        if not base:
+            return None
+        if base.get("version"):
+            return node_factory.version_node(base["model"], base["digest"], version=base["version"])
+        return node_factory.data_node(fingerprint=base["digest"], split=BASE_MODEL)
 
     def _digest_of(self, name: str) -> Node | None:
         found = (self.record.get("data") or {}).get(name) or {}

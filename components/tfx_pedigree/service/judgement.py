@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tfx_pedigree.comparison import OVERALL, Comparison
+from tfx_pedigree.comparison import OVERALL, Comparison, Direction, Key
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import Evidence, Facts, Verdict
 from tfx_pedigree.service.gate import WITHHELD_BY, WITHOUT_THEM
@@ -15,6 +15,9 @@ from tfx_pedigree.text import short_digest
 
 EVALUATOR = "The Evaluator"
 INFRA = "The infrastructure's validation"
+ANOTHER_CANDIDATE = "another candidate of the run"
+# Who was heard beside the gate and the Evaluator, and blessed.
+BLESSED_BY = "blessed_by"
 
 
 def judged(record: Mapping[str, Any], compared: Evidence | None, blessings: Mapping[str, bool]) -> Evidence | None:
@@ -44,12 +47,42 @@ def _without_comparison(record: Mapping[str, Any], blessings: Mapping[str, bool]
 def _with_blessings(evidence: Evidence, blessings: Mapping[str, bool]) -> Evidence:
     """A blessing that was withheld outweighs a PASS. It must stand in the registry: the newest evidence is the gate."""
     withheld = [name for name, blessed in blessings.items() if not blessed]
+    if blessings.get(INFRA):
+        evidence = dataclasses.replace(evidence, details={**evidence.details, BLESSED_BY: [INFRA]})
     if not withheld or evidence.verdict is not Verdict.PASS:
         return evidence
-    who = " and ".join(withheld)
-    details = {**evidence.details, WITHHELD_BY: withheld, WITHOUT_THEM: evidence.reason}
-    reason = f"{who} did not bless the model."
+    return _withheld(evidence, withheld, f"{' and '.join(withheld)} did not bless the model.")
+
+
+def _withheld(evidence: Evidence, by: list[str], reason: str) -> Evidence:
+    details = {**evidence.details, WITHHELD_BY: by, WITHOUT_THEM: evidence.reason}
     return dataclasses.replace(evidence, verdict=Verdict.FAIL, reason=reason, details=details)
+
+
+def best_of_candidates(
+    comparison: Comparison, evidence: Evidence, rivals: Iterable[tuple[Comparison, Evidence]]
+) -> Evidence:
+    """Of several candidates of one run that pass, the best is promoted. The others keep their numbers, and the reason.
+    Each of them was a decision, which an error budget counts."""
+    own = _score(comparison)
+    if evidence.verdict is not Verdict.PASS or own is None:
+        return evidence
+    for other, judged_other in rivals:
+        score = _score(other)
+        if other.model != comparison.model or judged_other.verdict is not Verdict.PASS or score is None:
+            continue
+        ahead = score - own if comparison.policy.better is Direction.HIGHER else own - score
+        if ahead > 0 or (ahead == 0 and other.challenger.digest < comparison.challenger.digest):
+            metric, version = comparison.policy.metric, other.challenger.version
+            how = "better" if ahead else "as good, and comes first"
+            reason = f"{version}, {ANOTHER_CANDIDATE}, is {how}: its {metric} is {score:.6g}, this one's {own:.6g}."
+            return _withheld(evidence, [ANOTHER_CANDIDATE], reason)
+    return evidence
+
+
+def _score(comparison: Comparison) -> float | None:
+    row = next((one for one in comparison.metrics if one.key == Key(comparison.policy.metric)), None)
+    return row.challenger.value if row is not None and row.challenger is not None else None
 
 
 def says_nothing_new(known: Evidence | None, found: Evidence) -> bool:
@@ -68,7 +101,7 @@ def _answer(evidence: Evidence) -> tuple[Any, ...]:
 
 def is_made_of(kept: Evidence, found: Evidence) -> bool:
     """Whether what the registry keeps is this evidence, as it came or with a blessing that was withheld."""
-    details = {key: value for key, value in kept.details.items() if key not in (WITHHELD_BY, WITHOUT_THEM)}
+    details = {key: value for key, value in kept.details.items() if key not in (WITHHELD_BY, WITHOUT_THEM, BLESSED_BY)}
     as_it_came = dataclasses.replace(
         kept, verdict=found.verdict, reason=kept.details.get(WITHOUT_THEM, kept.reason), details=details
     )

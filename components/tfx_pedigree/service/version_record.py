@@ -36,6 +36,7 @@ class Making:
     parameters: Mapping[str, Scalar] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
+    base_model: Mapping[str, Any] | None = None
     code: Mapping[str, Any] | None = None
     modules: Mapping[str, str] = field(default_factory=dict)
     imported: Mapping[str, str] = field(default_factory=dict)
@@ -80,6 +81,7 @@ def record_of(version: Version, description: ModelDescription, making: Making) -
             "parameters": making.parameters,
             "training": making.training,
             "data": making.data,
+            "base_model": making.base_model,
             "code": making.code,
             "modules": {name: making.imported.get(name, digest) for name, digest in making.modules.items()},
             "modules_as_built": making.modules_as_built,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfx_pedigree.tfx_components.artifacts import LineageRecord, ModelVersion, VersionComparison
+    from tfx_pedigree.tfx_components.candidates import add_candidates
     from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider
     from tfx_pedigree.tfx_components.evaluation import eval_config_of
     from tfx_pedigree.tfx_components.evaluator.component import Evaluator
@@ -31,6 +32,7 @@ _HOMES = {
     "VersionComparator": "version_comparator.component",
     "VersionComparison": "artifacts",
     "Versioner": "versioner.component",
+    "add_candidates": "candidates",
     "add_pedigree": "wiring",
     "eval_config_of": "evaluation",
 }
@@ -46,6 +48,7 @@ __all__ = [
     "VersionComparator",
     "VersionComparison",
     "Versioner",
+    "add_candidates",
     "add_pedigree",
     "eval_config_of",
 ]

@@ -20,7 +20,8 @@ from tfx.utils import path_utils
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.digest import PREFIX
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
-from tfx_pedigree.store import Manifest, Store
+from tfx_pedigree.store import Manifest, Store, manifest_of
+from tfx_pedigree.tfx_components.artifacts import DIGEST
 
 # Who polls a folder for models takes one to be there when this file is.
 _LAST = "saved_model.pb"
@@ -35,6 +36,15 @@ def serving_folder(model: Any) -> str:
 def champion_folder(uri: str) -> str:
     """Where a Model artifact of ours keeps the model to serve, so that `serving_folder` finds it."""
     return str(path_utils.serving_model_dir(uri))
+
+
+def digest_of_model(model: Any) -> str:
+    """One that no ChampionProvider gave is known by its content, as every version is."""
+    digest: str = model.get_string_custom_property(DIGEST)
+    if digest:
+        return digest
+    with local_folder(serving_folder(model)) as local:
+        return manifest_of(local).digest
 
 
 def is_remote(uri: str) -> bool:

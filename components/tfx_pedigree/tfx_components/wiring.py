@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,9 +22,10 @@ from tfx_pedigree.comparison import (
     load_policy,
     read_policy,
 )
+from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.service.permissions import pipeline_actions
 from tfx_pedigree.service.push import PushTarget
-from tfx_pedigree.tfx_components import parameters
+from tfx_pedigree.tfx_components import notebook_views, parameters
 from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider
 from tfx_pedigree.tfx_components.evaluation import evaluation
 from tfx_pedigree.tfx_components.evaluator.component import Evaluator
@@ -36,6 +38,10 @@ from tfx_pedigree.tfx_components.versioner.component import Versioner
 from tfx_pedigree.tfx_components.versioner.environment import IMAGE_VARIABLE
 from tfx_pedigree.versioning.git_state import GitState
 
+notebook_views.register()
+# What TFX's Trainer calls its inputs from a Tuner, and from what it goes on from.
+TUNED, BASE_MODEL = "hyperparameters", "base_model"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,29}")
 # Of a Trainer's parameters those that say how it trained, not where its code lies.
 TRAINING = ("train_args", "eval_args", "custom_config")
 
@@ -43,7 +49,8 @@ TRAINING = ("train_args", "eval_args", "custom_config")
 @dataclass(frozen=True)
 class Pedigree:
     """`components` go into the pipeline beside its own. With `**gates` the stock Pusher pushes what was promoted.
-    `notes` say what of the policy the Evaluator does not decide."""
+    `notes` say what of the policy the Evaluator does not decide. With `shares_champion` the ChampionProvider was given,
+    and is in the pipeline already."""
 
     champion_provider: ChampionProvider
     versioner: Versioner
@@ -53,11 +60,17 @@ class Pedigree:
     eval_config: config_pb2.EvalConfig
     notes: tuple[str, ...] = ()
     lineage: LineageRecorder | None = None
+    shares_champion: bool = False
 
     @property
     def components(self) -> list[BaseComponent]:
-        every = [self.champion_provider, self.versioner, self.evaluator, self.comparator, self.pusher, self.lineage]
+        champion = None if self.shares_champion else self.champion_provider
+        every = [champion, self.versioner, self.evaluator, self.comparator, self.pusher, self.lineage]
         return [one for one in every if one is not None]
+
+    def with_champion(self) -> Pedigree:
+        """The one of several that brings the ChampionProvider into the pipeline."""
+        return replace(self, shares_champion=False)
 
     @property
     def blessing(self) -> BaseChannel:
@@ -106,6 +119,9 @@ def add_pedigree(
     pre: str | None = None,
     version: str | None = None,
     comparator_options: Mapping[str, Any] | None = None,
+    champion_provider: ChampionProvider | None = None,
+    infra_blessing: BaseChannel | None = None,
+    name: str | None = None,
     promote_to: str = PushTarget.PRODUCTION.value,
     serving_base: str | None = None,
     lineage: bool = True,
@@ -120,71 +136,127 @@ def add_pedigree(
 
     The module files of the trainer and of what feeds it are found here; `modules` adds others. `lineage=False` leaves
     the LineageRecorder out, `lineage_options` are its parameters `mlmd`, `on_failure` and `eval_split`.
+
+    What a Tuner found, and the model that the training goes on from, are taken from the trainer's inputs
+    `hyperparameters` and `base_model`. For a warm start from the champion, make the ChampionProvider before the trainer
+    and give it here as well: all components then mean the same champion. `infra_blessing` is an InfraValidator's.
+    `name` goes into the ids of the components: with several models in one pipeline, each needs one.
     """
-    rules = policy_of(policy)
-    plan = evaluation(rules, eval_config, inputs, slices=slices, slice_features=slice_features, metrics=metrics)
-    config = plan.config
-    place: dict[str, Any] = {"model_name": model_name, "registry": registry, "store": store, "actor": actor}
-    model, evaluated = trainer.outputs["model"], evaluate_on if evaluate_on is not None else examples
-    needs = pipeline_actions(parameters.one_of(PushTarget, PROMOTE_TO, promote_to), lineage=lineage)
-    files = modules_of(makers(trainer, transform_graph))
-    champion = ChampionProvider(**place, needs=needs)
-    versioner = Versioner(
-        model=model,
-        examples=examples,
-        schema=schema,
-        transform_graph=transform_graph,
-        champion=champion.outputs["model"],
-        hyperparameters=hyperparameters,
-        training=training_of(trainer),
-        git=git.to_json() if git else None,
-        label_key=label_of(config),
-        modules={**{name: one.digest for name, one in files.items()}, **(modules or {})},
-        module_names={name: one.imported_as for name, one in files.items() if one.imported_as},
-        image=image or os.environ.get(IMAGE_VARIABLE),
-        variables=variables,
-        bump=bump,
-        pre=pre,
-        version=version,
-        **place,
-    )
-    make = evaluator or Evaluator
-    judge = make(examples=evaluated, model=model, baseline_model=champion.outputs["model"], eval_config=config)
+    return judge_candidate(locals()).end()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One trained model as far as it is judged. `given` are the arguments of `add_pedigree`, `place` those that every
+    component takes which asks a registry."""
+
+    given: Mapping[str, Any]
+    place: Mapping[str, Any]
+    named: Callable[[Any], Any]
+    champion: ChampionProvider
+    versioner: Versioner
+    evaluator: BaseComponent
+    comparator: VersionComparator
+    eval_config: config_pb2.EvalConfig
+    notes: tuple[str, ...]
+
+    def end(self, rivals: Sequence[BaseChannel] = ()) -> Pedigree:
+        """With what registers, promotes and records it. `rivals` are the comparisons of other candidates of the run, of
+        which only the best is promoted."""
+        given, judge = self.given, self.evaluator
+        version, comparison = self.versioner.outputs["version"], self.comparator.outputs["comparison"]
+        pusher = RegistryPusher(
+            version=version,
+            model=given["trainer"].outputs["model"],
+            comparison=comparison,
+            model_blessing=judge.outputs["blessing"],
+            infra_blessing=given["infra_blessing"],
+            rivals=rivals,
+            promote_to=given["promote_to"],
+            serving_base=given["serving_base"],
+            **self.place,
+        )
+        parts = self.champion, self.versioner, judge, self.comparator, self.named(pusher)
+        shared = given["champion_provider"] is not None
+        found = Pedigree(*parts, self.eval_config, self.notes, shares_champion=shared)
+        if not given["lineage"]:
+            return found
+        recorder = LineageRecorder(
+            version=version,
+            examples=given["examples"],
+            statistics=given["statistics"],
+            evaluate_on=given["evaluate_on"],
+            comparison=comparison,
+            evaluation=judge.outputs["evaluation"],
+            pushed_model=pusher.outputs["pushed_model"],
+            **(given["lineage_options"] or {}),
+            **self.place,
+        )
+        return replace(found, lineage=self.named(recorder))
+
+
+def judge_candidate(given: Mapping[str, Any]) -> Candidate:
+    """The components that judge a model, from the arguments of `add_pedigree`."""
+    trainer, examples, champion = given["trainer"], given["examples"], given["champion_provider"]
+    rules = policy_of(given["policy"])
+    asked = {key: given[key] for key in ("slices", "slice_features", "metrics")}
+    plan = evaluation(rules, given["eval_config"], given["inputs"], **asked)
+    place: dict[str, Any] = {key: given[key] for key in ("model_name", "registry", "store", "actor")}
+    named = _namer(given["name"])
+    if champion is None:
+        target = parameters.one_of(PushTarget, PROMOTE_TO, given["promote_to"])
+        champion = named(ChampionProvider(**place, needs=pipeline_actions(target, lineage=given["lineage"])))
+    versioner = named(_versioner(given, place, champion, plan.config))
+    evaluated = given["evaluate_on"] if given["evaluate_on"] is not None else examples
+    make = given["evaluator"] or Evaluator
+    model = trainer.outputs["model"]
+    judge = make(examples=evaluated, model=model, baseline_model=champion.outputs["model"], eval_config=plan.config)
+    judge = named(judge) if judge.id == type(judge).__name__ else judge
     comparator = VersionComparator(
         model=model,
         version=versioner.outputs["version"],
         champion=champion.outputs["model"],
         evaluation=judge.outputs["evaluation"],
         model_blessing=judge.outputs["blessing"],
+        infra_blessing=given["infra_blessing"],
         examples=evaluated,
         policy=rules,
-        **(comparator_options or {}),
+        **(given["comparator_options"] or {}),
     )
-    pusher = RegistryPusher(
-        version=versioner.outputs["version"],
-        model=model,
-        comparison=comparator.outputs["comparison"],
-        model_blessing=judge.outputs["blessing"],
-        infra_blessing=comparator.outputs["blessing"],
-        promote_to=promote_to,
-        serving_base=serving_base,
+    return Candidate(given, place, named, champion, versioner, judge, named(comparator), plan.config, plan.notes)
+
+
+def _versioner(
+    given: Mapping[str, Any], place: Mapping[str, Any], champion: ChampionProvider, config: config_pb2.EvalConfig
+) -> Versioner:
+    trainer, git = given["trainer"], given["git"]
+    files = modules_of(makers(trainer, given["transform_graph"]))
+    told = ("examples", "schema", "transform_graph", "hyperparameters", "variables", "bump", "pre", "version")
+    return Versioner(
+        model=trainer.outputs["model"],
+        champion=champion.outputs["model"],
+        tuned_hyperparameters=trainer.inputs.get(TUNED),
+        base_model=trainer.inputs.get(BASE_MODEL),
+        training=training_of(trainer),
+        git=git.to_json() if git else None,
+        label_key=label_of(config),
+        modules={**{name: one.digest for name, one in files.items()}, **(given["modules"] or {})},
+        module_names={name: one.imported_as for name, one in files.items() if one.imported_as},
+        image=given["image"] or os.environ.get(IMAGE_VARIABLE),
+        **{key: given[key] for key in told},
         **place,
     )
-    found = Pedigree(champion, versioner, judge, comparator, pusher, config, plan.notes)
-    if not lineage:
-        return found
-    recorder = LineageRecorder(
-        version=versioner.outputs["version"],
-        examples=examples,
-        statistics=statistics,
-        evaluate_on=evaluate_on,
-        comparison=comparator.outputs["comparison"],
-        evaluation=judge.outputs["evaluation"],
-        pushed_model=pusher.outputs["pushed_model"],
-        **(lineage_options or {}),
-        **place,
-    )
-    return replace(found, lineage=recorder)
+
+
+def _namer(name: str | None) -> Callable[[Any], Any]:
+    """Gives a component an id of its own; none where there is one model in the pipeline."""
+    if name is None:
+        return lambda component: component
+    if not _NAME.fullmatch(name):
+        raise InvalidInputError(
+            f"The name {name!r} cannot stand in a component's id: give up to 30 letters and digits, such as `delay`."
+        )
+    return lambda component: component.with_id(f"{type(component).__name__}_{name}")
 
 
 def policy_of(policy: Policy | str | Path | Mapping[str, Any]) -> Policy:

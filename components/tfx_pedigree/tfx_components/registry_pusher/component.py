@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tfx.dsl.components.base import executor_spec
@@ -25,7 +26,8 @@ class RegistryPusher(UncachedComponent):
     With `serving_base`, a version that was promoted is laid out in `<serving_base>/<model>/<sequence>`, where TF
     Serving finds it. Give the output `blessing` to the stock Pusher, if that serves, as `infra_blessing`: it is
     there only if the version really was promoted, which a verdict alone does not say. `model` is only needed to
-    heal the store, should the bytes in it be damaged.
+    heal the store, should the bytes in it be damaged. `infra_blessing` is an InfraValidator's, `rivals` are the
+    comparisons of other candidates of the run: only the best of those that pass is promoted.
     """
 
     SPEC_CLASS = spec_class(
@@ -36,6 +38,7 @@ class RegistryPusher(UncachedComponent):
             "comparison?": VersionComparison,
             "model_blessing?": ModelBlessing,
             "infra_blessing?": InfraBlessing,
+            **{f"{name}?": VersionComparison for name in executor.RIVALS},
         },
         outputs={"pushed_model": PushedModel, "blessing": InfraBlessing},
         parameters={"promote_to": str, "serving_base?": str},
@@ -52,6 +55,7 @@ class RegistryPusher(UncachedComponent):
         comparison: BaseChannel | None = None,
         model_blessing: BaseChannel | None = None,
         infra_blessing: BaseChannel | None = None,
+        rivals: Sequence[BaseChannel] = (),
         promote_to: Any = PushTarget.PRODUCTION.value,
         serving_base: str | None = None,
         registry: str | None = None,
@@ -68,4 +72,9 @@ class RegistryPusher(UncachedComponent):
                 f"A RegistryPusher that promotes to {promote_to} needs something that judged the model: a comparison, "
                 "a model_blessing or an infra_blessing. Connect one of them, or give promote_to='none'."
             )
-        super().__init__(spec=filled(self.SPEC_CLASS, locals()))
+        if len(rivals) > len(executor.RIVALS):
+            raise InvalidInputError(
+                f"A RegistryPusher knows up to {len(executor.RIVALS)} rivals of its candidate, but was given "
+                f"{len(rivals)}. Train fewer candidates in one run."
+            )
+        super().__init__(spec=filled(self.SPEC_CLASS, {**locals(), **dict(zip(executor.RIVALS, rivals, strict=False))}))

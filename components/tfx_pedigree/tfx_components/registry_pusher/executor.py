@@ -15,7 +15,13 @@ from tfx.dsl.components.base import base_executor
 
 from tfx_pedigree.comparison import Comparison
 from tfx_pedigree.registry import Evidence, Reference, check_model_name
-from tfx_pedigree.service.judgement import EVALUATOR, INFRA, facts_of, judged
+from tfx_pedigree.service.judgement import (
+    EVALUATOR,
+    INFRA,
+    best_of_candidates,
+    facts_of,
+    judged,
+)
 from tfx_pedigree.service.push import Pushed, PushTarget, register_and_promote
 from tfx_pedigree.service.version_record import check_record
 from tfx_pedigree.store import Store
@@ -23,6 +29,8 @@ from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.tfx_components.version_comparator.writing import bless
 
 PROMOTE_TO = "promote_to"
+# Separate inputs: Kubeflow knows no union of channels.
+RIVALS = tuple(f"rival_{number}" for number in range(1, 8))
 SERVING_BASE = "serving_base"
 
 # What TFX's Pusher says of a PushedModel, and those who read one look for.
@@ -66,7 +74,11 @@ def record_of(version: Any, properties: Mapping[str, Any]) -> dict[str, Any]:
 def _judged(inputs: Artifacts, found: dict[str, Any]) -> tuple[Evidence | None, Comparison | None]:
     compared = artifacts.optional_single(inputs, "comparison")
     comparison, evidence = (None, None) if compared is None else read_compared(compared)
-    return judged(found, evidence, _blessings(inputs)), comparison
+    evidence = judged(found, evidence, _blessings(inputs))
+    if comparison is None or evidence is None:
+        return evidence, comparison
+    rivals = [read_compared(one) for key in RIVALS if (one := artifacts.optional_single(inputs, key)) is not None]
+    return best_of_candidates(comparison, evidence, rivals), comparison
 
 
 def read_compared(compared: Any) -> tuple[Comparison, Evidence]:

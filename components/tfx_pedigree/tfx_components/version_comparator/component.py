@@ -21,7 +21,8 @@ from tfx_pedigree.tfx_components.version_comparator.latency_measure import Laten
 class VersionComparator(base_beam_component.BaseBeamComponent):  # type: ignore[misc]
     """Judges the challenger by the policy and writes comparison.json, report.html and evidence.json.
 
-    Give the output `blessing` to the stock Pusher as `infra_blessing`: it then pushes only what the policy passed.
+    Give the output `blessing` to the stock Pusher as `infra_blessing`: it then pushes only what the policy passed, and
+    what an InfraValidator blessed, where its `infra_blessing` is given.
     `policy` is a Policy or its JSON. Label, signature and prediction are those that the Evaluator was told, unless they
     are given here. `latency_rounds` = 0 measures no latency.
     """
@@ -34,6 +35,7 @@ class VersionComparator(base_beam_component.BaseBeamComponent):  # type: ignore[
             "champion?": Model,
             "evaluation": ModelEvaluation,
             "model_blessing?": ModelBlessing,
+            "infra_blessing?": InfraBlessing,
             "examples": Examples,
         },
         outputs={"comparison": VersionComparison, "blessing": InfraBlessing},
@@ -61,6 +63,7 @@ class VersionComparator(base_beam_component.BaseBeamComponent):  # type: ignore[
         *,
         champion: BaseChannel | None = None,
         model_blessing: BaseChannel | None = None,
+        infra_blessing: BaseChannel | None = None,
         eval_split: str = "eval",
         label_key: str | None = None,
         signature_name: str | None = None,

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from absl import logging
+from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
 
@@ -16,7 +17,6 @@ from tfx_pedigree.errors import DamagedError, InvalidInputError
 from tfx_pedigree.service.contestants import Contestants, GivenChampion, contestants
 from tfx_pedigree.service.judging import Behaviour, Found, judge
 from tfx_pedigree.service.version_record import check_record
-from tfx_pedigree.store import manifest_of
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.tfx_components.version_comparator.examples import Examples
 from tfx_pedigree.tfx_components.version_comparator.latency_measure import LatencySettings
@@ -66,7 +66,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):  # type: ignore[misc]
         logging.info("%s: %s", comparison.decision.verdict.value, comparison.decision.reason)
         run = parameters.run_of(exec_properties, self._context)
         write(output, comparison, evidence, Origin(datetime.now(timezone.utc), run.pipeline, run.id))
-        bless(artifacts.single(output_dict, "blessing"), comparison.decision.verdict is Verdict.PASS)
+        infra = artifacts.optional_single(input_dict, "infra_blessing")
+        valid = infra is None or bool(model_utils.is_infra_validated(infra))
+        bless(artifacts.single(output_dict, "blessing"), valid and comparison.decision.verdict is Verdict.PASS)
 
     def _compute(self, result: str, paths: tuple[str, ...], plan: Plan) -> PairedSums:
         """The sums are exact: it makes no difference to them where they are computed."""
@@ -110,12 +112,8 @@ def find_out(inputs: Artifacts, properties: dict[str, Any], policy: Policy, comp
 
 
 def given_champion(champion: Any) -> GivenChampion:
-    """A baseline that no ChampionProvider gave is known by its content, as every version is."""
     folder = files.serving_folder(champion)
-    digest = champion.get_string_custom_property(artifacts.DIGEST)
-    if not digest:
-        with files.local_folder(folder) as local:
-            digest = manifest_of(local).digest
+    digest = files.digest_of_model(champion)
     size = sum(files.size_of(posixpath.join(folder, name)) for name in files.list_files(folder))
     named = champion.get_string_custom_property(artifacts.VERSION) or None
     return GivenChampion(digest, size, named, partial(_described, folder))

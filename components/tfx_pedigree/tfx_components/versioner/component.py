@@ -8,7 +8,7 @@ from typing import Any
 
 from tfx.dsl.components.base import executor_spec
 from tfx.types.channel import BaseChannel
-from tfx.types.standard_artifacts import Examples, Model, Schema, TransformGraph
+from tfx.types.standard_artifacts import Examples, HyperParameters, Model, Schema, TransformGraph
 
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import InvalidInputError
@@ -25,10 +25,11 @@ class Versioner(UncachedComponent):
 
     `hyperparameters` are part of what decides the number (a change is at least MINOR); `training` is only recorded.
     Both, and `git` (what `capture_git(...).to_json()` gives), are dicts or JSON. `label_key` names what is predicted:
-    another one than before is a MAJOR change. `modules` (file name to digest), `image` and the environment's
-    `variables` that are read beside the usual ones say more of how the model was made. Of modules whose name for
-    Python is in `module_names`, the digest of what was really imported counts. `bump`, `pre` and `version` outrank what
-    the content says.
+    another one than before is a MAJOR change. `tuned_hyperparameters` are a Tuner's best ones, which the run alone
+    knows: they outrank given ones of the same name. `base_model` is what the training went on from (warm start).
+    `modules` (file name to digest), `image` and the environment's `variables` that are read beside the usual ones say
+    more of how the model was made. Of modules whose name for Python is in `module_names`, the digest of what was really
+    imported counts. `bump`, `pre` and `version` outrank what the content says.
     """
 
     SPEC_CLASS = spec_class(
@@ -39,6 +40,8 @@ class Versioner(UncachedComponent):
             "schema?": Schema,
             "transform_graph?": TransformGraph,
             "champion?": Model,
+            "tuned_hyperparameters?": HyperParameters,
+            "base_model?": Model,
         },
         outputs={"version": ModelVersion},
         parameters={f"{key}?": str for key in executor.TEXTS},
@@ -54,6 +57,8 @@ class Versioner(UncachedComponent):
         schema: BaseChannel | None = None,
         transform_graph: BaseChannel | None = None,
         champion: BaseChannel | None = None,
+        tuned_hyperparameters: BaseChannel | None = None,
+        base_model: BaseChannel | None = None,
         registry: str | None = None,
         store: str | None = None,
         actor: str | None = None,

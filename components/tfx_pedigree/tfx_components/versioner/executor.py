@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from dataclasses import replace
 from typing import Any
 
 from absl import logging
@@ -10,7 +11,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from tfx_pedigree.digest import is_digest
-from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.registry import Reference, Version, VersionQuestions, check_model_name
 from tfx_pedigree.secrets import clean_values
 from tfx_pedigree.service.reserving import find_champion, reserve_trained
@@ -54,7 +55,9 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         name = check_model_name(parameters.text(exec_properties, parameters.MODEL_NAME))
         data = data_of(input_dict)
         making = Making(
-            parameters=_hyperparameters(exec_properties),
+            parameters=_hyperparameters(
+                exec_properties, artifacts.optional_single(input_dict, "tuned_hyperparameters")
+            ),
             training=parameters.table(exec_properties, TRAINING),
             data=data,
             code=_code(exec_properties),
@@ -68,6 +71,8 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         folder = files.serving_folder(artifacts.single(input_dict, "model"))
         with parameters.open_workspace(exec_properties) as workspace, files.local_folder(folder) as local:
             registry = workspace.registry
+            base = _base_model(registry, name, artifacts.optional_single(input_dict, "base_model"))
+            making = replace(making, base_model=base)
             champion = _champion(registry, name, artifacts.optional_single(input_dict, "champion"))
             reserved = reserve_trained(
                 registry, workspace.store_to_fill, name, local, making, request=request, champion=champion
@@ -139,8 +144,38 @@ def _champion(registry: VersionQuestions, name: str, model: Any | None) -> Versi
     return registry.get(Reference(name, model.get_string_custom_property(artifacts.DIGEST)))
 
 
-def _hyperparameters(properties: dict[str, Any]) -> dict[str, Scalar]:
-    found = flat_parameters(clean_values(parameters.table(properties, HYPERPARAMETERS)))
+def _base_model(registry: VersionQuestions, name: str, model: Any | None) -> dict[str, Any] | None:
+    """What the training went on from; None also where a ChampionProvider says that there is no champion yet. `model`
+    and `version` are named where it is a version of this registry."""
+    if model is None or artifacts.is_absent(model):
+        return None
+    digest = files.digest_of_model(model)
+    named = model.get_string_custom_property(artifacts.MODEL) or name
+    try:
+        version = registry.get(Reference(check_model_name(named), digest)).version
+    except (NotFoundError, InvalidInputError):
+        return {"digest": digest, "model": None, "version": None}
+    return {"digest": digest, "model": named, "version": version}
+
+
+def _tuned(best: Any | None) -> dict[str, Any]:
+    """The values that a Tuner found best. KerasTuner writes them beside the space that it searched."""
+    if best is None:
+        return {}
+    (name,) = files.list_files(best.uri)
+    found = files.read_json(best.uri, name)
+    values = found.get("values") if isinstance(found, dict) and "space" in found else found
+    if not isinstance(values, dict):
+        raise InvalidInputError(
+            f"The hyperparameters in {best.uri} are no table of names and values. Connect the Tuner's output "
+            "`best_hyperparameters`."
+        )
+    return values
+
+
+def _hyperparameters(properties: dict[str, Any], best: Any | None) -> dict[str, Scalar]:
+    given = {**parameters.table(properties, HYPERPARAMETERS), **_tuned(best)}
+    found = flat_parameters(clean_values(given))
     label = parameters.text(properties, LABEL_KEY)
     return {**found, LABEL_KEY: label} if label else found
 
