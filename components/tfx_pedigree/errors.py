@@ -42,6 +42,12 @@ class StaleEvidenceError(ConflictError):
     kind = "stale-evidence"
 
 
+class ApprovalNeededError(ConflictError):
+    """The model is protected, and the version has not been approved by enough people."""
+
+    kind = "approval-needed"
+
+
 class ForbiddenError(PedigreeError):
     """The actor's role does not allow `operation`. The refusal has been logged."""
 

@@ -27,6 +27,7 @@ _CODES = {
     "invalid-input": USAGE,
     "not-found": 3,
     "conflict": 4,
+    "approval-needed": 4,
     "stale-evidence": 5,
     "forbidden": 6,
     "unauthenticated": 6,

@@ -264,6 +264,43 @@ role_bindings = sa.Table(
     sa.CheckConstraint(_one_of("role", Role), name="role"),
 )
 
+# Models that only approved versions may serve.
+protections = sa.Table(
+    "protections",
+    metadata,
+    sa.Column("model_id", Id, sa.ForeignKey("models.id"), primary_key=True),
+    sa.Column("approvals", sa.Integer, nullable=False),
+    # The name of a role, or `group:NAME`.
+    sa.Column("approvers", sa.Text, nullable=False),
+    sa.Column("set_at", UtcDateTime, nullable=False),
+    sa.Column("set_by", sa.Text, nullable=False),
+)
+
+# What was asked for, and on which champion and evidence it rests; whether it still holds is computed.
+promotion_requests = sa.Table(
+    "promotion_requests",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("model_id", Id, sa.ForeignKey("models.id"), nullable=False),
+    sa.Column("version_id", Id, sa.ForeignKey("model_versions.id"), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("champion", sa.String(71)),
+    sa.Column("period", UtcDateTime),
+    sa.Column("evidence", sa.String(71)),
+    sa.Column("comment", sa.Text),
+    sa.Column("requested_at", UtcDateTime, nullable=False),
+    sa.Column("requested_by", sa.Text, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    sa.Column("approvals", Json, nullable=False),
+    # NULL until somebody closes it.
+    sa.Column("outcome", sa.Text),
+    sa.Column("closed_at", UtcDateTime),
+    sa.Column("closed_by", sa.Text),
+    sa.UniqueConstraint("model_id", "number"),
+    sa.Index("ix_promotion_requests_version", "version_id", "number"),
+    sa.Index("ix_promotion_requests_open", "closed_at", "expires_at"),
+)
+
 # Of the secret only its SHA-256. What never changes of a row is sealed in the event that made it.
 tokens = sa.Table(
     "tokens",
@@ -302,6 +339,7 @@ sessions = sa.Table(
     sa.Column("seen_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime, nullable=False),
     sa.Index("ix_sessions_expires_at", "expires_at"),
+    info=NOT_HISTORY,
 )
 
 # The end of each chain, kept apart from the events: cutting off the newest lines is then seen as well.

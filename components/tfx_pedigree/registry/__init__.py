@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tfx_pedigree.registry.api import (
     Administration,
+    Approvals,
     JudgementQuestions,
     RegistryApi,
     Signatures,
@@ -15,6 +16,8 @@ from tfx_pedigree.registry.api import (
     VersionChanges,
     VersionQuestions,
 )
+from tfx_pedigree.registry.approval_rules import Approval, RequestStatus
+from tfx_pedigree.registry.approvals import ApprovalRequest, Protection, ProtectionChange, RequestChange
 from tfx_pedigree.registry.audit import Anchor, AuditReport
 from tfx_pedigree.registry.decisions import PromotionRequest
 from tfx_pedigree.registry.differences import Row, VersionDiff
@@ -59,6 +62,9 @@ __all__ = [
     "Action",
     "Administration",
     "Anchor",
+    "Approval",
+    "ApprovalRequest",
+    "Approvals",
     "AuditReport",
     "Candidate",
     "ChampionGauge",
@@ -78,11 +84,15 @@ __all__ = [
     "Page",
     "PromotionPreview",
     "PromotionRequest",
+    "Protection",
+    "ProtectionChange",
     "Recommendation",
     "Reference",
     "Registry",
     "RegistryApi",
+    "RequestChange",
     "RequestKey",
+    "RequestStatus",
     "Role",
     "RoleChange",
     "RolesCap",

@@ -12,6 +12,15 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 from tfx_pedigree.json_form import Bounds
 from tfx_pedigree.progress import Progress, silent
+from tfx_pedigree.registry.approvals import (
+    DAYS,
+    ApprovalRequest,
+    Days,
+    Number,
+    Protection,
+    ProtectionChange,
+    RequestChange,
+)
 from tfx_pedigree.registry.audit import Anchor, AuditReport
 from tfx_pedigree.registry.decisions import PromotionRequest
 from tfx_pedigree.registry.differences import VersionDiff
@@ -304,7 +313,54 @@ class Signatures(Protocol):
         ...
 
 
-class RegistryApi(VersionQuestions, VersionChanges, Signatures, Administration, Tokens, Protocol):
+class Approvals(Protocol):
+    """Models of which only approved versions become champion, and the requests that wait for approvals.
+
+    A request binds the version's bytes, its newest evidence, the champion that it would replace and the protection of
+    the model: when one of them changes, it is void for good. Going back (`rollback`) never needs one.
+    """
+
+    def protection(self, model: str) -> Protection | None:
+        """How many must approve a new champion of the model, and who may; None where nobody must."""
+        ...
+
+    def protect(self, model: str, approvals_needed: int, approvers: str = "reviewer") -> ProtectionChange:
+        """From now on a version becomes champion only when so many have approved it: people with at least this role,
+        or the members of `group:NAME`; never who filed the request. Changing it voids the requests that are open."""
+        ...
+
+    def unprotect(self, model: str, *, reason: str) -> ProtectionChange:
+        """Who may promote needs nobody's approval any more."""
+        ...
+
+    def request_promotion(
+        self, reference: str | Reference, *, comment: str | None = None, days: Days = DAYS
+    ) -> RequestChange:
+        """Asks for approvals; the request that is open for the version already stays the one. Refused where `promote`
+        would refuse the version however many approve it."""
+        ...
+
+    def approve(self, model: str, number: Number, *, comment: str | None = None) -> RequestChange:
+        """One approval, by the actor. With enough of them, whoever may promote can do so."""
+        ...
+
+    def reject(self, model: str, number: Number, *, reason: str) -> RequestChange:
+        """Closes a request: rejected by one of those who may approve it, or withdrawn by who filed it."""
+        ...
+
+    def approval_request(self, model: str, number: Number) -> ApprovalRequest:
+        """One request, as it stands now."""
+        ...
+
+    def approval_requests(
+        self, model: str | None = None, *, only_open: bool = True, limit: int = PAGE, after: str | None = None
+    ) -> Page[ApprovalRequest]:
+        """Requests, newest first: those that can still lead to a promotion, or all; of one model or of every one. A
+        page may hold less than `limit`."""
+        ...
+
+
+class RegistryApi(VersionQuestions, VersionChanges, Signatures, Administration, Tokens, Approvals, Protocol):
     """A registry, used by one actor."""
 
     @property

@@ -13,11 +13,9 @@ from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.names import Reference, check_alias
 from tfx_pedigree.registry.numbering import Known
-from tfx_pedigree.registry.promotion import PromotionFacts
 from tfx_pedigree.registry.records import VersionChange
 from tfx_pedigree.registry.registration import Candidate, Facts
 from tfx_pedigree.registry.roles import Action
-from tfx_pedigree.registry.signatures import TRUSTED, trust
 from tfx_pedigree.registry.stored import StoredVersion
 from tfx_pedigree.registry.transactions import Transactions
 from tfx_pedigree.registry.write import Write
@@ -59,14 +57,10 @@ class LocalChanges(VersionChanges):
 
     def promote(self, reference: str | Reference, request: PromotionRequest | None = None) -> VersionChange:
         request, reference = request or PromotionRequest(), Reference.of(reference)
-        of_model = {"model": reference.model}
-        asked = [reading.selecting(reference, judged=True), (reading.NEWEST_PERIOD, of_model), (TRUSTED, of_model)]
-        with self.transactions.changing(reference.model, request.action, *asked) as write:
-            rows, periods, trusted = write.rows
-            found = reading.resolve(write.connection, reference, rows)
-            facts = PromotionFacts(reading.evidence_in(rows), reading.one_period(periods), trust(trusted))
-            moved = promotion.promote(write, found, facts, request)
-            return _change(write, found, moved.found, moved.replaced)
+        with self.transactions.changing(reference.model, request.action, *promotion.asking(reference)) as write:
+            facts = promotion.answered(write.connection, reference, write.rows, write.now)
+            moved = promotion.promote(write, facts, request)
+            return _change(write, facts.found, moved.found, moved.replaced)
 
     def rollback(self, model: str, *, reason: str, to: str | None = None, expect: str | None = None) -> VersionChange:
         with self.transactions.changing(model, Action.ROLLBACK) as write:

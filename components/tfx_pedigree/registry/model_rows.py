@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import LARGEST_INTEGER, Bounds, JsonForm, Layout, read
+from tfx_pedigree.registry.approval_rules import Approval
 from tfx_pedigree.states import State
 from tfx_pedigree.text import is_unicode
 
@@ -152,6 +153,37 @@ class TrustedKeyRow(_Row):
     added_by: str
 
 
+@dataclass(frozen=True)
+class ProtectionRow(_Row):
+    table: ClassVar[str] = "protections"
+
+    approvals: Number
+    approvers: str
+    set_at: datetime
+    set_by: str
+
+
+@dataclass(frozen=True)
+class RequestRow(_Row):
+    """A request to promote. `outcome` is None until somebody closes it."""
+
+    table: ClassVar[str] = "promotion_requests"
+
+    number: Number
+    champion: str | None
+    period: datetime | None
+    evidence: str | None
+    comment: str | None
+    requested_at: datetime
+    requested_by: str
+    expires_at: datetime
+    approvals: tuple[Approval, ...]
+    outcome: Literal["rejected", "withdrawn", "promoted"] | None
+    closed_at: datetime | None
+    closed_by: str | None
+    version: str
+
+
 Row = (
     ModelRow
     | DescriptionRow
@@ -162,6 +194,8 @@ Row = (
     | RolloutRow
     | SignatureRow
     | TrustedKeyRow
+    | ProtectionRow
+    | RequestRow
 )
 _KINDS: dict[str, type[Row]] = {kind.table: kind for kind in get_args(Row)}
 

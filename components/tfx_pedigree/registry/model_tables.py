@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
@@ -20,6 +20,8 @@ from tfx_pedigree.registry.model_rows import (
     EvidenceRow,
     ModelRow,
     PeriodRow,
+    ProtectionRow,
+    RequestRow,
     RolloutRow,
     Row,
     SignatureRow,
@@ -31,6 +33,8 @@ from tfx_pedigree.registry.write import insert_if_absent
 
 _HELD_BY_MODEL = (
     schema.rollouts,
+    schema.promotion_requests,
+    schema.protections,
     schema.reigns,
     schema.aliases,
     schema.evidence,
@@ -39,8 +43,9 @@ _HELD_BY_MODEL = (
     schema.version_metrics,
     schema.version_tags,
 )
-_Hanging = PeriodRow | AliasRow | EvidenceRow | RolloutRow | SignatureRow
-_HANGING = (PeriodRow, AliasRow, EvidenceRow, RolloutRow, SignatureRow)
+# What hangs on a version.
+_Hanging = PeriodRow | AliasRow | EvidenceRow | RolloutRow | SignatureRow | RequestRow
+_HANGING = get_args(_Hanging)
 _PAGE = 500
 # What stands in a column that points at a row that is gone.
 _NOWHERE = -1
@@ -69,6 +74,7 @@ def read(connection: Connection, model: str) -> Iterator[dict[str, Any]]:
         schema.evidence: "id",
         schema.rollouts: "number",
         schema.signatures: "id",
+        schema.promotion_requests: "number",
     }
     for table, order in orders.items():
         query = sa.select(table).where(table.c.model_id == row["id"]).order_by(table.c[order])
@@ -82,6 +88,9 @@ def read(connection: Connection, model: str) -> Iterator[dict[str, Any]]:
     t = schema.trusted_keys
     for key in _in_pages(connection, sa.select(t).where(t.c.model_id == row["id"]).order_by(t.c.added_at, t.c.key)):
         yield _plain(t.name, key)
+    p = schema.protections
+    for protection in _in_pages(connection, sa.select(p).where(p.c.model_id == row["id"])):
+        yield _plain("protections", protection)
 
 
 def _in_pages(connection: Connection, query: sa.Select[Any]) -> Iterator[RowMapping]:
@@ -132,6 +141,8 @@ def insert(connection: Connection, rows: Sequence[Row], events: Iterable[Event])
         _insert_all(connection, schema.metadata.tables[table], values)
     keys = ({**vars(row), "model_id": model_id} for row in rows if isinstance(row, TrustedKeyRow))
     _insert_all(connection, schema.trusted_keys, keys)
+    protections = (row for row in rows if isinstance(row, ProtectionRow))
+    _insert_all(connection, schema.protections, ({**vars(row), "model_id": model_id} for row in protections))
     _point_back(connection, model_id, [row for row in rows if isinstance(row, PeriodRow)])
     _insert_events(connection, events)
 
@@ -165,6 +176,8 @@ def _hanging(row: _Hanging, model_id: int, numbers: Mapping[str, int]) -> dict[s
         values["content"] = str(row.content)
     if isinstance(row, RolloutRow):
         values["state"] = str(row.state)
+    if isinstance(row, RequestRow):
+        values["approvals"] = to_json(row.approvals)
     return values
 
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tfx_pedigree.db import Statement, schema
-from tfx_pedigree.errors import ForbiddenError
-from tfx_pedigree.registry import reading, signatures
+from tfx_pedigree.db import Question, Row, Statement, schema
+from tfx_pedigree.errors import ApprovalNeededError, ConflictError, ForbiddenError
+from tfx_pedigree.registry import approvals, reading, signatures
 from tfx_pedigree.registry.access import check_role
+from tfx_pedigree.registry.approval_rules import RequestStatus
+from tfx_pedigree.registry.approvals import Protection, StoredRequest
 from tfx_pedigree.registry.decisions import (
     Champion,
     GateResult,
@@ -82,30 +85,52 @@ class Moved:
 
 @dataclass(frozen=True)
 class PromotionFacts:
-    """What a promotion is decided on beside the version: its newest evidence, the model's newest time in production,
-    and the keys of which one must have signed what goes there."""
+    """All that a promotion is decided on: the version, its newest evidence, the model's newest time in production, the
+    keys of which one must have signed what goes there, and where the model is protected, the newest request for the
+    version that nobody closed."""
 
+    found: StoredVersion
     evidence: Evidence | None
     newest: Period | None
     trusted: Sequence[Trust]
+    protection: Protection | None
+    standing: StoredRequest | None
 
     @property
     def champion(self) -> Champion | None:
         return self.newest.champion if self.newest else None
 
-
-def facts_of(connection: Connection, found: StoredVersion) -> PromotionFacts:
-    model = found.version.model
-    return PromotionFacts(
-        reading.evidence_in(reading.NEWEST_EVIDENCE.rows(connection, id=found.id)),
-        reading.one_period(reading.NEWEST_PERIOD.rows(connection, model=model)),
-        signatures.trusted_keys(connection, model),
-    )
+    @property
+    def binding(self) -> approvals.Binding:
+        champion, evidence = self.champion, self.evidence
+        began = self.newest.began_at if self.newest else None
+        return approvals.Binding(champion.digest if champion else None, began, evidence.digest if evidence else None)
 
 
-def promote(write: Write, found: StoredVersion, facts: PromotionFacts, request: PromotionRequest) -> Moved:
-    version, evidence, champion = found.version, facts.evidence, facts.champion
-    if not would_change(write.connection, found, facts, request):
+def asking(reference: Reference) -> tuple[Question, ...]:
+    """What is to be asked under the model's lock; `answered` reads the answers."""
+    model = {"model": reference.model}
+    of_model = (reading.NEWEST_PERIOD, signatures.TRUSTED, approvals.PROTECTION)
+    return reading.selecting(reference, judged=True), *((statement, model) for statement in of_model)
+
+
+def answered(connection: Connection, reference: Reference, rows: Sequence[list[Row]], at: datetime) -> PromotionFacts:
+    versions, periods, trusted, protections = rows
+    found = reading.resolve(connection, reference, versions)
+    protection = approvals.protection_in(protections)
+    standing = approvals.of_version(connection, found.id, at) if protection else None
+    evidence, newest = reading.evidence_in(versions), reading.one_period(periods)
+    return PromotionFacts(found, evidence, newest, signatures.trust(trusted), protection, standing)
+
+
+def facts_of(connection: Connection, reference: Reference, at: datetime) -> PromotionFacts:
+    return answered(connection, reference, [one.rows(connection, **values) for one, values in asking(reference)], at)
+
+
+def promote(write: Write, facts: PromotionFacts, request: PromotionRequest) -> Moved:
+    found, evidence, champion = facts.found, facts.evidence, facts.champion
+    version = found.version
+    if not would_change(write, facts, request):
         return Moved(found)
     to_production = request.target is State.PRODUCTION
     details: dict[str, Any] = {
@@ -114,11 +139,14 @@ def promote(write: Write, found: StoredVersion, facts: PromotionFacts, request: 
         "override": request.override,
         "replaces": champion.version if champion and to_production else None,
     }
+    approved = _approved(facts, request)
+    if facts.protection is not None and to_production:
+        details["request"] = approved.request.number if approved else None
     if to_production:
         after = _make_champion(write, found, champion, back_to=_top(facts.newest))
     else:
         after = update(write, found, state=request.target)
-    write.log(
+    event = write.log(
         "promote",
         version.version,
         before=version.state,
@@ -126,32 +154,78 @@ def promote(write: Write, found: StoredVersion, facts: PromotionFacts, request: 
         reason=request.reason or (evidence.reason if evidence else None),
         details=details,
     )
+    if approved is not None:
+        approvals.close(write, approved, RequestStatus.PROMOTED, event.at)
     return Moved(after, details["replaces"])
 
 
-def would_change(
-    connection: Connection, found: StoredVersion, facts: PromotionFacts, request: PromotionRequest
-) -> bool:
+def would_change(write: Write, facts: PromotionFacts, request: PromotionRequest) -> bool:
     """Whether there is anything to promote; raises what `promote` would raise."""
-    return decide_promotion(_snapshot(found.version), *_checked(connection, found, facts, request), request)
+    if not _decide(write.connection, facts, request):
+        return False
+    if _asks_approval(facts, request) and _approved(facts, request) is None:
+        write.require(Action.OVERRIDE_APPROVALS)
+    return True
+
+
+def check_worth_approving(connection: Connection, facts: PromotionFacts) -> None:
+    """Refuses what a promotion would refuse however many approve."""
+    if not _decide(connection, facts, PromotionRequest()):
+        raise ConflictError(f"{facts.found.version.name} is champion already, so there is nothing to approve.")
+
+
+def _decide(connection: Connection, facts: PromotionFacts, request: PromotionRequest) -> bool:
+    return decide_promotion(_snapshot(facts.found.version), *_checked(connection, facts, request), request)
+
+
+def _asks_approval(facts: PromotionFacts, request: PromotionRequest) -> bool:
+    return facts.protection is not None and request.target is State.PRODUCTION
+
+
+def _approved(facts: PromotionFacts, request: PromotionRequest) -> StoredRequest | None:
+    """By which request the version may be promoted: none where none is asked for, or where that is overridden."""
+    if facts.protection is None or not _asks_approval(facts, request):
+        return None
+    version = facts.found.version
+    try:
+        return approvals.check(version.model, version.version, facts.protection, facts.standing)
+    except ApprovalNeededError:
+        if not request.override:
+            raise
+        return None
 
 
 def preview(
-    connection: Connection, identity: Identity, found: StoredVersion, request: PromotionRequest
+    connection: Connection, identity: Identity, facts: PromotionFacts, request: PromotionRequest
 ) -> PromotionPreview:
     """What `promote` would say now. Nothing is written, also no refusal."""
-    version, facts = found.version, facts_of(connection, found)
-    checks = check_promotion(_snapshot(version), *_checked(connection, found, facts, request), request)
+    version = facts.found.version
+    checks = check_promotion(_snapshot(version), *_checked(connection, facts, request), request)
     role = _check_role(connection, identity, version.model, request)
+    if _asks_approval(facts, request) and version.state is not State.PRODUCTION:
+        checks = (*checks, _check_approval(connection, identity, facts, request))
     number = facts.champion.version if facts.champion else None
     return PromotionPreview(version, request.target, number, (role, *checks))
 
 
 def _checked(
-    connection: Connection, found: StoredVersion, facts: PromotionFacts, request: PromotionRequest
+    connection: Connection, facts: PromotionFacts, request: PromotionRequest
 ) -> tuple[Champion | None, GateResult | None, SignatureCheck]:
-    gate = _gate_result(connection, found.version.model, facts.champion, facts.evidence)
-    return facts.champion, gate, _signature_check(connection, found, facts.trusted, request)
+    gate = _gate_result(connection, facts.found.version.model, facts.champion, facts.evidence)
+    return facts.champion, gate, _signature_check(connection, facts.found, facts.trusted, request)
+
+
+def _check_approval(
+    connection: Connection, identity: Identity, facts: PromotionFacts, request: PromotionRequest
+) -> PromotionCheck:
+    try:
+        approved = _approved(facts, request)
+        if approved is None:
+            check_role(connection, identity, facts.found.version.model, Action.OVERRIDE_APPROVALS)
+            return PromotionCheck("approvals", True, "It is not approved; this is overridden.")
+    except (ApprovalNeededError, ForbiddenError) as refusal:
+        return PromotionCheck("approvals", False, str(refusal))
+    return PromotionCheck("approvals", True, f"The request {approved.request.number}: {approved.request.detail}.")
 
 
 def _check_role(connection: Connection, identity: Identity, model: str, request: PromotionRequest) -> PromotionCheck:

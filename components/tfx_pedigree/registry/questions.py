@@ -151,8 +151,8 @@ class LocalQuestions(VersionQuestions):
     ) -> PromotionPreview:
         reference = Reference.of(reference)
         with self.transactions.reading(reference.model) as connection:
-            found = reading.resolve(connection, reference)
-            return promotion.preview(connection, self.transactions.identity, found, request or PromotionRequest())
+            facts = promotion.facts_of(connection, reference, self.transactions.clock())
+            return promotion.preview(connection, self.transactions.identity, facts, request or PromotionRequest())
 
     def notes(self, model: str, action: Action, *, limit: int = PAGE, after: str | None = None) -> Page[Event]:
         return self._events(model, limit, after, must_exist=False, action=action.value)

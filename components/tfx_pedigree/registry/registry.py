@@ -19,6 +19,7 @@ from tfx_pedigree.errors import InvalidInputError, UnavailableError
 from tfx_pedigree.registry import access, grants, once
 from tfx_pedigree.registry.administration import LocalAdministration
 from tfx_pedigree.registry.api import RegistryApi
+from tfx_pedigree.registry.approving import LocalApprovals
 from tfx_pedigree.registry.changes import LocalChanges
 from tfx_pedigree.registry.credentials import LocalTokens
 from tfx_pedigree.registry.events import REGISTRY_CHAIN
@@ -47,7 +48,9 @@ class _Bytes:
     marked: bool = False
 
 
-class Registry(LocalQuestions, LocalChanges, LocalSignatures, LocalAdministration, LocalTokens, RegistryApi):
+class Registry(
+    LocalQuestions, LocalChanges, LocalSignatures, LocalAdministration, LocalTokens, LocalApprovals, RegistryApi
+):
     """An open registry, used by one actor. Safe to use from several threads; several processes need one each."""
 
     def __init__(

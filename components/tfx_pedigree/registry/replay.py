@@ -13,10 +13,12 @@ from typing import Any
 
 from tfx_pedigree.digest import canonical_json, check_digest, digest_of
 from tfx_pedigree.errors import PedigreeError
+from tfx_pedigree.registry.approval_rules import Situation
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.evidence import DECIDED
 from tfx_pedigree.registry.model_rows import AliasRow, Content, ModelRow, RolloutRow, TrustedKeyRow, VersionRow
 from tfx_pedigree.registry.names import check_alias
+from tfx_pedigree.registry.replay_approvals import ExpectedApprovals
 from tfx_pedigree.role import Role
 from tfx_pedigree.states import State
 from tfx_pedigree.verdict import Verdict
@@ -86,6 +88,7 @@ class ModelFacts:
     rollouts: list[RolloutRow] = field(default_factory=list)
     signatures: list[ExpectedSignature] = field(default_factory=list)
     trusted: dict[str, TrustedKeyRow] = field(default_factory=dict)
+    approvals: ExpectedApprovals = field(default_factory=ExpectedApprovals)
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,8 @@ class ModelReplay(_Replay):
         writes = {"annotate": self._annotate, "attach-evidence": self._attach_evidence, "sign": self._sign}
         writes["roll-out"] = self._roll_out
         others |= {"trust-key": self._trust_key, "distrust-key": self._distrust_key}
+        writes |= {"protect": self._protection, "unprotect": self._protection}
+        writes |= dict.fromkeys(("request-promotion", "approve", "reject"), self._asked)
         super().__init__(model, {"create-model": self._create, "reserve": self._reserve, **moves, **writes, **others})
         self.facts = ModelFacts()
         self._newest_evidence: dict[str, ExpectedEvidence] = {}
@@ -274,6 +279,9 @@ class ModelReplay(_Replay):
         _require(evidence is None or evidence.verdict is Verdict.PASS or event.details["override"] is True)
         signed = {signature.version for signature in self.facts.signatures}
         _require(not self.facts.trusted or _subject(event) in signed)
+        # Where a champion is replaced, that was told first, and a microsecond before.
+        at = event.at - _TICK if self._replaced_before(event) else event.at
+        self.facts.approvals.promote(event, _subject(event), self._situation(event), at)
         back_to: frozenset[int | None] = frozenset([None])
         if self.facts.periods:
             newest = self.facts.periods[-1]
@@ -292,13 +300,36 @@ class ModelReplay(_Replay):
         self._enter_production(event, frozenset().union(*(periods[place].back_to for place in places)))
 
     def _enter_production(self, event: Event, back_to: frozenset[int | None]) -> None:
-        before = self._replaced[1] if self._replaced and self._replaced[0] == event.position - 1 else None
-        _require(event.details["replaces"] == before)
+        _require(event.details["replaces"] == self._replaced_before(event))
         _require(self._champion is None)
         self._move(event)
         self._champion = _subject(event)
         self._end_period(event.at)
         self.facts.periods.append(ExpectedPeriod(_subject(event), event.at, None, back_to))
+
+    def _replaced_before(self, event: Event) -> str | None:
+        return self._replaced[1] if self._replaced and self._replaced[0] == event.position - 1 else None
+
+    def _situation(self, event: Event) -> Situation:
+        """As it was when whoever caused the event decided."""
+        champion, evidence = self._champion or self._replaced_before(event), self._newest_evidence.get(_subject(event))
+        return Situation(
+            self._version(event).state,
+            self.facts.versions[champion].digest if champion else None,
+            self.facts.periods[-1].began_at if self.facts.periods else None,
+            evidence.digest if evidence else None,
+            None,
+        )
+
+    def _protection(self, event: Event) -> None:
+        _require(self.facts.model is not None)
+        known = self.facts.approvals
+        (known.protect if event.action == "protect" else known.unprotect)(event)
+
+    def _asked(self, event: Event) -> None:
+        known = self.facts.approvals
+        steps = {"request-promotion": known.file, "approve": known.approve, "reject": known.reject}
+        steps[event.action](event, _subject(event), self._situation(event))
 
     def _roll_out(self, event: Event) -> None:
         d, phase = event.details, event.to_state

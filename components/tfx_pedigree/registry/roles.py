@@ -35,6 +35,11 @@ class Action(str, Enum):
     PROMOTE_TO_PRODUCTION = "promote-to-production"
     ARCHIVE_CHAMPION = "archive-champion"
     ROLLBACK = "rollback"
+    REQUEST_PROMOTION = "request-promotion"
+    APPROVE = "approve"
+    REJECT = "reject"
+    PROTECT = "protect"
+    OVERRIDE_APPROVALS = "override-approvals"
     ROLL_OUT = "roll-out"
     CREATE_TOKEN = "create-token"  # noqa: S105  the name of an action
     REVOKE_TOKEN = "revoke-token"  # noqa: S105
@@ -58,7 +63,11 @@ LEAST_ROLE: dict[Action, Role] = {
     Action.ATTACH_EVIDENCE: Role.CONTRIBUTOR,
     Action.RECORD_LINEAGE: Role.CONTRIBUTOR,
     Action.RETRAIN: Role.CONTRIBUTOR,
+    Action.REQUEST_PROMOTION: Role.CONTRIBUTOR,
+    # Who filed a request may take it back; of others, those whom the model's protection names.
+    Action.REJECT: Role.CONTRIBUTOR,
     Action.PROMOTE_TO_STAGING: Role.REVIEWER,
+    Action.APPROVE: Role.REVIEWER,
     Action.SET_ALIAS: Role.REVIEWER,
     Action.SIGN: Role.CONTRIBUTOR,
     Action.TRUST_KEY: Role.ADMIN,
@@ -68,6 +77,8 @@ LEAST_ROLE: dict[Action, Role] = {
     Action.ARCHIVE_CHAMPION: Role.RELEASER,
     Action.ROLLBACK: Role.RELEASER,
     Action.ROLL_OUT: Role.RELEASER,
+    Action.PROTECT: Role.ADMIN,
+    Action.OVERRIDE_APPROVALS: Role.ADMIN,
     Action.MANAGE_TOKENS: Role.ADMIN,
     Action.GRANT: Role.ADMIN,
     Action.COLLECT_GARBAGE: Role.ADMIN,

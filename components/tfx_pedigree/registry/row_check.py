@@ -23,6 +23,8 @@ from tfx_pedigree.registry.model_rows import (
     EvidenceRow,
     ModelRow,
     PeriodRow,
+    ProtectionRow,
+    RequestRow,
     RolloutRow,
     Row,
     SignatureRow,
@@ -60,6 +62,7 @@ class RowCheck:
         self._seen: set[tuple[str, object]] = set()
         self._parameters: dict[str, dict[str, Any]] = {}
         self._evidence = self._periods = self._rollouts = self._signatures = self._place = 0
+        self._requests = self._protected = 0
         self._described = {version.description_digest for version in facts.versions.values()}
 
     def accept(self, row: Row) -> Row:
@@ -78,6 +81,8 @@ class RowCheck:
         self._evidence += table == EvidenceRow.table
         self._rollouts += table == RolloutRow.table
         self._signatures += table == SignatureRow.table
+        self._requests += table == RequestRow.table
+        self._protected += table == ProtectionRow.table
         self._seen.add((_KINDS.get(table, ""), key))
 
     def missing(self) -> list[str]:
@@ -98,6 +103,8 @@ class RowCheck:
             ("pieces of evidence", self._evidence, len(facts.evidence)),
             ("rollouts", self._rollouts, len(facts.rollouts)),
             ("signatures", self._signatures, len(facts.signatures)),
+            ("requests to promote", self._requests, len(facts.approvals.requests)),
+            ("protections", self._protected, int(facts.approvals.protection is not None)),
         ):
             if shown < told:
                 found.append(f"{self._name}: of its {told} {what} only {shown} are there.")
@@ -205,6 +212,15 @@ class RowCheck:
         self._once("trusted key", row.key)
         return _same(f"the trusted key {_short(row.key)}:", said, row)
 
+    def _request(self, row: RequestRow) -> Row:
+        said = _next(self._facts.approvals.requests, self._requests, f"the request {row.number}")
+        self._requests += 1
+        return _same(f"the request {said.number}:", said, row)
+
+    def _protection(self, row: ProtectionRow) -> Row:
+        self._protected += 1
+        return _same("the protection:", _told(self._facts.approvals.protection, "the protection"), row)
+
     def _once(self, kind: str, name: str) -> None:
         if (kind, name) in self._seen:
             raise RowError(f"the {kind} {_short(name)} stands there twice.")
@@ -224,7 +240,9 @@ _CHECKS: dict[type[Row], Callable[[RowCheck, Any], Row]] = {
     EvidenceRow: RowCheck._piece_of_evidence,
     RolloutRow: RowCheck._rollout,
     SignatureRow: RowCheck._signature,
+    RequestRow: RowCheck._request,
     TrustedKeyRow: RowCheck._trusted_key,
+    ProtectionRow: RowCheck._protection,
 }
 
 

@@ -21,6 +21,7 @@ from tfx_pedigree.registry import access, stored
 from tfx_pedigree.registry.events import BEGINNING, REGISTRY_CHAIN, Event, Head
 from tfx_pedigree.registry.identity import Identity
 from tfx_pedigree.registry.roles import EVERYWHERE, Action
+from tfx_pedigree.role import Role
 from tfx_pedigree.secrets import clean_text
 from tfx_pedigree.text import holds_zero
 
@@ -90,6 +91,11 @@ class Write:
     @property
     def actor(self) -> str:
         return self.identity.principal
+
+    @property
+    def role(self) -> Role | None:
+        """What whoever acts has on the chain's model."""
+        return access.role_of(self.identity, self._held, self.chain)
 
     def require(self, action: Action) -> None:
         access.require(self.identity, self._held, None if self.chain == REGISTRY_CHAIN else self.chain, action)

@@ -113,8 +113,8 @@ class Ledger:
         stays that by its digest."""
         with self._transactions.changing(model, Action.ROLL_OUT) as write:
             write.require(request.action)
-            found = reading.resolve(write.connection, Reference(model, version))
-            facts = promotion.facts_of(write.connection, found)
+            facts = promotion.facts_of(write.connection, Reference(model, version), write.now)
+            found = facts.found
             if facts.newest is None or facts.champion is None:
                 raise ConflictError(
                     f"{model} has no champion that could be compared with. Promote this version with `pedigree promote "
@@ -123,7 +123,7 @@ class Ledger:
             stable = reading.version_of(write.connection, model, facts.newest.version_id)
             reason = request.reason and clean_text(request.reason)
             order = RolloutOrder(target, plan, served(stable.version), served(found.version), request.override, reason)
-            if not promotion.would_change(write.connection, found, facts, _request(order, request)):
+            if not promotion.would_change(write, facts, _request(order, request)):
                 raise ConflictError(f"{found.version.name} is the champion already. Use `pedigree deploy {model}`.")
             _refuse_second(write, model)
             return _insert(write, found, order)
@@ -335,7 +335,8 @@ def _request(order: RolloutOrder, request: PromotionRequest) -> PromotionRequest
 
 def _promote(write: Write, found: StoredVersion, request: PromotionRequest) -> promotion.Moved:
     write.require(request.action)
-    return promotion.promote(write, found, promotion.facts_of(write.connection, found), request)
+    version = Reference(found.version.model, found.version.version)
+    return promotion.promote(write, promotion.facts_of(write.connection, version, write.now), request)
 
 
 def _id_of(rollout: Rollout) -> Any:

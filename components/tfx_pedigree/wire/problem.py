@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import ClassVar
 
 from tfx_pedigree.errors import (
+    ApprovalNeededError,
     ConflictError,
     DamagedError,
     ForbiddenError,
@@ -28,6 +29,7 @@ _STATUS: dict[type[PedigreeError], HTTPStatus] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
     StaleEvidenceError: HTTPStatus.PRECONDITION_FAILED,
+    ApprovalNeededError: HTTPStatus.CONFLICT,
     DamagedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }

@@ -108,6 +108,8 @@ def _value(operation: Operation, parameter: Parameter, given: Mapping[str, Any])
         found = given[parameter.name]
         if parameter.place is Place.QUERY:
             found = _from_texts(parameter, found, what)
+        elif parameter.place is Place.PATH:
+            found = _from_text(parameter.kind, found, what)
         return found if isinstance(found, datetime) else read(without_references(parameter.kind), found, what)
     if parameter.required:
         raise InvalidInputError(f"The request for {operation.path} lacks `{parameter.name}` in its {parameter.place}.")
@@ -180,4 +182,6 @@ def _from_text(kind: Any, text: str, what: str) -> Any:
         return parse_json(text, what)
     if int in kinds and re.fullmatch(r"-?[0-9]{1,15}", text):
         return int(text)
+    if bool in kinds and text in ("true", "false"):
+        return text == "true"
     return text

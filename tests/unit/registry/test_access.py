@@ -20,6 +20,8 @@ from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE, LEAST_ROLE, allow
 pytestmark = pytest.mark.conformance
 
 MODEL = "flight-delay"
+# Needs an approval, for which somebody has asked.
+GUARDED = "guarded"
 
 
 def record_lineage(registry: Registry) -> None:
@@ -54,6 +56,11 @@ OPERATIONS: dict[Action, Callable[[Registry], object]] = {
     Action.ARCHIVE_CHAMPION: lambda r: r.archive(f"{MODEL}@champion", reason="x"),
     Action.ROLLBACK: lambda r: r.rollback(MODEL, reason="x"),
     Action.ROLL_OUT: lambda r: r.require(Action.ROLL_OUT, MODEL),
+    Action.REQUEST_PROMOTION: lambda r: r.request_promotion(f"{GUARDED}@2"),
+    Action.REJECT: lambda r: r.reject(GUARDED, 1, reason="no"),
+    Action.APPROVE: lambda r: r.approve(GUARDED, 1),
+    Action.PROTECT: lambda r: r.protect(MODEL, 1),
+    Action.OVERRIDE_APPROVALS: lambda r: r.promote(f"{GUARDED}@1", PromotionRequest(override=True, reason="x")),
     Action.CREATE_TOKEN: lambda r: r.create_token(NewToken("a" * 12, digest("a"), "mine")),
     Action.REVOKE_TOKEN: lambda r: r.revoke_token("c" * 12),
     Action.MANAGE_TOKENS: lambda r: r.create_token(NewToken("b" * 12, digest("a"), "hers", "ada")),
@@ -72,6 +79,10 @@ def prepared(registry: Registry) -> Registry:
     registry.promote(f"{MODEL}@1.0.3")
     registry.archive(f"{MODEL}@1.0.2", reason="wrong data")
     registry.set_alias("spare", f"{MODEL}@1.0.1")
+    for seed in ("x", "b"):
+        registry.add(GUARDED, candidate(seed))
+    registry.protect(GUARDED, 1)
+    registry.request_promotion(f"{GUARDED}@1")
     registry.create_token(NewToken("c" * 12, digest("c"), "laptop", "bob"))
     return registry
 
@@ -94,7 +105,7 @@ def test_each_role_may_do_its_part_and_no_more_and_refusals_are_logged(
         with pytest.raises(ForbiddenError, match=f"needs {needed}") as refused:
             OPERATIONS[action](bob)
         assert prepared.versions(MODEL).items == before
-        logged = [*prepared.history(MODEL, limit=1).items, *prepared.history(None, limit=1).items]
+        logged = [event for chain in (MODEL, GUARDED, None) for event in prepared.history(chain, limit=1).items]
         mine = [e for e in logged if e.action == "refuse" and e.details["operation"] == str(action)]
         assert [(e.actor, e.reason) for e in mine] == [("bob", str(refused.value))]
     assert prepared.verify_audit().problems == ()
@@ -106,6 +117,11 @@ def test_least_role_is_enough(prepared: Registry, open_as: Callable[[str], Regis
     prepared.grant("bob", LEAST_ROLE[action])
     if action is Action.ATTACH_EVIDENCE:
         open_as("bob").attach_evidence(f"{MODEL}@1.0.1", Evidence(digest("b"), None, Verdict.PASS, "good"))
+    elif action is Action.REJECT:
+        # Who may not approve takes back only what he filed himself.
+        prepared.add(GUARDED, candidate("y"))
+        open_as("bob").request_promotion(f"{GUARDED}@3")
+        open_as("bob").reject(GUARDED, 2, reason="a mistake")
     elif action in (Action.PROMOTE_TO_STAGING, Action.ANNOTATE, Action.SET_ALIAS):
         prepared.add(MODEL, candidate("z"))
         OPERATIONS[action](open_as("bob"))

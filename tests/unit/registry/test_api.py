@@ -12,6 +12,7 @@ from tfx_pedigree.errors import ForbiddenError, NotFoundError
 from tfx_pedigree.registry import (
     Action,
     Administration,
+    Approvals,
     Evidence,
     Facts,
     JudgementQuestions,
@@ -30,7 +31,7 @@ from tfx_pedigree.registry import (
 pytestmark = pytest.mark.conformance
 
 MODEL = "flight-delay"
-PROTOCOLS = (JudgementQuestions, VersionQuestions, VersionChanges, Signatures, Administration, Tokens)
+PROTOCOLS = (JudgementQuestions, VersionQuestions, VersionChanges, Signatures, Administration, Tokens, Approvals)
 METHODS = [
     (protocol, name) for protocol in (*PROTOCOLS, RegistryApi) for name in vars(protocol) if not name.startswith("_")
 ]

@@ -12,7 +12,7 @@ import pytest
 from json_wire_testing import OverJson, methods
 from pedigree_testing import Clock, candidate, digest
 from signing_testing import make_key, public, signature_of
-from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.errors import ForbiddenError, InvalidInputError
 from tfx_pedigree.json_form import read
 from tfx_pedigree.registry import (
     Action,
@@ -116,6 +116,19 @@ def administer(api: RegistryApi) -> None:
     assert api.verify_audit(api.anchor()).ok
 
 
+def approve_one(api: RegistryApi) -> None:
+    version = api.add(MODEL, candidate("asked")).version.version
+    assert api.protect(MODEL, 2, "group:leads").changed
+    assert api.protection(MODEL) == api.protect(MODEL, 2, "group:leads").protection
+    api.protect(MODEL, 1)
+    filed = api.request_promotion(f"{MODEL}@{version}", comment="better", days=3).request
+    assert api.approval_requests(limit=1).items == (filed,) == (api.approval_request(MODEL, filed.number),)
+    with pytest.raises(ForbiddenError):
+        api.approve(MODEL, filed.number, comment="mine")
+    assert api.reject(MODEL, filed.number, reason="a mistake").changed
+    assert api.unprotect(MODEL, reason="done").changed
+
+
 def test_all_that_crosses_the_interface_has_a_json_form(registry: Registry, clock: Clock, tmp_path: Path) -> None:
     wire = OverJson(RegistryApi, registry)
     api = cast("RegistryApi", wire)
@@ -124,6 +137,7 @@ def test_all_that_crosses_the_interface_has_a_json_form(registry: Registry, cloc
     move_them(api, clock)
     sign_them(api, make_key(tmp_path, "ours"))
     administer(api)
+    approve_one(api)
     assert wire.called == set(methods(RegistryApi)) - {"close"}
 
 

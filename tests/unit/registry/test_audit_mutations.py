@@ -23,9 +23,10 @@ from tfx_pedigree.errors import DamagedError, ForbiddenError
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.node_factory import version_node
-from tfx_pedigree.registry import Evidence, Facts, PromotionRequest, Registry, Role, Verdict
+from tfx_pedigree.registry import Evidence, Facts, Identity, PromotionRequest, Registry, Role, RolesCap, Verdict
 from tfx_pedigree.rollout.ledger import Ledger
 from tfx_pedigree.rollout.state import Ask
+from tfx_pedigree.service.tokens import make_token
 
 pytestmark = pytest.mark.slow
 
@@ -33,6 +34,8 @@ MODEL = "flight-delay"
 TABLES = [table for table in schema.metadata.sorted_tables if table.info.get("history", True)]
 MEANS_NOTHING = {
     ("registry", "id"): "always 1; the column exists for the constraint that there is one row",
+    ("promotion_requests", "id"): "says in which order requests are listed",
+    ("tokens", "used_at"): "when a token was last used, which is no history",
     ("rollouts", "id"): "named only by what a judge has counted, which is no history",
 }
 
@@ -56,6 +59,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for seed, number in (("d", "1.0.3"), ("a", "1.0.0")):
             registry.sign(f"{MODEL}@{number}", signature_of(digest(seed), folder / "ours.pem"))
         registry.trust_key(MODEL, public(folder / "ours.pem").read_text())
+        asked_and_approved(registry, folder)
         registry.archive(f"{MODEL}@1.0.2", reason="old")
         registry.set_alias("canary", f"{MODEL}@1.0.2")
         registry.grant("bob", Role.REVIEWER)
@@ -72,6 +76,24 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Ledger(registry).deploy(MODEL, "eu", None, "again")
         Lineage(registry).record(Fragment((data, version, run), edges), model=MODEL)
     return folder
+
+
+def asked_and_approved(registry: Registry, folder: Path) -> None:
+    """A request that was approved and rejected, one that waits, and a token of each kind."""
+    registry.grant("bob", Role.REVIEWER)
+    bob = registry.acting_as(Identity("bob", groups=("ops",)))
+    evidence = Evidence(digest("e"), digest("b"), Verdict.PASS, "better")
+    version = registry.add(MODEL, candidate("e"), evidence=evidence).version
+    reference = f"{MODEL}@{version.version}"
+    registry.sign(reference, signature_of(digest("e"), folder / "ours.pem"))
+    registry.protect(MODEL, 1)
+    bob.request_promotion(reference, comment="please")
+    registry.approve(MODEL, 1, comment="fine")
+    registry.reject(MODEL, 1, reason="not now")
+    bob.request_promotion(reference, comment="again")
+    for name, scope in (("all", None), ("narrow", RolesCap(Role.VIEWER, (MODEL,)))):
+        made = make_token(bob, name, scope=scope).token
+    registry.revoke_token(made.id)
 
 
 @pytest.fixture
@@ -222,7 +244,8 @@ def test_added_row_is_found(copy: Path, table: sa.Table) -> None:
         unique -= {"model_id", "version_id", "chain"}
         row |= {name: changed(table.c[name], row[name]) for name in unique}
         row |= {"state": "staging"} if row.get("state") == "production" else {}
-        row |= {"closed_at": row["created_at"]} if "closed_at" in row else {}
+        row |= {"closed_at": row.get("created_at") or row["requested_at"]} if "closed_at" in row else {}
+        row |= {"model_id": 2} if table is schema.protections else {}  # each model has one at the most
         row |= {"ended_at": row["began_at"]} if "ended_at" in row else {}
         marks = ", ".join("?" * len(row))
         connection.execute(f"INSERT INTO {table.name} ({', '.join(row)}) VALUES ({marks})", list(row.values()))

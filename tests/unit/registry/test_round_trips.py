@@ -143,7 +143,7 @@ def test_round_trips_to_postgresql(
         ("models", 1),
         ("history", 1),
         ("register", 18),  # one asks for the numbers of the newest versions
-        ("promote", 14),
+        ("promote", 15),
         ("move an alias", 8),
     ],
 )

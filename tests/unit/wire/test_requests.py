@@ -43,6 +43,10 @@ EXAMPLES: dict[str, Any] = {
     "anchor": None,
     "objects": (ObjectRef("0" * 64, 7),),
     "digests": (digest("a"),),
+    "approvals_needed": 2,
+    "number": 7,
+    "only_open": False,
+    "days": 3,
     "asked": NewToken("0" * 12, digest("secret"), "ci"),
 }
 
