@@ -45,7 +45,8 @@ def pairs(words: Sequence[str], what: str) -> dict[str, str]:
     """`name=value` for each word; a name given twice is refused."""
     found: dict[str, str] = {}
     for word in words:
-        name, equals, value = word.partition("=")
+        # The name of a metric may have a sign of its own (auc@class_id=3), its value never has.
+        name, equals, value = word.rpartition("=") if what == "metric" else word.partition("=")
         if not equals or not name.strip():
             raise InvalidInputError(f"{word!r} is not a {what}. Write it as name=value.")
         if name in found:

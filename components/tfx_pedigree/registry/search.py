@@ -31,7 +31,9 @@ from tfx_pedigree.text import plain
 _V = schema.model_versions.c
 _M = schema.version_metrics.c
 _T = schema.version_tags.c
-_TERM = re.compile(r"\s*(?P<field>[A-Za-z][^\s<>=!]*)\s*(?P<op><=|>=|!=|=|<|>)\s*(?P<value>.*?)\s*")
+# `metric.auc@class_id=3` is a name with a sign of its own.
+_METRIC = r"metric\.[^\s<>=!@]+(?:@(?:class_id|k|top_k)=\d+|@\w+)*"
+_TERM = re.compile(rf"\s*(?P<field>{_METRIC}|[A-Za-z][^\s<>=!]*)\s*(?P<op><=|>=|!=|=|<|>)\s*(?P<value>.*?)\s*")
 _HELP = "Write terms such as metric.auc>=0.9, state=staging, tag.team=ops or created>2026-11-01."
 
 

@@ -121,6 +121,12 @@ def test_evidence_that_is_none(pedigree: Pedigree, tmp_path: Path, content: str,
     assert sentence in pedigree("evidence", "attach", "flight-delay", file, code=2).err
 
 
+def test_a_metric_of_one_class_is_given_by_its_name(pedigree: Pedigree) -> None:
+    pedigree("register", "m", MODELS / "keras", "--metric", "late/auc@class_id=3=0.9")
+    assert pedigree("show", "m@1.0.0", "--json").json["metrics"] == {"late/auc@class_id=3": 0.9}
+    assert "1.0.0" in pedigree("search", "m", "metric.late/auc@class_id=3>0.8").out
+
+
 @pytest.mark.parametrize("content", ["[1]", '{"auc": "high"}', '{"auc": true}', "\xff", "nope"])
 def test_metrics_file_that_holds_none(pedigree: Pedigree, tmp_path: Path, content: str) -> None:
     file = tmp_path / "metrics.json"

@@ -73,6 +73,16 @@ def test_terms_must_all_hold_and_give_the_order(six: Registry, terms: list[str],
     assert found(six, *terms) == expected
 
 
+@pytest.mark.parametrize(
+    "name", ["auc@class_id=3", "late/precision_at_recall(0.8)@top_k=5@macro_average", "auc@micro_average"]
+)
+@pytest.mark.parametrize("op", ["=", ">=", "<"])
+def test_a_metric_of_one_class_or_output_is_found_by_its_name(name: str, op: str) -> None:
+    term = Term.parse(f"metric.{name}{op}0.9")
+    assert (term.name, term.op, term.value) == (name, op, 0.9)
+    assert Term.parse(str(term)) == term
+
+
 @pytest.mark.parametrize("terms", [[], ["metric.auc>0"], ["metric.loss<1"], ["tag.team=ops"], ["metric.auc>0.5"]])
 def test_pages_together_are_the_whole_answer(six: Registry, terms: list[str]) -> None:
     whole, pages, after = six.search(MODEL, terms).items, [], None
