@@ -25,12 +25,13 @@ from tfx_pedigree.server.health import HEALTH
 from tfx_pedigree.server.hosts import AllowedHosts
 from tfx_pedigree.server.housekeeping import HOUSEKEEPING
 from tfx_pedigree.server.metrics import METRICS
+from tfx_pedigree.server.openapi import REFERENCE
 from tfx_pedigree.server.pages import PAGES
 from tfx_pedigree.server.settings import ServerSettings
 from tfx_pedigree.wire import PREFIX, Problem
 
 # Each room of routes adds its own here.
-GROUPS: tuple[RouteGroup, ...] = (HEALTH, METRICS, CONTENT, HOUSEKEEPING, PAGES)
+GROUPS: tuple[RouteGroup, ...] = (HEALTH, METRICS, CONTENT, REFERENCE, HOUSEKEEPING, PAGES)
 ACTOR = "server"
 
 
