@@ -39,6 +39,7 @@ from tfx_pedigree.text import plain
 # The revision of the newest migration. A test holds it to what Alembic finds in `migrations/`.
 HEAD = "0008"
 BUSY_SECONDS = 60
+_ASK_AGAIN, _PATIENT = "PRAGMA busy_timeout = 3", f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}"
 # PostgreSQL's words for what is over in a moment. Any other FATAL (a wrong password, no such database) stays.
 _PASSING = ("starting up", "shutting down", "recovery mode", "too many", "connection slots", "terminating connection")
 # SQLite's words for a full disk, and the operating system's, which PostgreSQL passes on.
@@ -328,6 +329,26 @@ def _write_ahead(cursor: sqlite3.Cursor) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     write = connection.get_execution_options().get("pedigree_write", False)
+    driver: Any = connection.connection.dbapi_connection
     with translated(connection.dialect, connection):
-        driver: Any = connection.connection.dbapi_connection
-        driver.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        if write:
+            _take_write_lock(driver)
+        else:
+            driver.execute("BEGIN")
+
+
+def _take_write_lock(driver: Any) -> None:
+    """SQLite's own patience sleeps longer and longer, up to a tenth of a second, while the lock may be free: of many
+    writers most would sleep. Here one asks again every few milliseconds, and writes as soon as it can."""
+    driver.execute(_ASK_AGAIN)
+    try:
+        give_up = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > give_up:
+                    raise
+    finally:
+        driver.execute(_PATIENT)

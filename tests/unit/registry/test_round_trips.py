@@ -151,7 +151,8 @@ def test_statements_on_sqlite(name: str, most: int, tmp_path: Path) -> None:
     with Registry.create(tmp_path / "registry", actor="ada") as registry:
         statements = traced(prepared(registry))
         OPERATIONS[name](registry)
-    assert 1 <= len(statements) <= most, statements
+    asked = [one for one in statements if not one.startswith("PRAGMA busy_timeout")]  # how long to wait asks nothing
+    assert 1 <= len(asked) <= most, asked
 
 
 def test_registration_costs_the_same_however_many_versions_follow_one_champion(tmp_path: Path) -> None:
