@@ -64,6 +64,12 @@ class UnauthenticatedError(PedigreeError):
     kind = "unauthenticated"
 
 
+class TooManyAttemptsError(PedigreeError):
+    """So many attempts to say who one is failed that no more are looked at for a while."""
+
+    kind = "too-many-attempts"
+
+
 class DamagedError(PedigreeError):
     """Bytes or rows do not agree with the digest under which they were stored."""
 

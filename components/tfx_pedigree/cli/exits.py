@@ -31,6 +31,7 @@ _CODES = {
     "stale-evidence": 5,
     "forbidden": 6,
     "unauthenticated": 6,
+    "too-many-attempts": 6,
     "damaged": 7,
     "unavailable": UNAVAILABLE,
 }

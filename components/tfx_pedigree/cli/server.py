@@ -22,6 +22,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--public-url", metavar="URL", help="Where people find it, if a proxy stands before it.")
 @click.option("--certificate", type=_FILE, help="TLS certificate with its chain (PEM).")
 @click.option("--key", type=_FILE, help="The certificate's private key (PEM).")
+@click.option("--proxy", "proxies", multiple=True, metavar="NETWORK", help="Where a proxy is that says who asks.")
+@click.option("--proxy-header", default="x-forwarded-user", show_default=True, metavar="NAME", help="In which header.")
 @click.option("--as", "everybody", metavar="NAME", help="Whoever reaches it acts as NAME; only on this computer.")
 @pass_app
 def server(
@@ -34,6 +36,8 @@ def server(
     public_url: str | None,
     certificate: Path | None,
     key: Path | None,
+    proxies: tuple[str, ...],
+    proxy_header: str,
     everybody: str | None,
 ) -> None:
     """Serve the registry to a team over HTTP.
@@ -42,7 +46,7 @@ def server(
     process, PostgreSQL by any number.
     """
     try:
-        from tfx_pedigree.server import ServerSettings
+        from tfx_pedigree.server import ServerSettings, TrustedProxy
         from tfx_pedigree.server.running import serve
     except ModuleNotFoundError as error:
         raise UnavailableError(
@@ -59,6 +63,7 @@ def server(
         certificate=certificate,
         key=key,
         everybody=everybody,
+        proxy=TrustedProxy(proxies, proxy_header.lower()) if proxies else None,
     )
     shown = app.settings.shown("registry")
 

@@ -29,6 +29,7 @@ from tfx_pedigree.registry.measures import Gauges, LogCounts, read_gauges
 from tfx_pedigree.registry.once import RequestKey
 from tfx_pedigree.registry.questions import LocalQuestions
 from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE
+from tfx_pedigree.registry.sessions import LocalSessions
 from tfx_pedigree.registry.signing import LocalSignatures
 from tfx_pedigree.registry.transactions import Transactions, utc_now
 from tfx_pedigree.registry.write import Write
@@ -49,7 +50,14 @@ class _Bytes:
 
 
 class Registry(
-    LocalQuestions, LocalChanges, LocalSignatures, LocalAdministration, LocalTokens, LocalApprovals, RegistryApi
+    LocalQuestions,
+    LocalChanges,
+    LocalSignatures,
+    LocalAdministration,
+    LocalTokens,
+    LocalSessions,
+    LocalApprovals,
+    RegistryApi,
 ):
     """An open registry, used by one actor. Safe to use from several threads; several processes need one each."""
 

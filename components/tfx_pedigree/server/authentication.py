@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import Identity, Registry
+from tfx_pedigree.server.identity import Credentials
 from tfx_pedigree.server.settings import LOOPBACK, ServerSettings
 
 
@@ -31,10 +32,7 @@ class Everybody:
 
 def authenticator_for(settings: ServerSettings, registry: Registry) -> Authenticator:
     if settings.everybody is None:
-        raise InvalidInputError(
-            f"The server would know nobody who asks it for {registry.url}. "
-            "Say with --as NAME who acts, for a server that only this computer can reach."
-        )
+        return Credentials(registry, settings.proxy)
     if settings.host not in LOOPBACK and settings.host != "::1":
         raise InvalidInputError(
             f"With --as, whoever reaches the server acts as {settings.everybody}, so it listens only on this computer. "

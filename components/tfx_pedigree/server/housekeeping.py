@@ -31,8 +31,9 @@ async def _keep_house(server: Server) -> None:
         await asyncio.sleep(EVERY)
         try:
             await server.change(server.registry.forget_requests)
+            await server.change(server.registry.forget_sessions)
         except PedigreeError as error:
-            log.warning("Old idempotency keys were not dropped: %s", error)
+            log.warning("Old idempotency keys and sessions were not dropped: %s", error)
 
 
 HOUSEKEEPING = RouteGroup("housekeeping", lambda _: (), _running)

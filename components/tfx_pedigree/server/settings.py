@@ -2,10 +2,38 @@
 
 from __future__ import annotations
 
+import functools
+import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tfx_pedigree.errors import InvalidInputError
+
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+@dataclass(frozen=True)
+class TrustedProxy:
+    """What a proxy in these networks says in the header `header` about who asks is taken for true; from nobody else."""
+
+    networks: tuple[str, ...]
+    header: str = "x-forwarded-user"
+
+    @functools.cached_property
+    def _known(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        try:
+            return tuple(ipaddress.ip_network(text, strict=False) for text in self.networks)
+        except ValueError as error:
+            raise InvalidInputError(
+                f"{error}. Say where the proxy is as an address or a network: 10.0.0.7 or 10.0.0.0/24."
+            ) from None
+
+    def trusts(self, address: str) -> bool:
+        try:
+            peer = ipaddress.ip_address(address)
+        except ValueError:  # a socket in a folder has none
+            return False
+        return any(peer in network for network in self._known)
 
 
 @dataclass(frozen=True)
@@ -26,6 +54,7 @@ class ServerSettings:
     certificate: Path | None = None
     key: Path | None = None
     everybody: str | None = None
+    proxy: TrustedProxy | None = None
     largest_object: int = 64 << 30
 
     @property

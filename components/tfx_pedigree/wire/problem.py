@@ -15,6 +15,7 @@ from tfx_pedigree.errors import (
     NotFoundError,
     PedigreeError,
     StaleEvidenceError,
+    TooManyAttemptsError,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -25,6 +26,7 @@ INTERNAL = "internal"
 _STATUS: dict[type[PedigreeError], HTTPStatus] = {
     InvalidInputError: HTTPStatus.BAD_REQUEST,
     UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
+    TooManyAttemptsError: HTTPStatus.TOO_MANY_REQUESTS,
     ForbiddenError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,

@@ -1,0 +1,153 @@
+"""Who sent a request: by a token, by a JWT of a known issuer, by the cookie of a session, or by a header of a proxy.
+
+The first of them that is there decides; what it says is then true or refused, and no other one is tried. What a cookie
+allows to change must come from a page of this server: browsers send cookies along, whoever made the request.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from starlette.requests import HTTPConnection
+
+from tfx_pedigree.errors import PedigreeError, UnauthenticatedError
+from tfx_pedigree.registry import Identity, Registry, Token, TokenText
+from tfx_pedigree.server.attempts import FailedAttempts
+from tfx_pedigree.server.forms import check_origin
+from tfx_pedigree.server.settings import TrustedProxy
+
+COOKIE = "__Host-pedigree"
+SAFE = ("GET", "HEAD")
+# Within this time a revoked token is refused by every process.
+KNOWN_FOR = 1.0
+_MOST_KNOWN = 1024
+log = logging.getLogger("tfx_pedigree.server")
+
+
+@dataclass
+class KnownTokens:
+    """Tokens that were right a moment ago, by the digest of their secret, so that not each request asks for them."""
+
+    registry: Registry
+    _known: OrderedDict[str, tuple[float, Token]] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def identity(self, text: str) -> Identity:
+        presented = TokenText.parse(text)
+        key = f"{presented.id}{presented.digest}" if presented else ""
+        with self._lock:
+            at, token = self._known.get(key, (0.0, None))
+        if token is None or at + KNOWN_FOR < time.monotonic():
+            token = self.registry.token_presented(text)
+            self._note_use(token)
+            with self._lock:
+                self._known[key] = (time.monotonic(), token)
+                if len(self._known) > _MOST_KNOWN:
+                    self._known.popitem(last=False)
+        return token.identity
+
+    def _note_use(self, token: Token) -> None:
+        try:
+            self.registry.note_use(token)
+        except PedigreeError as error:  # it is no reason to refuse the request
+            log.warning("The use of the token %s was not noted: %s", token.id, error)
+
+
+class Credentials:
+    """The authenticator of a server for several people."""
+
+    def __init__(self, registry: Registry, proxy: TrustedProxy | None = None, attempts: FailedAttempts | None = None):
+        self._registry = registry
+        self._proxy = proxy
+        self._tokens = KnownTokens(registry)
+        self._attempts = attempts or FailedAttempts()
+
+    def identify(self, request: HTTPConnection) -> Identity:
+        address = self.address(request)
+        self._attempts.check(address)
+        try:
+            return self._identify(request)
+        except UnauthenticatedError:
+            if carries_credential(request):
+                self._attempts.failed(address)
+            raise
+
+    def _identify(self, request: HTTPConnection) -> Identity:
+        header = request.headers.get("authorization")
+        if header is not None:
+            return self.of_secret(secret_in(header))
+        if (cookie := request.cookies.get(COOKIE)) is not None:
+            if request.scope.get("method") not in SAFE:
+                check_origin(request)
+            return self._registry.session_presented(cookie)
+        if self._proxy is not None and self._proxy.trusts(peer(request)):
+            return self._proxied(request, self._proxy)
+        raise UnauthenticatedError(
+            "The request carries no credential. Send a token (`Authorization: Bearer TOKEN`), which `pedigree tokens "
+            "create NAME` makes, or sign in at /sign-in."
+        )
+
+    def of_form(self, request: HTTPConnection, secret: str) -> Identity:
+        """Of somebody who signs in. The caller has looked whether the form is one of ours."""
+        address = self.address(request)
+        self._attempts.check(address)
+        try:
+            return self.of_secret(secret)
+        except UnauthenticatedError:
+            self._attempts.failed(address)
+            raise
+
+    def of_secret(self, text: str) -> Identity:
+        """Of a token. A wrong secret for one id is tried only so often; the right one is never refused for that."""
+        presented = TokenText.parse(text)
+        try:
+            return self._tokens.identity(text)
+        except UnauthenticatedError:
+            if presented is not None:
+                self._attempts.check(presented.id)
+                self._attempts.failed(presented.id)
+            raise
+
+    def _proxied(self, request: HTTPConnection, proxy: TrustedProxy) -> Identity:
+        names = request.headers.getlist(proxy.header)
+        if len(names) != 1 or not names[0]:
+            raise UnauthenticatedError(f"The proxy sent no {proxy.header} that names one person, so nobody is known.")
+        if request.scope.get("method") not in SAFE:
+            check_origin(request)
+        return Identity(names[0])
+
+    def address(self, request: HTTPConnection) -> str:
+        """Whose attempts are counted together: behind a trusted proxy, the last address that it names."""
+        direct = peer(request)
+        if self._proxy is not None and self._proxy.trusts(direct):
+            return request.headers.get("x-forwarded-for", direct).rpartition(",")[2].strip()[:64] or direct
+        return direct
+
+
+def carries_credential(request: HTTPConnection) -> bool:
+    return "authorization" in request.headers or COOKIE in request.cookies
+
+
+def peer(request: HTTPConnection) -> str:
+    return request.client.host if request.client else ""
+
+
+def secret_in(header: str) -> str:
+    """Of `Bearer SECRET`, or the password of `Basic …`, whatever its user is called."""
+    scheme, _, rest = header.partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip()
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(rest.strip(), validate=True).decode().partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError, ValueError):
+            pass
+    raise UnauthenticatedError(
+        "The Authorization header is neither `Bearer TOKEN` nor `Basic` with a token as password."
+    )
