@@ -141,6 +141,7 @@ def _environment() -> jinja2.Environment:
         breakable=lambda text: join(breakable(str(text))),
         cut=middle_cut,
         seg=view.segment,
+        percent=lambda points: f"{points / 100:g} %",
         word=lambda one: one.value if isinstance(one, Enum) and isinstance(one.value, str) else str(one),
     )
     made.globals.update(
@@ -150,6 +151,7 @@ def _environment() -> jinja2.Environment:
         of_version=view.of_version,
         of_comparison=view.of_comparison,
         of_event=view.of_event,
+        of_rollout=view.of_rollout,
         of_lineage=view.of_lineage,
         with_query=view.with_query,
         release=__version__,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,12 +16,13 @@ from tfx_pedigree.server import answers
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.forms import read_form
 from tfx_pedigree.server.groups import RouteGroup
-from tfx_pedigree.server.pages import actions, audit, compare, frame, lineage, model, models, version
+from tfx_pedigree.server.pages import actions, audit, compare, frame, lineage, model, models, rollouts, version
 from tfx_pedigree.server.pages.refusals import refused
 from tfx_pedigree.server.pages.view import Asked, Moved, View
 from tfx_pedigree.wire import problem_of
 
 Make = Callable[[Asked], View | Moved]
+CarryOut = Callable[[Asked, dict[str, str]], View | Moved]
 log = logging.getLogger("tfx_pedigree.server")
 
 _MODEL = "/models/{model}"
@@ -33,11 +35,18 @@ QUESTIONS: tuple[tuple[str, Make], ...] = (
     (f"{_MODEL}/compare/{{pair}}", compare.page),
     (f"{_MODEL}/events/{{position:int}}", audit.event),
     ("/events/{position:int}", audit.event),
+    ("/rollouts", rollouts.listing),
+    (f"{_MODEL}/rollout", rollouts.page),
+    (f"{_MODEL}/rollouts/{{number:int}}", rollouts.page),
     ("/audit", audit.page),
     ("/lineage", lineage.page),
     ("/lineage/impact", lineage.impact),
 )
-ACTIONS = f"{_VERSION}/{{action}}"
+CHANGES: tuple[tuple[str, Make, CarryOut], ...] = (
+    (f"{_VERSION}/{{action}}", actions.page, actions.carry_out),
+    (f"{_MODEL}/actions/{{action}}", actions.page, actions.carry_out),
+    (f"{_MODEL}/rollout/{{ask}}", rollouts.ask_page, rollouts.carry_out),
+)
 
 
 def _routes(server: Server) -> Sequence[BaseRoute]:
@@ -49,8 +58,9 @@ def _routes(server: Server) -> Sequence[BaseRoute]:
     ]
     for path, make in QUESTIONS:
         found += [Route(f"{path}.json", _twin(server, make)), Route(path, _page(server, make))]
-    for path in (ACTIONS, f"{_MODEL}/actions/{{action}}"):
-        found += [Route(path, _page(server, actions.page)), Route(path, _change(server), methods=["POST"])]
+    found.append(Route(f"{_MODEL}/rollout/events", functools.partial(rollouts.events, server)))
+    for path, make, carry_out in CHANGES:
+        found += [Route(path, _page(server, make)), Route(path, _change(server, carry_out), methods=["POST"])]
     return found
 
 
@@ -118,12 +128,12 @@ def _html(server: Server, make: Callable[[Asked], str]) -> Callable[[Request], A
     return endpoint
 
 
-def _change(server: Server) -> Callable[[Request], Any]:
+def _change(server: Server, carry_out: CarryOut) -> Callable[[Request], Any]:
     def answer(request: Request, form: dict[str, str]) -> Response:
         asked = None
         try:
             asked = Asked(request, server.acting(request))
-            made = actions.carry_out(asked, form)
+            made = carry_out(asked, form)
             if isinstance(made, Moved):
                 return RedirectResponse(made.to, 303)
             return frame.render(asked, made, request)

@@ -102,6 +102,11 @@ def of_comparison(model: str, old: str, new: str) -> str:
     return f"{of_model(model)}/compare/{segment(old)}...{segment(new)}"
 
 
+def of_rollout(model: str, number: int | None = None) -> str:
+    """The newest one where no number is given."""
+    return f"{of_model(model)}/rollout" if number is None else f"{of_model(model)}/rollouts/{number}"
+
+
 def of_event(chain: str, position: int) -> str:
     return f"/events/{position}" if chain == "*" else f"{of_model(chain)}/events/{position}"
 
