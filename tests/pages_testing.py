@@ -6,20 +6,43 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "unit" / "comparison"))
+sys.path[:0] = [str(Path(__file__).parent / "unit" / room) for room in ("comparison", "rollout")]
 
 from comparison_testing import retrained
+from rollout_testing import MODEL as ROLLED
+from rollout_testing import World, make_registry
 
 from lineage_testing import make_versions, record_story
 from pedigree_testing import Clock, candidate
 from tfx_pedigree.comparison import Comparison, MajorChange, Policy
 from tfx_pedigree.registry import Evidence, Facts, PromotionRequest, Registry, State, Verdict, Version
+from tfx_pedigree.rollout.plan import Bake, JudgePlan, Plan, Rate, Step, Strategy
 from tfx_pedigree.service.gate import COMPARISON
 
 MODEL = "flight-delay"
 OTHER = "taxi-fare"
 EMPTY = "reserved-only"
 TEXT = "**Night flights** left out, see [the notes](https://example.com/notes).\n\n- `auc` on 24,951 rows\n"
+
+
+PLAN = Plan(
+    Strategy.CANARY,
+    (Step(2500, Bake(requests=2000, seconds=3600)), Step(10_000, Bake(requests=10, seconds=1))),
+    judge=JudgePlan(errors=Rate(acceptable=0.4)),
+)
+
+
+def rolling_out(folder: Path, clock: Clock) -> World:
+    """A registry whose penguin 1.0.1 has a quarter of the traffic, with some requests counted."""
+    make_registry(folder)
+    world = World(folder, clock=clock)
+    with world.process() as (ledger, controller):
+        ledger.start(ROLLED, "1.0.1", "memory", PLAN, PromotionRequest())
+        for number in range(14):
+            controller.tick(ROLLED)
+            world.balancer.send(60, seed=number)
+            clock.advance(seconds=1)
+    return world
 
 
 def fill(registry: Registry, clock: Clock, *, versions: int = 7) -> None:

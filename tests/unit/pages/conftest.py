@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from pages_testing import fill
+from pages_testing import fill, rolling_out
 from pedigree_testing import Clock
 from server_testing import NamedByToken, Switch, running
 from tfx_pedigree.registry import Registry, Role
@@ -45,7 +45,8 @@ def pages_switch() -> Iterator[Switch]:
 def site(pages_switch: Switch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("pages") / "registry"
     clock = Clock()
-    with Registry.create(folder, actor="ada", clock=clock) as registry:
+    rolling_out(folder, clock)
+    with Registry.open(folder, actor="ada", clock=clock) as registry:
         fill(registry, clock)
         for name, role in PEOPLE.items():
             registry.grant(name, role)

@@ -8,7 +8,7 @@ import re
 import pytest
 from pages.conftest import PEOPLE, Site
 
-from pages_testing import EMPTY, MODEL, OTHER
+from pages_testing import EMPTY, MODEL, OTHER, ROLLED
 from tfx_pedigree.registry import State
 
 PAGES = (
@@ -25,6 +25,9 @@ PAGES = (
     "/lineage",
     f"/lineage?of={MODEL}@1.1.0&way=up",
     f"/lineage/impact?of={MODEL}@1.0.0",
+    "/rollouts",
+    f"/models/{ROLLED}/rollout",
+    f"/models/{ROLLED}/rollouts/1",
 )
 
 

@@ -18,7 +18,7 @@ from pages.conftest import Site
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from lineage_testing import HOSTILE
-from pages_testing import EMPTY, MODEL, OTHER
+from pages_testing import EMPTY, MODEL, OTHER, ROLLED
 from programs_testing import program
 from tfx_pedigree.registry import Facts
 
@@ -37,6 +37,9 @@ PAGES = {
     "impact": f"/lineage/impact?of={MODEL}@1.0.0",
     "promote": f"/models/{MODEL}/versions/1.1.0/promote",
     "describe": f"/models/{MODEL}/versions/1.1.0/describe",
+    "rollouts": "/rollouts",
+    "rollout": f"/models/{ROLLED}/rollout",
+    "abort": f"/models/{ROLLED}/rollout/abort",
     "not-found": "/models/nothing",
 }
 LOOKS = {"wide": (1600, "light"), "narrow": (390, "dark")}
