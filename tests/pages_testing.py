@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
-
-sys.path[:0] = [str(Path(__file__).parent / "unit" / room) for room in ("comparison", "rollout")]
 
 from comparison_testing import retrained
 from rollout_testing import MODEL as ROLLED
@@ -15,13 +12,14 @@ from rollout_testing import World, make_registry
 from lineage_testing import make_versions, record_story
 from pedigree_testing import Clock, candidate
 from tfx_pedigree.comparison import Comparison, MajorChange, Policy
-from tfx_pedigree.registry import Evidence, Facts, PromotionRequest, Registry, State, Verdict, Version
+from tfx_pedigree.registry import Evidence, Facts, Identity, PromotionRequest, Registry, Role, State, Verdict, Version
 from tfx_pedigree.rollout.plan import Bake, JudgePlan, Plan, Rate, Step, Strategy
 from tfx_pedigree.service.gate import COMPARISON
 
 MODEL = "flight-delay"
 OTHER = "taxi-fare"
 EMPTY = "reserved-only"
+GUARDED = "house-price"
 TEXT = "**Night flights** left out, see [the notes](https://example.com/notes).\n\n- `auc` on 24,951 rows\n"
 
 
@@ -56,6 +54,19 @@ def fill(registry: Registry, clock: Clock, *, versions: int = 7) -> None:
     registry.annotate(f"{MODEL}@1.1.0", Facts(tags={"description": TEXT, "span": "3", "team": "ops"}))
     _series(registry, clock, versions)
     registry.reserve(EMPTY, candidate("waiting"))
+    _protected(registry, clock)
+
+
+def _protected(registry: Registry, clock: Clock) -> None:
+    """house-price needs two approvals; one version waits with one of them."""
+    registry.add(GUARDED, candidate("h0"))
+    registry.promote(f"{GUARDED}@latest", PromotionRequest(reason="first model"))
+    registry.protect(GUARDED, 2)
+    clock.advance(hours=1)
+    registry.add(GUARDED, candidate("h1", rate=0.2))
+    registry.grant("cora", Role.CONTRIBUTOR)
+    registry.acting_as(Identity("cora")).request_promotion(f"{GUARDED}@latest", comment="Trained on `May`, please look")
+    registry.approve(GUARDED, 1, comment="looks right")
 
 
 def _series(registry: Registry, clock: Clock, versions: int) -> None:

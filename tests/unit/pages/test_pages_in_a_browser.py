@@ -18,7 +18,7 @@ from pages.conftest import Site
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from lineage_testing import HOSTILE
-from pages_testing import EMPTY, MODEL, OTHER, ROLLED
+from pages_testing import EMPTY, GUARDED, MODEL, OTHER, ROLLED
 from programs_testing import program
 from tfx_pedigree.registry import Facts
 
@@ -37,6 +37,8 @@ PAGES = {
     "impact": f"/lineage/impact?of={MODEL}@1.0.0",
     "promote": f"/models/{MODEL}/versions/1.1.0/promote",
     "describe": f"/models/{MODEL}/versions/1.1.0/describe",
+    "approvals": "/approvals",
+    "approve": f"/models/{GUARDED}/approvals/1/approve",
     "rollouts": "/rollouts",
     "rollout": f"/models/{ROLLED}/rollout",
     "abort": f"/models/{ROLLED}/rollout/abort",
@@ -150,7 +152,7 @@ def test_times_are_the_viewers_own_with_utc_beside(browser: Browser, site: Site)
     with opened(browser, site, timezone_id="Asia/Tokyo") as page:
         page.goto(f"/models/{MODEL}/events/1")
         shown = page.locator(".head time").inner_text()
-    assert re.search(r"2026-11-20 21:00\s*12:00 UTC", shown)
+    assert re.search(r"2026-11-20 22:00\s*13:00 UTC", shown)
 
 
 def test_a_double_click_does_it_once(browser: Browser, site: Site) -> None:

@@ -56,7 +56,7 @@ def carry_out(asked: Asked, form: Form) -> View | Moved:
         others wrote until then stands before it in the log. If not, nothing was done."""
         now = _situation(registry, asked, deed)
         known = _newest(registry, now.version.model)
-        version = deed.do(registry, now, form).version
+        version = deed.do(registry, now, form)
         happened = tuple(
             one for one in _happened(registry, now, int(seen)) if one.position <= known or one.actor != registry.actor
         )

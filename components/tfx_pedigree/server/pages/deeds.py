@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tfx_pedigree.errors import ConflictError, InvalidInputError
-from tfx_pedigree.registry import Action, Facts, PromotionRequest, Reference, Registry, State, Version, VersionChange
+from tfx_pedigree.registry import Action, Facts, PromotionRequest, Reference, Registry, State, Version
 from tfx_pedigree.server.pages.version import DESCRIPTION
 from tfx_pedigree.service.promotion import check_first
 from tfx_pedigree.service.workspace import Workspace
@@ -48,7 +48,7 @@ class Deed:
     fields: tuple[str, ...]
     needs: Callable[[Situation], Action]
     changes: Callable[[Situation], Sequence[str]]
-    do: Callable[[Registry, Situation, Form], VersionChange]
+    do: Callable[[Registry, Situation, Form], Version]
     command: Callable[[Situation], tuple[str, ...]]
     reason_needed: bool = False
     danger: bool = False
@@ -74,8 +74,8 @@ def request_of(target: State, now: Situation, form: Form) -> PromotionRequest:
     return PromotionRequest(target, expect, override=form.get("override") == "1", reason=_reason(form))
 
 
-def _promote(target: State) -> Callable[[Registry, Situation, Form], VersionChange]:
-    return lambda registry, now, form: registry.promote(now.exact, request_of(target, now, form))
+def _promote(target: State) -> Callable[[Registry, Situation, Form], Version]:
+    return lambda registry, now, form: registry.promote(now.exact, request_of(target, now, form)).version
 
 
 def _before_promotion(target: State) -> Callable[[Workspace, Situation, Form], None]:
@@ -100,15 +100,20 @@ def _production(now: Situation) -> list[str]:
     ]
 
 
-def _rollback(registry: Registry, now: Situation, form: Form) -> VersionChange:
+def _rollback(registry: Registry, now: Situation, form: Form) -> Version:
     to = form.get("to") or now.back_to
     expect = form.get("expect") or now.expect
-    return registry.rollback(now.version.model, reason=_needed(form), to=to, expect=expect)
+    return registry.rollback(now.version.model, reason=_needed(form), to=to, expect=expect).version
 
 
 def _back(now: Situation) -> list[str]:
     target = now.back_to or "the champion before"
     return [f"{target} serves again.", f"{now.champion or 'No version'}, the champion now, is archived."]
+
+
+def _request(registry: Registry, now: Situation, form: Form) -> Version:
+    registry.request_promotion(now.exact, comment=_reason(form))
+    return now.version
 
 
 def _archive_changes(now: Situation) -> list[str]:
@@ -118,25 +123,25 @@ def _archive_changes(now: Situation) -> list[str]:
     return [f"{name} is taken out of use. No rollback brings it back until it is restored."]
 
 
-def _set_alias(registry: Registry, now: Situation, form: Form) -> VersionChange:
+def _set_alias(registry: Registry, now: Situation, form: Form) -> Version:
     alias = form.get("alias", "").strip()
     if not alias:
         raise InvalidInputError("Give the alias a name, such as canary.")
     if form.get("remove") == "1":
-        return registry.remove_alias(now.version.model, alias)
-    return registry.set_alias(alias, now.exact)
+        return registry.remove_alias(now.version.model, alias).version
+    return registry.set_alias(alias, now.exact).version
 
 
-def _tag(registry: Registry, now: Situation, form: Form) -> VersionChange:
+def _tag(registry: Registry, now: Situation, form: Form) -> Version:
     key = form.get("key", "").strip()
     if not key:
         raise InvalidInputError("Give the tag a name, such as team.")
-    return registry.annotate(now.exact, Facts(tags={key: form.get("text", "").strip()}))
+    return registry.annotate(now.exact, Facts(tags={key: form.get("text", "").strip()})).version
 
 
-def _describe(registry: Registry, now: Situation, form: Form) -> VersionChange:
+def _describe(registry: Registry, now: Situation, form: Form) -> Version:
     text = form.get("description", "").replace("\r\n", "\n").strip()
-    return registry.annotate(now.exact, Facts(tags={DESCRIPTION: text}))
+    return registry.annotate(now.exact, Facts(tags={DESCRIPTION: text})).version
 
 
 def _words(*words: str) -> Callable[[Situation], tuple[str, ...]]:
@@ -169,6 +174,19 @@ DEEDS: dict[str, Deed] = {
             before=_before_promotion(State.STAGING),
         ),
         Deed(
+            "request",
+            "Ask for approvals",
+            "Ask for approvals",
+            ("reason",),
+            lambda _: Action.REQUEST_PROMOTION,
+            lambda now: [
+                f"Those who may approve find the request in their list. {now.version.name} itself does not move.",
+                "Newer evidence, or another champion, makes it void.",
+            ],
+            _request,
+            lambda _: (),
+        ),
+        Deed(
             "rollback",
             "Roll back",
             "Roll back",
@@ -199,7 +217,7 @@ DEEDS: dict[str, Deed] = {
             ("reason",),
             lambda now: Action.ARCHIVE_CHAMPION if now.version.state is State.PRODUCTION else Action.ARCHIVE,
             _archive_changes,
-            lambda registry, now, form: registry.archive(now.exact, reason=_needed(form)),
+            lambda registry, now, form: registry.archive(now.exact, reason=_needed(form)).version,
             _words("archive", "{exact}", "--reason", "WHY"),
             reason_needed=True,
             danger=True,
@@ -211,7 +229,7 @@ DEEDS: dict[str, Deed] = {
             ("reason",),
             lambda _: Action.RESTORE,
             lambda now: [f"{now.version.name} is back in use, in development. It does not serve."],
-            lambda registry, now, form: registry.restore(now.exact, reason=_reason(form)),
+            lambda registry, now, form: registry.restore(now.exact, reason=_reason(form)).version,
             _words("restore", "{exact}"),
         ),
         Deed(

@@ -152,6 +152,7 @@ def _environment() -> jinja2.Environment:
         of_comparison=view.of_comparison,
         of_event=view.of_event,
         of_rollout=view.of_rollout,
+        of_request=view.of_request,
         of_lineage=view.of_lineage,
         with_query=view.with_query,
         release=__version__,

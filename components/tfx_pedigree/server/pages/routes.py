@@ -16,7 +16,18 @@ from tfx_pedigree.server import answers
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.forms import read_form
 from tfx_pedigree.server.groups import RouteGroup
-from tfx_pedigree.server.pages import actions, audit, compare, frame, lineage, model, models, rollouts, version
+from tfx_pedigree.server.pages import (
+    actions,
+    approvals,
+    audit,
+    compare,
+    frame,
+    lineage,
+    model,
+    models,
+    rollouts,
+    version,
+)
 from tfx_pedigree.server.pages.refusals import refused
 from tfx_pedigree.server.pages.view import Asked, Moved, View
 from tfx_pedigree.wire import problem_of
@@ -35,6 +46,8 @@ QUESTIONS: tuple[tuple[str, Make], ...] = (
     (f"{_MODEL}/compare/{{pair}}", compare.page),
     (f"{_MODEL}/events/{{position:int}}", audit.event),
     ("/events/{position:int}", audit.event),
+    ("/approvals", approvals.listing),
+    (f"{_MODEL}/approvals/{{number:int}}", approvals.page),
     ("/rollouts", rollouts.listing),
     (f"{_MODEL}/rollout", rollouts.page),
     (f"{_MODEL}/rollouts/{{number:int}}", rollouts.page),
@@ -46,6 +59,7 @@ CHANGES: tuple[tuple[str, Make, CarryOut], ...] = (
     (f"{_VERSION}/{{action}}", actions.page, actions.carry_out),
     (f"{_MODEL}/actions/{{action}}", actions.page, actions.carry_out),
     (f"{_MODEL}/rollout/{{ask}}", rollouts.ask_page, rollouts.carry_out),
+    (f"{_MODEL}/approvals/{{number:int}}/{{word}}", approvals.word_page, approvals.carry_out),
 )
 
 

@@ -59,8 +59,12 @@ def page(asked: Asked) -> View | Moved:
     )
     champion = made.preview.champion if made.preview else None
     rival = sheet.baseline or champion or version.predecessor
+    protection = registry.protection(model)
+    asked_for = registry.approval_requests(model, limit=_EVENTS).items if protection else ()
     extra = {
-        "offers": list(_offers(registry.role(model), version)),
+        "protection": protection,
+        "requests": [one for one in asked_for if one.version == version.version],
+        "offers": list(_offers(registry.role(model), version, protection is not None)),
         "checks": checks(sheet.evidence) if sheet.evidence else [],
         "compare": of_comparison(model, rival, version.version) if rival and rival != version.version else None,
         "rival": rival,
@@ -78,12 +82,14 @@ def _done(history: tuple[Event, ...], position: str) -> Event | None:
     return next((one for one in history if str(one.position) == position), None)
 
 
-def _offers(role: Role | None, version: Version) -> Iterator[Offer]:
+def _offers(role: Role | None, version: Version, protected: bool) -> Iterator[Offer]:
     at = of_version(version.model, version.version)
     state = version.state
     if state in (State.DEVELOPMENT, State.STAGING):
         kind = "" if version.refusal else "main"
         yield offer(role, Action.PROMOTE_TO_PRODUCTION, "Promote to production", f"{at}/promote", kind)
+    if protected and state in (State.DEVELOPMENT, State.STAGING):
+        yield offer(role, Action.REQUEST_PROMOTION, "Ask for approvals", f"{at}/request")
     if state is State.DEVELOPMENT:
         yield offer(role, Action.PROMOTE_TO_STAGING, "Move to staging", f"{at}/stage")
     if state is State.PRODUCTION:

@@ -107,6 +107,10 @@ def of_rollout(model: str, number: int | None = None) -> str:
     return f"{of_model(model)}/rollout" if number is None else f"{of_model(model)}/rollouts/{number}"
 
 
+def of_request(model: str, number: int) -> str:
+    return f"{of_model(model)}/approvals/{number}"
+
+
 def of_event(chain: str, position: int) -> str:
     return f"/events/{position}" if chain == "*" else f"{of_model(chain)}/events/{position}"
 
