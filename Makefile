@@ -12,7 +12,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-light demo tour test lint unit unit-light format bench lock test-latest mlmd-check image-check clean
+.PHONY: help setup setup-light demo demo-rollout tour test lint unit unit-light format bench lock test-latest mlmd-check image-check clean
 # The targets follow one another; the tools use the cores themselves.
 .NOTPARALLEL:
 
@@ -50,6 +50,9 @@ setup-light:
 
 demo: setup  ## three months of real flights through the real pipeline; ARGS=--all takes all flights
 	@$(VENV)/bin/python $(DEMO) $(ARGS)
+
+demo-rollout: setup  ## a harmful canary rolled back, a good one promoted: real servers behind a real Envoy
+	@$(VENV)/bin/python demo/rollout_demo.py
 
 tour: setup-light  ## the registry alone, on small ready models, in half a minute; needs no TFX
 	@.venv-light/bin/python demo/registry_demo.py
