@@ -24,6 +24,7 @@ from tfx_pedigree import client
 from tfx_pedigree.errors import UnauthenticatedError
 from tfx_pedigree.registry import Identity, Registry
 from tfx_pedigree.server import Server, ServerSettings, application
+from tfx_pedigree.server.protocol import PatientProtocol
 
 
 class NamedByToken:
@@ -71,7 +72,13 @@ class Switch:
 def running() -> Iterator[Switch]:
     switch = Switch()
     held = socket.create_server(("127.0.0.1", 0))
-    options: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off", "ws": "none"}
+    options: dict[str, Any] = {
+        "log_config": None,
+        "access_log": False,
+        "lifespan": "off",
+        "ws": "none",
+        "http": PatientProtocol,
+    }
     server = uvicorn.Server(uvicorn.Config(switch, **options))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [held]}, daemon=True)
     thread.start()

@@ -139,7 +139,6 @@ def _no_operation(scope: Scope, methods: frozenset[str]) -> Answer:
 
 def _unreadable(error: PedigreeError) -> Answer:
     """What is left of the body is not read, so the connection ends."""
-    if isinstance(error, TooLargeError):
-        told = Problem.of(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error), error.kind)
-        return answers.problem(told, {"connection": "close"})
-    return answers.refusal(error)
+    large = isinstance(error, TooLargeError)
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if large else HTTPStatus.BAD_REQUEST
+    return answers.problem(Problem.of(status, str(error), error.kind), {"connection": "close"})

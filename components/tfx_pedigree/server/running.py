@@ -19,6 +19,7 @@ from tfx_pedigree.registry import Registry
 from tfx_pedigree.server.app import GROUPS, application, create_app
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.local_session import LocalSession
+from tfx_pedigree.server.protocol import PatientProtocol
 from tfx_pedigree.server.settings import ServerSettings
 from tfx_pedigree.server.timing import SHARED
 
@@ -78,7 +79,7 @@ def _config(settings: ServerSettings) -> uvicorn.Config:
         functools.partial(create_app, settings),
         factory=True,
         workers=settings.workers,
-        http="httptools",
+        http=PatientProtocol,
         loop="uvloop",
         ws="none",
         lifespan="on",

@@ -1,0 +1,127 @@
+"""What nobody with good intentions sends: half requests, endless ones, and bytes that mean something elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from server_testing import Switch
+from tfx_pedigree.registry import Registry
+from tfx_pedigree.server import bodies, protocol
+
+
+@pytest.fixture
+def at(tmp_path: Path, switch: Switch) -> Iterator[str]:
+    registry = Registry.create(tmp_path / "registry", actor="ada")
+    with switch.registry(registry, "registry") as address:
+        yield address
+
+
+@contextlib.contextmanager
+def connected(at: str) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", urlsplit(at).port or 0), timeout=10) as connection:
+        yield connection
+
+
+def all_of(connection: socket.socket) -> bytes:
+    """What comes until the server closes."""
+    found = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := connection.recv(65536):
+            found += piece
+    return found
+
+
+def asked(at: str, request: bytes) -> bytes:
+    with connected(at) as connection:
+        connection.sendall(request)
+        return all_of(connection)
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /healthz HTTP/1.1\r\n", b"GET /heal"])
+def test_whoever_sends_no_whole_request_is_cut_off(at: str, monkeypatch: pytest.MonkeyPatch, begun: bytes) -> None:
+    monkeypatch.setattr(protocol, "HEADERS_WITHIN", 0.2)
+    with connected(at) as connection:
+        connection.sendall(begun)
+        began = time.monotonic()
+        assert all_of(connection) == b""
+        assert time.monotonic() - began < 5
+
+
+def test_a_connection_that_is_kept_open_is_cut_off_in_its_next_request_alone(
+    at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HEADERS_WITHIN", 0.2)
+    with connected(at) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        time.sleep(0.4)  # idle, and welcome to be
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\nGET /hea")
+        assert all_of(connection).count(b"HTTP/1.1 200") == 1
+
+
+def test_headers_without_end_are_cut_off(at: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "LARGEST_HEADERS", 10_000)
+    with connected(at) as connection, contextlib.suppress(ConnectionError):
+        connection.sendall(b"GET /healthz HTTP/1.1\r\n")
+        for number in range(1000):
+            connection.sendall(f"x-{number}: {'y' * 1000}\r\n".encode())
+            time.sleep(0.001)
+        pytest.fail("the server went on reading")
+
+
+def test_a_body_that_stops_is_answered_and_not_waited_for(at: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "PATIENCE", 0.2)
+    head = b"POST /api/v1/models/m/rollback HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ada\r\n"
+    answer = asked(at, head + b"content-length: 100\r\n\r\n{")
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"stopped coming" in answer
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxx",
+        b"POST /api HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx : y\r\n\r\n",
+        b"GET\t/healthz HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+)
+def test_what_two_servers_could_read_in_two_ways_is_not_read(at: str, request_: bytes) -> None:
+    assert b"HTTP/1.1 200" not in asked(at, request_)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/models/x%0d%0aset-cookie:%20a=b",
+        "/api/v1/models/..%2f..%2f..%2fetc%2fpasswd",
+        "/api/v1/models/%00",
+        "/api/v1/models/%ed%a0%80",
+        "/api/v1/models/%c3%28/versions/latest",
+        "/api/v1//models",
+        "/api/v1/../../etc/passwd",
+        "/api/v1/models/" + "a" * 50_000,
+        "/static/..%2f..%2fapp.py",
+    ],
+)
+def test_paths_lead_nowhere_else_and_put_nothing_into_headers(at: str, path: str) -> None:
+    close = "connection: close\r\nauthorization: Bearer ada\r\n\r\n"
+    answer = asked(at, f"GET {path} HTTP/1.1\r\nhost: localhost\r\n{close}".encode())
+    head, _, content = answer.partition(b"\r\n\r\n")
+    assert head.split(b" ")[1] in (b"400", b"404")
+    assert b"set-cookie" not in head.lower()
+    assert b"root:" not in content
+    assert b"Traceback" not in content
+
+
+def test_a_second_host_is_no_host(at: str) -> None:
+    answer = asked(at, b"GET /api HTTP/1.1\r\nhost: localhost\r\nhost: evil.example\r\nconnection: close\r\n\r\n")
+    assert answer.split(b" ")[1] in (b"400", b"421")
