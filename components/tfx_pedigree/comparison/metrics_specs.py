@@ -95,8 +95,7 @@ def metrics_specs(
     for name in dict.fromkeys(names):
         if name == COUNT:
             continue
-        metric = MetricName.parse(name)
-        own = extra.get(name)
+        metric, own = _named(name, extra), extra.get(name)
         _check(metric, inputs, of_all_outputs=own is not None and own.of_all_outputs)
         made, limits = _made(metric, extra, inputs), thresholds.get(name)
         if made is None and not limits:
@@ -108,6 +107,16 @@ def metrics_specs(
         else:
             spec["metrics"].append(made | ({"perSliceThresholds": limits} if limits else {}))
     return [counting_spec(thresholds.get(COUNT)), *specs.values()]
+
+
+def _named(name: str, extra: Mapping[str, ExtraMetric]) -> MetricName:
+    """A metric of the user's own may be called anything."""
+    try:
+        return MetricName.parse(name)
+    except InvalidInputError:
+        if name in extra:
+            return MetricName(name)
+        raise
 
 
 def utility_metrics(

@@ -34,7 +34,7 @@ from tfx_pedigree.comparison.policy import (
     TooFew,
     Weights,
 )
-from tfx_pedigree.comparison.policy_sense import nonsense
+from tfx_pedigree.comparison.policy_sense import misnamed, nonsense
 from tfx_pedigree.comparison.policy_utility import Utilities, Utility
 from tfx_pedigree.comparison.policy_year import BEST_CHAMPION, ErrorBudget, Holdout, Many, NeverBelow, Reused
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
@@ -122,6 +122,8 @@ def policy_at(place: ConfigNode) -> Policy:
     utilities = optional(found, "utilities", lambda one: _utilities(_since_2(one, form))) or {}
     direction = optional(found, "direction", _direction) or _better(metric, utilities)
     if direction is None:
+        if problem := misnamed(metric):
+            raise metric_place.wrong(problem)
         raise metric_place.wrong(
             f"is {metric!r}, which has no known direction. Give `direction: higher` or `direction: lower` as well."
         )

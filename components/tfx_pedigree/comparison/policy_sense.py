@@ -6,18 +6,24 @@ Only what people write is held to this. A decision on file stays readable whatev
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 
 from tfx_pedigree.comparison.class_counts import count_name
-from tfx_pedigree.comparison.metrics import Direction, Metric, known
+from tfx_pedigree.comparison.metric_names import MetricName
+from tfx_pedigree.comparison.metrics import KNOWN, Direction, Metric, known
 from tfx_pedigree.comparison.policy import Bounds, Policy, Regression, Rule, RuleKind
 from tfx_pedigree.comparison.wording import number
+from tfx_pedigree.errors import InvalidInputError
 
 # Where it stands in the file, and the rest of the sentence about it.
 Problem = tuple[str, str]
 
 
 def nonsense(policy: Policy) -> Iterator[Problem]:
+    for path, name in _names(policy):
+        if problem := misnamed(name):
+            yield path, problem
     metric = known(policy.metric)
     yield from _direction("direction", metric, policy.better)
     yield from _rule("rule", policy.rule, policy.better, metric)
@@ -43,6 +49,22 @@ def nonsense(policy: Policy) -> Iterator[Problem]:
                 yield from _regression("never_below.best_champion", metric, Regression(limit, relative=share))
     for name, bounds in policy.first_version.items():
         yield from _bounds(f"first_version.{name}", known(name), bounds)
+
+
+def _names(policy: Policy) -> Iterator[tuple[str, str]]:
+    yield "metric", policy.metric
+    yield from ((f"guardrails[{index}].metric", rail.metric) for index, rail in enumerate(policy.guardrails))
+    yield from ((f"first_version.{name}", name) for name in policy.first_version)
+
+
+def misnamed(name: str) -> str | None:
+    """What is wrong with a name that begins like that of a known metric. Others may be called what they like."""
+    try:
+        MetricName.parse(name)
+    except InvalidInputError as error:
+        bare = re.split(r"[@(]", name.rpartition("/")[2])[0]
+        return f"cannot be read. {error}" if bare in KNOWN else None
+    return None
 
 
 def _classes(path: str, metric: str, least: Mapping[str, int]) -> Iterator[Problem]:

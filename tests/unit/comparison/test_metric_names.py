@@ -21,6 +21,7 @@ from tfx_pedigree.comparison import (
     Policy,
     evaluator_plan,
     known,
+    parse_policy,
     read_policy,
 )
 from tfx_pedigree.comparison.metric_names import AVERAGES
@@ -53,6 +54,27 @@ def test_a_name_is_read_as_it_is_written(name: MetricName) -> None:
 def test_what_is_no_name_is_refused_with_examples_of_one(text: str) -> None:
     with pytest.raises(InvalidInputError, match="Write it as `auc`"):
         MetricName.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "metric: auc@class=3",
+        "metric: auc\nguardrails: [{metric: late/recall@top_k, at_least: 0.5}]",
+        "metric: auc\nfirst_version: {auc@class_id=x: {at_least: 0.5}}",
+    ],
+)
+def test_a_known_metric_that_is_named_wrongly_is_refused_with_its_line(text: str) -> None:
+    with pytest.raises(InvalidInputError, match=r"p.yaml, line \d: .*cannot be read.*Write it as `auc`"):
+        parse_policy(text, "p.yaml")
+
+
+def test_metrics_that_only_the_user_knows_may_be_called_anything() -> None:
+    policy = parse_policy("metric: 'revenue @ 5 %'\ndirection: higher")
+    spec = evaluator_plan(policy, metrics=[ExtraMetric("revenue @ 5 %", "Revenue", "shop")]).config["metricsSpecs"][1]
+    assert json.loads(spec["metrics"][0]["config"]) == {"name": "revenue @ 5 %"}
+    with pytest.raises(InvalidInputError, match="is not known"):
+        evaluator_plan(policy)
 
 
 def test_what_is_known_of_a_metric_is_known_of_it_in_each_class_and_output() -> None:
