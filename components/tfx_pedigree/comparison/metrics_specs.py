@@ -113,10 +113,10 @@ def _named(name: str, extra: Mapping[str, ExtraMetric]) -> MetricName:
     """A metric of the user's own may be called anything."""
     try:
         return MetricName.parse(name)
-    except InvalidInputError:
+    except InvalidInputError as error:
         if name in extra:
             return MetricName(name)
-        raise
+        raise InvalidInputError(f"{error} For a metric of your own give an ExtraMetric of that name.") from None
 
 
 def utility_metrics(

@@ -73,7 +73,7 @@ def test_metrics_that_only_the_user_knows_may_be_called_anything() -> None:
     policy = parse_policy("metric: 'revenue @ 5 %'\ndirection: higher")
     spec = evaluator_plan(policy, metrics=[ExtraMetric("revenue @ 5 %", "Revenue", "shop")]).config["metricsSpecs"][1]
     assert json.loads(spec["metrics"][0]["config"]) == {"name": "revenue @ 5 %"}
-    with pytest.raises(InvalidInputError, match="is not known"):
+    with pytest.raises(InvalidInputError, match="give an ExtraMetric"):
         evaluator_plan(policy)
 
 
