@@ -130,7 +130,9 @@ def _guarded(run: Callable[[], Any], *, as_json: bool) -> int:
     try:
         code = run()
     except click.Abort:
-        return _tell("interrupted", "Stopped. Nothing was left half done; run the command again.", 130, as_json)
+        return _tell(
+            "interrupted", "Stopped. Nothing was left half done; run the command again.", exits.INTERRUPTED, as_json
+        )
     except click.ClickException as error:
         return _tell_usage(error, as_json)
     except PedigreeError as error:

@@ -48,10 +48,6 @@ class MetricName:
         return cls(found["base"], parameter, found["output"] or "", **of)  # type: ignore[arg-type]
 
     @property
-    def is_plain(self) -> bool:
-        return self == MetricName(self.base)
-
-    @property
     def with_parameter(self) -> str:
         """What TFMA is told to call it; output and classes are added by TFMA."""
         return self.base if self.parameter is None else f"{self.base}({self.parameter!r})"

@@ -16,12 +16,11 @@ import sys
 before = set(sys.modules)
 from tfx_pedigree.lineage.graph import Fragment
 from tfx_pedigree.lineage.lineage import Lineage
-from pedigree_testing import lineage_of
 from tfx_pedigree.lineage.node_factory import data_node
 from tfx_pedigree.registry import Registry
 Registry.create(sys.argv[1], actor="ada").close()
 with Registry.open(sys.argv[1], actor="ada") as registry:
-    lineage = lineage_of(registry)
+    lineage = Lineage(registry)
     lineage.record(Fragment((data_node(uri="gs://flights/3", span="3"),)))
     assert lineage.get_lineage("span:3").nodes
     assert not lineage.impact("span:3").versions
