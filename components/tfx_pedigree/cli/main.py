@@ -56,6 +56,10 @@ SECTIONS = {
     },
     "Move": {
         "promote": Lazy(f"{_HERE}.transitions:promote", "Bring a version to staging or production."),
+        "request": Lazy(f"{_HERE}.approvals:request", "Ask for the approvals that a version needs to become champion."),
+        "approve": Lazy(f"{_HERE}.approvals:approve", "Approve a request to promote."),
+        "reject": Lazy(f"{_HERE}.approvals:reject", "Close a request to promote, or take back your own."),
+        "requests": Lazy(f"{_HERE}.approvals:requests", "List requests to promote that wait for approvals."),
         "rollback": Lazy(f"{_HERE}.transitions:rollback", "Make the previous champion serve again."),
         "archive": Lazy(f"{_HERE}.transitions:archive", "Take a version out of use."),
         "restore": Lazy(f"{_HERE}.transitions:restore", "Take an archived version back into use."),
@@ -80,6 +84,10 @@ SECTIONS = {
         "sign": Lazy(f"{_HERE}.signing:sign", "Sign a version, and keep the signature with it."),
         "trust": Lazy(f"{_HERE}.signing:trust", "Say whose signature a model needs."),
         "roles": Lazy(f"{_HERE}.roles:roles", "Say who may do what."),
+        "protect": Lazy(
+            f"{_HERE}.approvals:protect",
+            "Let versions of a model become champion only when enough people approve.",
+        ),
         "tokens": Lazy(f"{_HERE}.tokens:tokens", "Make, list and revoke tokens for a server."),
     },
     "Set up": {

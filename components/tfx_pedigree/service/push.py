@@ -13,7 +13,20 @@ from enum import Enum
 from pathlib import Path
 
 from tfx_pedigree.errors import ConflictError, NotFoundError, StaleEvidenceError
-from tfx_pedigree.registry import Evidence, Facts, PromotionRequest, Reference, RegistryApi, State, Verdict, Version
+from tfx_pedigree.registry import (
+    LEAST_ROLE,
+    Action,
+    Evidence,
+    Facts,
+    PromotionRequest,
+    Reference,
+    RegistryApi,
+    RequestStatus,
+    Role,
+    State,
+    Verdict,
+    Version,
+)
 from tfx_pedigree.service.judgement import says_nothing_new
 from tfx_pedigree.service.past import decided_now, settled
 from tfx_pedigree.service.promotion import check_or_heal
@@ -37,6 +50,7 @@ class PushOutcome(str, Enum):
 
     PROMOTED = "promoted"
     THERE_ALREADY = "there already"
+    REQUESTED = "approval requested"
     REGISTERED = "registered"
     REFUSED = "refused"
     STALE = "stale"
@@ -85,9 +99,12 @@ def register_and_promote(
     if evidence.verdict is not Verdict.PASS:
         return Pushed(PushOutcome.REFUSED, version, f"{evidence.verdict.value}: {evidence.reason}")
     request = PromotionRequest(State(target.value))
-    registry.require(request.action, version.model)  # before gigabytes are read
+    asking = target is PushTarget.PRODUCTION and registry.protection(version.model) is not None
+    # Before gigabytes are read.
+    registry.require(Action.REQUEST_PROMOTION if asking else request.action, version.model)
     healed = check_or_heal(store, version, files)
-    return replace(_promote(registry, reference, request), healed=healed)
+    done = _ask(registry, reference, request, evidence.reason) if asking else _promote(registry, reference, request)
+    return replace(done, healed=healed)
 
 
 def reserved_version(registry: RegistryApi, reference: Reference) -> Version:
@@ -112,6 +129,22 @@ def _register(
     if evidence is None or itself or says_nothing_new(registry.evidence(reference), evidence):
         return version
     return registry.register(reference, facts, evidence).version
+
+
+def _ask(registry: RegistryApi, reference: Reference, request: PromotionRequest, comment: str) -> Pushed:
+    """Files a request where the model is protected; one that is approved leads on to the promotion, for who may."""
+    try:
+        asked = registry.request_promotion(reference, comment=comment).request
+    except ConflictError as refusal:
+        outcome = PushOutcome.STALE if isinstance(refusal, StaleEvidenceError) else PushOutcome.REFUSED
+        return Pushed(outcome, _note(registry, reference, str(refusal)), str(refusal))
+    approved = asked.status is RequestStatus.APPROVED
+    if approved and (registry.role(asked.model) or Role.VIEWER) >= LEAST_ROLE[request.action]:
+        return _promote(registry, reference, request)
+    told = f"{asked.model} is protected, and {asked.name} {'is approved' if approved else 'waits'}: {asked.detail}."
+    step = f"`pedigree promote {asked.model}@{asked.version}`" if approved else f"`pedigree requests {asked.model}`"
+    reason = f"{told} Go on with {step}."
+    return Pushed(PushOutcome.REQUESTED, _note(registry, reference, reason), reason)
 
 
 def _promote(registry: RegistryApi, reference: Reference, request: PromotionRequest) -> Pushed:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tfx_pedigree.errors import DamagedError, ForbiddenError
-from tfx_pedigree.registry import Evidence, Reference, Registry, Role, State, Verdict
+from tfx_pedigree.registry import Evidence, Identity, Reference, Registry, Role, State, Verdict
 from tfx_pedigree.service.judgement import EVALUATOR, INFRA, facts_of, judged
 from tfx_pedigree.service.push import Pushed, PushOutcome, PushTarget, register_and_promote
 from tfx_pedigree.service.reserving import find_champion, reserve_trained
@@ -174,3 +174,27 @@ def test_bytes_are_read_after_the_role_and_healed_from_the_models_folder(tmp_pat
         pushed = push(registry, record, evidence(record), files=lambda: nullcontext(MODELS / "keras"))
         assert (pushed.outcome, pushed.healed) == (PushOutcome.PROMOTED, True)
         assert registry.store.verify().ok
+
+
+def test_where_the_model_is_protected_a_request_is_filed_and_an_approved_one_promotes(registry: Registry) -> None:
+    """Also by a pipeline that may not promote by itself."""
+    assert run(registry, "keras").outcome is PushOutcome.PROMOTED
+    registry.protect(NAME, 1)
+    for name, role in (("pipeline", Role.CONTRIBUTOR), ("rea", Role.REVIEWER)):
+        registry.grant(name, role)
+    pipeline = registry.acting_as(Identity("pipeline"))
+    asked = run(pipeline, "keras_retrained")
+    assert (asked.outcome, asked.serves) == (PushOutcome.REQUESTED, False)
+    assert "request 1 to promote" in asked.reason
+    assert asked.version.tags["not_promoted"] == asked.reason
+    request = registry.approval_request(NAME, 1)
+    assert (request.requested_by, request.version) == ("pipeline", asked.version.version)
+    assert run(pipeline, "keras_retrained").outcome is PushOutcome.REQUESTED, "and no second one"
+    assert len(registry.approval_requests(NAME, only_open=False).items) == 1
+    registry.acting_as(Identity("rea")).approve(NAME, 1)
+    waiting = run(pipeline, "keras_retrained")
+    assert (waiting.outcome, "is approved" in waiting.reason) == (PushOutcome.REQUESTED, True)
+    registry.grant("pipeline", Role.RELEASER)
+    done = run(pipeline, "keras_retrained")
+    assert (done.outcome, done.version.tags) == (PushOutcome.PROMOTED, {})
+    assert registry.verify_audit().ok
