@@ -180,7 +180,10 @@ class LocalQuestions(VersionQuestions):
         with self.transactions.reading(model) as connection:
             found = reading.find_model(connection, model)
             rows = reading.JUDGEMENTS.rows(connection, id=found.id, before=before, limit=limit + 1)
-        items = tuple(Judgement(row[1], Evidence.from_text(row[2]), *row[3:5]) for row in rows[:limit])
+        items = tuple(
+            Judgement(version, digest, Evidence.from_text(content), at, by)
+            for _, version, digest, content, at, by in rows[:limit]
+        )
         return Page(items, str(rows[limit - 1][0]) if len(rows) > limit else None)
 
     def _rows(self, question: Question, model: str | None, *, must_exist: bool = True) -> list[Row]:

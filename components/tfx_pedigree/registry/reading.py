@@ -183,7 +183,7 @@ NEWEST_EVIDENCE = Statement(
     .limit(1)
 )
 JUDGEMENTS = Statement(
-    sa.select(_E.id, _V.version, _E.content, _E.created_at, _E.created_by)
+    sa.select(_E.id, _V.version, _E.digest, _E.content, _E.created_at, _E.created_by)
     .join_from(schema.evidence, schema.model_versions, _V.id == _E.version_id)
     .where(_E.model_id == sa.bindparam("id", type_=_E.model_id.type), _E.id < sa.bindparam("before", type_=_E.id.type))
     .order_by(_E.id.desc())

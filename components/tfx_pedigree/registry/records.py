@@ -165,9 +165,10 @@ class ModelOverview(JsonForm):
 
 @dataclass(frozen=True)
 class Judgement(JsonForm):
-    """A piece of evidence as it was filed: of which version, when and by whom."""
+    """A piece of evidence as it was filed, with its digest: of which version, when and by whom."""
 
     version: str
+    digest: str
     evidence: Evidence
     filed_at: datetime
     filed_by: str

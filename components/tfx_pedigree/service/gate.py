@@ -32,6 +32,7 @@ from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry import Evidence, VersionQuestions
 from tfx_pedigree.service.looking_up import newest_evidence
+from tfx_pedigree.text import short_digest
 
 # Where the evidence keeps the whole comparison that it rests on.
 COMPARISON = "comparison"
@@ -95,7 +96,7 @@ def kept_comparison(evidence: Evidence) -> Comparison:
             f"The evidence {evidence.digest} keeps no comparison: it was attached by hand or by an older release. Its "
             "verdict and reason stand; what they follow from is not on file."
         )
-    return Comparison.from_json(kept, f"the comparison in the evidence {evidence.digest}")
+    return Comparison.from_json(kept, f"the comparison in the evidence about {short_digest(evidence.challenger)}")
 
 
 def slices_judged_on(evidence: Evidence | None) -> Earlier:

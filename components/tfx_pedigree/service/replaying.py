@@ -15,7 +15,7 @@ from tfx_pedigree.comparison import Comparison, Verdict
 from tfx_pedigree.errors import DamagedError, InvalidInputError
 from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.progress import Progress, silent
-from tfx_pedigree.registry import LARGEST_PAGE, Evidence, Judgement, Reference, RegistryApi, every
+from tfx_pedigree.registry import LARGEST_PAGE, Judgement, Reference, RegistryApi, every
 from tfx_pedigree.service.gate import COMPARISON, differences, kept_comparison
 from tfx_pedigree.service.past import Told, past_in, standing, told_by
 
@@ -74,14 +74,14 @@ def _replay_model(registry: RegistryApi, model: str) -> Iterator[NotReplayed | N
 
 
 def _replayed(one: Judgement, log: _Log) -> NotReplayed | None:
-    name, digest = str(Reference(log.model, one.version)), one.evidence.digest
+    name, digest = str(Reference(log.model, one.version)), one.digest
     if COMPARISON not in one.evidence.details:
         return NotReplayed(name, digest, ("it keeps no comparison: attached by hand, or by an older release",), False)
     try:
         comparison = kept_comparison(one.evidence)
         if comparison.basis is None:
             return NotReplayed(name, digest, ("an older release kept not all that its decision followed from",), False)
-        reasons = [*differences(one.evidence, comparison), *log.differences(one.evidence, comparison)]
+        reasons = [*differences(one.evidence, comparison), *log.differences(one, comparison)]
     except InvalidInputError as error:
         reasons = [str(error)]
     return NotReplayed(name, digest, tuple(reasons), True) if reasons else None
@@ -99,9 +99,10 @@ class _Log:
     def _told(self) -> tuple[Told, ...]:
         return told_by(self._registry, self.model)
 
-    def differences(self, evidence: Evidence, comparison: Comparison) -> Iterator[str]:
+    def differences(self, one: Judgement, comparison: Comparison) -> Iterator[str]:
         """Only a PASS has consequences. One that was taken back at once, because another decision came in between, has
         newer evidence on the same question."""
+        evidence = one.evidence
         told = comparison.basis.standing if comparison.basis is not None else None
         if told is None or not comparison.policy.looks_back:
             return
@@ -110,5 +111,5 @@ class _Log:
         self._decided_again.add(question)
         if again or evidence.verdict is not Verdict.PASS:
             return
-        if standing(past_in(self._told, evidence.digest), comparison) != told:
+        if standing(past_in(self._told, one.digest), comparison) != told:
             yield "the earlier decisions that it counted are not those in the log before it"

@@ -9,15 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pedigree_testing import digest
 from tfx_pedigree.comparison import (
     FIRST,
     Crowning,
     Decided,
     ErrorBudget,
+    GateDecision,
     Guardrail,
     Holdout,
     Key,
     Many,
+    Measurements,
     MetricValue,
     NeverBelow,
     Past,
@@ -28,13 +31,16 @@ from tfx_pedigree.comparison import (
     Rule,
     RuleKind,
     Scores,
+    Side,
     Similar,
     Slice,
     Standing,
     Verdict,
+    compare_models,
     decide,
     evaluator_plan,
     read_policy,
+    render,
     stake_of,
     standing_of,
 )
@@ -58,7 +64,7 @@ def decided(new: float, old: float, standing: Standing | None, policy: Policy, h
     return decision(new, old, standing, policy, half).verdict
 
 
-def decision(new: float, old: float, standing: Standing | None, policy: Policy, half: float = 0.01):  # type: ignore[no-untyped-def]
+def decision(new: float, old: float, standing: Standing | None, policy: Policy, half: float = 0.01) -> GateDecision:
     value = {KEY: MetricValue(new, (new - half, new + half), 1000)}, {KEY: MetricValue(old, (old - half, old + half))}
     apart = {KEY: MetricValue(new - old, (new - old - half, new - old + half), 1000)}
     return decide(policy, Scores(value[0]), Scores(value[1]), differences=apart, standing=standing)
@@ -300,7 +306,12 @@ def test_with_a_confidence_the_leads_of_long_ago_make_the_anchor_less_sure() -> 
 SLICES = tuple(Slice((("origin", f"A{at:02}"),)) for at in range(16))
 
 
-def many_slices(losses: list[float], many: Many):  # type: ignore[no-untyped-def]
+def many_slices(losses: list[float], many: Many) -> GateDecision:
+    policy, new, old, apart = judged_on(losses, many)
+    return decide(policy, new, old, differences=apart)
+
+
+def judged_on(losses: list[float], many: Many) -> tuple[Policy, Scores, Scores, dict[Key, MetricValue]]:
     rail = Guardrail("auc", Regression(0.0, relative=False), each_slice_of=("origin",), many=many)
     policy = replace(CONFIDENT, guardrails=(rail,))
     keys = [Key("auc", where) for where in SLICES]
@@ -309,7 +320,7 @@ def many_slices(losses: list[float], many: Many):  # type: ignore[no-untyped-def
     old = {KEY: MetricValue(0.8, (0.79, 0.81))} | {key: MetricValue(0.8) for key in keys}
     apart = {key: MetricValue(-by, (-by - 0.05, -by + 0.05), 100) for key, by in lost.items()}
     apart[KEY] = MetricValue(0.1, (0.09, 0.11), 1600)
-    return decide(policy, Scores(new), Scores(old), differences=apart)
+    return policy, Scores(new), Scores(old), apart
 
 
 def test_many_small_slices_stop_an_equal_model_by_luck_and_with_holm_they_do_not() -> None:
@@ -340,7 +351,22 @@ def test_a_policy_for_a_year_is_told_in_sentences() -> None:
     assert "not be worse than the best champion so far by more than 2 % of its auc." in told
     assert "Ladder:" in told and "(Holm)" in told
     where = situation(CONFIDENT, 1000, 0.8)
-    assert "passes in 73.9 % of years" in " ".join(in_words(CONFIDENT, where, simulate(CONFIDENT, where)))
+    simulated = " ".join(in_words(CONFIDENT, where, simulate(CONFIDENT, where, 400)))
+    assert "of years: an `error_budget` bounds that." in simulated
+
+
+def test_the_report_says_which_slices_are_harmed_and_which_may_be_luck() -> None:
+    losses = [0.0] * 16
+    losses[3], losses[5] = 0.052, 0.12
+    policy, new, old, apart = judged_on(losses, Many.EACH)
+    sides = Side("1.0.1", digest("new")), Side("1.0.0", digest("old"))
+    found = compare_models("m", policy, *sides, Measurements(new.metrics, old.metrics, apart))
+    assert found.decision.verdict is Verdict.FAIL
+    assert (
+        "Of 16 slices of the guardrail on auc (each slice of origin), 2 lose more than they may by their own "
+        "intervals. Shown also as some of many (Holm): auc on origin=A05. Of so many, these may be luck: auc on "
+        "origin=A03."
+    ) in render(found)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.integers(0, 29), st.floats(0, 1))

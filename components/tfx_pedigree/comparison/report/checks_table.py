@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tfx_pedigree.comparison.checks import Check
 from tfx_pedigree.comparison.document import Comparison
+from tfx_pedigree.comparison.harm import harms
 from tfx_pedigree.comparison.verdict import CheckOutcome
 from tfx_pedigree.html import Markup, breakable, el, ticked
 
@@ -25,16 +26,21 @@ def checks_section(comparison: Comparison) -> Markup | None:
         return None
     ordered = sorted(checks, key=lambda check: _ORDER.index(check.outcome))
     if len(ordered) <= _MANY:
-        return el("section", el("h2", "Checks"), el("p", _count(checks), class_="note"), _table(ordered))
+        return el("section", el("h2", "Checks"), _notes(comparison), _table(ordered))
     open_ones = [check for check in ordered if check.outcome in _ORDER[:2] or check is checks[0]]
     others = [check for check in ordered if check not in open_ones]
     return el(
         "section",
         el("h2", "Checks"),
-        el("p", _count(checks), class_="note"),
+        _notes(comparison),
         _table(open_ones),
         el("details", el("summary", f"The other {len(others)} checks"), _table(others)),
     )
+
+
+def _notes(comparison: Comparison) -> list[Markup]:
+    said = [_count(comparison.decision.checks), *map(str, harms(comparison))]
+    return [el("p", one, class_="note") for one in said]
 
 
 def _count(checks: Sequence[Check]) -> str:
