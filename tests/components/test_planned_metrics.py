@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from components_testing import Place
 from sklearn import metrics as sk
+from tensorflow_model_analysis.metrics import metric_specs
 from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 from version_comparator_testing import as_champion, compare, write_version
@@ -163,6 +164,17 @@ def test_a_utility_has_a_paired_interval_of_its_own(tmp_path: Path) -> None:
     assert 0 < widths["value"] < widths["late/recall"] + widths["late/specificity"]
     whole = sum(differences[Key(name)].value for name in ("late/recall", "late/specificity"))
     assert differences[Key("value")].value == pytest.approx(whole)
+
+
+def test_the_terms_of_a_sum_have_the_weights_that_they_have_by_themselves() -> None:
+    inputs = ModelInputs(label_keys={"late": "late", "kind": "kind"}, example_weight_keys={"late": "hours"})
+    policy = Policy("value", utilities={"value": Utility({"late/recall": 1.0, "kind/recall@class_id=1": 1.0})})
+    config = evaluation(policy, None, inputs).config
+    computed = metric_specs.to_computations(config.metrics_specs, eval_config=config)
+    weighted = {(key.name, key.output_name): key.example_weighted for one in computed for key in one.keys}
+    assert (weighted["recall", "late"], weighted["recall", "kind"]) == (True, False)
+    keys = [key for one in computed for key in one.keys if key.name == "recall"]
+    assert len({(key.output_name, key.example_weighted) for key in keys}) == 2  # not once more without weights
 
 
 def mean_worth(truth: list[float], predicted: list[float]) -> float:

@@ -89,8 +89,9 @@ def _sum_of_one_model(
     for term in terms:
         spec = json_format.ParseDict(term["spec"], config_pb2.MetricsSpec())
         spec.model_names[:] = [model]
-        spec.example_weights.weighted = example_weighted
-        spec.example_weights.unweighted = not example_weighted
+        # As the same metric is computed where it stands by itself: twice, with weights and without, it would be two.
+        weighted = example_weighted or _has_weights(told[0], term["output"])
+        spec.example_weights.weighted, spec.example_weights.unweighted = weighted, not weighted
         computations += metric_specs.to_computations([spec], eval_config=told[0], schema=told[1])
         key = metric_types.MetricKey(
             name=term["name"],
@@ -98,7 +99,7 @@ def _sum_of_one_model(
             output_name=term["output"],
             sub_key=metric_types.SubKey(**term["of"]) if term["of"] else None,
             aggregation_type=metric_types.AggregationType(**{term["average"]: True}) if term["average"] else None,
-            example_weighted=example_weighted,
+            example_weighted=weighted,
         )
         weights.append((key, float(term["weight"])))
     total = metric_types.MetricKey(name=name, model_name=model, example_weighted=example_weighted)
@@ -107,6 +108,11 @@ def _sum_of_one_model(
         return {total: sum(weight * float(metrics[term]) for term, weight in weights)}
 
     return [*computations, metric_types.DerivedMetricComputation(keys=[total], result=result)]
+
+
+def _has_weights(eval_config: Any, output: str) -> bool:
+    """Whether the examples of this output have weights of its own."""
+    return eval_config is not None and any(output in spec.example_weight_keys for spec in eval_config.model_specs)
 
 
 class ExpectedCalibrationError(metric_types.Metric):  # type: ignore[misc]
