@@ -109,9 +109,11 @@ class Controller:
             if reign is None:
                 return Tick(model, rollout, held_by=self._ledger.holder(model))
             return self._ticked(reign)
-        except FencedError:
-            self._reigns.pop(model, None)  # somebody else reigns: nothing of ours is true any longer
-            raise
+        except ChangedMeanwhileError:  # by a person: the next look begins with what that person decided
+            return Tick(model, rollout)
+        except FencedError as error:  # somebody else reigns: nothing of ours is true any longer
+            self._reigns.pop(model, None)
+            return Tick(model, rollout, held_by=self._ledger.holder(model), notes=(str(error),))
 
     def leave(self, model: str) -> None:
         """Gives the model to whoever wants it next."""
@@ -215,7 +217,7 @@ class Controller:
             validated, detail = self._validate(rollout, verification.state)
         return Seen(
             champion.digest if champion else None,
-            self._prepared(reign, notes),
+            self._prepared(reign, verification, notes),
             validated,
             detail,
             verification.convergence if verification else None,
@@ -224,11 +226,14 @@ class Controller:
             self._emptied(reign, verification, now, notes),
         )
 
-    def _prepared(self, reign: _Reign, notes: list[str]) -> Prepared | None:
-        """Brings the candidate to its place, and a deployment's again where it went away before the switch."""
+    def _prepared(self, reign: _Reign, verification: Verification | None, notes: list[str]) -> Prepared | None:
+        """Brings the candidate to its place, and a deployment's again where it went away before the switch. A rollout
+        waits until the stable version serves: what has no share may have to make room."""
         rollout = reign.rollout
         state = rollout.state
         if state.backwards or not (state.phase is Phase.PREPARING or rollout.is_deployment):
+            return None
+        if not rollout.is_deployment and not _in_place(verification):
             return None
         try:
             return reign.manager.prepare(rollout.candidate)
@@ -241,7 +246,7 @@ class Controller:
     def _emptied(self, reign: _Reign, verification: Verification | None, now: datetime, notes: list[str]) -> bool:
         """Unloads what is no longer needed, once its last requests are answered."""
         rollout = reign.rollout
-        if verification is None or verification.convergence is not Convergence.CONVERGED:
+        if not _in_place(verification):
             return False
         if rollout.state.backwards:
             leaving: ServedVersion | None = rollout.candidate
@@ -283,8 +288,7 @@ class Controller:
         wanted = reign.rollout.state.wanted
         if wanted is None:
             return
-        in_place = verification is not None and verification.convergence is Convergence.CONVERGED
-        if in_place and not decided and not _is_due(reign, verification):
+        if _in_place(verification) and not decided and not _is_due(reign, verification):
             return
         try:
             reign.manager.apply(wanted, epoch=reign.lease.epoch)
@@ -310,6 +314,10 @@ class Controller:
             return
         self._ledger.save_tally(reign.rollout, reign.watch.to_json())
         reign.saved_at = now
+
+
+def _in_place(verification: Verification | None) -> bool:
+    return verification is not None and verification.convergence is Convergence.CONVERGED
 
 
 def _is_due(reign: _Reign, verification: Verification | None) -> bool:

@@ -161,12 +161,17 @@ def _preparing(rollout: Rollout, seen: Seen, judged: Judgement, now: datetime) -
     prepared = seen.prepared
     if prepared is not None and prepared.readiness is Readiness.FAILED:
         return roll_back(rollout, now, f"The candidate does not load: {prepared.reason or 'no reason is known'}.")
-    if prepared is not None and prepared.readiness is Readiness.READY:
+    if (
+        prepared is not None
+        and prepared.readiness is Readiness.READY
+        # What the candidate is to be compared with must be what serves.
+        and seen.convergence is Convergence.CONVERGED
+    ):
         if rollout.order.plan.validation is not None:
             return _to(rollout, Phase.VALIDATING, now, None)
         return _step(rollout, 0, now, None)
     if _age(rollout, now) > rollout.order.plan.limits.prepare_seconds:
-        return roll_back(rollout, now, "The candidate was not ready in time.")
+        return roll_back(rollout, now, "The candidate was not ready in time, or the stable version did not serve.")
     return None
 
 

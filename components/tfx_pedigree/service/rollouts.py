@@ -222,9 +222,12 @@ class RolloutDesk:
         rollout = self.ledger.newest(model)
         try:
             while not rollout.state.phase.ended and time.monotonic() < end:
-                tick = controller.tick(model)
+                try:
+                    tick = controller.tick(model)
+                    rollout = tick.rollout or self.ledger.get(model, rollout.number)
+                except UnavailableError as error:  # the registry or the backend: what was decided waits for it
+                    tick = Tick(model, rollout, notes=(str(error),))
                 tell(tick)
-                rollout = tick.rollout or self.ledger.get(model, rollout.number)
                 if not rollout.state.phase.ended:
                     sleep(PERIOD_SECONDS)
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rollout_testing import CANDIDATE, MODEL, PLAN, STABLE, World, copied, harmful, make_registry
@@ -15,7 +16,7 @@ from tfx_pedigree.rollout.controller import Controller
 from tfx_pedigree.rollout.ledger import Ledger
 from tfx_pedigree.rollout.plan import Bake, JudgePlan, Limits, Step, Validation
 from tfx_pedigree.rollout.state import Ask, Phase, Rollout
-from tfx_pedigree.rollout.traffic.api import WHOLE, FencedError
+from tfx_pedigree.rollout.traffic.api import WHOLE, FencedError, ServedVersion, WantedRoutes
 from tfx_pedigree.rollout.traffic.memory import Behaviour, MemoryTraffic
 
 PASSED = PromotionRequest()
@@ -197,6 +198,35 @@ def test_a_controller_that_slept_through_its_lease_changes_nothing(world: World)
         with pytest.raises(FencedError):
             MemoryTraffic(world.balancer).apply(ledger.newest(MODEL).state.wanted, epoch=old.epoch)  # type: ignore[arg-type]
         assert one.tick(MODEL).held_by == "process-2"
+
+
+def test_what_a_person_decides_during_a_look_counts(world: World) -> None:
+    class Interrupted(Ledger):
+        asked = False
+
+        def decide(self, *arguments: Any) -> Rollout:
+            if not self.asked:
+                self.asked = True
+                self.ask(MODEL, Ask.ABORT, "just now")
+            return super().decide(*arguments)
+
+    world.make_ledger = Interrupted
+    with world.process() as (ledger, controller):
+        ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+        assert not controller.tick(MODEL).decided
+        world.play(ledger, controller)
+        assert ledger.newest(MODEL).state.reason == "just now"
+        assert shares(world) == {STABLE: WHOLE, CANDIDATE: 0}
+
+
+def test_a_stable_version_that_does_not_serve_is_brought_back_before_anything_is_compared(world: World) -> None:
+    with world.process() as (ledger, controller):
+        manager = MemoryTraffic(world.balancer)
+        manager.prepare(ServedVersion(MODEL, "sha256:" + "e" * 64, "0.0.1", 9))
+        manager.apply(WantedRoutes.all_to("sha256:" + "e" * 64), epoch=1)
+        ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+        tick = controller.tick(MODEL)
+        assert (tick.decided, shares(world)) == (False, {STABLE: WHOLE})
 
 
 def test_a_backend_that_saw_higher_epochs_than_the_registry_is_led_again(world: World) -> None:
