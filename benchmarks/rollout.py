@@ -78,7 +78,7 @@ def whole_plan(seed: str, ratio: float) -> tuple[str, float, int]:
 def upper_bound(count: int, runs: int) -> float:
     """The 95 % upper bound of a share, by the normal distribution."""
     share = count / runs
-    return share + 1.645 * math.sqrt(max(share * (1 - share), 1 / runs) / runs)
+    return min(1.0, share + 1.645 * math.sqrt(max(share * (1 - share), 1 / runs) / runs))
 
 
 def spread(pool: ProcessPoolExecutor, work: Callable[..., object], runs: int, *arguments: object) -> list[object]:

@@ -15,7 +15,7 @@ from tfx_pedigree.cli.rollouts.common import Teller, desk_of, percent, sentence,
 from tfx_pedigree.text import short_digest
 
 if TYPE_CHECKING:
-    from tfx_pedigree.rollout.ledger import Followed
+    from tfx_pedigree.rollout.api import Followed
     from tfx_pedigree.rollout.state import Rollout
     from tfx_pedigree.service.rollouts import RolloutDesk, Serving
 

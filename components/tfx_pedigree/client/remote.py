@@ -15,7 +15,8 @@ from tfx_pedigree.lineage.api import LineageApi
 from tfx_pedigree.lineage.graph import Fragment
 from tfx_pedigree.lineage.recording import Recorded, without_secrets
 from tfx_pedigree.registry import RegistryApi
-from tfx_pedigree.wire import ABOUT, LINEAGE, REGISTRY, About, Kind, Operation
+from tfx_pedigree.rollout.api import RolloutApi
+from tfx_pedigree.wire import ABOUT, LINEAGE, REGISTRY, ROLLOUTS, About, Kind, Operation
 
 C = TypeVar("C", bound=type)
 _RECORD = next(operation for operation in LINEAGE if operation.name == "record")
@@ -38,7 +39,7 @@ def _method(operation: Operation) -> Callable[..., Any]:
     signature = inspect.signature(declared)
 
     @functools.wraps(declared)
-    def method(self: RemoteRegistry | RemoteLineage, *arguments: Any, **named: Any) -> Any:
+    def method(self: RemoteRegistry | RemoteLineage | RemoteRollouts, *arguments: Any, **named: Any) -> Any:
         given = dict(signature.bind(self, *arguments, **named).arguments)
         del given["self"]
         transport = self.transport
@@ -80,6 +81,11 @@ class RemoteRegistry(RegistryApi):
         return RemoteLineage(self)  # type: ignore[abstract]  # see `connect`
 
     @property
+    def rollouts(self) -> RemoteRollouts:
+        """Rollouts and deployments there."""
+        return RemoteRollouts(self.transport)  # type: ignore[abstract]  # see `connect`
+
+    @property
     def store(self) -> RemoteStore:
         """The bytes, through the server."""
         return RemoteStore(self.transport)
@@ -98,6 +104,14 @@ class RemoteLineage(LineageApi):
         clean, hidden = without_secrets(fragment)
         recorded: Recorded = self.transport.call(_RECORD, {"fragment": clean, "model": model})
         return replace(recorded, hidden=recorded.hidden + hidden)
+
+
+@_carries(ROLLOUTS)
+class RemoteRollouts(RolloutApi):
+    """Rollouts of a registry on a server, which the controller beside it carries out."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
 
 
 def connect(address: str, token: str | None = None) -> RemoteRegistry:

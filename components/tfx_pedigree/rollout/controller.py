@@ -91,7 +91,7 @@ class Controller:
     def tick_all(self) -> tuple[Tick, ...]:
         """One look at every rollout that is going on. What goes wrong with one of them does not stop the others."""
         ticks = []
-        for rollout in self._ledger.find(None, only_open=True, limit=1000):
+        for rollout in self._ledger.rollouts(None, only_open=True, limit=1000):
             try:
                 ticks.append(self.tick(rollout.model))
             except PedigreeError as error:

@@ -7,7 +7,7 @@ all of it are there together or not at all. Only then is any traffic moved, by w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -18,16 +18,18 @@ from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.db import schema
 from tfx_pedigree.digest import canonical_json
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, StaleEvidenceError
-from tfx_pedigree.json_form import JsonForm, read, to_json
+from tfx_pedigree.json_form import read, to_json
 from tfx_pedigree.registry import Action, PromotionRequest, Reference, Registry, Version, leases, promotion, reading
 from tfx_pedigree.registry.leases import Lease
 from tfx_pedigree.registry.stored import StoredVersion
 from tfx_pedigree.registry.write import Write
 from tfx_pedigree.rollout import machine
+from tfx_pedigree.rollout.api import Asked, Followed, RolloutApi, RolloutStatus
 from tfx_pedigree.rollout.machine import Decision, RegistryMove
 from tfx_pedigree.rollout.plan import DEPLOY, Plan
 from tfx_pedigree.rollout.state import Ask, Rollout, RolloutOrder, RolloutState
 from tfx_pedigree.rollout.traffic.api import FencedError, ServedVersion
+from tfx_pedigree.rollout.watch import Watch
 from tfx_pedigree.secrets import clean_text
 
 _R, _M, _V, _T = schema.rollouts.c, schema.models.c, schema.model_versions.c, schema.rollout_tallies.c
@@ -42,17 +44,7 @@ class ChangedMeanwhileError(ConflictError):
     """Somebody decided about this rollout since it was looked at."""
 
 
-@dataclass(frozen=True)
-class Followed(JsonForm):
-    """A change of the champion and the deployment that follows it, made in one transaction."""
-
-    version: Version
-    replaced: str | None
-    changed: bool
-    deployment: Rollout
-
-
-class Ledger:
+class Ledger(RolloutApi):
     """The rollouts of one registry, for the actor who opened it."""
 
     def __init__(self, registry: Registry) -> None:
@@ -87,8 +79,7 @@ class Ledger:
             raise NotFoundError(f"{model} has no rollout {number}. See `pedigree rollout list {model}`.")
         return _rollout(row)
 
-    def find(self, model: str | None, *, only_open: bool = False, limit: int = 50) -> tuple[Rollout, ...]:
-        """Newest first, of one model or of all."""
+    def rollouts(self, model: str | None = None, *, only_open: bool = False, limit: int = 50) -> tuple[Rollout, ...]:
         query = _ROWS.limit(limit)
         if model is not None:
             query = query.where(_M.name == model)
@@ -99,6 +90,12 @@ class Ledger:
                 reading.find_model(connection, model)
             return tuple(_rollout(row) for row in connection.execute(query).mappings())
 
+    def rollout(self, model: str, number: int | None = None) -> RolloutStatus:
+        rollout = self.newest(model) if number is None else self.get(model, number)
+        saved = self.tally_text(rollout)
+        watch = Watch.restored(rollout, saved) if saved is not None else None
+        return RolloutStatus(rollout, watch, self.holder(model))
+
     def champion(self, model: str) -> ServedVersion | None:
         with self._transactions.reading(model) as connection:
             newest = reading.one_period(reading.NEWEST_PERIOD.rows(connection, model=model))
@@ -108,9 +105,7 @@ class Ledger:
 
     # Orders
 
-    def start(self, model: str, version: str, target: str, plan: Plan, request: PromotionRequest) -> Rollout:
-        """Opens a rollout of a version that may be promoted now. What it may be promoted over is its baseline, and
-        stays that by its digest."""
+    def start_rollout(self, model: str, version: str, target: str, plan: Plan, request: PromotionRequest) -> Rollout:
         with self._transactions.changing(model, Action.ROLL_OUT) as write:
             write.require(request.action)
             facts = promotion.facts_of(write.connection, Reference(model, version), write.now)
@@ -128,16 +123,17 @@ class Ledger:
             _refuse_second(write, model)
             return _insert(write, found, order)
 
-    def deploy(self, model: str, target: str, stable: ServedVersion | None, reason: str | None) -> Rollout:
-        """The traffic is to follow the champion that the registry has."""
+    def deploy(
+        self, model: str, target: str, stable: ServedVersion | None = None, reason: str | None = None
+    ) -> Rollout:
         with self._transactions.changing(model, Action.ROLL_OUT) as write:
             found = reading.resolve(write.connection, Reference(model, "champion"))
             return _follow(write, found, target, stable, reason)
 
-    def promote(
-        self, reference: Reference, request: PromotionRequest, target: str, stable: ServedVersion | None
+    def promote_and_deploy(
+        self, reference: str | Reference, request: PromotionRequest, target: str, stable: ServedVersion | None = None
     ) -> Followed:
-        """A promotion and the order to bring the traffic to it."""
+        reference = Reference.of(reference)
         with self._transactions.changing(reference.model, Action.ROLL_OUT) as write:
             write.require(request.action)
             found = reading.resolve(write.connection, reference)
@@ -149,13 +145,12 @@ class Ledger:
         self,
         model: str,
         target: str,
-        stable: ServedVersion | None,
+        stable: ServedVersion | None = None,
         *,
         reason: str,
         to: str | None = None,
         expect: str | None = None,
     ) -> Followed:
-        """The champion before this one serves again, in the registry and in the traffic: one decision."""
         with self._transactions.changing(model, Action.ROLLBACK) as write:
             write.require(Action.ROLL_OUT)
             way = promotion.rollback_target(write, model, to)
@@ -163,8 +158,7 @@ class Ledger:
             deployment = _follow(write, moved.found, target, stable, reason)
             return Followed(moved.found.version, moved.replaced, moved.found != way.target, deployment)
 
-    def ask(self, model: str, ask: Ask, reason: str) -> tuple[Rollout, bool]:
-        """What a person asked of the rollout that is open, and whether that changed anything."""
+    def ask(self, model: str, ask: Ask, reason: str) -> Asked:
         with self._transactions.changing(model, Action.ROLL_OUT) as write:
             rollout = _open(write.connection, model)
             if rollout is None:
@@ -174,8 +168,8 @@ class Ledger:
                 )
             decision = machine.asked(rollout, ask, clean_text(reason), write.now)
             if decision is None:
-                return rollout, False
-            return _decide(write, rollout, decision, {"asked": str(ask)}), True
+                return Asked(rollout, False)
+            return Asked(_decide(write, rollout, decision, {"asked": str(ask)}), True)
 
     # Decisions of the controller
 

@@ -16,6 +16,7 @@ from tfx_pedigree.digest import digest_of
 from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.lineage.api import LineageApi
 from tfx_pedigree.registry import Registry, RegistryApi, RequestKey
+from tfx_pedigree.rollout.api import RolloutApi
 from tfx_pedigree.server import answers
 from tfx_pedigree.server.about import AboutServer
 from tfx_pedigree.server.answers import Answer
@@ -46,6 +47,7 @@ _TARGETS: dict[type, Callable[[Registry], Any]] = {
     RegistryApi: lambda registry: registry,
     LineageApi: lambda registry: Workspace(registry).lineage,
     StoreApi: ServedStore,
+    RolloutApi: lambda registry: Workspace(registry).rollouts,
     ServerApi: AboutServer,
 }
 

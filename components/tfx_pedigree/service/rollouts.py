@@ -13,18 +13,18 @@ from typing import ClassVar
 
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, PedigreeError, UnavailableError
 from tfx_pedigree.json_form import JsonForm, Layout
-from tfx_pedigree.registry import PromotionRequest, Reference, State, Version
+from tfx_pedigree.registry import PromotionRequest, Reference, Registry, State, Version
+from tfx_pedigree.rollout.api import Followed, RolloutApi
 from tfx_pedigree.rollout.controller import PERIOD_SECONDS, Controller, Tick
-from tfx_pedigree.rollout.ledger import Followed, Ledger, served
+from tfx_pedigree.rollout.ledger import Ledger, served
 from tfx_pedigree.rollout.plan import Plan, check_capabilities
 from tfx_pedigree.rollout.prometheus import PrometheusMetrics
-from tfx_pedigree.rollout.state import Ask, Rollout
+from tfx_pedigree.rollout.state import Rollout
 from tfx_pedigree.rollout.targets import ServingTarget, find_target, load_targets
 from tfx_pedigree.rollout.traffic.api import ManagerContext, RouteState, ServedVersion, TrafficManager
 from tfx_pedigree.rollout.traffic.opening import open_manager
 from tfx_pedigree.rollout.traffic.templates import Template, template_of
 from tfx_pedigree.rollout.validation import Validator
-from tfx_pedigree.rollout.watch import Watch
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.text import listed, short_digest
 
@@ -72,15 +72,6 @@ class RolloutPreview(JsonForm):
 
 
 @dataclass(frozen=True)
-class RolloutStatus(JsonForm):
-    """A rollout with what its judge has counted so far, and who drives it."""
-
-    rollout: Rollout
-    watch: Watch | None
-    controller: str | None
-
-
-@dataclass(frozen=True)
 class RolloutDesk:
     """The use cases of one registry. `config` is the file whose section `serving:` says where models are served."""
 
@@ -89,8 +80,8 @@ class RolloutDesk:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     @property
-    def ledger(self) -> Ledger:
-        return Ledger(self.workspace.database("A rollout"))
+    def api(self) -> RolloutApi:
+        return self.workspace.rollouts
 
     def target(self, model: str, name: str | None = None) -> ServingTarget:
         return find_target(self.config, self.environ, model=model, name=name)
@@ -112,8 +103,8 @@ class RolloutDesk:
         place = self.target(version.model, target)
         preview = registry.preview_promotion(Reference(version.model, version.version), request)
         problems = [check.detail for check in preview.checks if not check.passed]
-        champion, current = self.ledger.champion(version.model), self.ledger.current(version.model)
-        if current is not None:
+        champion = self.api.champion(version.model)
+        for current in self.api.rollouts(version.model, only_open=True):
             problems.append(f"{current.name} is going on: it is {current.state.phase}.")
         if version.state is State.PRODUCTION:
             problems.append(f"{version.name} is the champion already. Use `pedigree deploy {version.model}`.")
@@ -127,8 +118,8 @@ class RolloutDesk:
         """Orders it. The traffic moves when a controller looks at it: `run`, or one that runs elsewhere."""
         version = self.workspace.registry.get(reference)
         place = self.target(version.model, target)
-        self._check_place(plan, place, self.ledger.champion(version.model))
-        return self.ledger.start(version.model, version.version, place.name, plan, request)
+        self._check_place(plan, place, self.api.champion(version.model))
+        return self.api.start_rollout(version.model, version.version, place.name, plan, request)
 
     def _check_place(self, plan: Plan, place: ServingTarget, champion: ServedVersion | None) -> None:
         manager = self.manager(place)
@@ -144,21 +135,18 @@ class RolloutDesk:
     def deploy(self, model: str, target: str | None = None, reason: str | None = None) -> Rollout:
         """The traffic is to follow the champion, at once and without a judge."""
         place = self.target(model, target)
-        return self.ledger.deploy(model, place.name, self._served_now(place), reason)
+        return self.api.deploy(model, place.name, self._served_now(place), reason)
 
     def roll_back(
         self, model: str, *, reason: str, to: str | None = None, expect: str | None = None, target: str | None = None
     ) -> Followed:
         """Registry and traffic as one decision, which is carried out after any crash."""
         place = self.target(model, target)
-        return self.ledger.roll_back(model, place.name, self._served_now(place), reason=reason, to=to, expect=expect)
+        return self.api.roll_back(model, place.name, self._served_now(place), reason=reason, to=to, expect=expect)
 
     def promote(self, reference: Reference, request: PromotionRequest, target: str) -> Followed:
         place = self.target(reference.model, target)
-        return self.ledger.promote(reference, request, place.name, self._served_now(place))
-
-    def ask(self, model: str, ask: Ask, reason: str) -> tuple[Rollout, bool]:
-        return self.ledger.ask(model, ask, reason)
+        return self.api.promote_and_deploy(reference, request, place.name, self._served_now(place))
 
     def _served_now(self, place: ServingTarget) -> ServedVersion | None:
         """What keeps the traffic until another version is ready: what is observed, as far as the registry knows it. A
@@ -176,12 +164,12 @@ class RolloutDesk:
 
     def serving(self, model: str, target: str | None = None) -> Serving:
         place = self.target(model, target)
-        observed, ledger = self.manager(place).observe(), self.ledger
-        current = ledger.current(model)
-        mine = current if current is not None and current.order.target == place.name else None
+        observed = self.manager(place).observe()
+        going_on = self.api.rollouts(model, only_open=True)
+        mine = next((one for one in going_on if one.order.target == place.name), None)
         digests = {arm.digest for arm in observed.arms if arm.digest}
         names = {digest: name for digest in sorted(digests) if (name := self._number(model, digest))}
-        return Serving(model, place.name, ledger.champion(model), observed, names, mine)
+        return Serving(model, place.name, self.api.champion(model), observed, names, mine)
 
     def _number(self, model: str, digest: str) -> str | None:
         try:
@@ -189,21 +177,14 @@ class RolloutDesk:
         except PedigreeError:  # a digest of somebody else's, or none at all
             return None
 
-    def status(self, model: str) -> RolloutStatus:
-        rollout = self.ledger.newest(model)
-        saved = self.ledger.tally_text(rollout)
-        watch = Watch.restored(rollout, saved) if saved is not None else None
-        return RolloutStatus(rollout, watch, self.ledger.holder(model))
-
     # Driving
 
     def controller(self) -> Controller:
         """One life of a controller. Its name is nobody else's, so that its lease is its own."""
         holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
         validator, metrics = Validator(), PrometheusMetrics(self.environ)
-        return Controller(
-            self.ledger, self._manager_of, holder=holder, measure=metrics.measure, validate=validator.validate
-        )
+        ledger = Ledger(self.workspace.database("A controller"))
+        return Controller(ledger, self._manager_of, holder=holder, measure=metrics.measure, validate=validator.validate)
 
     def _manager_of(self, rollout: Rollout) -> TrafficManager:
         return self.manager(self.target(rollout.model, rollout.order.target))
@@ -218,21 +199,32 @@ class RolloutDesk:
     ) -> Rollout:
         """Looks at one model's rollout until it has ended, or until `seconds` are over. Where another controller drives
         it, it only looks on."""
-        controller, end = self.controller(), time.monotonic() + (_FOR_EVER if seconds is None else seconds)
-        rollout = self.ledger.newest(model)
+        end = time.monotonic() + (_FOR_EVER if seconds is None else seconds)
+        rollout = self.api.rollout(model).rollout
+        # Behind a server there is one that runs beside it.
+        controller = self.controller() if isinstance(self.workspace.registry, Registry) else None
         try:
             while not rollout.state.phase.ended and time.monotonic() < end:
-                try:
-                    tick = controller.tick(model)
-                    rollout = tick.rollout or self.ledger.get(model, rollout.number)
-                except UnavailableError as error:  # the registry or the backend: what was decided waits for it
-                    tick = Tick(model, rollout, notes=(str(error),))
+                tick = self._tick(controller, rollout)
+                rollout = tick.rollout or rollout
                 tell(tick)
                 if not rollout.state.phase.ended:
                     sleep(PERIOD_SECONDS)
         finally:
-            controller.leave_all()
+            if controller is not None:
+                controller.leave_all()
         return rollout
+
+    def _tick(self, controller: Controller | None, rollout: Rollout) -> Tick:
+        try:
+            found = controller.tick(rollout.model) if controller else None
+            if found is not None and found.rollout is not None:
+                return found
+            status = self.api.rollout(rollout.model, rollout.number)
+        except UnavailableError as error:  # the registry or the backend: what was decided waits for it
+            return Tick(rollout.model, rollout, notes=(str(error),))
+        changed = status.rollout.state.revision != rollout.state.revision
+        return Tick(rollout.model, status.rollout, changed, held_by=status.controller)
 
     def run_controller(
         self,

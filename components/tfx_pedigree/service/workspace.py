@@ -17,6 +17,7 @@ from tfx_pedigree.secrets import masked
 
 if TYPE_CHECKING:
     from tfx_pedigree.lineage.api import LineageApi
+    from tfx_pedigree.rollout.api import RolloutApi
     from tfx_pedigree.store import Store
 
 
@@ -37,6 +38,15 @@ class Workspace:
         from tfx_pedigree.lineage.lineage import Lineage  # noqa: PLC0415
 
         return Lineage(self.database("The lineage"))
+
+    @functools.cached_property
+    def rollouts(self) -> RolloutApi:
+        """Rollouts and deployments. Loaded when first asked for."""
+        if isinstance(self.registry, client.RemoteRegistry):
+            return self.registry.rollouts
+        from tfx_pedigree.rollout.ledger import Ledger  # noqa: PLC0415  most commands ask nothing of it
+
+        return Ledger(self.database("The ledger of rollouts"))
 
     @functools.cached_property
     def store(self) -> Store:

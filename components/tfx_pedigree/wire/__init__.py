@@ -13,7 +13,7 @@ from tfx_pedigree.wire.problem import PROBLEM, Problem, error_of, problem_of
 from tfx_pedigree.wire.requests import Call, arguments_of, call_of
 from tfx_pedigree.wire.routing import Found, Router
 from tfx_pedigree.wire.store import StoreApi
-from tfx_pedigree.wire.table import ABOUT, LINEAGE, OPERATIONS, PREFIX, REGISTRY, STORE
+from tfx_pedigree.wire.table import ABOUT, LINEAGE, OPERATIONS, PREFIX, REGISTRY, ROLLOUTS, STORE
 
 __all__ = [
     "ABOUT",
@@ -24,6 +24,7 @@ __all__ = [
     "PREFIX",
     "PROBLEM",
     "REGISTRY",
+    "ROLLOUTS",
     "STORE",
     "About",
     "Call",

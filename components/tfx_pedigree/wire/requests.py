@@ -180,6 +180,8 @@ def _from_text(kind: Any, text: str, what: str) -> Any:
         return parse_time(text)
     if Node in kinds and text.startswith("{"):
         return parse_json(text, what)
+    if bool in kinds and text in ("true", "false"):
+        return text == "true"
     if int in kinds and re.fullmatch(r"-?[0-9]{1,15}", text):
         return int(text)
     if bool in kinds and text in ("true", "false"):

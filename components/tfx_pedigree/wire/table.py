@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tfx_pedigree.lineage.api import LineageApi
 from tfx_pedigree.registry import RegistryApi, Role
+from tfx_pedigree.rollout.api import RolloutApi
 from tfx_pedigree.wire.about import ServerApi
 from tfx_pedigree.wire.operation import Kind, Operation
 from tfx_pedigree.wire.store import StoreApi
@@ -107,6 +108,17 @@ STORE = (
     Operation(StoreApi, "verify", "POST", "/store/verify", Role.VIEWER, Kind.QUESTION),
 )
 
+ROLLOUTS: tuple[Operation, ...] = (
+    Operation(RolloutApi, "rollouts", "GET", "/rollouts", Role.VIEWER, Kind.QUESTION),
+    Operation(RolloutApi, "rollout", "GET", f"{_MODEL}/rollouts/status", Role.VIEWER, Kind.QUESTION),
+    Operation(RolloutApi, "champion", "GET", f"{_MODEL}/rollouts/champion", Role.VIEWER, Kind.QUESTION),
+    Operation(RolloutApi, "start_rollout", "POST", f"{_MODEL}/rollouts", Role.RELEASER, Kind.CHANGE),
+    Operation(RolloutApi, "deploy", "POST", f"{_MODEL}/rollouts/deploy", Role.RELEASER, Kind.CHANGE),
+    Operation(RolloutApi, "promote_and_deploy", "POST", f"{_VERSION}/promote-and-deploy", Role.RELEASER, Kind.CHANGE),
+    Operation(RolloutApi, "roll_back", "POST", f"{_MODEL}/rollouts/roll-back", Role.RELEASER, Kind.CHANGE),
+    Operation(RolloutApi, "ask", "POST", f"{_MODEL}/rollouts/ask", Role.RELEASER, Kind.CHANGE),
+)
+
 ABOUT = Operation(ServerApi, "about", "GET", "/about", Role.VIEWER, Kind.QUESTION)
 
-OPERATIONS = (ABOUT, *REGISTRY, *LINEAGE, *STORE)
+OPERATIONS = (ABOUT, *REGISTRY, *LINEAGE, *STORE, *ROLLOUTS)

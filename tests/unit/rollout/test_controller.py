@@ -62,7 +62,7 @@ def test_a_healthy_candidate_ends_as_champion_with_all_the_traffic(
     world: World, running: tuple[Ledger, Controller]
 ) -> None:
     ledger, controller = running
-    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
     seen = [tick.rollout.share for tick in world.play(ledger, controller) if tick.rollout]
     assert list(dict.fromkeys(seen)) == [2500, WHOLE]
     assert (champion(ledger), shares(world)[CANDIDATE]) == (CANDIDATE, WHOLE)
@@ -76,7 +76,7 @@ def test_a_harmful_candidate_has_no_share_at_the_end_of_the_look_that_shows_the_
 ) -> None:
     ledger, controller = running
     harmful(world)
-    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
     for tick in world.play(ledger, controller):
         assert tick.rollout is not None
         if tick.judged.harm:
@@ -95,7 +95,7 @@ def test_a_candidate_that_died_is_rolled_back_although_retries_hid_it(
     world: World, running: tuple[Ledger, Controller]
 ) -> None:
     ledger, controller = running
-    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
     until(world, controller, Phase.STEPPING)
     world.balancer.behaviour[CANDIDATE] = Behaviour(down=True)
     until(world, controller, Phase.ROLLED_BACK)
@@ -106,7 +106,7 @@ def test_a_candidate_that_is_called_down_is_rolled_back_without_a_single_request
     world: World, running: tuple[Ledger, Controller]
 ) -> None:
     ledger, controller = running
-    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
     until(world, controller, Phase.STEPPING)
     world.balancer.behaviour[CANDIDATE] = Behaviour(down=True)
     world.balancer._counters[CANDIDATE] = replace(world.balancer.counted(CANDIDATE), up=False)
@@ -121,7 +121,7 @@ def test_without_requests_it_stays_at_its_step_and_goes_back_at_the_deadline(
 ) -> None:
     ledger, controller = running
     plan = replace(PLAN, limits=replace(PLAN.limits, step_seconds=100))
-    ledger.start(MODEL, "1.0.1", "eu", plan, PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", plan, PASSED)
     phases = set()
     for _ in range(130):
         tick = controller.tick(MODEL)
@@ -136,7 +136,7 @@ def test_without_requests_it_stays_at_its_step_and_goes_back_at_the_deadline(
 
 def test_shares_that_somebody_else_changed_are_driven_back(world: World, running: tuple[Ledger, Controller]) -> None:
     ledger, controller = running
-    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
     until(world, controller, Phase.STEPPING)
     world.balancer.lose_shares()
     assert shares(world)[CANDIDATE] == 0
@@ -149,7 +149,7 @@ def test_the_lease_is_renewed_while_the_controller_lives_and_ends_without_it(
 ) -> None:
     ledger, controller = running
     patient = replace(PLAN, steps=(Step(2500, Bake(10**6, 0)), PLAN.steps[1]))
-    ledger.start(MODEL, "1.0.1", "eu", patient, PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", patient, PASSED)
     until(world, controller, Phase.STEPPING)
     for _ in range(40):
         controller.tick(MODEL)
@@ -165,7 +165,7 @@ def test_the_lease_is_renewed_while_the_controller_lives_and_ends_without_it(
 
 def test_harm_that_happened_while_no_controller_was_there_is_judged_before_any_advance(world: World) -> None:
     with world.process() as (ledger, controller):
-        ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+        ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
         until(world, controller, Phase.STEPPING)
         controller.tick(MODEL)
     harmful(world)
@@ -180,7 +180,7 @@ def test_harm_that_happened_while_no_controller_was_there_is_judged_before_any_a
 
 def test_two_controllers_do_not_drive_the_same_model(world: World) -> None:
     with world.process() as (ledger, one), world.process() as (_, two):
-        ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+        ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
         assert one.tick(MODEL).decided
         tick = two.tick(MODEL)
         assert (tick.held_by, tick.decided) == ("process-1", False)
@@ -190,7 +190,7 @@ def test_two_controllers_do_not_drive_the_same_model(world: World) -> None:
 
 def test_a_controller_that_slept_through_its_lease_changes_nothing(world: World) -> None:
     with world.process() as (ledger, one), world.process() as (_, two):
-        ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+        ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
         until(world, one, Phase.STEPPING)
         old = one._reigns[MODEL].lease
         world.clock.advance(seconds=11)
@@ -212,7 +212,7 @@ def test_what_a_person_decides_during_a_look_counts(world: World) -> None:
 
     world.make_ledger = Interrupted
     with world.process() as (ledger, controller):
-        ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+        ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
         assert not controller.tick(MODEL).decided
         world.play(ledger, controller)
         assert ledger.newest(MODEL).state.reason == "just now"
@@ -224,7 +224,7 @@ def test_a_stable_version_that_does_not_serve_is_brought_back_before_anything_is
         manager = MemoryTraffic(world.balancer)
         manager.prepare(ServedVersion(MODEL, "sha256:" + "e" * 64, "0.0.1", 9))
         manager.apply(WantedRoutes.all_to("sha256:" + "e" * 64), epoch=1)
-        ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+        ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
         tick = controller.tick(MODEL)
         assert (tick.decided, shares(world)) == (False, {STABLE: WHOLE})
 
@@ -233,7 +233,7 @@ def test_a_backend_that_saw_higher_epochs_than_the_registry_is_led_again(world: 
     """As after a registry was restored from an older copy."""
     world.balancer._epoch = 70
     with world.process() as (ledger, controller):
-        ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+        ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
         world.play(ledger, controller)
         assert champion(ledger) == CANDIDATE
         assert world.balancer._epoch > 70
@@ -243,7 +243,7 @@ def test_a_backend_that_does_not_answer_is_asked_again_and_nothing_advances_mean
     world: World, running: tuple[Ledger, Controller]
 ) -> None:
     ledger, controller = running
-    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
     until(world, controller, Phase.STEPPING)
 
     def lost(point: str) -> None:
@@ -266,7 +266,7 @@ def test_a_backend_that_never_obeys_blocks_the_rollback_visibly_and_is_tried_aga
 ) -> None:
     ledger, controller = running
     plan = replace(PLAN, limits=Limits(obey_seconds=5))
-    ledger.start(MODEL, "1.0.1", "eu", plan, PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", plan, PASSED)
     until(world, controller, Phase.STEPPING)
 
     def deaf(point: str) -> None:
@@ -285,7 +285,7 @@ def test_evidence_that_turned_bad_before_the_promotion_rolls_back(
     world: World, running: tuple[Ledger, Controller]
 ) -> None:
     ledger, controller = running
-    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
     until(world, controller, Phase.STEPPING)
     ledger.registry.attach_evidence(f"{MODEL}@1.0.1", Evidence(CANDIDATE, STABLE, Verdict.FAIL, "again"))
     world.play(ledger, controller)
@@ -298,7 +298,7 @@ def test_an_abort_while_paused_and_one_after_the_promotion_lead_back(
     world: World, running: tuple[Ledger, Controller]
 ) -> None:
     ledger, controller = running
-    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
     until(world, controller, Phase.STEPPING)
     ledger.ask(MODEL, Ask.PAUSE, "lunch")
     for number in range(5):
@@ -309,7 +309,7 @@ def test_an_abort_while_paused_and_one_after_the_promotion_lead_back(
     ledger.ask(MODEL, Ask.ABORT, "no")
     world.play(ledger, controller)
     assert (shares(world)[STABLE], champion(ledger)) == (WHOLE, STABLE)
-    ledger.start(MODEL, "1.0.1", "eu", replace(PLAN, keep_seconds=1000), PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", replace(PLAN, keep_seconds=1000), PASSED)
     until(world, controller, Phase.KEEPING)
     assert champion(ledger) == CANDIDATE
     ledger.ask(MODEL, Ask.ABORT, "no again")
@@ -322,13 +322,13 @@ def test_a_rollback_of_the_registry_is_followed_by_the_traffic_also_during_a_rol
     world: World, running: tuple[Ledger, Controller]
 ) -> None:
     ledger, controller = running
-    ledger.start(MODEL, "1.0.1", "eu", replace(PLAN, keep_seconds=1000), PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", replace(PLAN, keep_seconds=1000), PASSED)
     until(world, controller, Phase.KEEPING)
     followed = ledger.roll_back(MODEL, "eu", None, reason="complaints")
     assert (followed.version.digest, champion(ledger)) == (STABLE, STABLE)
     world.play(ledger, controller)
     assert shares(world)[STABLE] == WHOLE
-    assert [one.state.phase for one in ledger.find(MODEL)] == [Phase.DONE, Phase.SUPERSEDED]
+    assert [one.state.phase for one in ledger.rollouts(MODEL)] == [Phase.DONE, Phase.SUPERSEDED]
 
 
 def test_a_deployment_that_cannot_load_leaves_the_traffic_and_goes_on_when_it_can(
@@ -349,7 +349,7 @@ def test_a_deployment_that_cannot_load_leaves_the_traffic_and_goes_on_when_it_ca
 def test_a_shadow_step_gives_copies_and_no_answers(world: World, running: tuple[Ledger, Controller]) -> None:
     ledger, controller = running
     shadow = replace(PLAN, steps=(Step(5000, Bake(10, 1), shadow=True), *PLAN.steps))
-    ledger.start(MODEL, "1.0.1", "eu", shadow, PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", shadow, PASSED)
     until(world, controller, Phase.STEPPING)
     answered = world.balancer.send(200)
     assert answered == {STABLE: 200}
@@ -361,7 +361,7 @@ def test_a_shadow_step_gives_copies_and_no_answers(world: World, running: tuple[
 def test_answers_to_recorded_requests_that_are_wrong_let_no_traffic_through(world: World) -> None:
     plan = replace(PLAN, validation=Validation("requests.jsonl", "/predict"))
     with world.process() as (ledger, _):
-        ledger.start(MODEL, "1.0.1", "eu", plan, PASSED)
+        ledger.start_rollout(MODEL, "1.0.1", "eu", plan, PASSED)
         wrong = Controller(ledger, world.open, holder="x", validate=lambda rollout, state: (False, "3 of 10 differ"))
         world.play(ledger, wrong)
         assert "3 of 10 differ" in str(ledger.newest(MODEL).state.reason)
@@ -381,7 +381,7 @@ def test_a_metric_is_asked_for_once_a_window_and_can_roll_back(world: World) -> 
         return 1.0 if asked[-1] == CANDIDATE else 2.0
 
     with world.process() as (ledger, _):
-        ledger.start(MODEL, "1.0.1", "eu", plan, PASSED)
+        ledger.start_rollout(MODEL, "1.0.1", "eu", plan, PASSED)
         until(world, Controller(ledger, world.open, holder="x", measure=measure), Phase.ROLLED_BACK)
         assert "revenue: worse" in str(ledger.newest(MODEL).state.reason)
         assert asked.count(CANDIDATE) < 15

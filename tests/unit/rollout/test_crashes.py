@@ -37,11 +37,11 @@ class Scenario:
 
 
 def start(ledger: Ledger) -> object:
-    return ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    return ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
 
 
 def promote_and_deploy(ledger: Ledger) -> object:
-    return ledger.promote(Reference(MODEL, "1.0.1"), PASSED, "eu", ledger.champion(MODEL))
+    return ledger.promote_and_deploy(Reference(MODEL, "1.0.1"), PASSED, "eu", ledger.champion(MODEL))
 
 
 SCENARIOS = {
@@ -74,7 +74,7 @@ def check_now(world: World) -> None:
     """What must be true at every moment, also just after a death: the registry and the ledger agree."""
     with Registry.open(world.folder, actor="ada", clock=world.clock) as registry:
         ledger = Ledger(registry)
-        champion, rollouts = ledger.champion(MODEL), ledger.find(MODEL)
+        champion, rollouts = ledger.champion(MODEL), ledger.rollouts(MODEL)
         for rollout in rollouts[:1]:
             moved = rollout.state.moved or rollout.is_deployment
             assert champion is not None
@@ -106,7 +106,7 @@ def play(world: World, scenario: Scenario, deaths: Iterator[int]) -> int:
         world.points = Points(next(deaths, None))
         try:
             with world.process() as (ledger, controller):
-                if not ledger.find(MODEL):  # the order itself may have died
+                if not ledger.rollouts(MODEL):  # the order itself may have died
                     scenario.begin(ledger)
                 if ledger.current(MODEL) is not None:
                     world.play(ledger, controller)

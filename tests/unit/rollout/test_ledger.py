@@ -70,7 +70,7 @@ def champion(ledger: Ledger) -> str | None:
 
 
 def test_a_rollout_of_a_version_that_passed_ends_with_it_as_champion(ledger: Ledger) -> None:
-    rollout = ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    rollout = ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
     assert rollout.stable is not None
     assert (rollout.number, rollout.stable.digest, rollout.candidate.version) == (1, digest("a"), "1.0.1")
     assert drive(ledger, Phase.DONE).closed_at is not None
@@ -84,7 +84,7 @@ def test_a_rollout_of_a_version_that_passed_ends_with_it_as_champion(ledger: Led
 
 
 def test_the_promotion_and_the_decision_are_one_transaction(ledger: Ledger) -> None:
-    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
     drive(ledger, Phase.PROMOTING)
     events = ledger.registry.history(MODEL, limit=3).items
     assert [event.action for event in events] == ["roll-out", "promote", "replace"]
@@ -93,16 +93,16 @@ def test_the_promotion_and_the_decision_are_one_transaction(ledger: Ledger) -> N
 
 def test_only_what_passed_against_the_champion_is_rolled_out(ledger: Ledger) -> None:
     with pytest.raises(ConflictError, match="FAIL"):
-        ledger.start(MODEL, "1.0.2", "eu", PLAN, PASSED)
+        ledger.start_rollout(MODEL, "1.0.2", "eu", PLAN, PASSED)
     assert ledger.current(MODEL) is None
-    rollout = ledger.start(MODEL, "1.0.2", "eu", PLAN, PromotionRequest(override=True, reason="we know why"))
+    rollout = ledger.start_rollout(MODEL, "1.0.2", "eu", PLAN, PromotionRequest(override=True, reason="we know why"))
     assert rollout.order.override
     drive(ledger, Phase.DONE)
     assert champion(ledger) == "1.0.2"
 
 
 def test_evidence_that_turned_bad_meanwhile_promotes_nothing(ledger: Ledger) -> None:
-    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
     drive(ledger, Phase.STEPPING)
     again = Evidence(digest("b"), digest("a"), Verdict.FAIL, "measured again")
     ledger.registry.attach_evidence(f"{MODEL}@1.0.1", again)
@@ -114,7 +114,7 @@ def test_evidence_that_turned_bad_meanwhile_promotes_nothing(ledger: Ledger) -> 
 
 
 def test_a_champion_that_changed_meanwhile_is_not_replaced(ledger: Ledger) -> None:
-    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
     rollout = drive(ledger, Phase.STEPPING)
     ledger.registry.promote(f"{MODEL}@1.0.2", PromotionRequest(override=True, reason="by hand"))
     promoting = replace_promoting(rollout)
@@ -135,18 +135,18 @@ def replace_promoting(rollout: Rollout) -> Decision:
 
 
 def test_harm_after_the_promotion_takes_champion_and_phase_back_together(ledger: Ledger) -> None:
-    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
     drive(ledger, Phase.KEEPING)
-    rollout, changed = ledger.ask(MODEL, Ask.ABORT, "it is slow")
-    assert (rollout.state.phase, changed, champion(ledger)) == (Phase.ROLLING_BACK, True, "1.0.0")
+    asked = ledger.ask(MODEL, Ask.ABORT, "it is slow")
+    assert (asked.rollout.state.phase, asked.changed, champion(ledger)) == (Phase.ROLLING_BACK, True, "1.0.0")
     assert [e.action for e in ledger.registry.history(MODEL, limit=3).items] == ["roll-out", "rollback", "replace"]
     assert ledger.registry.verify_audit().problems == ()
     assert drive(ledger, Phase.ROLLED_BACK).state.reason == "it is slow"
 
 
 def test_of_two_who_decide_upon_the_same_state_one_is_refused(ledger: Ledger) -> None:
-    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
-    seen = Seen(digest("a"), Prepared(Readiness.READY))
+    ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    seen = Seen(digest("a"), Prepared(Readiness.READY), convergence=Convergence.CONVERGED)
     rollout, lease = ledger.current(MODEL), lease_of(ledger)
     assert rollout is not None
     decision = machine.decide(rollout, seen, GOOD, ledger.now())
@@ -157,7 +157,7 @@ def test_of_two_who_decide_upon_the_same_state_one_is_refused(ledger: Ledger) ->
 
 
 def test_a_controller_whose_lease_was_taken_decides_nothing(ledger: Ledger, clock: Clock) -> None:
-    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
     old = lease_of(ledger, "one", seconds=10)
     assert ledger.hold(MODEL, "two", 10) is None
     assert ledger.holder(MODEL) == "one"
@@ -167,7 +167,9 @@ def test_a_controller_whose_lease_was_taken_decides_nothing(ledger: Ledger, cloc
     assert lease_of(ledger, "two", seconds=10).epoch == old.epoch + 1
     rollout = ledger.current(MODEL)
     assert rollout is not None
-    decision = machine.decide(rollout, Seen(digest("a"), Prepared(Readiness.READY)), GOOD, ledger.now())
+    decision = machine.decide(
+        rollout, Seen(digest("a"), Prepared(Readiness.READY), convergence=Convergence.CONVERGED), GOOD, ledger.now()
+    )
     assert decision is not None
     with pytest.raises(FencedError):
         ledger.decide(rollout, decision, {}, old)
@@ -187,10 +189,10 @@ def test_a_lease_that_was_given_back_is_free_at_once_and_its_epoch_grows(ledger:
 
 
 def test_there_is_one_rollout_at_a_time(ledger: Ledger) -> None:
-    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
     with pytest.raises(ConflictError, match="pedigree rollout abort penguin --reason WHY"):
-        ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
-    assert [one.number for one in ledger.find(MODEL, only_open=True)] == [1]
+        ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    assert [one.number for one in ledger.rollouts(MODEL, only_open=True)] == [1]
 
 
 def test_a_rollback_moves_champion_and_order_together_and_takes_over_what_goes_on(ledger: Ledger) -> None:
@@ -198,7 +200,7 @@ def test_a_rollback_moves_champion_and_order_together_and_takes_over_what_goes_o
     ledger.registry.attach_evidence(
         f"{MODEL}@1.0.2", Evidence(digest("c"), digest("b"), Verdict.PASS, "measured again")
     )
-    first = ledger.start(MODEL, "1.0.2", "eu", PLAN, PASSED)
+    first = ledger.start_rollout(MODEL, "1.0.2", "eu", PLAN, PASSED)
     followed = ledger.roll_back(MODEL, "eu", None, reason="both are bad")
     assert (followed.version.version, followed.replaced, followed.changed) == ("1.0.0", "1.0.1", True)
     assert ledger.get(MODEL, first.number).state.phase is Phase.SUPERSEDED
@@ -212,7 +214,7 @@ def test_a_rollback_moves_champion_and_order_together_and_takes_over_what_goes_o
 
 
 def test_a_promotion_can_order_the_deployment_with_it(ledger: Ledger) -> None:
-    followed = ledger.promote(Reference(MODEL, "1.0.1"), PASSED, "eu", ledger.champion(MODEL))
+    followed = ledger.promote_and_deploy(Reference(MODEL, "1.0.1"), PASSED, "eu", ledger.champion(MODEL))
     assert (followed.version.version, followed.replaced, followed.deployment.number) == ("1.0.1", "1.0.0", 1)
     assert drive(ledger, Phase.DONE).candidate.version == "1.0.1"
 
@@ -221,10 +223,10 @@ def test_who_may_not_release_orders_nothing(ledger: Ledger, open_as: Callable[[s
     ledger.registry.grant("bob", Role.REVIEWER)
     bob = Ledger(open_as("bob"))
     with pytest.raises(ForbiddenError, match="needs releaser"):
-        bob.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+        bob.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
     with pytest.raises(ForbiddenError):
         bob.deploy(MODEL, "eu", None, None)
-    assert bob.find(MODEL) == ()
+    assert bob.rollouts(MODEL) == ()
 
 
 def test_what_is_not_there_is_said_with_the_next_step(ledger: Ledger) -> None:
@@ -233,13 +235,13 @@ def test_what_is_not_there_is_said_with_the_next_step(ledger: Ledger) -> None:
     with pytest.raises(NotFoundError, match="nothing to abort"):
         ledger.ask(MODEL, Ask.ABORT, "why not")
     with pytest.raises(NotFoundError, match="no model 'pinguin'"):
-        ledger.find("pinguin")
+        ledger.rollouts("pinguin")
     with pytest.raises(ConflictError, match="champion already"):
-        ledger.start(MODEL, "1.0.0", "eu", PLAN, PASSED)
+        ledger.start_rollout(MODEL, "1.0.0", "eu", PLAN, PASSED)
 
 
 def test_what_was_counted_is_kept_and_lost_without_harm(ledger: Ledger) -> None:
-    rollout = ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    rollout = ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
     assert ledger.tally_text(rollout) is None
     for text in ({"a": 1}, {"a": 2}):
         ledger.save_tally(rollout, text)
@@ -250,7 +252,7 @@ def test_what_was_counted_is_kept_and_lost_without_harm(ledger: Ledger) -> None:
 def test_an_archive_carries_rollouts_and_imports_them(ledger: Ledger, tmp_path: Path) -> None:
     from tfx_pedigree.registry import transfer
 
-    ledger.start(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
     drive(ledger, Phase.DONE)
     ledger.deploy(MODEL, "eu", None, None)
     rollout = ledger.current(MODEL)
@@ -273,7 +275,7 @@ def test_an_archive_carries_rollouts_and_imports_them(ledger: Ledger, tmp_path: 
         transfer.write(write, transfer.History(MODEL, [e.hash for e in events], events, checked), len(events))
     with Registry.open(tmp_path / "other", actor="ada") as other:
         assert other.verify_audit().problems == ()
-        assert [one.state.phase for one in Ledger(other).find(MODEL)] == [Phase.PREPARING, Phase.DONE]
+        assert [one.state.phase for one in Ledger(other).rollouts(MODEL)] == [Phase.PREPARING, Phase.DONE]
     # Into the registry from which it came, made longer by nothing: all of it is there.
     with ledger.registry.transactions.reading(None) as connection:
         assert transfer.count_new(connection, transfer.History(MODEL, [e.hash for e in events], events, checked)) == 0

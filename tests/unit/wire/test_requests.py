@@ -12,6 +12,9 @@ from pedigree_testing import candidate, digest
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, NodeKind, Way
 from tfx_pedigree.registry import Action, Evidence, Facts, NewToken, PromotionRequest, Reference, Role, State, Verdict
+from tfx_pedigree.rollout import plan as plans
+from tfx_pedigree.rollout.state import Ask
+from tfx_pedigree.rollout.traffic.api import ServedVersion
 from tfx_pedigree.store import ObjectRef
 from tfx_pedigree.versioning import Bump, Request
 from tfx_pedigree.wire import OPERATIONS, Found, Operation, Router, arguments_of, call_of
@@ -45,8 +48,11 @@ EXAMPLES: dict[str, Any] = {
     "digests": (digest("a"),),
     "approvals_needed": 2,
     "number": 7,
-    "only_open": False,
+    "only_open": True,
     "days": 3,
+    "plan": plans.blue_green(),
+    "stable": ServedVersion("flight-delay", digest("a"), "1.0.0", 1),
+    "ask": Ask.ABORT,
     "asked": NewToken("0" * 12, digest("secret"), "ci"),
 }
 
@@ -59,7 +65,13 @@ def examples(operation: Operation) -> dict[str, Any]:
         if parameter.name == "model" and any(one.name == "selector" for one in operation.parameters):
             continue
         found[name] = EXAMPLES.get(name, "a/b c?d=%2F+ä..")
-    requests = {"promote": PromotionRequest(State.STAGING, "1.0.0"), "add": Request(bump=Bump.MAJOR, pre="rc")}
+    asked = PromotionRequest(State.STAGING, "1.0.0")
+    requests = {
+        "promote": asked,
+        "start_rollout": asked,
+        "promote_and_deploy": asked,
+        "add": Request(bump=Bump.MAJOR, pre="rc"),
+    }
     return {**found, **({"request": requests[operation.name]} if operation.name in requests else {})}
 
 

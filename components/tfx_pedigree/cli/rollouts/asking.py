@@ -18,10 +18,11 @@ def _ask(app: App, word: str, model: str, reason: str) -> None:
     from tfx_pedigree.rollout.state import Ask
 
     with desk_of(app) as desk:
-        rollout, changed = desk.ask(model, Ask(word), reason)
-        driven_by = desk.ledger.holder(model)
+        asked = desk.api.ask(model, Ask(word), reason)
+        driven_by = desk.api.rollout(model).controller
+    rollout, changed = asked.rollout, asked.changed
     already = "" if changed else " Nothing changed."
-    output.answer({"changed": changed, "rollout": rollout}, lambda _: output.done(sentence(rollout) + already))
+    output.answer(asked, lambda _: output.done(sentence(rollout) + already))
     if changed and driven_by is None and not rollout.state.phase.ended:
         output.next_step("rollout", "run", model, label="No controller drives it now. To do that from here")
 

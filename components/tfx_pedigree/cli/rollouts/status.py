@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from tfx_pedigree.registry import Event
+    from tfx_pedigree.rollout.api import RolloutStatus
     from tfx_pedigree.rollout.state import Rollout
-    from tfx_pedigree.service.rollouts import RolloutStatus
 
 _MOST_EVENTS = 1000
 
@@ -35,7 +35,7 @@ def status(app: App, model: str) -> None:
     The newest rollout or deployment of the model.
     """
     with desk_of(app) as desk:
-        found = desk.status(model)
+        found = desk.api.rollout(model)
     output.answer(found, lambda _: output.show(*_sheet(found)))
     if not found.rollout.state.phase.ended and found.controller is None:
         output.next_step("rollout", "run", model, label="No controller drives it now. To do that from here")
@@ -78,7 +78,7 @@ def watch(app: App, model: str, every: float) -> None:
     Where there is no terminal, a line for each change.
     """
     with desk_of(app) as desk:
-        found = desk.status(model)
+        found = desk.api.rollout(model)
         if app.json or not output.console().is_terminal:
             last = 0
             while True:
@@ -88,8 +88,8 @@ def watch(app: App, model: str, every: float) -> None:
                 if found.rollout.state.phase.ended:
                     return
                 time.sleep(every)
-                found = desk.status(model)
-        _watch_live(lambda: desk.status(model), every)
+                found = desk.api.rollout(model)
+        _watch_live(lambda: desk.api.rollout(model), every)
 
 
 def _watch_live(look: Any, every: float) -> None:
@@ -113,7 +113,7 @@ def _watch_live(look: Any, every: float) -> None:
 def list_(app: App, model: str | None, only_open: bool, limit: int) -> None:
     """List rollouts and deployments, newest first."""
     with desk_of(app) as desk:
-        found = desk.ledger.find(model, only_open=only_open, limit=limit)
+        found = desk.api.rollouts(model, only_open=only_open, limit=limit)
     output.answer({"items": found, "next": None}, lambda _: _table(found))
 
 
@@ -140,7 +140,7 @@ def history(app: App, model: str, number: int | None) -> None:
     They stand in the audit log, which nobody can rewrite unseen.
     """
     with desk_of(app) as desk:
-        rollout = desk.ledger.newest(model) if number is None else desk.ledger.get(model, number)
+        rollout = desk.api.rollout(model, number).rollout
         page = desk.workspace.registry.history(model, limit=_MOST_EVENTS)
     events = [e for e in page.items if e.action == "roll-out" and e.details.get("rollout") == rollout.number]
     output.answer({"rollout": rollout, "events": events[::-1]}, lambda _: _tell(events[::-1]))

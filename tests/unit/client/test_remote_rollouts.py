@@ -1,0 +1,83 @@
+"""Rollouts over a server: ordered, looked at and aborted there, and carried out by a controller at the database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pedigree_testing import candidate, digest
+from server_testing import Switch, opened
+from tfx_pedigree.errors import ConflictError, ForbiddenError, NotFoundError
+from tfx_pedigree.registry import Evidence, PromotionRequest, Reference, Registry, Verdict
+from tfx_pedigree.rollout import plan as plans
+from tfx_pedigree.rollout.api import RolloutApi
+from tfx_pedigree.rollout.controller import Controller
+from tfx_pedigree.rollout.ledger import Ledger
+from tfx_pedigree.rollout.state import Ask, Phase
+from tfx_pedigree.rollout.traffic.api import ServedVersion, WantedRoutes
+from tfx_pedigree.rollout.traffic.memory import MemoryBalancer, MemoryTraffic
+
+MODEL = "penguin"
+
+
+def prepared(folder: Path) -> Registry:
+    registry = Registry.create(folder, actor="ada")
+    for seed in "ab":
+        registry.add(MODEL, candidate(seed))
+    registry.promote(f"{MODEL}@1.0.0", PromotionRequest(expect="none"))
+    registry.attach_evidence(f"{MODEL}@1.0.1", Evidence(digest("b"), digest("a"), Verdict.PASS, "measured"))
+    return registry
+
+
+def remote(address: str, actor: str = "ada") -> RolloutApi:
+    found: RolloutApi = opened(address, actor).rollouts  # type: ignore[attr-defined]
+    return found
+
+
+def test_what_is_ordered_over_a_server_is_carried_out_beside_it(switch: Switch, tmp_path: Path) -> None:
+    balancer = MemoryBalancer()
+    manager = MemoryTraffic(balancer)
+    manager.prepare(ServedVersion(MODEL, digest("a"), "1.0.0", 1))
+    manager.apply(WantedRoutes.all_to(digest("a")), epoch=1)
+    registry = prepared(tmp_path / "registry")
+    with switch.registry(registry, "") as address:
+        far = remote(address)
+        rollout = far.start_rollout(MODEL, "1.0.1", "eu", plans.canary(), PromotionRequest())
+        assert rollout.stable is not None
+        assert (rollout.candidate.version, rollout.stable.version) == ("1.0.1", "1.0.0")
+        controller = Controller(Ledger(registry), lambda _: MemoryTraffic(balancer), holder="here")
+        for _ in range(3):
+            controller.tick(MODEL)
+        status = far.rollout(MODEL)
+        assert (status.rollout.state.phase, status.rollout.share, status.controller) == (Phase.STEPPING, 1000, "here")
+        assert status.watch is not None
+        asked = far.ask(MODEL, Ask.ABORT, "enough")
+        assert (asked.changed, asked.rollout.state.phase) == (True, Phase.ROLLING_BACK)
+        for _ in range(3):
+            controller.tick(MODEL)
+        assert [one.state.phase for one in far.rollouts(MODEL)] == [Phase.ROLLED_BACK]
+        assert far.rollouts(only_open=True) == ()
+        champion = far.champion(MODEL)
+        assert champion is not None
+        assert champion.digest == digest("a")
+
+
+def test_a_rollback_over_a_server_orders_the_traffic_with_it(switch: Switch, tmp_path: Path) -> None:
+    with switch.registry(prepared(tmp_path / "registry"), "") as address:
+        far = remote(address)
+        followed = far.promote_and_deploy(Reference(MODEL, "1.0.1"), PromotionRequest(), "eu")
+        assert (followed.version.version, followed.deployment.candidate.version) == ("1.0.1", "1.0.1")
+        back = far.roll_back(MODEL, "eu", reason="complaints")
+        assert (back.version.version, back.deployment.number) == ("1.0.0", 2)
+        assert far.deploy(MODEL, "eu", reason="again").number == 3
+
+
+def test_refusals_come_back_as_they_were(switch: Switch, tmp_path: Path) -> None:
+    with switch.registry(prepared(tmp_path / "registry"), "") as address:
+        with pytest.raises(NotFoundError, match="has had no rollout yet"):
+            remote(address).rollout(MODEL)
+        with pytest.raises(ForbiddenError, match="needs releaser"):
+            remote(address, "bob").deploy(MODEL, "eu")
+        with pytest.raises(ConflictError, match="champion already"):
+            remote(address).start_rollout(MODEL, "1.0.0", "eu", plans.canary(), PromotionRequest())
