@@ -191,7 +191,7 @@ class Watcher:
         sys.exit(f"The rollout did not end within {most:.0f} s: see build/demo-rollout/controller.log.")
 
     def _look(self, desk: RolloutDesk) -> None:
-        rollout = desk.ledger.newest(MODEL)
+        rollout = desk.api.rollout(MODEL).rollout
         phase = str(rollout.state.phase)
         seen = (rollout.candidate.version, phase, rollout.state.step)
         if seen != self._seen and not rollout.is_deployment:

@@ -35,7 +35,7 @@ def rolling_out(folder: Path, clock: Clock) -> World:
     make_registry(folder)
     world = World(folder, clock=clock)
     with world.process() as (ledger, controller):
-        ledger.start(ROLLED, "1.0.1", "memory", PLAN, PromotionRequest())
+        ledger.start_rollout(ROLLED, "1.0.1", "memory", PLAN, PromotionRequest())
         for number in range(14):
             controller.tick(ROLLED)
             world.balancer.send(60, seed=number)

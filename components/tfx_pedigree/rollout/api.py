@@ -6,6 +6,7 @@ The controller is not part of it: it runs where the database is reached, and nee
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from tfx_pedigree.json_form import JsonForm
@@ -36,11 +37,12 @@ class Asked(JsonForm):
 
 @dataclass(frozen=True)
 class RolloutStatus(JsonForm):
-    """A rollout with what its judge has counted so far, and who drives it."""
+    """A rollout with what its judge has counted so far, and who drives it, as it was at that time."""
 
     rollout: Rollout
     watch: Watch | None
     controller: str | None
+    at: datetime
 
 
 class RolloutApi(Protocol):

@@ -94,7 +94,7 @@ class Ledger(RolloutApi):
         rollout = self.newest(model) if number is None else self.get(model, number)
         saved = self.tally_text(rollout)
         watch = Watch.restored(rollout, saved) if saved is not None else None
-        return RolloutStatus(rollout, watch, self.holder(model))
+        return RolloutStatus(rollout, watch, self.holder(model), self.now())
 
     def champion(self, model: str) -> ServedVersion | None:
         with self._transactions.reading(model) as connection:

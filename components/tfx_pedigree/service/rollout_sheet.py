@@ -12,7 +12,6 @@ from tfx_pedigree.rollout.machine import NOTHING_KNOWN, Judgement
 from tfx_pedigree.rollout.state import Rollout
 from tfx_pedigree.rollout.traffic.api import WHOLE
 from tfx_pedigree.rollout.watch import Watch
-from tfx_pedigree.service.rollouts import RolloutDesk
 from tfx_pedigree.service.workspace import Workspace
 
 
@@ -56,15 +55,12 @@ class RolloutSheet(JsonForm):
 
 def rollout_sheet(workspace: Workspace, model: str, number: int | None = None) -> RolloutSheet:
     """Of the newest rollout or deployment of the model, or of one by its number."""
-    desk = RolloutDesk(workspace, None)
-    ledger = desk.ledger
-    rollout = ledger.newest(model) if number is None else ledger.get(model, number)
-    saved = ledger.tally_text(rollout)
-    watch = Watch.restored(rollout, saved) if saved is not None and not rollout.is_deployment else None
-    holder = None if rollout.state.phase.ended else ledger.holder(model)
-    if watch is None:
+    status = workspace.rollouts.rollout(model, number)
+    rollout, watch = status.rollout, status.watch
+    holder = None if rollout.state.phase.ended else status.controller
+    if watch is None or rollout.is_deployment:
         return RolloutSheet(rollout, holder, NOTHING_KNOWN, None, ())
-    judgement = NOTHING_KNOWN if rollout.state.phase.ended else watch.judged(rollout, ledger.now())
+    judgement = NOTHING_KNOWN if rollout.state.phase.ended else watch.judged(rollout, status.at)
     tally = watch.tally
     observed = round(WHOLE * tally.split_candidate / tally.split_total) if tally.split_total else None
     return RolloutSheet(rollout, holder, judgement, observed, _evidence(rollout, watch))

@@ -20,7 +20,6 @@ from tfx_pedigree.rollout.state import Ask, Phase, Rollout
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.pages.view import Asked, Moved, Offer, View, of_rollout, offer
 from tfx_pedigree.service.rollout_sheet import RolloutSheet, rollout_sheet
-from tfx_pedigree.service.rollouts import RolloutDesk
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.wire import problem_of
 
@@ -54,7 +53,7 @@ class AskPage(JsonForm):
 
 
 def listing(asked: Asked) -> View:
-    found = RolloutDesk(asked.workspace, None).ledger.find(None, limit=_MOST)
+    found = asked.workspace.rollouts.rollouts(limit=_MOST)
     open_first = tuple(sorted(found, key=lambda one: one.state.phase.ended))
     return View("rollouts.html", "Rollouts", RolloutsPage(open_first), ("rollout", "list"), section="rollouts")
 
@@ -121,7 +120,7 @@ def carry_out(asked: Asked, form: Mapping[str, str]) -> View | Moved:
 
     def work(registry: Registry) -> Any:
         """An abort is meant for the rollout whatever its step; what leads forward only for the step that was seen."""
-        rollout = RolloutDesk(Workspace(registry), None).ask(model, ask, reason)[0]
+        rollout = Workspace(registry).rollouts.ask(model, ask, reason).rollout
         return {"number": rollout.number}
 
     try:
