@@ -100,8 +100,6 @@ class Registry(
             registry._begin_history(connection, None if where == location.beside else where)
         if where is not None:
             registry._mark_store()
-        if where is not None:
-            _ = registry.store_to_fill
         return registry
 
     @classmethod
