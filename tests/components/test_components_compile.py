@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from components_testing import MODELS, NAME, Place, record, through_kubeflow, tree
+from stock_testing import WarmTrainer
 from tensorflow_model_analysis.proto import config_pb2
 from tfx.components.example_gen.import_example_gen.component import ImportExampleGen
 from tfx.components.pusher.component import Pusher
@@ -30,6 +31,7 @@ from tfx_pedigree.registry import Registry
 from tfx_pedigree.service.intake import candidate_of
 from tfx_pedigree.tfx_components import artifacts
 from tfx_pedigree.tfx_components.artifacts import LineageRecord, ModelVersion, VersionComparison
+from tfx_pedigree.tfx_components.candidates import add_candidates
 from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider
 from tfx_pedigree.tfx_components.evaluator.component import Evaluator
 from tfx_pedigree.tfx_components.registry_pusher.component import RegistryPusher
@@ -122,6 +124,22 @@ def test_the_first_component_asks_for_the_roles_of_all_that_are_wired() -> None:
     assert {"reserve", "register", "attach-evidence", "promote-to-production", "record-lineage"} <= {*json.loads(needs)}
     needs = wired(promote_to="none", lineage=False)[1].champion_provider.exec_properties["needs"]
     assert "promote" not in needs and "lineage" not in needs
+
+
+def test_several_models_and_candidates_compile_each_with_ids_of_its_own(tmp_path: Path) -> None:
+    """Each candidate's pusher hears of the others by an input each: Kubeflow knows no union of channels."""
+    examples, trainer = own()
+    other = WarmTrainer(examples.outputs["examples"], "/ready")
+    given = {"inputs": ModelInputs(label_key="late")}
+    one = add_pedigree(trainer, examples.outputs["examples"], "another", Policy("auc"), name="alone", **given)
+    trainers = {"small": trainer, "large": other}
+    several = add_candidates(trainers, examples.outputs["examples"], NAME, Policy("auc"), **given)
+    parts = [part for pedigree in (one, *several.values()) for part in pedigree.components]
+    tasks = compiled([examples, trainer, other, *parts], tmp_path)["pipelineSpec"]["root"]["dag"]["tasks"]
+    assert {f"{kind}_{name}" for kind in NODES[1:] for name in ("alone", "small", "large")} <= set(tasks)
+    assert {"ChampionProvider_alone", "ChampionProvider"} <= set(tasks)
+    rival = tasks["RegistryPusher_small"]["inputs"]["artifacts"]["rival_1"]["taskOutputArtifact"]
+    assert rival["producerTask"] == "VersionComparator_large"
 
 
 def test_where_nothing_is_promoted_the_stock_pusher_asks_the_evaluator_as_well() -> None:

@@ -26,6 +26,7 @@ from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage.graph import EdgeKind, NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.registry import Evidence, Registry, Verdict
+from tfx_pedigree.retraining.ledger import spans_of
 from tfx_pedigree.service.intake import candidate_of
 from tfx_pedigree.service.judgement import INFRA, judged
 from tfx_pedigree.service.past import past_of
@@ -172,13 +173,13 @@ def test_a_rolling_window_of_spans_is_recorded_span_by_span(
     ).with_id("Window")
     window.add_upstream_node(newest)
     trainer = WarmTrainer(window.outputs["examples"], ready_model(tmp_path / "ready", 1.0))
-    pedigree = add_pedigree(
-        trainer, window.outputs["examples"], NAME, POLICY, evaluate_on=newest.outputs["examples"], **given
-    )
+    pedigree = add_pedigree(trainer, window.outputs["examples"], NAME, POLICY, **given)
     run_pipeline(tmp_path, [newest, window, trainer, *pedigree.components])
     (made,) = written(tmp_path, "version.json")
     assert sorted(one["span"] for one in made["data"]["examples"]) == ["2", "3"]
-    assert set(local_registry.get(f"{NAME}@1.0.0").tags["span"].split(",")) == {"2", "3"}
+    assert spans_of(local_registry.get(f"{NAME}@1.0.0").tags["span"]) == (2, 3), "what retraining reads"
+    (compared,) = written(tmp_path, "comparison.json")
+    assert [one["span"] for one in compared["evaluated_on"]] == ["2, 3"], "both models were judged on the window"
     lineage = Lineage(local_registry)
     for span in ("2", "3"):
         assert [one.node.fact("version") for one in lineage.impact(f"data:span={span}").versions] == ["1.0.0"]

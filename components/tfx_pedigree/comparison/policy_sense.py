@@ -13,7 +13,7 @@ from tfx_pedigree.comparison.class_counts import count_name
 from tfx_pedigree.comparison.metric_names import MetricName
 from tfx_pedigree.comparison.metrics import KNOWN, Direction, Metric, known
 from tfx_pedigree.comparison.policy import Bounds, Policy, Regression, Rule, RuleKind
-from tfx_pedigree.comparison.wording import number
+from tfx_pedigree.comparison.wording import number, percent
 from tfx_pedigree.errors import InvalidInputError
 
 # Where it stands in the file, and the rest of the sentence about it.
@@ -43,6 +43,7 @@ def nonsense(policy: Policy) -> Iterator[Problem]:
             yield f"{here}.max_gap", problem
         if rail.bounds is not None:
             yield from _bounds(here, guarded, rail.bounds)
+    yield from _budget(policy)
     if policy.never_below is not None:
         for share, limit in ((True, policy.never_below.relative), (False, policy.never_below.absolute)):
             if limit is not None:
@@ -101,6 +102,19 @@ def _rule(path: str, rule: Rule, better: Direction | None, metric: Metric) -> It
     worst = metric.low if better is Direction.HIGHER else metric.high
     if perfect == worst or not metric.low <= perfect <= metric.high:
         yield f"{path}.perfect", f"is {number(perfect)}, which no perfect {metric.name} is: it lies {_range(metric)}."
+
+
+def _budget(policy: Policy) -> Iterator[Problem]:
+    budget, confidence = policy.error_budget, policy.confidence
+    if budget is None or confidence is None:
+        return
+    each = (1 - confidence) / 2
+    if budget.false_promotions >= each * budget.decisions:
+        yield (
+            "error_budget.false_promotions",
+            f"is {number(budget.false_promotions)}, and {budget.decisions} decisions risk no more than "
+            f"{percent(min(1.0, each * budget.decisions))} with this `confidence` anyway: it bounds nothing.",
+        )
 
 
 def _regression(path: str, metric: Metric, limit: Regression) -> Iterator[Problem]:

@@ -414,6 +414,7 @@ def test_a_policy_without_the_new_keys_keeps_its_digest() -> None:
         ("holdout: {then: warn}", "asks for nothing"),
         ("confidence: 0.95\nerror_budget: {false_promotions: 5, decisions: 52}", "as a chance between 0 and 0.5"),
         ("confidence: 0.95\nerror_budget: {decisions: 52}", "lacks `false_promotions`"),
+        ("confidence: 0.95\nerror_budget: {false_promotions: 0.05, decisions: 2}", "risk no more than 5 % .* nothing"),
         ("never_below: champion", "must be `best_champion`"),
         ("never_below: {best_champion: {relative: 0.1, absolute: 0.1}}", "either `relative` or `absolute`"),
         ("never_below: {best_champion: {relative: 2}}", "allows a loss of 200 %"),

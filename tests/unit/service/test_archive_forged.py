@@ -112,6 +112,10 @@ FORGERIES: dict[str, tuple[Callable[[Forgery], None], str]] = {
         lambda forged: forged.content("evidence", passing, 1),
         "does not say what its event says",
     ),
+    "an event that says of a decision what its evidence does not": (
+        in_event("attach-evidence", decided={"won": True}),
+        "does not say what its event says",
+    ),
     "evidence without form": (lambda forged: forged.content("evidence", lambda c: [c]), "cannot be read"),
     "evidence with a field more": (
         lambda forged: forged.content("evidence", lambda c: {**c, "more": 1}),
