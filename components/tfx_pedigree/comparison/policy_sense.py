@@ -109,7 +109,7 @@ def _budget(policy: Policy) -> Iterator[Problem]:
     if budget is None or confidence is None:
         return
     each = (1 - confidence) / 2
-    if budget.false_promotions >= each * budget.decisions:
+    if budget.false_promotions >= each * budget.decisions * (1 - 1e-9):
         yield (
             "error_budget.false_promotions",
             f"is {number(budget.false_promotions)}, and {budget.decisions} decisions risk no more than "
