@@ -41,8 +41,12 @@ class Haproxy:
         self.reset()
         checked = subprocess.run([program("haproxy"), "-c", "-f", config], capture_output=True, text=True, check=False)
         assert checked.returncode == 0, checked.stderr
-        self.serving.processes.start("haproxy", [program("haproxy"), "-W", "-f", str(config)])
+        self.launch()
         until(lambda: listens(self.port), "HAProxy listens")
+
+    def launch(self) -> None:
+        config = str(self.folder / "haproxy.cfg")
+        self.serving.processes.start("haproxy", [program("haproxy"), "-W", "-f", config])
 
     def reload(self) -> None:
         """As `systemctl reload haproxy` does it: another worker takes the sockets over."""

@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from balancer_testing import VERSIONS, Processes, Serving, until
+from balancer_testing import VERSIONS, Processes, Serving, listens, until
 from envoy_testing import Envoy
 from haproxy_testing import Haproxy
-from load_testing import Load
+from load_testing import Client, Load
 from traffic_conformance import prepared, settled
 
 from tfx_pedigree.json_form import to_json
-from tfx_pedigree.rollout.traffic.api import FencedError, TrafficManager, WantedRoutes
+from tfx_pedigree.rollout.traffic.api import FencedError, Share, TrafficManager, WantedRoutes
 
 HERE = Path(__file__).parent
 FIRST, SECOND = VERSIONS[0].digest, VERSIONS[1].digest
@@ -107,6 +107,55 @@ def plain_settings(balancer: Haproxy | Envoy) -> dict[str, object]:
     found = balancer.settings.table()
     places = [{key: one.value for key, one in place.table().items()} for place in found.pop("places").items()]
     return {"places": places, **{key: node.value for key, node in found.items()}}
+
+
+def test_a_load_balancer_that_starts_again_serves_what_it_served(balancer: Haproxy | Envoy) -> None:
+    """Also without any controller."""
+    manager = balancer.bench().manager()
+    wanted = WantedRoutes.all_to(SECOND, FIRST)
+    manager.apply(wanted, epoch=4)
+    settled(manager, wanted, balancer.bench())
+    balancer.serving.processes.kill(balancer.KIND)
+    until(lambda: not listens(balancer.port), "nobody listens")
+    balancer.launch()
+    until(lambda: listens(balancer.port), "it listens again")
+    found = balancer.bench().manager().observe()
+    assert (found.serving, found.epoch) == (SECOND, 4)
+    until(lambda: second_answers(balancer), "the second version answers")
+
+
+def second_answers(balancer: Haproxy | Envoy) -> bool:
+    client = Client(balancer.port)
+    client.send(20)
+    client.close()
+    return not client.failures and client.answers == {2: 20}
+
+
+def test_copies_go_to_a_version_that_answers_nobody(tmp_path: Path) -> None:
+    processes = Processes(tmp_path)
+    balancer = Envoy(Serving(tmp_path / "models", processes), tmp_path)
+    try:
+        balancer.serving.start()
+        balancer.start()
+        bench = balancer.bench()
+        manager = bench.manager()
+        balancer.serving.behaviour[2] = {"failing": 1}
+        prepared(manager, VERSIONS[0], bench)
+        manager.apply(WantedRoutes.all_to(FIRST), epoch=1)
+        prepared(manager, VERSIONS[1], bench)
+        shares = (Share(FIRST, 10_000), Share(SECOND, 0))
+        mirrored = WantedRoutes(shares, FIRST, lease_seconds=30, mirror=Share(SECOND, 5000))
+        manager.apply(mirrored, epoch=1)
+        settled(manager, mirrored, bench)
+        until(lambda: manager.observe().lease_left, "the copies are under way")
+        assert bench.send(400) == {FIRST: 400}
+        until(lambda: (found := manager.counters(SECOND)) and found.requests > 120, "copies are counted")
+        found = manager.counters(SECOND)
+        assert found is not None
+        assert found.requests < 280
+        assert found.responses_5xx == found.requests
+    finally:
+        processes.stop()
 
 
 def test_a_candidate_that_is_killed_is_seen_although_no_client_saw_it(balancer: Haproxy | Envoy) -> None:
