@@ -99,8 +99,8 @@ def start(bench: BalancerBench, points: int) -> TrafficManager:
 
 def test_a_change_of_shares_that_dies_anywhere_is_the_old_or_the_new_one(bench: BalancerBench) -> None:
     start(bench, 1000)
+    before, after = (WantedRoutes.two(FIRST, SECOND, points, 60) for points in (1000, 2500))
     for point in itertools.count():
-        before, after = (WantedRoutes.two(FIRST, SECOND, points, 60) for points in (1000, 2500))
         bench.manager().apply(before, epoch=1)
         died = dies_at(point, lambda: bench.manager().apply(after, epoch=1))
         if not died:
