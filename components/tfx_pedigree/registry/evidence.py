@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -106,7 +107,7 @@ class Evidence:
     def content(self) -> str:
         return canonical_json(self.to_json()).decode()
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         return digest_of(self.content().encode())
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import sqlalchemy as sa
 
 from tfx_pedigree.db import Row, Statement, one_of, schema
+from tfx_pedigree.kept import Kept
 from tfx_pedigree.registry import stored
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.records import ModelOverview, Serving
@@ -83,14 +85,34 @@ def _verdict(tail: str | None) -> Verdict | None:
 _newer = schema.evidence.alias("newer").c
 _LAST = sa.select(sa.func.max(_newer.id)).where(_newer.version_id == _V.id).scalar_subquery()
 EVIDENCE_OF = Statement(
-    sa.select(stored.ROLES, _V.version, _E.content)
+    sa.select(stored.ROLES, _V.version, _E.digest)
     .join_from(schema.model_versions, schema.evidence, sa.and_(_E.version_id == _V.id, _E.id == _LAST))
     .where(_V.model_id == MODEL_ID, one_of(_V.version, sa.bindparam("versions", type_=sa.Text)))
 )
 
 
-def read_evidence(rows: list[Row]) -> dict[str, Evidence]:
-    return {row[1]: Evidence.from_text(row[2]) for row in rows}
+CONTENTS = Statement(
+    sa.select(stored.ROLES, _E.digest, _E.content).where(
+        _E.model_id == MODEL_ID,
+        one_of(_E.digest, sa.bindparam("digests", type_=sa.Text)),
+        _E.version_id.in_(
+            sa.select(_V.id).where(_V.model_id == MODEL_ID, one_of(_V.version, sa.bindparam("versions", type_=sa.Text)))
+        ),
+    )
+)
+_PARSED: Kept[Evidence] = Kept(256)
+_LARGEST_KEPT = 64 << 10
+
+
+def read_evidence(rows: list[Row], contents: Callable[[list[str]], list[Row]]) -> dict[str, Evidence]:
+    """`contents` gives the digests' texts: only what was not read lately is read again."""
+    known = {row[2]: kept for row in rows if (kept := _PARSED.get(row[2])) is not None}
+    missing = list(dict.fromkeys(row[2] for row in rows if row[2] not in known))
+    for _, digest, text in contents(missing) if missing else ():
+        known[digest] = Evidence.from_text(text)
+        if len(text) <= _LARGEST_KEPT:
+            _PARSED.keep(digest, known[digest])
+    return {row[1]: known[row[2]] for row in rows}
 
 
 def pattern(part: str) -> str:

@@ -105,7 +105,9 @@ class LocalQuestions(VersionQuestions):
             with self.transactions.reading(model) as connection:
                 reading.find_model(connection, model)
                 rows = overview.EVIDENCE_OF.rows(connection, names=stored.NOBODY, **values)
-        return overview.read_evidence(rows)
+        return overview.read_evidence(
+            rows, lambda digests: self.transactions.ask((overview.CONTENTS, {**values, "digests": json.dumps(digests)}))
+        )
 
     def compare(self, old: str | Reference, new: str | Reference) -> VersionDiff:
         before, after = self.get(old), self.get(new)

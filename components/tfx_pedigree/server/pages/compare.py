@@ -8,6 +8,7 @@ from tfx_pedigree.comparison.report.page import sections
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.html import Markup, join
 from tfx_pedigree.json_form import JsonForm
+from tfx_pedigree.kept import Kept
 from tfx_pedigree.lineage.differences import LineageDiff
 from tfx_pedigree.registry import LATEST, Evidence, Registry, Row, Version
 from tfx_pedigree.server.pages.view import Asked, Moved, View, of_comparison
@@ -23,6 +24,8 @@ _GROUPS = (
     ("environment", "Environment"),
     ("packages", "Packages"),
 )
+
+_DRAWN: Kept[Markup] = Kept(64)
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,9 @@ def _report(evidence: Evidence) -> Markup | None:
     """Without its verdict, which stands on top of the page."""
     if COMPARISON not in evidence.details:
         return None
+    if (drawn := _DRAWN.get(evidence.digest)) is not None:
+        return drawn
     try:
-        return join(sections(kept_comparison(evidence))[1:])
+        return _DRAWN.keep(evidence.digest, join(sections(kept_comparison(evidence))[1:]))
     except InvalidInputError:  # made elsewhere, or by a later release: its verdict stands all the same
         return None
