@@ -6,7 +6,8 @@ The rooms, from the ground up. Imports point downwards only; all rooms but the l
   is hashed and how; how far long work is; the gate's words; the states of a version; the roles of people; how long a
   service is waited for.
 - `bounded_parse`, `secrets`: what is read from elsewhere, within limits; the one gate that hides secrets.
-- `json_form/`: the JSON form of every record. `html`, `notebook`: what a notebook shows of one.
+- `json_form/`: the JSON form of every record. `html`, `notebook`: what a notebook shows of one. `kept`: what was made
+  of something that never changes, for the next who asks.
 - `settings`, `pipeline_config`: where the registry is, and what a config says of a pipeline.
 - `store/`: the bytes of models, addressed by their content, on a disk or in a bucket.
 - `db/`: the tables of a registry, on SQLite or PostgreSQL.
