@@ -111,7 +111,7 @@ def refusal(identity: Identity, held: str | None, model: str | None, action: Act
     if allows(role, action) and identity.roles_cap is not None:
         return ForbiddenError(
             f"{may_not} with the token {identity.token_id}: it reaches no further than {identity.roles_cap}, and this "
-            f"needs {needed}. Use another token, or create one with `pedigree tokens create`.",
+            f"needs {needed}. Use another token, or make one with `pedigree tokens create NAME`.",
             operation=str(action),
         )
     has = f"has the role {role}" if role else "has no role"

@@ -40,6 +40,7 @@ class LocalTokens(Tokens):
 
     def revoke_token(self, token_id: str) -> TokenChange:
         def check(write: Write) -> None:
+            access.check_any_role(write.connection, write.identity, Action.REVOKE_TOKEN)
             self._check(write.connection, Action.REVOKE_TOKEN, tokens.find(write.connection, token_id).principal)
 
         with self.transactions.administering_for(check) as write:
