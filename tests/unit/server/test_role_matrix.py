@@ -30,6 +30,8 @@ from tfx_pedigree.registry import (
     State,
     Verdict,
 )
+from tfx_pedigree.rollout.plan import blue_green
+from tfx_pedigree.rollout.state import Ask
 from tfx_pedigree.server import Server, ServerSettings, application
 from tfx_pedigree.store.store import ObjectRef
 from tfx_pedigree.wire import OPERATIONS, Operation, call_of
@@ -43,6 +45,7 @@ WITH_ANY_ROLE = {"create_token", "tokens", "revoke_token"}
 # What concerns the registry as a whole, and what its graph holds of all models together.
 OF_REGISTRY = {"models", "overview", "grants", "grant", "revoke", "verify_audit", "anchor"}
 OF_REGISTRY |= {one.name for one in OPERATIONS if one.path.startswith("/lineage/") and one.name != "record"}
+WITH_REQUEST = {"promote", "preview_promotion", "promote_and_deploy", "start_rollout"}
 # Who filed no request and may not approve it is refused by the model's protection, not by the least role.
 BY_RULE = {("reject", Role.CONTRIBUTOR)}
 
@@ -120,9 +123,9 @@ def arguments(operation: Operation, model: str, keys: Path) -> dict[str, Any]:
         "new": f"{model}@2" if operation.name == "compare" else version_node(model, digest("b")),
         "model": model,
         "name": model,
-        "version": version_node(model, digest("c")) if operation.name == "explain" else None,
+        "version": {"explain": version_node(model, digest("c")), "start_rollout": "1.0.2"}.get(operation.name),
         "candidate": candidate("new"),
-        "request": PromotionRequest(State.STAGING) if "promot" in operation.name else None,
+        "request": PromotionRequest(State.STAGING) if operation.name in WITH_REQUEST else None,
         "facts": Facts(tags={"a": "b"}),
         "evidence": evidence,
         "terms": (),
@@ -158,7 +161,10 @@ def arguments(operation: Operation, model: str, keys: Path) -> dict[str, Any]:
         "objects": (ObjectRef("0" * 64, 7),),
         "digests": (digest("a"),),
         "matching": "",
-        **dict.fromkeys(("anchor", "expect", "limit", "after", "comment", "depth", "subject", "to")),
+        "target": "eu",
+        "plan": blue_green(),
+        "ask": Ask.ABORT,
+        **dict.fromkeys(("anchor", "expect", "stable", "limit", "after", "comment", "depth", "subject", "to")),
     }
     names = {"reference" if one.name == "selector" else one.name for one in operation.parameters}
     if "reference" in names:
