@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import tarfile
+from pathlib import Path
 
+import httpx
 import pytest
 from pages.conftest import PEOPLE, Site
 
 from pages_testing import EMPTY, GUARDED, MODEL, OTHER, ROLLED
-from tfx_pedigree.registry import State
+from server_testing import NamedByToken, Switch
+from tfx_pedigree.registry import Registry, State
+from tfx_pedigree.server import Server, ServerSettings, application
+from tfx_pedigree.service.registering import register_model
+from tfx_pedigree.service.workspace import connect
 
 PAGES = (
     "/models",
@@ -254,3 +262,38 @@ def test_a_rollout_is_stopped_by_who_may_and_a_stale_step_is_not_advanced(site: 
         with client.stream("GET", f"{at}/events") as lines:
             assert lines.headers["content-type"].startswith("text/event-stream")
             assert next(lines.iter_lines()) == "retry: 3000"
+
+
+def test_files_are_fetched_one_by_one_as_an_archive_and_with_their_documents(switch: Switch, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    (model / "variables").mkdir(parents=True)
+    (model / "weights.bin").write_bytes(b"graph" * 300)
+    (model / "variables" / "index").write_bytes(b"")
+    Registry.create(tmp_path / "registry", actor="ada").close()
+    with connect(tmp_path / "registry", actor="ada") as workspace:
+        register_model(workspace, "small", model)
+    served = Registry.open(tmp_path / "registry", actor="server")
+    app = application(Server(ServerSettings(str(tmp_path / "registry")), served, NamedByToken()))
+    with switch.serving(app) as address, httpx.Client(base_url=address) as client:
+        client.headers["authorization"] = "Bearer ada"
+        at = "/models/small/versions/1.0.0"
+        page = client.get(f"{at}/files").text
+        file = re.search(r'href="(/api/v1/store[^"]+)" download="weights.bin"', page)
+        assert file is not None and client.get(file[1]).content == b"graph" * 300
+        answer = client.get(f"{at}/archive.tar")
+        assert answer.headers["content-disposition"] == 'attachment; filename="small-1.0.0.tar"'
+        with tarfile.open(fileobj=io.BytesIO(answer.content)) as archive:
+            assert archive.getnames() == ["variables/index", "weights.bin"]
+            assert archive.extractfile("weights.bin").read() == b"graph" * 300  # type: ignore[union-attr]
+        bill = client.get(f"{at}/documents/bom.json")
+        assert bill.json()["bomFormat"] == "CycloneDX" and bill.headers["content-disposition"].startswith("attachment")
+        assert client.get(f"{at}/documents/card.md").status_code == 200
+        assert client.get(f"{at}/documents/evidence.json").status_code == 404
+        assert client.get(f"{at}/documents/secrets").status_code == 404
+
+
+def test_a_report_is_downloaded_and_not_shown(site: Site) -> None:
+    with site.client("vic") as client:
+        report = client.get(f"/models/{OTHER}/versions/1.2.0/documents/report.html")
+    assert report.headers["content-disposition"].startswith("attachment") and "sandbox" in str(report.headers)
+    assert "What the models said" in report.text

@@ -21,6 +21,7 @@ from tfx_pedigree.server.pages import (
     approvals,
     audit,
     compare,
+    downloads,
     frame,
     lineage,
     model,
@@ -42,6 +43,7 @@ QUESTIONS: tuple[tuple[str, Make], ...] = (
     ("/models", models.page),
     (_MODEL, model.page),
     (_VERSION, version.page),
+    (f"{_VERSION}/files", downloads.page),
     (f"{_MODEL}/compare", compare.chosen),
     (f"{_MODEL}/compare/{{pair}}", compare.page),
     (f"{_MODEL}/events/{{position:int}}", audit.event),
@@ -72,6 +74,10 @@ def _routes(server: Server) -> Sequence[BaseRoute]:
     ]
     for path, make in QUESTIONS:
         found += [Route(f"{path}.json", _twin(server, make)), Route(path, _page(server, make))]
+    found += [
+        Route(f"{_VERSION}/documents/{{document}}", _answer(server, downloads.document)),
+        Route(f"{_VERSION}/archive.tar", functools.partial(_archive, server)),
+    ]
     found.append(Route(f"{_MODEL}/rollout/events", functools.partial(rollouts.events, server)))
     for path, make, carry_out in CHANGES:
         found += [Route(path, _page(server, make)), Route(path, _change(server, carry_out), methods=["POST"])]
@@ -113,6 +119,25 @@ def _twin(server: Server, make: Make) -> Callable[[Request], Any]:
             log.error("%s %s failed", request.method, request.url.path, exc_info=error)
             found = answers.bug(error)
         return Response(found.content, found.status, dict(found.headers), found.media)
+
+    async def endpoint(request: Request) -> Response:
+        return await server.ask(answer, request)
+
+    return endpoint
+
+
+async def _archive(server: Server, request: Request) -> Response:
+    return downloads.Archive(server, request)
+
+
+def _answer(server: Server, make: Callable[[Asked], Response]) -> Callable[[Request], Any]:
+    """What is no page; a refusal is one."""
+
+    def answer(request: Request) -> Response:
+        try:
+            return make(Asked(request, server.acting(request)))
+        except Exception as error:  # noqa: BLE001  the boundary, as below
+            return _failure(None, error, request)
 
     async def endpoint(request: Request) -> Response:
         return await server.ask(answer, request)
