@@ -7,7 +7,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,6 +25,7 @@ from tfx_pedigree.rollout.traffic.api import ManagerContext, RouteState, ServedV
 from tfx_pedigree.rollout.traffic.opening import open_manager
 from tfx_pedigree.rollout.traffic.templates import Template, template_of
 from tfx_pedigree.rollout.validation import Validator
+from tfx_pedigree.service.rollout_lineage import record_served
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.text import listed, short_digest
 
@@ -205,7 +206,7 @@ class RolloutDesk:
         controller = self.controller() if isinstance(self.workspace.registry, Registry) else None
         try:
             while not rollout.state.phase.ended and time.monotonic() < end:
-                tick = self._tick(controller, rollout)
+                tick = self._told(self._tick(controller, rollout))
                 rollout = tick.rollout or rollout
                 tell(tick)
                 if not rollout.state.phase.ended:
@@ -214,6 +215,16 @@ class RolloutDesk:
             if controller is not None:
                 controller.leave_all()
         return rollout
+
+    def _told(self, tick: Tick) -> Tick:
+        """What came to serve, or served no longer, is told to the lineage graph. That it cannot be stops no rollout."""
+        if not tick.decided or tick.rollout is None or tick.held_by is not None:
+            return tick
+        try:
+            record_served(self.workspace, tick.rollout)
+        except PedigreeError as error:
+            return replace(tick, notes=(*tick.notes, f"The lineage was not told: {error}"))
+        return tick
 
     def _tick(self, controller: Controller | None, rollout: Rollout) -> Tick:
         try:
@@ -241,7 +252,7 @@ class RolloutDesk:
                 began = time.monotonic()
                 try:
                     for tick in controller.tick_all():
-                        tell(tick)
+                        tell(self._told(tick))
                 except UnavailableError as error:
                     tell(Tick("*", None, notes=(str(error),)))
                 sleep(max(0.0, period - (time.monotonic() - began)))

@@ -142,7 +142,7 @@ def drill(
     assert points > 10 or violations
     for point in range(1, points + 1):
         run(point)
-        if point % 2:
+        if point % 3 == 0:
             run(point, 1 + point * 7 % 13)
         yield from violations
         violations.clear()
