@@ -22,6 +22,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--public-url", metavar="URL", help="Where people find it, if a proxy stands before it.")
 @click.option("--certificate", type=_FILE, help="TLS certificate with its chain (PEM).")
 @click.option("--key", type=_FILE, help="The certificate's private key (PEM).")
+@click.option("--issuers", type=_FILE, help="Issuers whose JWTs are taken, such as those of CI jobs (YAML).")
 @click.option("--proxy", "proxies", multiple=True, metavar="NETWORK", help="Where a proxy is that says who asks.")
 @click.option("--proxy-header", default="x-forwarded-user", show_default=True, metavar="NAME", help="In which header.")
 @click.option("--as", "everybody", metavar="NAME", help="Whoever reaches it acts as NAME; only on this computer.")
@@ -36,6 +37,7 @@ def server(
     public_url: str | None,
     certificate: Path | None,
     key: Path | None,
+    issuers: Path | None,
     proxies: tuple[str, ...],
     proxy_header: str,
     everybody: str | None,
@@ -63,6 +65,7 @@ def server(
         certificate=certificate,
         key=key,
         everybody=everybody,
+        issuers=issuers,
         proxy=TrustedProxy(proxies, proxy_header.lower()) if proxies else None,
     )
     shown = app.settings.shown("registry")

@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import Identity, Registry
 from tfx_pedigree.server.identity import Credentials
+from tfx_pedigree.server.oidc import load_issuers
 from tfx_pedigree.server.settings import LOOPBACK, ServerSettings
 
 
@@ -32,7 +33,8 @@ class Everybody:
 
 def authenticator_for(settings: ServerSettings, registry: Registry) -> Authenticator:
     if settings.everybody is None:
-        return Credentials(registry, settings.proxy)
+        issuers = load_issuers(settings.issuers) if settings.issuers else ()
+        return Credentials(registry, settings.proxy, issuers=issuers)
     if settings.host not in LOOPBACK and settings.host != "::1":
         raise InvalidInputError(
             f"With --as, whoever reaches the server acts as {settings.everybody}, so it listens only on this computer. "

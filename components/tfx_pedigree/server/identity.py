@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
@@ -20,6 +21,7 @@ from tfx_pedigree.errors import PedigreeError, UnauthenticatedError
 from tfx_pedigree.registry import Identity, Registry, Token, TokenText
 from tfx_pedigree.server.attempts import FailedAttempts
 from tfx_pedigree.server.forms import check_origin
+from tfx_pedigree.server.oidc import Issuer, Issuers
 from tfx_pedigree.server.settings import TrustedProxy
 
 COOKIE = "__Host-pedigree"
@@ -62,8 +64,15 @@ class KnownTokens:
 class Credentials:
     """The authenticator of a server for several people."""
 
-    def __init__(self, registry: Registry, proxy: TrustedProxy | None = None, attempts: FailedAttempts | None = None):
+    def __init__(
+        self,
+        registry: Registry,
+        proxy: TrustedProxy | None = None,
+        attempts: FailedAttempts | None = None,
+        issuers: Sequence[Issuer] = (),
+    ) -> None:
         self._registry = registry
+        self._issuers = Issuers(issuers) if issuers else None
         self._proxy = proxy
         self._tokens = KnownTokens(registry)
         self._attempts = attempts or FailedAttempts()
@@ -104,7 +113,10 @@ class Credentials:
             raise
 
     def of_secret(self, text: str) -> Identity:
-        """Of a token. A wrong secret for one id is tried only so often; the right one is never refused for that."""
+        """Of a token, or a JWT. A wrong secret for one id is tried only so often; the right one is never refused for
+        that."""
+        if self._issuers is not None and text.count(".") == 2:
+            return self._issuers.identity(text)
         presented = TokenText.parse(text)
         try:
             return self._tokens.identity(text)

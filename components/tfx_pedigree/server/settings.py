@@ -55,6 +55,7 @@ class ServerSettings:
     key: Path | None = None
     everybody: str | None = None
     proxy: TrustedProxy | None = None
+    issuers: Path | None = None
     largest_object: int = 64 << 30
 
     @property
