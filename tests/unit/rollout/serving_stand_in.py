@@ -34,6 +34,7 @@ class ServingStandIn:
         self._config, self._folder, self._poll, self._loading = config, folder, poll, loading
         self.models: dict[str, Model] = {}
         self.refused = 0
+        self.asleep = False  # it reads its file no more
         self._seen = ""
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -52,7 +53,7 @@ class ServingStandIn:
         while not self._over.wait(self._poll):
             text = self._config.read_text("utf-8")
             with self._lock:
-                if text != self._seen:
+                if text != self._seen and not self.asleep:
                     self._seen = text  # remembered also where it is refused
                     self._take(text)
                 self._advance()

@@ -12,6 +12,8 @@ from traffic_conformance import TrafficConformance
 
 from programs_testing import program
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Envoy]:

@@ -157,11 +157,10 @@ def test_a_version_to_which_the_label_still_points_is_not_unloaded(bench: Servin
         prepared(manager, version, bench)
         manager.apply(WantedRoutes.all_to(version.digest), epoch=1)
         settled(manager, WantedRoutes.all_to(version.digest), bench)
-        if version is VERSIONS[0]:
-            continue
-        manager.apply(WantedRoutes.all_to(VERSIONS[0].digest, VERSIONS[1].digest), epoch=1)
+    prepared(manager, VERSIONS[0], bench)
+    if bench.stand_in is not None:
+        bench.stand_in.asleep = True
+    manager.apply(WantedRoutes.all_to(VERSIONS[0].digest, VERSIONS[1].digest), epoch=1)
+    for version in VERSIONS[:2]:
         with pytest.raises(ConflictError):
-            manager.retire(VERSIONS[0].digest)
-        if manager.observe().serving == VERSIONS[1].digest:
-            with pytest.raises(ConflictError):
-                manager.retire(VERSIONS[1].digest)
+            manager.retire(version.digest)

@@ -25,6 +25,8 @@ from tfx_pedigree.rollout.traffic.api import FencedError, Share, TrafficManager,
 HERE = Path(__file__).parent
 FIRST, SECOND = VERSIONS[0].digest, VERSIONS[1].digest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=[Haproxy, Envoy], ids=["haproxy", "envoy"])
 def balancer(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Haproxy | Envoy]:

@@ -19,9 +19,10 @@ from urllib.parse import urlsplit
 from tfx_pedigree.bounded_parse import parse_json, read_bounded
 from tfx_pedigree.comparison.config_reader import ConfigNode
 from tfx_pedigree.digest import canonical_json
-from tfx_pedigree.errors import ConflictError, DamagedError, NotFoundError, UnavailableError
+from tfx_pedigree.errors import ConflictError, UnavailableError
 from tfx_pedigree.json_form import read, to_json
 from tfx_pedigree.rollout.traffic.api import Materialise, Prepared, Readiness, ServedVersion
+from tfx_pedigree.rollout.traffic.bringing import brought
 from tfx_pedigree.rollout.traffic.files import locked, sync_folder, write_whole
 from tfx_pedigree.rollout.traffic.serving_status import LoadState, load_states, serving_number
 
@@ -137,20 +138,26 @@ class Places:
         write_whole(place.folder / MARKER, canonical_json(to_json(version)))
 
     def fill(self, place: Place, version: ServedVersion) -> Prepared:
-        """Brings the files. Slow, and safe to do again after a crash."""
+        """Brings the files, in the background where that takes long. Safe to do again after a crash."""
         number = place.folder / str(version.sequence)
-        with locked(place.folder / f"{_LOCK}-files"):
-            if self.held(place) != version:
-                return Prepared(Readiness.LOADING, "the place was given to another version meanwhile")
-            self._clear(place, keep=number.name)
-            if not number.exists():
-                try:
-                    self.materialise(version, number)
-                except (DamagedError, NotFoundError) as error:
-                    return Prepared(Readiness.FAILED, str(error))
-                sync_folder(place.folder)
+        going = None if self._is_filled(place, number) else brought(number, lambda: self._bring(place, version, number))
+        if going is not None:
+            return going
         state = self.state(place)
         return Prepared(state.readiness, state.reason)
+
+    def _is_filled(self, place: Place, number: Path) -> bool:
+        numbers = [child for child in place.folder.iterdir() if child.name.isdecimal()]
+        return numbers == [number]
+
+    def _bring(self, place: Place, version: ServedVersion, number: Path) -> None:
+        with locked(place.folder / f"{_LOCK}-files"):
+            if self.held(place) != version:
+                return  # the place was given to another version meanwhile
+            self._clear(place, keep=number.name)
+            if not number.exists():
+                self.materialise(version, number)
+                sync_folder(place.folder)
 
     def empty(self, place: Place) -> None:
         with locked(place.folder / f"{_LOCK}-files"):

@@ -24,6 +24,7 @@ from tfx_pedigree.versioning.wire import WireError
 
 SERVICE = "envoy.service.runtime.v3.RuntimeDiscoveryService"
 _MOST_STREAMS = 32
+_IDLE_SECONDS = 5.0
 _servers: dict[str, RuntimeServer] = {}
 _servers_lock = threading.Lock()
 
@@ -82,6 +83,7 @@ class RuntimeServer:
                 "or wait until it ends."
             )
         self._server.start()
+        self._renewed_at = clock()
 
     def publish(self, name: str, layer: Mapping[str, Value], seconds: float | None) -> None:
         with self._lock:
@@ -89,6 +91,7 @@ class RuntimeServer:
             version = before.version + (before.layer != layer) if before else 1
             until = None if seconds is None else self._clock() + seconds
             self._resources[name] = Published(dict(layer), version, until)
+            self._renewed_at = self._clock()
             streams = list(self._streams)
         for stream in streams:
             stream.inbox.put(None)
@@ -102,6 +105,13 @@ class RuntimeServer:
             refused = next((one.refused[name] for one in streams if name in one.refused), None)
             taken = bool(streams) and all(one.taken.get(name) == published.version for one in streams)
             return Delivery(published.layer, len(streams), taken, refused)
+
+    def is_idle(self, seconds: float) -> bool:
+        """Whether nobody published for so long, and nothing that was published holds any longer."""
+        with self._lock:
+            now = self._clock()
+            held = any(one.until is not None and one.until > now for one in self._resources.values())
+            return not held and now - self._renewed_at > seconds
 
     def stop(self) -> None:
         self._server.stop(grace=None).wait()
@@ -168,11 +178,24 @@ def _read(requests: Iterator[bytes], inbox: queue.SimpleQueue[bytes | Exception 
 
 
 def shared_server(address: str) -> RuntimeServer:
-    """The one of this process for the address. It lives as long as the process."""
+    """The one of this process for the address. It gives the address up when it has nothing to say for a while, so that
+    another controller can take over from one that is alive and drives no longer.
+    """
     with _servers_lock:
         if address not in _servers:
             _servers[address] = RuntimeServer(address)
+            threading.Thread(target=_release_when_idle, args=(address, _servers[address]), daemon=True).start()
         return _servers[address]
+
+
+def _release_when_idle(address: str, server: RuntimeServer) -> None:
+    while running_server(address) is server:
+        time.sleep(_IDLE_SECONDS / 5)
+        with _servers_lock:
+            if not server.is_idle(_IDLE_SECONDS) or _servers.get(address) is not server:
+                continue
+            del _servers[address]
+        server.stop()
 
 
 def running_server(address: str) -> RuntimeServer | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from tfx_pedigree.bounded_parse import parse_json, read_bounded
 from tfx_pedigree.comparison.config_reader import ConfigNode
 from tfx_pedigree.digest import canonical_json
-from tfx_pedigree.errors import ConflictError, DamagedError, NotFoundError, UnavailableError
+from tfx_pedigree.errors import ConflictError, UnavailableError
 from tfx_pedigree.json_form import JsonForm, read, to_json
 from tfx_pedigree.rollout.traffic.api import (
     WHOLE,
@@ -43,6 +43,7 @@ from tfx_pedigree.rollout.traffic.api import (
     check_retirement,
     not_ready,
 )
+from tfx_pedigree.rollout.traffic.bringing import brought
 from tfx_pedigree.rollout.traffic.files import locked, sync_folder, write_whole
 from tfx_pedigree.rollout.traffic.places import read_address
 from tfx_pedigree.rollout.traffic.routed import check_epoch
@@ -129,17 +130,19 @@ class TensorFlowServing(TrafficManager):
                 for one in leaving:
                     self._remove(one)
         number = self._settings.folder / str(version.sequence)
-        with locked(self._settings.folder / ".pedigree-lock-files"):
-            if not number.exists():
-                try:
-                    self._settings.materialise(version, number)
-                except (DamagedError, NotFoundError) as error:
-                    return Prepared(Readiness.FAILED, str(error))
-                sync_folder(self._settings.folder)
+        going = None if number.exists() else brought(number, lambda: self._bring(version, number))
+        if going is not None:
+            return going
         with self._lock():
             self._write(self._loaded())
         readiness, reason = _readiness(self._states().get(version.sequence))
         return Prepared(readiness, reason)
+
+    def _bring(self, version: ServedVersion, number: Path) -> None:
+        with locked(self._settings.folder / ".pedigree-lock-files"):
+            if not number.exists():
+                self._settings.materialise(version, number)
+                sync_folder(self._settings.folder)
 
     def observe(self) -> RouteState:
         return self._state(self._loaded(), self._states(), self._serving())
