@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tfx_pedigree.errors import ConflictError, PedigreeError, UnavailableError
+from tfx_pedigree.errors import ConflictError, ForbiddenError, PedigreeError, UnavailableError
 from tfx_pedigree.registry.leases import Lease
 from tfx_pedigree.rollout import machine
 from tfx_pedigree.rollout.ledger import ChangedMeanwhileError, Ledger
@@ -277,7 +277,7 @@ class Controller:
             reign.rollout = self._ledger.decide(rollout, decision, numbers, reign.lease)
         except (FencedError, ChangedMeanwhileError):
             raise
-        except ConflictError as refusal:
+        except (ConflictError, ForbiddenError) as refusal:  # also where only a person may override
             if decision.move is RegistryMove.NONE:
                 raise
             back = machine.roll_back(rollout, self._ledger.now(), str(refusal), champion_follows=False)

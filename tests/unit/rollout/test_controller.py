@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from rollout_testing import CANDIDATE, MODEL, PLAN, STABLE, World, copied, harmful, make_registry
 
-from tfx_pedigree.errors import UnavailableError
+from tfx_pedigree.errors import ForbiddenError, UnavailableError
 from tfx_pedigree.registry import Evidence, PromotionRequest, Verdict
 from tfx_pedigree.rollout.controller import Controller
 from tfx_pedigree.rollout.ledger import Ledger
+from tfx_pedigree.rollout.machine import Decision, RegistryMove
 from tfx_pedigree.rollout.plan import Bake, JudgePlan, Limits, Step, Validation
 from tfx_pedigree.rollout.state import Ask, Phase, Rollout
 from tfx_pedigree.rollout.traffic.api import WHOLE, FencedError, ServedVersion, WantedRoutes
@@ -292,6 +293,24 @@ def test_evidence_that_turned_bad_before_the_promotion_rolls_back(
     rollout = ledger.newest(MODEL)
     assert (rollout.state.phase, champion(ledger)) == (Phase.ROLLED_BACK, STABLE)
     assert "FAIL" in str(rollout.state.reason)
+
+
+def test_a_promotion_that_the_controller_may_not_make_rolls_back_with_the_reason(world: World) -> None:
+    """As where an admin has overridden what protects the model, and the controller is no admin."""
+
+    class NoAdmin(Ledger):
+        def decide(self, rollout: Rollout, decision: Decision, *others: Any) -> Rollout:
+            if decision.move is RegistryMove.PROMOTE:
+                raise ForbiddenError("only an admin may override approvals", "override-approvals")
+            return super().decide(rollout, decision, *others)
+
+    world.make_ledger = NoAdmin
+    with world.process() as (ledger, controller):
+        ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
+        world.play(ledger, controller)
+        rollout = ledger.newest(MODEL)
+        assert (rollout.state.phase, champion(ledger)) == (Phase.ROLLED_BACK, STABLE)
+        assert "only an admin" in str(rollout.state.reason)
 
 
 def test_an_abort_while_paused_and_one_after_the_promotion_lead_back(

@@ -22,6 +22,8 @@ from tfx_pedigree.rollout.machine import Decision, RegistryMove
 from tfx_pedigree.rollout.state import Phase, Rollout
 from tfx_pedigree.rollout.traffic.api import WHOLE
 
+pytestmark = pytest.mark.slow
+
 PASSED = PromotionRequest()
 
 
