@@ -50,6 +50,13 @@ _JUDGED = (
     .limit(1)
     .scalar_subquery()
 )
+_ROLLING = (
+    sa.select(_V.version)
+    .join_from(schema.rollouts, schema.model_versions, _V.id == schema.rollouts.c.version_id)
+    .where(schema.rollouts.c.model_id == _M.id, schema.rollouts.c.closed_at.is_(None))
+    .correlate(schema.models)
+    .scalar_subquery()
+)
 OVERVIEW = Statement(
     sa.select(
         *stored.MODEL_COLUMNS,
@@ -61,6 +68,7 @@ OVERVIEW = Statement(
         _newest(_V.version, State.STAGING),
         _newest(_V.version, None),
         _newest(_V.created_at, None),
+        _ROLLING,
     )
     .where(_M.name > sa.bindparam("after", type_=sa.Text), _M.name.like(sa.bindparam("pattern", type_=sa.Text)))
     .order_by(_M.name)
@@ -70,11 +78,11 @@ OVERVIEW = Statement(
 
 def read_overview(row: Row) -> ModelOverview:
     model = stored.read_model(row)
-    since, by, tail, tags, made, waiting, newest, newest_at = row[7:15]
+    since, by, tail, tags, made, waiting, newest, newest_at, rolling = row[7:16]
     serving = None
     if model.champion is not None and since is not None:
         serving = Serving(model.champion, since, by, _verdict(tail), tags or {}, made)
-    return ModelOverview(model, serving, waiting, newest, newest_at)
+    return ModelOverview(model, serving, waiting, rolling, newest, newest_at)
 
 
 def _verdict(tail: str | None) -> Verdict | None:

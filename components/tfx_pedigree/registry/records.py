@@ -154,11 +154,13 @@ class Serving(JsonForm):
 
 @dataclass(frozen=True)
 class ModelOverview(JsonForm):
-    """A model and what serves now. `waiting` is the newest version in staging, `newest` the newest registered one."""
+    """A model and what serves now. `waiting` is the newest version in staging, `rolling_out` the one that
+    is taking over the traffic, `newest` the newest registered one."""
 
     model: Model
     serving: Serving | None
     waiting: str | None
+    rolling_out: str | None
     newest: str | None
     newest_at: datetime | None
 

@@ -102,6 +102,15 @@ def test_numbers_of_different_data_are_not_put_side_by_side_silently(site: Site)
         assert "on the same rows" in client.get(f"/models/{OTHER}/compare/1.0.0...1.1.0").text
 
 
+def test_the_list_of_models_says_what_serves_and_what_comes_next(site: Site) -> None:
+    with site.client("vic") as client:
+        found = {one["model"]["name"]: one for one in client.get("/models.json").json()["models"]}
+        html = client.get("/models").text
+    assert found[OTHER]["serving"]["verdict"] == "PASS" and found[OTHER]["waiting"] == "1.6.0"
+    assert found[ROLLED]["rolling_out"] == "1.0.1" and found[EMPTY]["serving"] is None
+    assert "rolling out" in html and "nothing serves" in html
+
+
 def test_lists_go_on_page_by_page(site: Site) -> None:
     with site.client("vic") as client:
         first = client.get(f"/audit.json?model={OTHER}").json()

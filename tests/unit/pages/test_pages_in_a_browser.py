@@ -21,6 +21,8 @@ from lineage_testing import HOSTILE
 from pages_testing import EMPTY, GUARDED, MODEL, OTHER, ROLLED
 from programs_testing import program
 from tfx_pedigree.registry import Facts
+from tfx_pedigree.rollout.ledger import Ledger
+from tfx_pedigree.rollout.state import Ask
 
 SHOTS = Path(__file__).resolve().parents[3] / "build/screenshots"
 PAGES = {
@@ -178,3 +180,16 @@ def test_nobody_sees_a_page_and_is_told_what_to_do(browser: Browser, site: Site)
         page.goto("/models")
         expect(page.locator("h1")).to_have_text("Not allowed")
         expect(page.locator(".lead code")).to_have_text("pedigree roles grant stranger viewer")
+
+
+def test_a_rollout_is_seen_live(browser: Browser, site: Site) -> None:
+    """What somebody else decides stands on the page soon after, without a reload."""
+    with opened(browser, site) as page:
+        page.goto(f"/models/{ROLLED}/rollout")
+        page.evaluate("window.mine = 1")
+        expect(page.locator(".offers >> text=Pause")).to_be_visible()
+        Ledger(site.registry).ask(ROLLED, Ask.PAUSE, "looking at it")
+        expect(page.locator("h1 ~ p .chip")).to_contain_text("paused", timeout=10_000)
+        expect(page.locator(".offers >> text=Resume")).to_be_visible()
+        assert page.evaluate("window.mine") == 1
+    Ledger(site.registry).ask(ROLLED, Ask.RESUME, "fine")
