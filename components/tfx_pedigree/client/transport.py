@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LARGEST_ANSWER = 256 << 20
-_PIECE = 256 << 10
+_PIECE = 1 << 20
 _CONNECT = 10.0
 _CONNECTION = re.compile(r"^(<[^>]*>|\w+\([^)]*\)): ")
 # Checking a whole registry takes its time, and nothing comes before it is done.

@@ -8,6 +8,7 @@ import io
 import re
 from asyncio import AbstractEventLoop
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -133,19 +134,25 @@ def _announced(request: Request) -> int:
 
 
 class _Arriving(io.BytesIO):
-    """A request's body, read in a thread while it arrives: a megabyte is fetched from the event loop at a time."""
+    """A request's body, read in a thread while it arrives: the event loop gathers a megabyte while the one before it is
+    hashed and written."""
 
     def __init__(self, receive: Receive, loop: AbstractEventLoop) -> None:
         super().__init__()
         self._receive, self._loop = receive, loop
         self._held, self._more = memoryview(b""), True
+        self._next = self._ask()
 
     def read(self, size: int | None = -1) -> bytes:
-        if not self._held and self._more:
-            self._held = memoryview(asyncio.run_coroutine_threadsafe(self._gather(), self._loop).result())
+        if not self._held and self._next is not None:
+            self._held = memoryview(self._next.result())
+            self._next = self._ask() if self._more else None
         wanted = len(self._held) if size is None or size < 0 else size
         piece, self._held = bytes(self._held[:wanted]), self._held[wanted:]
         return piece
+
+    def _ask(self) -> Future[bytearray] | None:
+        return asyncio.run_coroutine_threadsafe(self._gather(), self._loop)
 
     async def _gather(self) -> bytearray:
         found = bytearray()

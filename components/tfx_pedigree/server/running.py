@@ -31,18 +31,19 @@ _BACKLOG = 2048
 def serve(settings: ServerSettings, listening: Callable[[str], None]) -> None:
     """Until a signal ends it. What would stop a worker from starting is refused before there is one; `listening` is
     told the address as soon as connections are taken."""
-    with create_app(settings).state.server as server:
-        _check(settings, server.registry.url)
-    config = _config(settings)
+    app = create_app(settings)
+    _check(settings, app.state.server.registry.url)
     held = _bound(settings)
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     listening(f"{settings.scheme}://{shown}:{held.getsockname()[1]}")
     if settings.workers > 1:
+        app.state.server.close()  # each process opens its own
+        config = _config(settings, functools.partial(create_app, settings), factory=True)
         with tempfile.TemporaryDirectory(prefix="pedigree-metrics-") as shared:
             os.environ[SHARED] = shared
             Multiprocess(config, sockets=[held]).run()
     else:
-        uvicorn.Server(config).run(sockets=[held])
+        uvicorn.Server(_config(settings, app)).run(sockets=[held])
 
 
 def serve_locally(settings: ServerSettings, actor: str, listening: Callable[[str], None]) -> None:
@@ -73,11 +74,11 @@ def _check(settings: ServerSettings, url: str) -> None:
             raise InvalidInputError(f"There is no file {file}, which the server needs for TLS.")
 
 
-def _config(settings: ServerSettings) -> uvicorn.Config:
+def _config(settings: ServerSettings, app: Callable[..., Any], *, factory: bool = False) -> uvicorn.Config:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     return uvicorn.Config(
-        functools.partial(create_app, settings),
-        factory=True,
+        app,
+        factory=factory,
         workers=settings.workers,
         http=PatientProtocol,
         loop="uvloop",

@@ -22,9 +22,12 @@ async def send_pieces(
     piece = first
     try:
         while piece and not gone.done():
-            message = {"type": "http.response.body", "body": piece, "more_body": True}
-            await asyncio.wait_for(send(message), PATIENCE)
-            piece = await server.run(server.bytes, next, pieces, b"")
+            following = asyncio.ensure_future(server.run(server.bytes, next, pieces, b""))
+            try:
+                message = {"type": "http.response.body", "body": piece, "more_body": True}
+                await asyncio.wait_for(send(message), PATIENCE)
+            finally:  # one at a time is in the pieces
+                piece = await following
         if not gone.done():
             await send({"type": "http.response.body", "body": b""})
     finally:
