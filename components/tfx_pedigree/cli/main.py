@@ -82,6 +82,7 @@ SECTIONS = {
         "card": Lazy(f"{_HERE}.documents:card", "Write a version's model card."),
         "attest": Lazy(f"{_HERE}.documents:attest", "Sign a statement about a version."),
         "sign": Lazy(f"{_HERE}.signing:sign", "Sign a version, and keep the signature with it."),
+        "webhooks": Lazy(f"{_HERE}.webhooks:webhooks", "Tell other systems what happened in the registry."),
         "trust": Lazy(f"{_HERE}.signing:trust", "Say whose signature a model needs."),
         "roles": Lazy(f"{_HERE}.roles:roles", "Say who may do what."),
         "protect": Lazy(

@@ -350,6 +350,55 @@ chains = sa.Table(
     sa.Column("length", sa.Integer, nullable=False),
     sa.Column("head", sa.String(71), nullable=False),
     sa.Column("last_at", UtcDateTime),
+    # Who reads on in the log asks which chains grew.
+    sa.Index("ix_chains_last_at", "last_at"),
+)
+
+# Whom the registry tells what happened. No part of the history: who made which stands in events, without its secret.
+webhooks = sa.Table(
+    "webhooks",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("old_secret", sa.Text),
+    sa.Column("old_until", UtcDateTime),
+    # Actions with a blank between them; none means all.
+    sa.Column("events", sa.Text, nullable=False),
+    sa.Column("model", sa.Text),
+    sa.Column("private", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("collected_at", UtcDateTime, nullable=False),
+    sa.Column("stopped", sa.Text),
+    sa.Column("delivered", sa.Integer, nullable=False),
+    info=NOT_HISTORY,
+)
+
+# How far each was told of each chain. A chain without a row was not looked at yet.
+webhook_cursors = sa.Table(
+    "webhook_cursors",
+    metadata,
+    sa.Column("webhook_id", Id, sa.ForeignKey("webhooks.id"), primary_key=True),
+    sa.Column("chain", sa.Text, primary_key=True),
+    sa.Column("position", sa.Integer, nullable=False),
+    info=NOT_HISTORY,
+)
+
+# What was not taken yet. A row goes when the event was taken.
+webhook_deliveries = sa.Table(
+    "webhook_deliveries",
+    metadata,
+    sa.Column("webhook_id", Id, sa.ForeignKey("webhooks.id"), primary_key=True),
+    sa.Column("chain", sa.Text, primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_at", UtcDateTime, nullable=False),
+    sa.Column("last_error", sa.Text),
+    sa.Index("ix_webhook_deliveries_next_at", "state", "next_at"),
+    info=NOT_HISTORY,
 )
 
 events = sa.Table(

@@ -15,6 +15,7 @@ from tfx_pedigree.registry.api import (
     Tokens,
     VersionChanges,
     VersionQuestions,
+    Webhooks,
 )
 from tfx_pedigree.registry.approval_rules import Approval, RequestStatus
 from tfx_pedigree.registry.approvals import ApprovalRequest, Protection, ProtectionChange, RequestChange
@@ -27,6 +28,7 @@ from tfx_pedigree.registry.identity import Identity, RolesCap
 from tfx_pedigree.registry.measures import ChampionGauge, Gauges, LogCounts, Told
 from tfx_pedigree.registry.names import CHAMPION, LATEST, Reference, check_model_name
 from tfx_pedigree.registry.once import RequestKey
+from tfx_pedigree.registry.outbox import Due, Outbox, Outcome
 from tfx_pedigree.registry.pages import LARGEST_PAGE, every
 from tfx_pedigree.registry.records import (
     ChampionPeriod,
@@ -48,6 +50,7 @@ from tfx_pedigree.registry.search import parse_time
 from tfx_pedigree.registry.signatures import Signature, Trust, TrustChange
 from tfx_pedigree.registry.token_text import TokenText
 from tfx_pedigree.registry.tokens import NewToken, Token, TokenChange
+from tfx_pedigree.registry.webhooks import TOLD, Delivery, NewWebhook, Webhook, WebhookChange, check_secret
 from tfx_pedigree.role import Role
 from tfx_pedigree.states import State
 from tfx_pedigree.verdict import Recommendation, Verdict
@@ -59,6 +62,7 @@ __all__ = [
     "LARGEST_PAGE",
     "LATEST",
     "LEAST_ROLE",
+    "TOLD",
     "Action",
     "Administration",
     "Anchor",
@@ -69,6 +73,8 @@ __all__ = [
     "Candidate",
     "ChampionGauge",
     "ChampionPeriod",
+    "Delivery",
+    "Due",
     "Event",
     "Evidence",
     "Facts",
@@ -81,6 +87,9 @@ __all__ = [
     "Model",
     "ModelOverview",
     "NewToken",
+    "NewWebhook",
+    "Outbox",
+    "Outcome",
     "Page",
     "PromotionPreview",
     "PromotionRequest",
@@ -114,7 +123,11 @@ __all__ = [
     "VersionChanges",
     "VersionDiff",
     "VersionQuestions",
+    "Webhook",
+    "WebhookChange",
+    "Webhooks",
     "check_model_name",
+    "check_secret",
     "every",
     "parse_time",
 ]

@@ -44,6 +44,7 @@ from tfx_pedigree.registry.roles import EVERYWHERE, Action
 from tfx_pedigree.registry.search import Term
 from tfx_pedigree.registry.signatures import Signature, Trust, TrustChange
 from tfx_pedigree.registry.tokens import NewToken, Token, TokenChange
+from tfx_pedigree.registry.webhooks import Delivery, NewWebhook, Webhook, WebhookChange
 from tfx_pedigree.role import Role
 from tfx_pedigree.versioning import ModelDescription, Request
 
@@ -360,7 +361,39 @@ class Approvals(Protocol):
         ...
 
 
-class RegistryApi(VersionQuestions, VersionChanges, Signatures, Administration, Tokens, Approvals, Protocol):
+
+class Webhooks(Protocol):
+    """Whom the registry tells what happened. Only an admin reads or changes them."""
+
+    def webhooks(self) -> tuple[Webhook, ...]:
+        """All webhooks by name, and how much each has taken. Never with a secret."""
+        ...
+
+    def add_webhook(self, asked: NewWebhook) -> WebhookChange:
+        """From now on, events are sent to it. What happened before is not."""
+        ...
+
+    def remove_webhook(self, name: str) -> WebhookChange:
+        """Nothing is sent to it any more, also not what was still to be sent."""
+        ...
+
+    def rotate_webhook(self, name: str, secret: str) -> WebhookChange:
+        """What is sent is signed with a new secret, and for a day with the old one as well."""
+        ...
+
+    def deliveries(self, name: str, *, limit: Limit = PAGE) -> tuple[Delivery, ...]:
+        """What a webhook has not taken: first what is not tried any more, then what is tried next."""
+        ...
+
+    def retry_webhook(self, name: str) -> int:
+        """What is not tried any more is tried again, and a webhook that was stopped goes on. How many events those
+        are."""
+        ...
+
+
+class RegistryApi(
+    VersionQuestions, VersionChanges, Signatures, Administration, Tokens, Approvals, Webhooks, Protocol
+):
     """A registry, used by one actor."""
 
     @property

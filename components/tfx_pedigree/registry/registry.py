@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from tfx_pedigree.db import Database, schema
 from tfx_pedigree.errors import InvalidInputError, UnavailableError
-from tfx_pedigree.registry import access, grants, once
+from tfx_pedigree.registry import access, grants, leases, once
 from tfx_pedigree.registry.administration import LocalAdministration
 from tfx_pedigree.registry.api import RegistryApi
 from tfx_pedigree.registry.approving import LocalApprovals
@@ -24,14 +24,17 @@ from tfx_pedigree.registry.changes import LocalChanges
 from tfx_pedigree.registry.credentials import LocalTokens
 from tfx_pedigree.registry.events import REGISTRY_CHAIN
 from tfx_pedigree.registry.identity import Identity
+from tfx_pedigree.registry.leases import Lease
 from tfx_pedigree.registry.location import Location
 from tfx_pedigree.registry.measures import Gauges, LogCounts, read_gauges
 from tfx_pedigree.registry.once import RequestKey
+from tfx_pedigree.registry.outbox import Outbox
 from tfx_pedigree.registry.questions import LocalQuestions
 from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE
 from tfx_pedigree.registry.sessions import LocalSessions
 from tfx_pedigree.registry.signing import LocalSignatures
 from tfx_pedigree.registry.transactions import Transactions, utc_now
+from tfx_pedigree.registry.webhook_settings import LocalWebhooks
 from tfx_pedigree.registry.write import Write
 from tfx_pedigree.role import Role
 from tfx_pedigree.secrets import has_password, masked, without_password
@@ -57,6 +60,7 @@ class Registry(
     LocalTokens,
     LocalSessions,
     LocalApprovals,
+    LocalWebhooks,
     RegistryApi,
 ):
     """An open registry, used by one actor. Safe to use from several threads; several processes need one each."""
@@ -158,6 +162,14 @@ class Registry(
     def forget_requests(self) -> None:
         """Drops idempotency keys that are days old."""
         once.forget(self.transactions)
+
+    def outbox(self) -> Outbox:
+        """What webhooks are still to be told, for the one process that tells them."""
+        return Outbox(self._database)
+
+    def lease(self, name: str, holder: str, seconds: float) -> Lease | None:
+        """What only one process may do at a time; None where another one does it."""
+        return leases.hold(self._database, name, holder, seconds=seconds, now=self.transactions.clock())
 
     def gauges(self) -> Gauges:
         """Champions, and versions by state, of all models, whoever asks: for monitoring, not for people."""

@@ -42,6 +42,7 @@ _WAYS: Mapping[str, tuple[Collection[State], Collection[State]]] = {
 # What rolls back only comes to its end, or gives way to a later order.
 _ROLLOUT_ENDS = ("done", "rolled-back", "superseded")
 _AFTER_ROLLING_BACK = ("rolling-back", "blocked", "rolled-back", "superseded")
+_OF_WEBHOOKS = ("add-webhook", "remove-webhook", "rotate-webhook", "retry-webhook")
 _TELL_ONLY = ("refuse", "record-lineage", "retrain")
 
 
@@ -392,7 +393,7 @@ class RegistryReplay(_Replay):
     """The chain of the registry itself: which models there are and who may do what."""
 
     def __init__(self, chain: str) -> None:
-        telling = dict.fromkeys(_TELL_ONLY, self._tells_only)
+        telling = dict.fromkeys((*_TELL_ONLY, *_OF_WEBHOOKS), self._tells_only)
         super().__init__(
             chain,
             {

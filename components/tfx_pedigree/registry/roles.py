@@ -44,6 +44,7 @@ class Action(str, Enum):
     CREATE_TOKEN = "create-token"  # noqa: S105  the name of an action
     REVOKE_TOKEN = "revoke-token"  # noqa: S105
     MANAGE_TOKENS = "manage-tokens-of-others"
+    MANAGE_WEBHOOKS = "manage-webhooks"
     GRANT = "grant"
     COLLECT_GARBAGE = "collect-garbage"
     IMPORT = "import"
@@ -80,6 +81,7 @@ LEAST_ROLE: dict[Action, Role] = {
     Action.PROTECT: Role.ADMIN,
     Action.OVERRIDE_APPROVALS: Role.ADMIN,
     Action.MANAGE_TOKENS: Role.ADMIN,
+    Action.MANAGE_WEBHOOKS: Role.ADMIN,
     Action.GRANT: Role.ADMIN,
     Action.COLLECT_GARBAGE: Role.ADMIN,
     Action.IMPORT: Role.ADMIN,

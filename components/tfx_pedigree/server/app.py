@@ -29,10 +29,11 @@ from tfx_pedigree.server.openapi import REFERENCE
 from tfx_pedigree.server.pages import PAGES
 from tfx_pedigree.server.settings import ServerSettings
 from tfx_pedigree.server.signing_in import SIGNING_IN
+from tfx_pedigree.server.webhooks import WEBHOOKS
 from tfx_pedigree.wire import PREFIX, Problem
 
 # Each room of routes adds its own here.
-GROUPS: tuple[RouteGroup, ...] = (HEALTH, METRICS, CONTENT, REFERENCE, HOUSEKEEPING, SIGNING_IN, PAGES)
+GROUPS: tuple[RouteGroup, ...] = (HEALTH, METRICS, CONTENT, REFERENCE, HOUSEKEEPING, WEBHOOKS, SIGNING_IN, PAGES)
 ACTOR = "server"
 
 

@@ -64,6 +64,7 @@ OPERATIONS: dict[Action, Callable[[Registry], object]] = {
     Action.CREATE_TOKEN: lambda r: r.create_token(NewToken("a" * 12, digest("a"), "mine")),
     Action.REVOKE_TOKEN: lambda r: r.revoke_token("c" * 12),
     Action.MANAGE_TOKENS: lambda r: r.create_token(NewToken("b" * 12, digest("a"), "hers", "ada")),
+    Action.MANAGE_WEBHOOKS: lambda r: r.webhooks(),
     Action.GRANT: lambda r: r.grant("eve", Role.ADMIN),
     Action.COLLECT_GARBAGE: lambda r: r.require(Action.COLLECT_GARBAGE),
     Action.IMPORT: lambda r: r.require(Action.IMPORT),

@@ -26,12 +26,13 @@ from tfx_pedigree.registry import (
     VersionChange,
     VersionChanges,
     VersionQuestions,
+    Webhooks,
 )
 
 pytestmark = pytest.mark.conformance
 
 MODEL = "flight-delay"
-PROTOCOLS = (JudgementQuestions, VersionQuestions, VersionChanges, Signatures, Administration, Tokens, Approvals)
+PROTOCOLS = (JudgementQuestions, VersionQuestions, VersionChanges, Signatures, Administration, Tokens, Approvals, Webhooks)
 METHODS = [
     (protocol, name) for protocol in (*PROTOCOLS, RegistryApi) for name in vars(protocol) if not name.startswith("_")
 ]

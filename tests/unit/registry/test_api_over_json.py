@@ -19,6 +19,7 @@ from tfx_pedigree.registry import (
     Evidence,
     Facts,
     NewToken,
+    NewWebhook,
     PromotionRequest,
     Reference,
     Registry,
@@ -103,6 +104,16 @@ def sign_them(api: RegistryApi, key: Path) -> None:
     assert api.distrust_key(MODEL, trusted.key, reason="moved").keys == ()
 
 
+def tell_others(api: RegistryApi) -> None:
+    secret = "whsec_" + "c2VjcmV0" * 5
+    assert api.add_webhook(NewWebhook("team", "https://example.com/hook", secret, ("promote",), MODEL)).changed
+    assert [one.name for one in api.webhooks()] == ["team"]
+    assert api.rotate_webhook("team", secret).changed
+    assert api.deliveries("team", limit=1) == ()
+    assert api.retry_webhook("team") == 0
+    assert api.remove_webhook("team").webhook.events == ("promote",)
+
+
 def administer(api: RegistryApi) -> None:
     assert api.grant("bob", Role.REVIEWER, MODEL).changed
     assert Role.REVIEWER in {grant.binding.role for grant in api.grants()}
@@ -136,6 +147,7 @@ def test_all_that_crosses_the_interface_has_a_json_form(registry: Registry, cloc
     ask_everything(api, clock)
     move_them(api, clock)
     sign_them(api, make_key(tmp_path, "ours"))
+    tell_others(api)
     administer(api)
     approve_one(api)
     assert wire.called == set(methods(RegistryApi)) - {"close"}

@@ -1,0 +1,75 @@
+"""The process that tells webhooks what happened: one at a time, by a lease; another one goes on where it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import uuid
+from collections.abc import AsyncIterator
+
+from tfx_pedigree.errors import PedigreeError
+from tfx_pedigree.registry import Outbox
+from tfx_pedigree.server.context import Server
+from tfx_pedigree.server.groups import RouteGroup
+from tfx_pedigree.service.telling import send
+
+EVERY = 1.0
+LEASE = 30.0
+_AT_ONCE = 8
+log = logging.getLogger("tfx_pedigree.server")
+
+
+class Teller:
+    """Collects what happened, sends what is due, notes what came of it."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._registry = server.registry
+        self._outbox: Outbox = server.registry.outbox()
+        self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._source = ""
+
+    async def round(self) -> int:
+        """How many events were tried. None while another process has the lease."""
+        clock = self._registry.transactions.clock
+        if not await self._server.ask(self._outbox.has_work, clock()):
+            return 0
+        if await self._server.change(self._registry.lease, "webhooks", self._holder, LEASE) is None:
+            return 0
+        self._source = self._source or f"urn:uuid:{await self._server.ask(lambda: self._registry.identity)}"
+        await self._server.change(self._outbox.collect, clock())
+        due = await self._server.ask(self._outbox.due, clock(), _AT_ONCE)
+        outcomes = await asyncio.gather(
+            *(self._server.run(self._server.bytes, send, one, self._source, clock) for one in due)
+        )
+        for one, outcome in zip(due, outcomes, strict=True):
+            await self._server.change(self._outbox.settle, one, outcome)
+        return len(due)
+
+
+@contextlib.asynccontextmanager
+async def _running(server: Server) -> AsyncIterator[None]:
+    task = asyncio.create_task(_tell(Teller(server)))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _tell(teller: Teller) -> None:
+    while True:
+        try:
+            tried = await teller.round()
+        except PedigreeError as error:
+            log.warning("Webhooks were not told: %s", error)
+            tried = 0
+        if not tried:
+            await asyncio.sleep(EVERY)
+
+
+WEBHOOKS = RouteGroup("webhooks", lambda _: (), _running)
