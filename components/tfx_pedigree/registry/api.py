@@ -361,7 +361,6 @@ class Approvals(Protocol):
         ...
 
 
-
 class Webhooks(Protocol):
     """Whom the registry tells what happened. Only an admin reads or changes them."""
 
@@ -391,9 +390,7 @@ class Webhooks(Protocol):
         ...
 
 
-class RegistryApi(
-    VersionQuestions, VersionChanges, Signatures, Administration, Tokens, Approvals, Webhooks, Protocol
-):
+class RegistryApi(VersionQuestions, VersionChanges, Signatures, Administration, Tokens, Approvals, Webhooks, Protocol):
     """A registry, used by one actor."""
 
     @property

@@ -32,7 +32,16 @@ from tfx_pedigree.registry import (
 pytestmark = pytest.mark.conformance
 
 MODEL = "flight-delay"
-PROTOCOLS = (JudgementQuestions, VersionQuestions, VersionChanges, Signatures, Administration, Tokens, Approvals, Webhooks)
+PROTOCOLS = (
+    JudgementQuestions,
+    VersionQuestions,
+    VersionChanges,
+    Signatures,
+    Administration,
+    Tokens,
+    Approvals,
+    Webhooks,
+)
 METHODS = [
     (protocol, name) for protocol in (*PROTOCOLS, RegistryApi) for name in vars(protocol) if not name.startswith("_")
 ]
