@@ -20,6 +20,7 @@ from server_testing import NamedByToken, opened
 from tfx_pedigree.db import statement
 from tfx_pedigree.registry import Registry
 from tfx_pedigree.server import Server, ServerSettings, answers, application
+from tfx_pedigree.server.app import GROUPS
 
 Fork = Callable[..., Ended]
 Open = Callable[[str], Registry]
@@ -29,7 +30,9 @@ def serve(address: str, port: int, kill_at: int, pid_file: str) -> None:
     """Answers at the port, which others may share, until SIGTERM. With `kill_at`, it dies at the so-manyth statement,
     commit or answer of its requests."""
     registry = Registry.open(address, actor="server")
-    app = application(Server(ServerSettings(address), registry, NamedByToken()))
+    # What runs beside the requests would be counted among their steps.
+    groups = [group for group in GROUPS if group.name != "webhooks"]
+    app = application(Server(ServerSettings(address), registry, NamedByToken()), groups)
     if kill_at:
         _die_at(registry, kill_at)
     held = socket.socket()

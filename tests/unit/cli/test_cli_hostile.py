@@ -188,6 +188,14 @@ def _check(pedigree: Pedigree, words: list[str], stdin: bytes | None = None) -> 
     assert result.exception is None or isinstance(result.exception, SystemExit), f"{told}: {result.exception!r}"
 
 
+@pytest.fixture(autouse=True)
+def nothing_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs until somebody stops it begins, and ends at once."""
+    monkeypatch.setattr("tfx_pedigree.server.running.serve", lambda *_: None)
+    monkeypatch.setattr("tfx_pedigree.server.running.serve_locally", lambda *_: None)
+    monkeypatch.setattr("tfx_pedigree.service.rollouts.RolloutDesk.run_controller", lambda *_, **__: None)
+
+
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_any_value_is_used_or_refused(pedigree: Pedigree, path: tuple[str, ...]) -> None:
     for wrong in _taking(path, files=False):

@@ -69,11 +69,14 @@ def controller(app: App, period: float) -> None:
     def stopping(number: int, frame: FrameType | None) -> None:
         stop.set()
 
-    signal.signal(signal.SIGTERM, stopping)
-    signal.signal(signal.SIGINT, stopping)
     with desk_of(app) as desk:
+        before = {one: signal.signal(one, stopping) for one in (signal.SIGTERM, signal.SIGINT)}
         output.note(f"Looking every {period:g} s at the rollouts of {desk.workspace.registry.url}. Stop with Ctrl-C.")
-        desk.run_controller(Teller(), stop.is_set, period=period, sleep=lambda seconds: void(stop.wait(seconds)))
+        try:
+            desk.run_controller(Teller(), stop.is_set, period=period, sleep=lambda seconds: void(stop.wait(seconds)))
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
 
 
 def void(_: object) -> None:
