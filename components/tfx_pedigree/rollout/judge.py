@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.rollout.eprocess import Count, RatioTest, log_e_rate, log_mean
 from tfx_pedigree.rollout.machine import Judgement
-from tfx_pedigree.rollout.plan import Direction, JudgePlan, MetricRule, Plan, Rate
+from tfx_pedigree.rollout.plan import Direction, JudgePlan, MetricRule, Plan, Rate, Step, Strategy
 from tfx_pedigree.rollout.traffic.api import WHOLE, Counters
 
 _RATIO_ALPHA = 0.001
@@ -189,6 +189,19 @@ def judge(plan: Plan, tally: Tally, *, points: int, seconds: float) -> Judgement
         waits.append("a split of the requests that is the wanted one")
     requests = tally.step_candidate.requests
     return Judgement(requests, seconds, requests > 0 and not waits and harm is None, harm, tuple(waits))
+
+
+def judge_totals(plan: JudgePlan, candidate: Increment, stable: Increment, points: int) -> Judgement:
+    """For others who move the traffic and only want the verdict: sums since the candidate got this share.
+
+    Asked again and again with larger sums of the same share, it keeps alpha: the share is the one that was wanted and
+    not the one that came about, so that each request adds a factor of its own. A new share begins with new sums.
+    """
+    total = candidate.requests + stable.requests
+    expected = round(total * points / WHOLE)
+    tests = RateTests.of(plan.errors).after((expected, candidate.failures), (total - expected, stable.failures))
+    tally = replace(Tally.begin(plan).after(candidate, stable), errors=tests)
+    return judge(Plan(Strategy.CANARY, (Step(points),), plan), tally, points=points, seconds=0.0)
 
 
 def _is_healthy(plan: JudgePlan, rate: Rate, tests: RateTests, bad: int, requests: int) -> bool:

@@ -200,6 +200,22 @@ def test_a_simulation_tells_before_anything_is_moved(pedigree: Pedigree) -> None
     assert "more than 0" in pedigree("rollout", "simulate", "--per-second", "0", code=2).err
 
 
+def test_others_who_move_the_traffic_get_the_verdict(pedigree: Pedigree) -> None:
+    def verdict(candidate: str, stable: str, code: int) -> str:
+        words = ("rollout", "verdict", "--share", "10", "--candidate", candidate, "--stable", stable, "--json")
+        return str(pedigree(*words, code=code).json["verdict"])
+
+    assert verdict("1000:1", "9000:10", 0) == "healthy"
+    assert verdict("100:30", "900:3", 1) == "harm"
+    assert verdict("10:0", "90:0", 4) == "unknown"
+    assert verdict("0:0", "0:0", 4) == "unknown"
+    assert verdict("1000:0", "1000:0", 4) == "unknown"  # half of the requests is not a tenth of them
+    assert (
+        "REQUESTS:FAILED"
+        in pedigree(*("rollout", "verdict", "--share", "10", "--candidate", "1:2", "--stable", "1:0"), code=2).err
+    )
+
+
 def test_bytes_come_to_the_backend_verified(pedigree: Pedigree, tmp_path: Path) -> None:
     from tfx_pedigree.rollout.ledger import served as as_served
     from tfx_pedigree.service.rollouts import RolloutDesk

@@ -170,6 +170,25 @@ def test_looking_all_the_time_does_not_make_chance_look_like_harm() -> None:
     assert alarms <= 4
 
 
+def test_sums_of_one_share_keep_alpha_however_often_they_are_judged() -> None:
+    """The expectation of the evidence after each request is at most what it was before, exactly."""
+    share, rate = 0.25, 0.2
+    for mine, bad, others, others_bad in [(3, 1, 9, 2), (0, 0, 4, 1), (10, 4, 30, 2)]:
+
+        def evidence(a: int, b: int, c: int, d: int) -> float:
+            expected = (a + c) * share  # of the requests, as the share that was wanted says
+            test = RatioTest(1.0, True).after((round(100 * expected), b), (round(100 * (a + c - expected)), d))
+            return math.exp(test.log_e)
+
+        after = (
+            share * rate * evidence(mine + 1, bad + 1, others, others_bad)
+            + share * (1 - rate) * evidence(mine + 1, bad, others, others_bad)
+            + (1 - share) * rate * evidence(mine, bad, others + 1, others_bad + 1)
+            + (1 - share) * (1 - rate) * evidence(mine, bad, others + 1, others_bad)
+        )
+        assert after <= evidence(mine, bad, others, others_bad) * (1 + 1e-9)
+
+
 def test_bake_is_counted_in_the_candidates_own_requests_of_the_step() -> None:
     tally = fed(PLAN, (Increment(70), Increment(900)))
     assert judged(tally).requests == 70

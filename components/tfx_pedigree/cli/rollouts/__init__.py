@@ -13,6 +13,7 @@ SECTIONS = {
     },
     "Order": {
         "start": Lazy(f"{_HERE}.start:start", "Start a canary or a blue-green rollout of a version."),
+        "verdict": Lazy(f"{_HERE}.verdict:verdict", "Say whether counts show harm, health, or nothing yet."),
         "simulate": Lazy(
             f"{_HERE}.simulate:simulate", "Tell how long a plan needs to see harm, and how often it errs."
         ),
