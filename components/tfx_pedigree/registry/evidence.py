@@ -10,6 +10,7 @@ from typing import Any
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.digest import canonical_json, check_digest, digest_of, plain_json
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.kept import Kept
 from tfx_pedigree.secrets import clean_text, clean_values
 from tfx_pedigree.verdict import Recommendation, Verdict
 
@@ -110,6 +111,18 @@ class Evidence:
     @functools.cached_property
     def digest(self) -> str:
         return digest_of(self.content().encode())
+
+
+_LATELY: Kept[Evidence] = Kept(256)
+LARGEST_KEPT = 64 << 10
+
+
+def stored_evidence(text: str) -> Evidence:
+    """Of its stored text. What was read lately is not read again: the same text is the same evidence."""
+    if len(text) > LARGEST_KEPT:
+        return Evidence.from_text(text)
+    key = digest_of(text.encode())
+    return _LATELY.get(key) or _LATELY.keep(key, Evidence.from_text(text))
 
 
 _KINDS: dict[str, type] = {

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from tfx_pedigree.db import Row, Statement, one_of, schema
 from tfx_pedigree.kept import Kept
 from tfx_pedigree.registry import stored
-from tfx_pedigree.registry.evidence import Evidence
+from tfx_pedigree.registry.evidence import LARGEST_KEPT, Evidence, stored_evidence
 from tfx_pedigree.registry.records import ModelOverview, Serving
 from tfx_pedigree.registry.stored import LIMIT, MODEL_ID
 from tfx_pedigree.states import State
@@ -109,7 +109,6 @@ CONTENTS = Statement(
     )
 )
 _PARSED: Kept[Evidence] = Kept(256)
-_LARGEST_KEPT = 64 << 10
 
 
 def read_evidence(rows: list[Row], contents: Callable[[list[str]], list[Row]]) -> dict[str, Evidence]:
@@ -117,8 +116,8 @@ def read_evidence(rows: list[Row], contents: Callable[[list[str]], list[Row]]) -
     known = {row[2]: kept for row in rows if (kept := _PARSED.get(row[2])) is not None}
     missing = list(dict.fromkeys(row[2] for row in rows if row[2] not in known))
     for _, digest, text in contents(missing) if missing else ():
-        known[digest] = Evidence.from_text(text)
-        if len(text) <= _LARGEST_KEPT:
+        known[digest] = stored_evidence(text)
+        if len(text) <= LARGEST_KEPT:
             _PARSED.keep(digest, known[digest])
     return {row[1]: known[row[2]] for row in rows}
 

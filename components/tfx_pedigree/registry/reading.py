@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from tfx_pedigree.db import Question, Row, Statement, schema
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.registry import stored
-from tfx_pedigree.registry.evidence import Evidence
+from tfx_pedigree.registry.evidence import Evidence, stored_evidence
 from tfx_pedigree.registry.names import CHAMPION, LATEST, Reference
 from tfx_pedigree.registry.records import ChampionPeriod
 from tfx_pedigree.registry.stored import LIMIT, MODEL, MODEL_ID, Period, StoredModel, StoredVersion
@@ -204,7 +204,7 @@ ALIASES = Statement(
 
 def evidence_in(rows: list[Row]) -> Evidence | None:
     """Of the last column of the rows, where there is any."""
-    return Evidence.from_text(rows[0][-1]) if rows and rows[0][-1] is not None else None
+    return stored_evidence(rows[0][-1]) if rows and rows[0][-1] is not None else None
 
 
 # Models and events

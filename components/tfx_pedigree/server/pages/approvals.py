@@ -60,7 +60,7 @@ def listing(asked: Asked) -> View:
         "after": asked.given("after"),
     }
     made = ApprovalsPage(lines, only_open, found.next)
-    return View("approvals.html", "Approvals", made, (), extra, section="approvals")
+    return View("approvals.html", "Approvals", made, ("requests",), extra, section="approvals")
 
 
 def _key(request: ApprovalRequest) -> str:
@@ -152,5 +152,6 @@ def _page(asked: Asked, word: str, form: Mapping[str, str], refusal: PedigreeErr
     }
     made = RequestPage(line, str(refusal) if refusal else None)
     title = f"Request {number}: {model} {request.version}"
+    command = (word, model, str(number)) if word else ("requests", model)
     status = problem_of(refusal).status if refusal else 200
-    return View("approval.html", title, made, (), extra, status, "approvals")
+    return View("approval.html", title, made, command, extra, status, "approvals")

@@ -184,7 +184,7 @@ DEEDS: dict[str, Deed] = {
                 "Newer evidence, or another champion, makes it void.",
             ],
             _request,
-            lambda _: (),
+            _words("request", "{exact}"),
         ),
         Deed(
             "rollback",

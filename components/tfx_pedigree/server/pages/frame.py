@@ -21,6 +21,7 @@ from tfx_pedigree.comparison.report.style import STYLE
 from tfx_pedigree.comparison.wording import number
 from tfx_pedigree.html import Markup, breakable, el, join
 from tfx_pedigree.lineage.exports.picture.page import picture_script, picture_style
+from tfx_pedigree.server.identity import COOKIE
 from tfx_pedigree.server.pages import prose, view
 from tfx_pedigree.server.pages.view import Asked, View
 from tfx_pedigree.service.event_words import told
@@ -108,6 +109,7 @@ def render(asked: Asked | None, made: View, request: Request) -> Response:
                 "registry_url": asked.registry.url if asked else None,
                 "json_url": twin_address(request),
                 "here": request.url.path,
+                "session": asked is not None and COOKIE in request.cookies and "authorization" not in request.headers,
                 **made.extra,
             }
         )
