@@ -9,7 +9,7 @@ import click
 from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
-from tfx_pedigree.errors import UnavailableError
+from tfx_pedigree.errors import InvalidInputError, UnavailableError
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -26,6 +26,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--proxy", "proxies", multiple=True, metavar="NETWORK", help="Where a proxy is that says who asks.")
 @click.option("--proxy-header", default="x-forwarded-user", show_default=True, metavar="NAME", help="In which header.")
 @click.option("--as", "everybody", metavar="NAME", help="Whoever reaches it acts as NAME; only on this computer.")
+@click.option("--controller", is_flag=True, help="Also drive the rollouts, as --actor, to where --config says.")
 @pass_app
 def server(
     app: App,
@@ -41,6 +42,7 @@ def server(
     proxies: tuple[str, ...],
     proxy_header: str,
     everybody: str | None,
+    controller: bool,
 ) -> None:
     """Serve the registry to a team over HTTP.
 
@@ -48,12 +50,17 @@ def server(
     process, PostgreSQL by any number.
     """
     try:
-        from tfx_pedigree.server import ServerSettings, TrustedProxy
+        from tfx_pedigree.server import RolloutDriver, ServerSettings, TrustedProxy
         from tfx_pedigree.server.running import serve
     except ModuleNotFoundError as error:
         raise UnavailableError(
             f"The server's packages are not installed ({error.name}). Run: pip install 'tfx-pedigree[server]'"
         ) from error
+    if controller and app.settings.file is None:
+        raise InvalidInputError(
+            "To drive rollouts, the server must know where models are served. Name a file with a section `serving:` "
+            "with --config."
+        )
     settings = ServerSettings(
         registry=app.settings.registry,
         store=app.settings.store,
@@ -66,6 +73,7 @@ def server(
         key=key,
         everybody=everybody,
         issuers=issuers,
+        controller=RolloutDriver(app.settings.actor, app.settings.file) if controller and app.settings.file else None,
         proxy=TrustedProxy(proxies, proxy_header.lower()) if proxies else None,
     )
     shown = app.settings.shown("registry")

@@ -10,6 +10,15 @@ from tfx_pedigree.server.app import application, create_app
 from tfx_pedigree.server.authentication import Authenticator
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.groups import RouteGroup
-from tfx_pedigree.server.settings import ServerSettings, TrustedProxy
+from tfx_pedigree.server.settings import RolloutDriver, ServerSettings, TrustedProxy
 
-__all__ = ["Authenticator", "RouteGroup", "Server", "ServerSettings", "TrustedProxy", "application", "create_app"]
+__all__ = [
+    "Authenticator",
+    "RolloutDriver",
+    "RouteGroup",
+    "Server",
+    "ServerSettings",
+    "TrustedProxy",
+    "application",
+    "create_app",
+]

@@ -27,13 +27,24 @@ from tfx_pedigree.server.housekeeping import HOUSEKEEPING
 from tfx_pedigree.server.metrics import METRICS
 from tfx_pedigree.server.openapi import REFERENCE
 from tfx_pedigree.server.pages import PAGES
+from tfx_pedigree.server.rollout_driver import ROLLOUTS
 from tfx_pedigree.server.settings import ServerSettings
 from tfx_pedigree.server.signing_in import SIGNING_IN
 from tfx_pedigree.server.webhooks import WEBHOOKS
 from tfx_pedigree.wire import PREFIX, Problem
 
 # Each room of routes adds its own here.
-GROUPS: tuple[RouteGroup, ...] = (HEALTH, METRICS, CONTENT, REFERENCE, HOUSEKEEPING, WEBHOOKS, SIGNING_IN, PAGES)
+GROUPS: tuple[RouteGroup, ...] = (
+    HEALTH,
+    METRICS,
+    CONTENT,
+    REFERENCE,
+    HOUSEKEEPING,
+    ROLLOUTS,
+    WEBHOOKS,
+    SIGNING_IN,
+    PAGES,
+)
 ACTOR = "server"
 
 

@@ -37,6 +37,14 @@ class TrustedProxy:
 
 
 @dataclass(frozen=True)
+class RolloutDriver:
+    """As whom rollouts are driven, and by which config: its section `serving:` says where models are served."""
+
+    actor: str
+    config: Path
+
+
+@dataclass(frozen=True)
 class ServerSettings:
     """`hosts` are the names by which the server may be called, without a port; the loopback names always count.
 
@@ -56,6 +64,7 @@ class ServerSettings:
     everybody: str | None = None
     proxy: TrustedProxy | None = None
     issuers: Path | None = None
+    controller: RolloutDriver | None = None
     largest_object: int = 64 << 30
 
     @property

@@ -243,7 +243,7 @@ class RolloutDesk:
         stopped: Callable[[], bool],
         *,
         period: float = PERIOD_SECONDS,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         """Looks at all rollouts until it is told to stop. A registry that is away is waited for."""
         controller = self.controller()

@@ -73,11 +73,7 @@ def controller(app: App, period: float) -> None:
         before = {one: signal.signal(one, stopping) for one in (signal.SIGTERM, signal.SIGINT)}
         output.note(f"Looking every {period:g} s at the rollouts of {desk.workspace.registry.url}. Stop with Ctrl-C.")
         try:
-            desk.run_controller(Teller(), stop.is_set, period=period, sleep=lambda seconds: void(stop.wait(seconds)))
+            desk.run_controller(Teller(), stop.is_set, period=period, sleep=stop.wait)
         finally:
             for one, handler in before.items():
                 signal.signal(one, handler)
-
-
-def void(_: object) -> None:
-    """A wait's answer says nothing here."""
