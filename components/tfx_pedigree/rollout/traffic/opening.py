@@ -20,6 +20,7 @@ KINDS: dict[str, str] = {
     "envoy": f"{_HERE}.envoy:open_envoy",
     "gateway-api": f"{_HERE}.gateway_api:open_route",
     "haproxy": f"{_HERE}.haproxy:open_haproxy",
+    "kserve": f"{_HERE}.kserve:open_kserve",
     "python": f"{_HERE}.opening:open_own",
     "tensorflow-serving": f"{_HERE}.tensorflow_serving:open_serving",
 }
