@@ -15,11 +15,14 @@ from tfx_pedigree.comparison import Comparison, MajorChange, Policy
 from tfx_pedigree.registry import Evidence, Facts, Identity, PromotionRequest, Registry, Role, State, Verdict, Version
 from tfx_pedigree.rollout.plan import Bake, JudgePlan, Plan, Rate, Step, Strategy
 from tfx_pedigree.service.gate import COMPARISON
+from tfx_pedigree.service.registering import register_model
+from tfx_pedigree.service.workspace import connect
 
 MODEL = "flight-delay"
 OTHER = "taxi-fare"
 EMPTY = "reserved-only"
 GUARDED = "house-price"
+REAL = "with-files"
 TEXT = "**Night flights** left out, see [the notes](https://example.com/notes).\n\n- `auc` on 24,951 rows\n"
 
 
@@ -55,6 +58,15 @@ def fill(registry: Registry, clock: Clock, *, versions: int = 7) -> None:
     _series(registry, clock, versions)
     registry.reserve(EMPTY, candidate("waiting"))
     _protected(registry, clock)
+
+
+def with_files(folder: Path, store: Path) -> None:
+    """A version whose bytes are there."""
+    (store / "variables").mkdir(parents=True)
+    (store / "weights.bin").write_bytes(b"weights" * 300)
+    (store / "variables" / "index").write_bytes(b"1")
+    with connect(folder, actor="ada") as workspace:
+        register_model(workspace, REAL, store)
 
 
 def _protected(registry: Registry, clock: Clock) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from pages_testing import fill, rolling_out
+from pages_testing import fill, rolling_out, with_files
 from pedigree_testing import Clock
 from server_testing import NamedByToken, Switch, running
 from tfx_pedigree.registry import Registry, Role
@@ -48,6 +48,7 @@ def site(pages_switch: Switch, tmp_path_factory: pytest.TempPathFactory) -> Iter
     rolling_out(folder, clock)
     with Registry.open(folder, actor="ada", clock=clock) as registry:
         fill(registry, clock)
+        with_files(folder, folder.parent / "model")
         for name, role in PEOPLE.items():
             registry.grant(name, role)
         registry.revoke("*")

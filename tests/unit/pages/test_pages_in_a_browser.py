@@ -18,7 +18,7 @@ from pages.conftest import Site
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from lineage_testing import HOSTILE
-from pages_testing import EMPTY, GUARDED, MODEL, OTHER, ROLLED
+from pages_testing import EMPTY, GUARDED, MODEL, OTHER, REAL, ROLLED
 from programs_testing import program
 from tfx_pedigree.registry import Facts
 from tfx_pedigree.rollout.ledger import Ledger
@@ -36,6 +36,8 @@ PAGES = {
     "audit": f"/audit?model={MODEL}",
     "event": f"/models/{MODEL}/events/3",
     "lineage": f"/lineage?of={MODEL}@1.1.0",
+    "picture": f"/lineage/picture?of={MODEL}@1.1.0",
+    "files": f"/models/{REAL}/versions/1.0.0/files",
     "impact": f"/lineage/impact?of={MODEL}@1.0.0",
     "promote": f"/models/{MODEL}/versions/1.1.0/promote",
     "describe": f"/models/{MODEL}/versions/1.1.0/describe",
@@ -84,8 +86,8 @@ def test_every_page_fits_and_can_be_used_by_everybody(browser: Browser, site: Si
     with opened(browser, site, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
         for name, address in PAGES.items():
             page.goto(address)
-            if name == "lineage":
-                page.frame_locator("iframe").locator("g.box").first.wait_for()
+            if name in ("lineage", "picture"):
+                (page.frame_locator("iframe") if name == "lineage" else page).locator("g.box").first.wait_for()
             page.screenshot(path=SHOTS / f"{name}-{look}.png", full_page=True)
             if (seen := page.evaluate("document.documentElement.scrollWidth")) > width:
                 wide[name] = seen
