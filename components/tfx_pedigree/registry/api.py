@@ -368,7 +368,7 @@ class Webhooks(Protocol):
         """All webhooks by name, and how much each has taken. Never with a secret."""
         ...
 
-    def add_webhook(self, asked: NewWebhook) -> WebhookChange:
+    def add_webhook(self, webhook: NewWebhook) -> WebhookChange:
         """From now on, events are sent to it. What happened before is not."""
         ...
 

@@ -17,9 +17,9 @@ class LocalWebhooks(Webhooks):
         with self.transactions.reading(None) as connection:
             return webhooks.webhooks(connection)
 
-    def add_webhook(self, asked: NewWebhook) -> WebhookChange:
+    def add_webhook(self, webhook: NewWebhook) -> WebhookChange:
         with self.transactions.administering(Action.MANAGE_WEBHOOKS) as write:
-            return webhooks.add(write, asked)
+            return webhooks.add(write, webhook)
 
     def remove_webhook(self, name: str) -> WebhookChange:
         with self.transactions.administering(Action.MANAGE_WEBHOOKS) as write:

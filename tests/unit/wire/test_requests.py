@@ -11,7 +11,18 @@ import pytest
 from pedigree_testing import candidate, digest
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, NodeKind, Way
-from tfx_pedigree.registry import Action, Evidence, Facts, NewToken, PromotionRequest, Reference, Role, State, Verdict
+from tfx_pedigree.registry import (
+    Action,
+    Evidence,
+    Facts,
+    NewToken,
+    NewWebhook,
+    PromotionRequest,
+    Reference,
+    Role,
+    State,
+    Verdict,
+)
 from tfx_pedigree.rollout import plan as plans
 from tfx_pedigree.rollout.state import Ask
 from tfx_pedigree.rollout.traffic.api import ServedVersion
@@ -54,6 +65,7 @@ EXAMPLES: dict[str, Any] = {
     "stable": ServedVersion("flight-delay", digest("a"), "1.0.0", 1),
     "ask": Ask.ABORT,
     "asked": NewToken("0" * 12, digest("secret"), "ci"),
+    "webhook": NewWebhook("chat", "https://example.com/hook", "whsec_" + "c2VjcmV0" * 5, ("promote",)),
 }
 
 
