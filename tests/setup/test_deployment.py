@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import copy
 import http.client
 import os
 import re
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +23,9 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from click.testing import CliRunner
+
+from tfx_pedigree.cli.main import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 KUSTOMIZE = ROOT / "configs/deploy/kustomize"
@@ -322,10 +328,145 @@ def check_that_it_serves(running: Running) -> None:
     assert running.get("/metrics", "127.0.0.2:8321", token) == 200
     assert running.get("/api/v1/models", "pedigree.example.com") == 401
     assert running.get("/api/v1/models", "lured.example.net", token) == 421
+    healthy = [
+        word.replace("8321", str(running.port)) for word in compose()["services"]["server"]["healthcheck"]["test"]
+    ]
+    subprocess.run(healthy[1:], env=running.environ, check=True)
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(30) in (0, -signal.SIGTERM)
+    assert subprocess.run(healthy[1:], env=running.environ, capture_output=True, check=False).returncode != 0
 
 
 def test_both_overlays_start_the_server_alike(rendered: dict[str, dict[str, Manifest]]) -> None:
     one, other = (server(rendered[name]) for name in OVERLAYS)
     assert (one["command"], one["args"]) == (other["command"], other["args"])
+
+
+# Docker Compose. It has no validator without Docker, so the fields that the file uses are checked by hand.
+
+SERVICE = {
+    **dict.fromkeys(("image", "restart", "stop_grace_period"), str),
+    **dict.fromkeys(("command", "volumes", "tmpfs", "cap_drop", "security_opt", "ports"), list),
+    **dict.fromkeys(("environment", "depends_on", "healthcheck"), dict),
+    "read_only": bool,
+}
+CONDITIONS = {"service_healthy", "service_completed_successfully"}
+VARIABLE = re.compile(r"\$\{(\w+)(?::\?[^}]+|:-[^}]*)\}")
+
+
+def compose() -> Manifest:
+    found = yaml.safe_load((ROOT / "configs/deploy/compose.yaml").read_text("utf-8"))
+    assert isinstance(found, dict)
+    return found
+
+
+def invalid(file: Manifest) -> Iterator[str]:
+    yield from sorted(key for key in file if key not in ("name", "services", "volumes") and not key.startswith("x-"))
+    for name, service in file["services"].items():
+        for key, value in service.items():
+            if not isinstance(value, SERVICE.get(key, ())):
+                yield f"{name}.{key}"
+            if isinstance(value, list) and not all(isinstance(one, str) for one in value):
+                yield f"{name}.{key} holds what is no text"
+        for other, how in service.get("depends_on", {}).items():
+            if other not in file["services"] or how["condition"] not in CONDITIONS:
+                yield f"{name} waits for {other}"
+            elif how["condition"] == "service_healthy" and "healthcheck" not in file["services"][other]:
+                yield f"{name} waits until {other} is healthy, which nobody looks at"
+        for volume in service.get("volumes", ()):
+            if volume.partition(":")[0] not in file["volumes"]:
+                yield f"{name} mounts {volume}"
+        for key, text in service.get("environment", {}).items():
+            if not isinstance(text, str) or "$" in VARIABLE.sub("", text):
+                yield f"{name}: {key} is no text"
+            if SECRET.search(key) and not VARIABLE.fullmatch(text):
+                yield f"{name}: {key} is a secret in a file"
+
+
+def test_the_compose_file_is_one() -> None:
+    assert list(invalid(compose())) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda file: file.update(service={}), "service"),
+        (lambda file: file["services"]["server"].update(comand=["pedigree"]), "server.comand"),
+        (lambda file: file["services"]["server"].update(read_only="yes"), "server.read_only"),
+        (lambda file: file["services"]["server"].update(ports=[8321]), "server.ports holds what is no text"),
+        (lambda file: file["services"]["database"].pop("healthcheck"), "which nobody looks at"),
+        (lambda file: file["services"]["init"].update(depends_on={"db": {}}), "init waits for db"),
+        (lambda file: file["volumes"].pop("store"), "server mounts store:/var/lib/pedigree"),
+        (lambda file: file["services"]["server"]["environment"].update(PGPASSWORD="x"), "a secret in a file"),
+    ],
+)
+def test_a_compose_file_that_is_none_would_be_seen(change: Callable[[Manifest], object], problem: str) -> None:
+    file = copy.deepcopy(compose())
+    change(file)
+    assert problem in " ".join(invalid(file))
+
+
+def test_composed_servers_are_locked_in_and_reached_from_this_computer_only() -> None:
+    from tfx_pedigree.server.running import GRACE
+
+    services = compose()["services"]
+    for name in ("init", "server"):
+        assert services[name]["read_only"] is True
+        assert services[name]["cap_drop"] == ["ALL"]
+        assert services[name]["security_opt"] == ["no-new-privileges:true"]
+    assert services["server"]["ports"] == ["127.0.0.1:8321:8321"]
+    assert "ports" not in services["database"]
+    assert int(services["server"]["stop_grace_period"].removesuffix("s")) > GRACE
+
+
+def test_commands_of_all_deployments_exist(rendered: dict[str, dict[str, Manifest]]) -> None:
+    services = compose()["services"]
+    unit = read_unit()["Service"]
+    commands = [
+        *(pod(rendered["sqlite-single"])["initContainers"][0]["command"], services["init"]["command"]),
+        *([*server(objects)["command"], *server(objects)["args"]] for objects in rendered.values()),
+        services["server"]["command"],
+        *(shlex.split(unit[key]) for key in ("ExecStartPre", "ExecStart")),
+    ]
+    for program, *words in commands:
+        assert Path(program).name == "pedigree"
+        # What is unknown is refused before the help is shown.
+        assert CliRunner().invoke(cli, [*words, "--help"]).exit_code == 0, words
+
+
+# systemd
+
+UNIT = ROOT / "configs/systemd/pedigree-server.service"
+
+
+def read_unit() -> configparser.ConfigParser:
+    unit = configparser.ConfigParser(interpolation=None, strict=False)
+    unit.optionxform = str  # type: ignore[assignment]
+    unit.read(UNIT)
+    return unit
+
+
+def test_the_unit_is_locked_in_and_gives_requests_at_hand_their_time() -> None:
+    from tfx_pedigree.server.running import GRACE
+
+    service = read_unit()["Service"]
+    assert int(service["TimeoutStopSec"]) > GRACE
+    # Only the first process is told to stop: it tells its workers.
+    assert service["KillMode"] == "mixed"
+    assert service["User"] == "pedigree"
+    assert service["ProtectSystem"] == "strict"
+    assert service["CapabilityBoundingSet"] == ""
+    on = {key for key, text in service.items() if text == "true"}
+    assert {"NoNewPrivileges", "PrivateTmp", "PrivateDevices", "ProtectHome", "RestrictNamespaces"} <= on
+    # What it must write to is the one folder that is left to it.
+    assert f"PEDIGREE_REGISTRY=/var/lib/{service['StateDirectory']} " in service["Environment"]
+
+
+def test_systemd_understands_the_unit(tmp_path: Path) -> None:
+    """Where there is systemd; elsewhere the test above has read all that matters of it."""
+    program = shutil.which("systemd-analyze")
+    if program is not None:
+        copied = tmp_path / UNIT.name
+        copied.write_text(UNIT.read_text("utf-8").replace("/srv/pedigree/venv/bin/pedigree", "/bin/true"), "utf-8")
+        done = subprocess.run([program, "verify", str(copied)], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
