@@ -35,7 +35,7 @@ from tfx_pedigree.store import Store
 from tfx_pedigree.versioning import ModelDescription
 
 MODEL = "flight-delay"
-READY = 60.0
+READY = 180.0
 BARE = """
 import json, sqlite3, sys
 import uvicorn

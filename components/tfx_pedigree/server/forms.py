@@ -35,4 +35,4 @@ def check_origin(request: HTTPConnection) -> None:
     else:
         own = origin is None or urlsplit(origin).netloc == request.headers.get("host")
     if not own:
-        raise ForbiddenError("This form was sent by a page of another site, so it was not carried out.", "form")
+        raise ForbiddenError("This request was sent by a page of another site, so it was not carried out.", "form")

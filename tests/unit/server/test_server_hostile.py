@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from server_testing import Switch
@@ -125,3 +126,15 @@ def test_paths_lead_nowhere_else_and_put_nothing_into_headers(at: str, path: str
 def test_a_second_host_is_no_host(at: str) -> None:
     answer = asked(at, b"GET /api HTTP/1.1\r\nhost: localhost\r\nhost: evil.example\r\nconnection: close\r\n\r\n")
     assert answer.split(b" ")[1] in (b"400", b"421")
+
+
+@pytest.mark.parametrize("told", [{"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "models/m/notes/retrain"), ("PUT", f"store/objects/{'0' * 64}"), ("DELETE", "models/m/aliases/canary")],
+)
+def test_a_page_of_another_site_changes_nothing(at: str, told: dict[str, str], method: str, path: str) -> None:
+    """A browser on the same computer reaches a server that listens there alone."""
+    answer = httpx.request(method, f"{at}/api/v1/{path}", headers={"authorization": "Bearer ada", **told})
+    assert answer.status_code == 403
+    assert "page of another site" in answer.text
