@@ -7,7 +7,7 @@ import click
 from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
-from tfx_pedigree.errors import UnavailableError
+from tfx_pedigree.errors import InvalidInputError, UnavailableError
 
 
 @click.command(cls=PedigreeCommand)
@@ -28,6 +28,8 @@ def ui(app: App, port: int, no_open: bool) -> None:
         ) from error
     settings = ServerSettings(registry=app.settings.registry, store=app.settings.store, port=port)
     shown = app.settings.shown("registry")
+    if app.settings.is_server:
+        raise InvalidInputError(f"{shown} is a server and has these pages itself: open {shown} in a browser.")
 
     def listening(address: str) -> None:
         output.answer(

@@ -53,3 +53,10 @@ def test_the_address_lets_one_browser_in(ui_address: str) -> None:
         stolen = mine.post("/api/v1/roles/grant", json=grant, headers={"sec-fetch-site": "same-site"})
         assert stolen.status_code == 403
         assert "ada" in mine.get("/api/v1/about").text
+
+
+def test_a_server_has_its_pages_itself() -> None:
+    words = ["--registry", "https://ped.example.com", "ui", "--no-open"]
+    done = subprocess.run([sys.executable, "-c", START, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "open https://ped.example.com in a browser" in " ".join(done.stderr.split())
