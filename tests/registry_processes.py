@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing.synchronize import Event
 from typing import Any
 
@@ -16,7 +17,7 @@ import sqlalchemy as sa
 from pedigree_testing import candidate
 from tfx_pedigree.db import schema, statement
 from tfx_pedigree.errors import ConflictError, StaleEvidenceError
-from tfx_pedigree.registry import Facts, PromotionRequest, Registry, State
+from tfx_pedigree.registry import Facts, Identity, PromotionRequest, Registry, State
 
 MODEL = "flight-delay"
 _signs: list[Event] = []
@@ -88,6 +89,26 @@ def busy_until_killed(address: str, seed: int) -> None:
 
 def kill_at_statement(address: str, number: int) -> None:
     """Registers and promotes; dies at the so-manyth statement or commit that reaches the database."""
+
+    def work(registry: Registry) -> None:
+        registry.add(MODEL, candidate("new"), facts=Facts({"auc": 0.9}))
+        registry.promote(f"{MODEL}@1.0.2")
+
+    _die_at(address, number, work)
+
+
+def kill_while_approving(address: str, number: int) -> None:
+    """Files a request, approves it as somebody else, and promotes; dies as above."""
+
+    def work(registry: Registry) -> None:
+        asked = registry.acting_as(Identity("cy")).request_promotion(f"{MODEL}@2").request
+        registry.acting_as(Identity("rea")).approve(MODEL, asked.number)
+        registry.promote(f"{MODEL}@2")
+
+    _die_at(address, number, work)
+
+
+def _die_at(address: str, number: int, work: Callable[[Registry], None]) -> None:
     count = 0
 
     def maybe_die(*_: object) -> None:
@@ -109,8 +130,7 @@ def kill_at_statement(address: str, number: int) -> None:
         for moment in ("before_cursor_execute", "after_cursor_execute", "commit"):
             sa.event.listen(engine, moment, maybe_die)
         statement._send = counted
-        registry.add(MODEL, candidate("new"), facts=Facts({"auc": 0.9}))
-        registry.promote(f"{MODEL}@1.0.2")
+        work(registry)
     print(count)
 
 

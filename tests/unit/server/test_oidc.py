@@ -129,6 +129,7 @@ def forged(issuer: Loopback, what: str, other: Any) -> str:
     head, payload, signature = whole.split(".")
     public = json.dumps(issuer.key.as_dict(private=False)).encode()
     none = base64.urlsafe_b64encode(b'{"alg":"none"}').rstrip(b"=").decode()
+    renamed = RSAKey.import_key({**other.as_dict(private=True), "kid": "one"})
     makers = {
         "another audience": lambda: issuer.token(aud="https://other.example.com"),
         "no audience": lambda: issuer.token(aud=None),
@@ -136,9 +137,7 @@ def forged(issuer: Loopback, what: str, other: Any) -> str:
         "no end": lambda: issuer.token(exp=None),
         "not yet": lambda: issuer.token(nbf=now + 300),
         "another key": lambda: issuer.token(other),
-        "the same name for another key": lambda: issuer.token(
-            RSAKey.import_key({**other.as_dict(private=True), "kid": "one"})
-        ),
+        "the same name for another key": lambda: issuer.token(renamed),
         "altered": lambda: f"{head}.{payload[:-2]}AA.{signature}",
         "no signature": lambda: f"{none}.{payload}.",
         "the public key as a secret": lambda: issuer.token(OctKey.import_key(public), "HS256"),
