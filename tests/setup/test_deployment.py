@@ -244,6 +244,29 @@ def test_the_operators_objects_say_what_prometheus_is_told_without_it(
     ]
 
 
+def test_the_documents_own_overlay_renders_to_what_it_says(tmp_path: Path) -> None:
+    text = (ROOT / "docs/deployment.md").read_text("utf-8")
+    [site] = re.findall(r"^```yaml\n# configs/deploy/kustomize/site/kustomization\.yaml\n(.*?)^```$", text, re.S | re.M)
+    shutil.copytree(KUSTOMIZE, tmp_path / "kustomize")
+    (tmp_path / "kustomize/site").mkdir()
+    (tmp_path / "kustomize/site/kustomization.yaml").write_text(site, "utf-8")
+    objects = render(tmp_path / "kustomize/site")
+    for one in objects.values():
+        assert one["metadata"]["namespace"] == "pedigree"
+        if one["kind"] not in OPERATORS:
+            kubernetes_validate.validate(one, oldest_and_newest()[1], strict=True)
+    given = objects["ConfigMap"]
+    assert given["data"]["PUBLIC_HOST"] == "models.example.com"
+    assert {one["envFrom"][0]["configMapRef"]["name"] for one in pod(objects)["initContainers"]} == {
+        given["metadata"]["name"]
+    }
+    assert server(objects)["image"] == pod(objects)["initContainers"][0]["image"]
+    assert server(objects)["image"].startswith("registry.example.com/pedigree@sha256:")
+    assert server(objects)["args"][-2:] == ["--proxy=10.0.0.0/8", "--proxy-header="]
+    assert CliRunner().invoke(cli, [*server(objects)["args"], "--help"]).exit_code == 0
+    assert list(weaknesses(pod(objects))) == []
+
+
 # Starting it
 
 

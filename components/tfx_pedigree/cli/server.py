@@ -23,8 +23,14 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--certificate", type=_FILE, help="TLS certificate with its chain (PEM).")
 @click.option("--key", type=_FILE, help="The certificate's private key (PEM).")
 @click.option("--issuers", type=_FILE, help="Issuers whose JWTs are taken, such as those of CI jobs (YAML).")
-@click.option("--proxy", "proxies", multiple=True, metavar="NETWORK", help="Where a proxy is that says who asks.")
-@click.option("--proxy-header", default="x-forwarded-user", show_default=True, metavar="NAME", help="In which header.")
+@click.option("--proxy", "proxies", multiple=True, metavar="NETWORK", help="Where a proxy is; repeatable.")
+@click.option(
+    "--proxy-header",
+    default="x-forwarded-user",
+    show_default=True,
+    metavar="NAME",
+    help="In which it says who asks; '': never.",
+)
 @click.option("--as", "everybody", metavar="NAME", help="Whoever reaches it acts as NAME; only on this computer.")
 @click.option("--controller", is_flag=True, help="Also drive the rollouts, as --actor, to where --config says.")
 @pass_app

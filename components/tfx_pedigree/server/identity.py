@@ -95,7 +95,7 @@ class Credentials:
             if request.scope.get("method") not in SAFE:
                 check_origin(request)
             return self._registry.session_presented(cookie)
-        if self._proxy is not None and self._proxy.trusts(peer(request)):
+        if self._proxy is not None and self._proxy.header and self._proxy.trusts(peer(request)):
             return self._proxied(request, self._proxy)
         raise UnauthenticatedError(
             "The request carries no credential. Send a token (`Authorization: Bearer TOKEN`), which `pedigree tokens "

@@ -14,7 +14,10 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 @dataclass(frozen=True)
 class TrustedProxy:
-    """What a proxy in these networks says in the header `header` about who asks is taken for true; from nobody else."""
+    """What a proxy in these networks says in the header `header` about who asks is taken for true; from nobody else.
+
+    Without a header, they say only from which address a request comes.
+    """
 
     networks: tuple[str, ...]
     header: str = "x-forwarded-user"

@@ -243,6 +243,14 @@ def test_only_the_proxy_that_is_configured_says_who_asks(serve: Callable[..., ht
     assert elsewhere.get(WHO, headers={"x-forwarded-user": "bob"}).status_code == 401
 
 
+def test_a_proxy_that_signs_nobody_in_says_only_from_where_a_request_comes(serve: Callable[..., httpx.Client]) -> None:
+    behind = serve(proxy=TrustedProxy(("127.0.0.0/8",), header=""), attempts=FailedAttempts(most=1))
+    refused = behind.get(WHO, headers={"x-forwarded-user": "bob"})
+    assert (refused.status_code, "carries no credential" in refused.json()["detail"]) == (401, True)
+    guesses = [behind.get(WHO, headers=bearer("ped_x_y") | {"x-forwarded-for": f"10.0.0.{one}"}) for one in (1, 1, 2)]
+    assert [one.status_code for one in guesses] == [401, 429, 401]
+
+
 def test_a_proxy_that_is_nowhere_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="address or a network"):
         TrustedProxy(("proxy.example",)).trusts("10.0.0.1")
