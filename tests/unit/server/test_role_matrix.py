@@ -23,6 +23,7 @@ from tfx_pedigree.registry import (
     Facts,
     Identity,
     NewToken,
+    NewWebhook,
     PromotionRequest,
     Registry,
     Role,
@@ -44,7 +45,7 @@ OPEN = {"about", "role"}
 WITH_ANY_ROLE = {"create_token", "tokens", "revoke_token"}
 # What concerns the registry as a whole, and what its graph holds of all models together.
 OF_REGISTRY = {"models", "overview", "grants", "grant", "revoke", "verify_audit", "anchor"}
-OF_REGISTRY |= {one.name for one in OPERATIONS if one.path.startswith("/lineage/") and one.name != "record"}
+OF_REGISTRY |= {one.name for one in OPERATIONS if one.path.startswith(("/lineage/", "/webhooks"))} - {"record"}
 WITH_REQUEST = {"promote", "preview_promotion", "promote_and_deploy", "start_rollout"}
 # Who filed no request and may not approve it is refused by the model's protection, not by the least role.
 BY_RULE = {("reject", Role.CONTRIBUTOR)}
@@ -161,6 +162,8 @@ def arguments(operation: Operation, model: str, keys: Path) -> dict[str, Any]:
         "objects": (ObjectRef("0" * 64, 7),),
         "digests": (digest("a"),),
         "matching": "",
+        "webhook": NewWebhook("chat", "https://example.com/hook", "whsec_" + "c2VjcmV0" * 5, ("promote",)),
+        "secret": "whsec_" + "c2VjcmV0" * 5,
         "target": "eu",
         "plan": blue_green(),
         "ask": Ask.ABORT,
