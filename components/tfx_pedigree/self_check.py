@@ -1,7 +1,8 @@
 """Whether an installation is sound: `python -m tfx_pedigree.self_check [LOCK]`.
 
 What containers run when they are given nothing else to do. One line an item; exit code 1 if any of them failed. LOCK is
-the list of pins from which the environment was made. Where TFX is installed, the components are loaded as well.
+the list of pins from which the environment was made. Where TFX is installed, the components are loaded as well; where
+what serves is installed, so is the server.
 """
 
 from __future__ import annotations
@@ -92,6 +93,17 @@ def check_registry() -> str:
     return f"made and opened on SQLite {sqlite3.sqlite_version}"
 
 
+def check_server() -> str:
+    """All that a server loads when it starts: it is opened on a registry, and takes no connections."""
+    for name in ("tfx_pedigree.server.running", "uvloop"):
+        importlib.import_module(name)
+    room = importlib.import_module("tfx_pedigree.server")
+    with tempfile.TemporaryDirectory() as folder:
+        Registry.create(folder, actor="self-check").close()
+        with room.create_app(room.ServerSettings(folder)).state.server:
+            return f"can be started, with uvicorn {importlib.metadata.version('uvicorn')}"
+
+
 def check_components() -> str:
     """Artifact types must be importable by the very name that is written into a compiled pipeline."""
     room = importlib.import_module("tfx_pedigree.tfx_components")
@@ -123,11 +135,13 @@ def check_user_modules() -> str:
     return "a module file was packed and installed"
 
 
-def checks(lock: Path | None, *, tfx: bool) -> dict[str, Check]:
+def checks(lock: Path | None, *, server: bool, tfx: bool) -> dict[str, Check]:
     found: dict[str, Check] = {"python": check_python, "user": check_user}
     if lock is not None:
         found["packages"] = lambda: check_packages(lock)
     found["registry"] = check_registry
+    if server:
+        found["server"] = check_server
     if tfx:
         found |= {"components": check_components, "tasks": check_tasks, "user modules": check_user_modules}
     return found
@@ -155,7 +169,8 @@ def main(arguments: Iterable[str]) -> int:
         os.write(terminal, f"{line}\n".encode())
 
     say(f"Pedigree {tfx_pedigree.__version__}")
-    return 0 if run(checks(lock, tfx=importlib.util.find_spec("tfx") is not None), say) else 1
+    server, tfx = (importlib.util.find_spec(name) is not None for name in ("uvicorn", "tfx"))
+    return 0 if run(checks(lock, server=server, tfx=tfx), say) else 1
 
 
 if __name__ == "__main__":

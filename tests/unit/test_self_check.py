@@ -64,6 +64,15 @@ def test_a_registry_can_be_made_here() -> None:
     assert "made and opened on SQLite 3" in self_check.check_registry()
 
 
+def test_a_server_can_be_started_here_and_a_package_that_it_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "can be started, with uvicorn" in self_check.check_server()
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    said: list[str] = []
+    assert not self_check.run({"server": self_check.check_server}, said.append)
+    assert "FAILED" in said[0]
+    assert "uvloop" in said[0]
+
+
 def test_whoever_could_change_the_packages_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(self_check.sysconfig, "get_path", lambda _name: str(tmp_path))
     monkeypatch.setattr(self_check.os, "geteuid", lambda: 10001)
