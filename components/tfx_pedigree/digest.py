@@ -14,8 +14,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import rfc8785
-
 from tfx_pedigree.errors import InvalidInputError
 
 PREFIX = "sha256:"
@@ -46,6 +44,8 @@ def canonical_json(value: Any) -> bytes:
     if _same_in_any_form(value):
         with contextlib.suppress(UnicodeEncodeError):
             return _ENCODER.encode(value).encode()
+    import rfc8785  # noqa: PLC0415  hardly any value needs it
+
     try:
         return rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:

@@ -31,6 +31,10 @@ _RELATIVE_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?![/:])([^?]+)(.*)")
 _NEARLY_URL = re.compile(r"(sqlite|postgres|postgresql|mysql|s3|gs|gcs|https?)(\+\w+)?:(?!//)")
 
 
+def is_server(address: str) -> bool:
+    return address.lower().startswith(SERVERS)
+
+
 @dataclass(frozen=True)
 class Settings:
     """`store` is None where the registry says where its store is. `sources` says where each value comes from."""

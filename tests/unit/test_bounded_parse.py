@@ -222,6 +222,7 @@ OTHERS = {
     "digest.py": "rows of our own database, which the audit log covers, millions at a time",
     "lineage/storage.py": "rows of our own database, put together by its own query",
     "mlmd/client_process.py": "lines between our own two processes, however long",
+    "server/forms.py": "what the request itself has written a moment before",
     "tfx_runner/order.py": "what our own parent process sends",
 }
 PARSERS = {

@@ -6,8 +6,8 @@ decides anything, keeps an answer, or sends a token elsewhere than to its server
 
 from __future__ import annotations
 
-from tfx_pedigree.client.address import TOKEN_VARIABLE, is_server
+from tfx_pedigree.client.address import TOKEN_VARIABLE
 from tfx_pedigree.client.remote import RemoteLineage, RemoteRegistry, RemoteRollouts, connect
 from tfx_pedigree.client.store import RemoteStore
 
-__all__ = ["TOKEN_VARIABLE", "RemoteLineage", "RemoteRegistry", "RemoteRollouts", "RemoteStore", "connect", "is_server"]
+__all__ = ["TOKEN_VARIABLE", "RemoteLineage", "RemoteRegistry", "RemoteRollouts", "RemoteStore", "connect"]

@@ -11,16 +11,11 @@ from urllib.parse import SplitResult, urlsplit
 
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.secrets import masked
-from tfx_pedigree.settings import SERVERS
 from tfx_pedigree.text import plain
 
 TOKEN_VARIABLE = "PEDIGREE_TOKEN"  # noqa: S105  a name
 PLAIN_HTTP_VARIABLE = "PEDIGREE_ALLOW_HTTP"
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
-
-
-def is_server(address: str) -> bool:
-    return address.lower().startswith(SERVERS)
 
 
 @dataclass(frozen=True)

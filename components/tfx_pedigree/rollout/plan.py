@@ -188,5 +188,5 @@ def check_capabilities(plan: Plan, can: Capabilities, target: str) -> None:
     if plan.steps and not can.counters and not plan.judge.metrics:
         raise InvalidInputError(
             f"The target {target} counts nothing for each version, so nothing could be judged. Give the plan a metric "
-            "that is asked for elsewhere, or use `pedigree promote` and `pedigree deploy`."
+            "that is asked for elsewhere, or promote the version and deploy it at once."
         )

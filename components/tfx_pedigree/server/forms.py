@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.requests import HTTPConnection, Request
 
 from tfx_pedigree.errors import ForbiddenError, InvalidInputError
+from tfx_pedigree.registry import Registry, RequestKey
 from tfx_pedigree.server.bodies import read_body
 
 _LARGEST = 256 << 10
 _MOST_FIELDS = 50
+
+
+def done_once(registry: Registry, key: RequestKey, work: Callable[[Registry], Any]) -> dict[str, Any]:
+    """What a form asked for, done once however often it is sent, and what `work` made of it."""
+    done: dict[str, Any] = json.loads(registry.once(key, work))
+    return done
 
 
 async def read_form(request: Request) -> dict[str, str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tfx_pedigree.client import is_server
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry import Registry
 from tfx_pedigree.secrets import masked
+from tfx_pedigree.settings import is_server
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from tfx_pedigree import client
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import Registry, RegistryApi
 from tfx_pedigree.registry.transactions import utc_now
 from tfx_pedigree.secrets import masked
+from tfx_pedigree.settings import is_server
 
 if TYPE_CHECKING:
+    from tfx_pedigree.client import RemoteRegistry
     from tfx_pedigree.lineage.api import LineageApi
     from tfx_pedigree.rollout.api import RolloutApi
     from tfx_pedigree.store import Store
@@ -32,18 +33,17 @@ class Workspace:
     @functools.cached_property
     def lineage(self) -> LineageApi:
         """Where versions come from. Loaded when first asked for."""
-        # Most commands ask nothing of it.
-        if isinstance(self.registry, client.RemoteRegistry):
-            return self.registry.lineage
-        from tfx_pedigree.lineage.lineage import Lineage  # noqa: PLC0415
+        if (far := self._far) is not None:
+            return far.lineage
+        from tfx_pedigree.lineage.lineage import Lineage  # noqa: PLC0415  most commands ask nothing of it
 
         return Lineage(self.database("The lineage"))
 
     @functools.cached_property
     def rollouts(self) -> RolloutApi:
         """Rollouts and deployments. Loaded when first asked for."""
-        if isinstance(self.registry, client.RemoteRegistry):
-            return self.registry.rollouts
+        if (far := self._far) is not None:
+            return far.rollouts
         from tfx_pedigree.rollout.ledger import Ledger  # noqa: PLC0415  most commands ask nothing of it
 
         return Ledger(self.database("The ledger of rollouts"))
@@ -51,10 +51,10 @@ class Workspace:
     @functools.cached_property
     def store(self) -> Store:
         """The bytes. Opened when first asked for: they may be out of reach for who only asks about versions."""
-        if not isinstance(self.registry, client.RemoteRegistry):
+        if (far := self._far) is None:
             return self.database("The store").store
         if self.bytes_at is None:
-            return self.registry.store
+            return far.store
         from tfx_pedigree.store import Store  # noqa: PLC0415  filesystems load only for those who touch bytes
 
         return Store.open(self.bytes_at)
@@ -63,6 +63,11 @@ class Workspace:
     def store_to_fill(self) -> Store:
         """The store, for who adds bytes: it knows this registry from then on, and no other one deletes them."""
         return self.registry.store_to_fill if isinstance(self.registry, Registry) else self.store
+
+    @property
+    def _far(self) -> RemoteRegistry | None:
+        """The registry, if it is on a server."""
+        return None if isinstance(self.registry, Registry) else cast("RemoteRegistry", self.registry)
 
     def database(self, what: str) -> Registry:
         """The registry with its own database, for what cannot be done without: `what` names that in the refusal."""
@@ -98,12 +103,14 @@ def connect(
     Whoever opens a database says with `actor` who acts. At a server that is whom the token says; where none is given,
     it is that of the environment variable PEDIGREE_TOKEN. The clock is for tests.
     """
-    if client.is_server(str(address)):
+    if is_server(str(address)):
         if actor is not None:
             raise InvalidInputError(
                 f"{actor!r} was named as actor, but {masked(str(address))} is a server: there, who acts is whom the "
                 "token says. Leave the actor out."
             )
+        from tfx_pedigree import client  # noqa: PLC0415  who uses a database does without
+
         return Workspace(client.connect(str(address), token), store)
     if actor is None:
         raise InvalidInputError(f"Say who acts on the registry {masked(str(address))}: give an actor.")

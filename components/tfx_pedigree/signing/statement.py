@@ -10,19 +10,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfx_pedigree.bounded_parse import parse_json
-from tfx_pedigree.digest import canonical_json, check_digest
+from tfx_pedigree.digest import canonical_json, check_digest, is_digest
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.store.manifest import MAX_FILES, Manifest, is_sha256
 from tfx_pedigree.text import plain
+
+if TYPE_CHECKING:
+    # The bytes behind a manifest concern only who signs, and loading their room takes its time.
+    from tfx_pedigree.store import Manifest
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
 MODEL_SIGNATURE = "https://model_signing/signature/v1.0"
 # What is no part of a model, by the convention of the others: where a folder holds it, it is not signed.
 IGNORED = ("model.sig",)
+# As many as a manifest may have.
+MOST_FILES = 100_000
 
 
 @dataclass(frozen=True)
@@ -130,9 +135,13 @@ def _statement(payload: bytes, what: str) -> tuple[str, str, str, dict[str, Any]
     return title, digest, kind, predicate
 
 
+def is_sha256(text: object) -> bool:
+    return isinstance(text, str) and is_digest(f"sha256:{text}")
+
+
 def _files(resources: object, what: str) -> dict[str, str]:
-    if not isinstance(resources, list) or not 0 < len(resources) <= MAX_FILES:
-        raise InvalidInputError(f"{what} must list from 1 to {MAX_FILES} files.")
+    if not isinstance(resources, list) or not 0 < len(resources) <= MOST_FILES:
+        raise InvalidInputError(f"{what} must list from 1 to {MOST_FILES} files.")
     files: dict[str, str] = {}
     for item in resources:
         name, digest = (item.get("name"), item.get("digest")) if isinstance(item, dict) else (None, None)

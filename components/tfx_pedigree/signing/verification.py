@@ -11,10 +11,11 @@ from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.signing.bundle import Bundle
 from tfx_pedigree.signing.keys import Signer, TrustedKey, hint_of, require_cryptography, signed_by
 from tfx_pedigree.signing.statement import Attestation, write_attestation, write_model
-from tfx_pedigree.store.manifest import Manifest
 
 if TYPE_CHECKING:
     from cryptography import x509
+
+    from tfx_pedigree.store import Manifest
 
 
 @dataclass(frozen=True)

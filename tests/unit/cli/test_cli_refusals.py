@@ -24,7 +24,7 @@ from tfx_pedigree.registry import Registry
         (("show", "flight-delay@canry"), 3, "no version or alias 'canry'"),
         (("show", "flight-delay@"), 2, "names no version after '@'"),
         (("show", "Flight"), 2, "lower-case letters"),
-        (("promot",), 2, "Did you mean `promote`?"),
+        (("promot",), 2, "Did you mean `promote`"),
         (("versions",), 2, "Missing argument 'MODEL'"),
         (("versions", "flight-delay", "--limit", "0"), 2, "not in the range"),
         (("versions", "flight-delay", "--after", "x"), 2, "is not the `next`"),

@@ -31,6 +31,11 @@ from tfx_pedigree.store import FileEntry, Manifest
 NOW = datetime.now(timezone.utc)
 
 
+def soon() -> datetime:
+    """When a certificate that was just made is valid."""
+    return datetime.now(timezone.utc) + timedelta(minutes=1)
+
+
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("keys")
@@ -107,18 +112,18 @@ def test_certificate_counts_for_those_who_trust_its_authority_while_it_is_valid(
     key, chain, root = make_chain(tmp_path)
     bundle = sign_model(ONE_FILE, "model", CertificateKey(FileKey(key), chain))
     trusted = read_trusted(root)
-    found = verify(Bundle.from_text(bundle.to_text(), "it"), [trusted], NOW + timedelta(minutes=1))
+    found = verify(Bundle.from_text(bundle.to_text(), "it"), [trusted], soon())
     assert found is not None
     assert found.subject == "CN=release,O=Example"
     assert verify(bundle, [trusted], NOW + timedelta(days=500)) is None
     assert verify(bundle, [trusted], NOW - timedelta(days=2)) is None
     other = make_key(tmp_path, "other")
-    assert verify(bundle, [read_trusted(public(other))], NOW + timedelta(minutes=1)) is None
+    assert verify(bundle, [read_trusted(public(other))], soon()) is None
 
 
 def test_signer_is_no_authority_and_a_certificate_for_something_else_signs_nothing(tmp_path: Path) -> None:
     key, chain, root = make_chain(tmp_path)
-    trusted, later = [read_trusted(root)], NOW + timedelta(minutes=1)
+    trusted, later = [read_trusted(root)], soon()
     evil = make_key(tmp_path, "evil")
     forged = certificate(tmp_path, evil, "forged", by=tmp_path / "release.crt", by_key=key, extensions=SIGNING)
     (tmp_path / "forged-chain.crt").write_text(forged.read_text() + chain.read_text())

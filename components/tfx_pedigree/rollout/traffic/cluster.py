@@ -6,13 +6,13 @@ The cluster compares `resourceVersion` itself: what somebody else changed meanwh
 from __future__ import annotations
 
 import copy
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.comparison.config_reader import ConfigNode
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from tfx_pedigree.rollout.traffic.api import FencedError
@@ -93,8 +93,8 @@ class ClusterObject:
 
 def _message(error: Any) -> str:
     try:
-        return plain(str(json.loads(error.body)["message"]), 300)
-    except (TypeError, ValueError, KeyError):
+        return plain(str(parse_json(error.body, "the cluster's answer")["message"]), 300)
+    except (TypeError, ValueError, KeyError, InvalidInputError):
         return plain(str(error.reason), 100)
 
 

@@ -5,7 +5,6 @@ Whoever sends a form says what he saw: what concerns the version and happened si
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, PedigreeError
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry import Event, PromotionPreview, Registry, RequestKey, State, Version, every
+from tfx_pedigree.server.forms import done_once
 from tfx_pedigree.server.pages.deeds import DEEDS, Deed, Form, Situation, request_of
 from tfx_pedigree.server.pages.view import Asked, Moved, View, of_version, offer, with_query
 from tfx_pedigree.wire import problem_of
@@ -69,7 +69,7 @@ def carry_out(asked: Asked, form: Form) -> View | Moved:
     try:
         if deed.before is not None:
             deed.before(asked.workspace, now, form)
-        found = json.loads(asked.registry.once(key, work))
+        found = done_once(asked.registry, key, work)
     except StalePageError as error:
         return _page(asked, deed, form, happened=error.happened, status=409)
     except (ConflictError, InvalidInputError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, PedigreeError
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry import Action, ApprovalRequest, Evidence, Registry, RequestKey
+from tfx_pedigree.server.forms import done_once
 from tfx_pedigree.server.pages.view import (
     PAGE,
     Asked,
@@ -130,7 +130,7 @@ def carry_out(asked: Asked, form: Mapping[str, str]) -> View | Moved:
         return {"number": registry.reject(model, number, reason=comment).request.number}
 
     try:
-        found = json.loads(asked.registry.once(key, work))
+        found = done_once(asked.registry, key, work)
     except (ConflictError, InvalidInputError) as error:
         return _page(asked, word, form, error)
     return Moved(of_request(model, found["number"]))

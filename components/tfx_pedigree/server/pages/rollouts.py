@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry import Action, Event, Registry, RequestKey, Role
 from tfx_pedigree.rollout.state import Ask, Phase, Rollout
 from tfx_pedigree.server.context import Server
+from tfx_pedigree.server.forms import done_once
 from tfx_pedigree.server.pages.view import Asked, Moved, Offer, View, of_rollout, offer
 from tfx_pedigree.service.rollout_sheet import RolloutSheet, rollout_sheet
 from tfx_pedigree.service.workspace import Workspace
@@ -127,7 +127,7 @@ def carry_out(asked: Asked, form: Mapping[str, str]) -> View | Moved:
         if not reason:
             raise InvalidInputError("A reason is needed here: it stands in the audit log.")
         _check_seen(rollout_sheet(asked.workspace, model).rollout, ask, seen)
-        found = json.loads(asked.registry.once(key, work))
+        found = done_once(asked.registry, key, work)
     except (ConflictError, InvalidInputError, NotFoundError) as error:
         return _ask_page(asked, ask, form, error)
     return Moved(of_rollout(model, found["number"]))
