@@ -8,6 +8,7 @@ different things: keys that stand there twice, NaN and the infinities, halves of
 from __future__ import annotations
 
 import collections
+import errno
 import functools
 import json
 import math
@@ -344,7 +345,10 @@ def parse_toml(text: str | bytes, source: str, *, largest: int = LARGEST_TOML) -
 
 
 def read_bounded(file: Path, largest: int = LARGEST_JSON) -> bytes:
-    """A file's bytes, and of one that is too large only so many that the parser refuses it for its size."""
+    """A file's bytes, and of one that is too large only so many that the parser refuses it for its size. OSError where
+    it cannot be read, also where its name is none that a file could have."""
+    if "\0" in str(file):
+        raise FileNotFoundError(errno.ENOENT, "no file has a name with the character zero in it", str(file))
     with file.open("rb") as opened:
         return opened.read(largest + 1)
 
