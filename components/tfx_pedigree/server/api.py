@@ -23,7 +23,6 @@ from tfx_pedigree.server.answers import Answer
 from tfx_pedigree.server.bodies import TooLargeError, read_body
 from tfx_pedigree.server.content import ServedStore
 from tfx_pedigree.server.context import Server
-from tfx_pedigree.server.forms import check_origin
 from tfx_pedigree.server.streams import send_pieces, start
 from tfx_pedigree.server.timing import measured
 from tfx_pedigree.service.workspace import Workspace
@@ -106,10 +105,8 @@ class Api:
 
     def _prepared(self, found: Found, scope: Scope, body: bytes) -> tuple[Registry, Callable[[Registry], Any]]:
         """For whom, and what: all that can be wrong with the request itself is refused here."""
-        operation, request = found.operation, HTTPConnection(scope)
-        if operation.method != "GET":
-            check_origin(request)
-        registry = self._server.acting(request)
+        operation = found.operation
+        registry = self._server.acting(HTTPConnection(scope))
         arguments = arguments_of(operation, found.segments, scope["query_string"], body)
         target = _TARGETS[operation.api]
         return registry, lambda acting: getattr(target(acting), operation.name)(**arguments)

@@ -9,7 +9,8 @@ from starlette.requests import HTTPConnection
 
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import Identity, Registry
-from tfx_pedigree.server.identity import Credentials
+from tfx_pedigree.server.forms import check_origin
+from tfx_pedigree.server.identity import SAFE, Credentials
 from tfx_pedigree.server.oidc import load_issuers
 from tfx_pedigree.server.settings import LOOPBACK, ServerSettings
 
@@ -23,11 +24,14 @@ class Authenticator(Protocol):
 
 @dataclass(frozen=True)
 class Everybody:
-    """Whoever can reach the server is one principal."""
+    """Whoever can reach the server is one principal. A page that a browser on this computer shows can reach it, too:
+    what it asks for is not what the person wants."""
 
     identity: Identity
 
     def identify(self, request: HTTPConnection) -> Identity:
+        if request.scope.get("method") not in SAFE:
+            check_origin(request)
         return self.identity
 
 

@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from server_testing import Switch
-from tfx_pedigree.registry import Registry
-from tfx_pedigree.server import bodies, protocol
+from tfx_pedigree.registry import Identity, Registry
+from tfx_pedigree.server import Server, ServerSettings, application, bodies, protocol
+from tfx_pedigree.server.authentication import Everybody
 
 
 @pytest.fixture
@@ -133,8 +134,13 @@ def test_a_second_host_is_no_host(at: str) -> None:
     ("method", "path"),
     [("POST", "models/m/notes/retrain"), ("PUT", f"store/objects/{'0' * 64}"), ("DELETE", "models/m/aliases/canary")],
 )
-def test_a_page_of_another_site_changes_nothing(at: str, told: dict[str, str], method: str, path: str) -> None:
-    """A browser on the same computer reaches a server that listens there alone."""
-    answer = httpx.request(method, f"{at}/api/v1/{path}", headers={"authorization": "Bearer ada", **told})
+def test_a_page_of_another_site_changes_nothing(
+    tmp_path: Path, switch: Switch, told: dict[str, str], method: str, path: str
+) -> None:
+    """A browser on the same computer reaches a server that listens there alone and asks for no credential."""
+    registry = Registry.create(tmp_path / "registry", actor="ada")
+    server = Server(ServerSettings("registry"), registry, Everybody(Identity("ada")))
+    with switch.serving(application(server)) as at:
+        answer = httpx.request(method, f"{at}/api/v1/{path}", headers=told)
     assert answer.status_code == 403
     assert "page of another site" in answer.text
