@@ -113,6 +113,7 @@ def test_every_option_of_the_comparator_stands_in_the_documents_with_its_default
     assert set(named) == {name for name, one in parameters.items() if one.kind is one.KEYWORD_ONLY} - {
         "champion",
         "model_blessing",
+        "infra_blessing",
     }
 
 
