@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -81,7 +82,9 @@ def webhook(url: str, **more: Any) -> NewWebhook:
 
 
 def tell(teller: Teller) -> int:
-    return asyncio.run(_rounds(teller))
+    """In a thread of its own: the one of the tests may have an event loop already, such as a browser's."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, _rounds(teller)).result()
 
 
 async def _rounds(teller: Teller) -> int:
