@@ -6,13 +6,15 @@ most tests.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import quote, unquote
 
 import uvicorn
@@ -25,6 +27,14 @@ from tfx_pedigree.errors import UnauthenticatedError
 from tfx_pedigree.registry import Identity, Registry
 from tfx_pedigree.server import Server, ServerSettings, application
 from tfx_pedigree.server.protocol import PatientProtocol
+
+T = TypeVar("T")
+
+
+def in_own_loop(work: Coroutine[Any, Any, T]) -> T:
+    """In a thread of its own: that of the tests may have an event loop already, such as a browser's."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 class NamedByToken:

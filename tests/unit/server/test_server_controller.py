@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pedigree_testing import candidate, digest
+from server_testing import in_own_loop
 from tfx_pedigree.registry import PromotionRequest, Registry
 from tfx_pedigree.rollout.ledger import Ledger
 from tfx_pedigree.rollout.state import Phase
@@ -42,10 +43,10 @@ def test_what_is_ordered_is_carried_out_by_the_server(tmp_path: Path) -> None:
         ledger = Ledger(registry)
         ledger.deploy(MODEL, "eu")
         settings = ServerSettings(str(tmp_path / "registry"))
-        asyncio.run(served(settings, 0.3, ledger))
+        in_own_loop(served(settings, 0.3, ledger))
         assert ledger.newest(MODEL).state.phase is Phase.PREPARING  # nobody was asked to drive it
         settings = ServerSettings(str(tmp_path / "registry"), controller=RolloutDriver("ada", config))
-        asyncio.run(served(settings, 20, ledger))
+        in_own_loop(served(settings, 20, ledger))
         assert ledger.newest(MODEL).state.phase is Phase.DONE
         assert [(share.digest, share.points) for share in BALANCER.shares()] == [(digest("a"), WHOLE)]
         assert [one.name for one in threading.enumerate() if one.name == "rollouts"] == []

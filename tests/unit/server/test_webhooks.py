@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -17,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pedigree_testing import Clock, candidate
-from server_testing import NamedByToken
+from server_testing import NamedByToken, in_own_loop
 from tfx_pedigree.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from tfx_pedigree.registry import TOLD, Identity, NewWebhook, Outcome, Registry
 from tfx_pedigree.registry.replay import ModelReplay, RegistryReplay
@@ -82,9 +80,7 @@ def webhook(url: str, **more: Any) -> NewWebhook:
 
 
 def tell(teller: Teller) -> int:
-    """In a thread of its own: the one of the tests may have an event loop already, such as a browser's."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, _rounds(teller)).result()
+    return in_own_loop(_rounds(teller))
 
 
 async def _rounds(teller: Teller) -> int:
