@@ -468,4 +468,5 @@ request_keys = sa.Table(
     sa.Column("answer", sa.Text, nullable=False),
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Index("ix_request_keys_at", "at"),
+    info=NOT_HISTORY,
 )
