@@ -69,7 +69,7 @@ lint: setup  ## ruff, mypy and the import contracts
 unit: setup  ## pytest only: make unit ARGS='-k promote -x'
 	$(VENV)/bin/python -m pytest -n $(WORKERS) $(ARGS)
 
-unit-light: setup-light  ## the tests that need no TFX, in two minutes: make unit-light ARGS='-k promote'
+unit-light: setup-light  ## the tests that need no TFX, in five minutes: make unit-light ARGS='-k promote'
 	.venv-light/bin/python -m pytest --light $(if $(ARGS),,-m 'not slow') -n $(WORKERS) $(ARGS)
 
 format: setup  ## let ruff format and mend the code
