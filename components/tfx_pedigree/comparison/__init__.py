@@ -7,7 +7,7 @@ the Evaluator's EvalConfig. Never: measures a model itself, promotes, reads a fi
 from __future__ import annotations
 
 from tfx_pedigree.comparison.assemble import Measurements, compare_models, decide_again
-from tfx_pedigree.comparison.checks import Check, Latency
+from tfx_pedigree.comparison.check import Check
 from tfx_pedigree.comparison.document import Basis, Code, Comparison, Data, MetricRow, ParameterChange, Side
 from tfx_pedigree.comparison.earlier import Earlier, earlier_to_json, read_earlier, slices_of
 from tfx_pedigree.comparison.eval_config import EvaluatorPlan, Share, evaluator_plan
@@ -15,6 +15,7 @@ from tfx_pedigree.comparison.gate import GateDecision, decide
 from tfx_pedigree.comparison.intervals import at_confidence
 from tfx_pedigree.comparison.latency import LatencySummary, Patience, Timings, measure, ratio
 from tfx_pedigree.comparison.luck import stake_of
+from tfx_pedigree.comparison.measured import Latency
 from tfx_pedigree.comparison.metric_names import MetricName, base_of, output_of
 from tfx_pedigree.comparison.metrics import Direction, Metric, known, metric_of_class
 from tfx_pedigree.comparison.metrics_specs import OF_THE_MODEL, ExtraMetric, ModelInputs, counting_spec

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from tfx_pedigree.comparison.checks import Latency
 from tfx_pedigree.comparison.document import Basis, Comparison, Data, MetricRow, Side
 from tfx_pedigree.comparison.earlier import Earlier, by_features
 from tfx_pedigree.comparison.gate import GateDecision, decide
 from tfx_pedigree.comparison.latency import Timings, highest, ratio
+from tfx_pedigree.comparison.measured import Latency
 from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.numbers import Key, MetricValue, Scores
 from tfx_pedigree.comparison.outcomes import Outcomes

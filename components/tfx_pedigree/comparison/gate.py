@@ -12,24 +12,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfx_pedigree.comparison.checks import (
-    Check,
-    Latency,
-    Measured,
-    budget_checks,
-    enough,
-    few_of_class,
-    floor_checks,
-    guardrail_checks,
-    missing,
-    named,
-    paired,
-)
+from tfx_pedigree.comparison.bound_checks import floor_checks
+from tfx_pedigree.comparison.budget_checks import budget_checks
+from tfx_pedigree.comparison.check import Check
 from tfx_pedigree.comparison.config_reader import ConfigNode, optional
 from tfx_pedigree.comparison.earlier import Earlier
-from tfx_pedigree.comparison.guarding import gain_checks, gap_checks
+from tfx_pedigree.comparison.gain_checks import gain_checks
+from tfx_pedigree.comparison.gap_checks import gap_checks
+from tfx_pedigree.comparison.guardrail_checks import guardrail_checks
 from tfx_pedigree.comparison.luck import confidence_of, reuse_warnings, widened, year_checks
 from tfx_pedigree.comparison.margin import Pair
+from tfx_pedigree.comparison.measured import Latency, Measured, enough, few_of_class, missing, named, paired
 from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.numbers import Key, MetricValue, Scores
 from tfx_pedigree.comparison.past import Standing

@@ -18,9 +18,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from statistics import NormalDist
 
-from tfx_pedigree.comparison.checks import Check, Measured, paired
+from tfx_pedigree.comparison.check import Check
 from tfx_pedigree.comparison.intervals import TFMA_DEGREES_OF_FREEDOM, t_quantile
 from tfx_pedigree.comparison.margin import Measure, Pair, Spread
+from tfx_pedigree.comparison.measured import Measured, paired
 from tfx_pedigree.comparison.metrics import Direction
 from tfx_pedigree.comparison.numbers import Key
 from tfx_pedigree.comparison.past import Best, Stake, Standing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tfx_pedigree.comparison.checks import Check
+from tfx_pedigree.comparison.check import Check
 from tfx_pedigree.comparison.document import Comparison
 from tfx_pedigree.comparison.harm import harms
 from tfx_pedigree.comparison.verdict import CheckOutcome

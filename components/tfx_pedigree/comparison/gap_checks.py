@@ -1,7 +1,4 @@
-"""Guardrails that ask for more than "not worse": a gain that must be there as well, and a gap between slices.
-
-What cannot be judged at all (a number that is missing, too few examples) is said once, by `checks.guardrail_checks`.
-"""
+"""Gaps: how far a metric may be apart between the slices of a feature (`max_gap`)."""
 
 from __future__ import annotations
 
@@ -9,71 +6,24 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from tfx_pedigree.comparison.checks import (
-    NO_CHAMPION,
-    Check,
-    Measured,
-    least_of,
-    named,
-    numbers_of,
-    obstacle,
-    paired,
-    slices_of_rail,
-)
+from tfx_pedigree.comparison.check import Check
+from tfx_pedigree.comparison.guarded_slices import usable
+from tfx_pedigree.comparison.measured import Measured
 from tfx_pedigree.comparison.numbers import Interval, Key, MetricValue, Slice
-from tfx_pedigree.comparison.policy import Guardrail, Policy, Rule
-from tfx_pedigree.comparison.rule import TOLERANCE, Contest, score_change
+from tfx_pedigree.comparison.policy import Guardrail, Policy
+from tfx_pedigree.comparison.rule import TOLERANCE
 from tfx_pedigree.comparison.verdict import CheckOutcome
-from tfx_pedigree.comparison.wording import asked_of, graded, moved, number, plain
-from tfx_pedigree.comparison.wording import interval as interval_text
+from tfx_pedigree.comparison.wording import number, plain
 
 # With more slices than this, their own intervals decide and not those of each pair: wider, and quick.
 _PAIRED = 1000
 _NEEDS_TWO = 2
 
 
-def gain_checks(policy: Policy, found: Measured) -> Iterator[Check]:
-    for rail in policy.guardrails:
-        if rail.min_gain is not None:
-            for key in _usable(policy, rail, found):
-                yield _gain(policy, rail, rail.min_gain, key, found)
-
-
 def gap_checks(policy: Policy, found: Measured) -> Iterator[Check]:
     for rail in policy.guardrails:
         if rail.max_gap is not None:
-            yield _gap(policy, rail, rail.max_gap, _usable(policy, rail, found), found)
-
-
-def _usable(policy: Policy, rail: Guardrail, found: Measured) -> list[Key]:
-    keys = [Key(rail.metric, where) for where in slices_of_rail(rail, found)]
-    return [key for key in keys if obstacle(policy, rail, key, found) is None]
-
-
-def _gain(policy: Policy, rail: Guardrail, asked: Rule, key: Key, found: Measured) -> Check:
-    name, numbers = f"gain of {named(key)}", numbers_of(key, found)
-    if found.champion is None:
-        return Check(name, CheckOutcome.SKIPPED, f"the {name} does not count: {NO_CHAMPION}", numbers)
-    assert rail.direction is not None  # noqa: S101  Guardrail has made sure of it
-    contest = Contest(asked, rail.direction)
-    confidence = None if rail.point_estimate else policy.confidence
-    pair = paired(key, found, contest.measure, confident=confidence is not None, least=least_of(policy, rail))
-    if isinstance(pair, str):
-        return Check(name, CheckOutcome.UNKNOWN, pair, numbers)
-    low, high = contest.ahead(pair)
-    outcome = CheckOutcome.HOLDS if low > 0 else (CheckOutcome.BROKEN if high <= 0 else CheckOutcome.UNKNOWN)
-    change = score_change(contest, pair)
-    said = moved(named(key), pair.champion, pair.challenger)
-    said += f", {graded(asked.kind, change.gain)}" if change.gain else ""
-    if change.gain_interval is not None:
-        said += f" ({interval_text(asked.kind, change.gain_interval, confidence)})"
-    least = f"{asked_of(asked)} that must be gained"
-    words = {
-        CheckOutcome.HOLDS: f", more than the {least}",
-        CheckOutcome.BROKEN: f", not more than the {least}",
-        CheckOutcome.UNKNOWN: f", and whether that is more than the {least} cannot be told",
-    }
-    return Check(name, outcome, said + words[outcome], numbers | {"gain": change.gain})
+            yield _gap(policy, rail, rail.max_gap, usable(policy, rail, found), found)
 
 
 def _gap(policy: Policy, rail: Guardrail, limit: float, keys: Sequence[Key], found: Measured) -> Check:

@@ -1,0 +1,120 @@
+"""Guardrails: how much worse than the champion a metric may be, on all examples and on each slice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from tfx_pedigree.comparison.bound_checks import bounds_check
+from tfx_pedigree.comparison.check import NO_CHAMPION, Check
+from tfx_pedigree.comparison.guarded_slices import (
+    least_of,
+    no_slice,
+    nothing_guarded,
+    obstacle,
+    slices_of_rail,
+    vanished,
+)
+from tfx_pedigree.comparison.holm import p_value, rejected
+from tfx_pedigree.comparison.margin import Measure
+from tfx_pedigree.comparison.measured import Measured, named, numbers_of, paired
+from tfx_pedigree.comparison.metrics import Direction
+from tfx_pedigree.comparison.numbers import Key
+from tfx_pedigree.comparison.policy import Guardrail, Policy, RuleKind
+from tfx_pedigree.comparison.policy_year import Many
+from tfx_pedigree.comparison.rule import TOLERANCE, share
+from tfx_pedigree.comparison.verdict import CheckOutcome
+from tfx_pedigree.comparison.wording import amount, moved
+from tfx_pedigree.comparison.wording import interval as interval_text
+
+# Of a slice's loss being within its limit, where many slices are judged together.
+P_VALUE = "p"
+
+
+def guardrail_checks(policy: Policy, found: Measured) -> Iterator[Check]:
+    for rail in policy.guardrails:
+        slices = slices_of_rail(rail, found)
+        if not slices:
+            yield no_slice(rail, policy.missing_slice)
+        checks = [check for where in slices for check in _guard(policy, rail, Key(rail.metric, where), found)]
+        if rail.many is Many.HOLM and policy.confidence is not None:
+            checks = _together(checks, (1 - policy.confidence) / 2)
+        yield from checks
+        if slices:
+            yield from vanished(policy, rail, slices, found)
+        if rail.slice is None and checks and all(check.warning for check in checks):
+            yield nothing_guarded(rail)
+
+
+def _guard(policy: Policy, rail: Guardrail, key: Key, found: Measured) -> Iterator[Check]:
+    if problem := obstacle(policy, rail, key, found):
+        yield problem
+        return
+    if rail.bounds is not None:
+        yield bounds_check(named(key), key, rail.bounds, found.challenger.metrics[key].value)
+    if rail.max_regression is not None:
+        confidence = None if rail.point_estimate else policy.confidence
+        for kind, limit in rail.max_regression.limits:
+            how: dict[str, Any] = {"confidence": confidence, "least": least_of(policy, rail), "many": rail.many}
+            yield _regression(kind, limit, rail.direction, key, found, **how)
+
+
+def _together(checks: list[Check], level: float) -> list[Check]:
+    """Of slices that are judged together, one is broken if that is shown in spite of how many they are; what is not
+    shown of the others is no obstacle."""
+    tested = [check for check in checks if P_VALUE in check.numbers]
+    fallen = dict(zip(map(id, tested), rejected([check.numbers[P_VALUE] for check in tested], level), strict=True))
+    return [
+        check if id(check) not in fallen else _among(check, len(tested), broken=fallen[id(check)]) for check in checks
+    ]
+
+
+def _among(check: Check, many: int, *, broken: bool) -> Check:
+    if check.outcome is CheckOutcome.HOLDS:
+        return check
+    said = f"{check.sentence}; among {many} slices (Holm) that is {'shown' if broken else 'not shown'}"
+    return replace(check, outcome=CheckOutcome.BROKEN if broken else CheckOutcome.HOLDS, sentence=said)
+
+
+def _regression(
+    kind: RuleKind,
+    limit: float,
+    direction: Direction | None,
+    key: Key,
+    found: Measured,
+    *,
+    confidence: float | None,
+    least: int,
+    many: Many,
+) -> Check:
+    name, numbers = named(key), numbers_of(key, found)
+    if found.champion is None:
+        return Check(name, CheckOutcome.SKIPPED, f"the change of {name} does not count: {NO_CHAMPION}", numbers)
+    assert direction is not None  # noqa: S101  Guardrail has made sure of it
+    measure = Measure(direction, kind)
+    pair = paired(key, found, measure, confident=confidence is not None, least=least)
+    if isinstance(pair, str):
+        return Check(name, CheckOutcome.UNKNOWN, pair, numbers)
+    low, high = measure.margin(pair, -limit * (1 + TOLERANCE))
+    outcome = CheckOutcome.HOLDS if low >= 0 else (CheckOutcome.BROKEN if high < 0 else CheckOutcome.UNKNOWN)
+    loss = share(-measure.gain(pair), measure.unit(pair.champion))
+    numbers |= {"loss": loss, "allowed": limit}
+    if many is Many.HOLM and confidence is not None:
+        numbers[P_VALUE] = p_value((low, high), confidence)
+    said = f"{moved(name, pair.champion, pair.challenger)}: {_lost(kind, loss)}"
+    if ends := measure.shares(pair):
+        said += f" ({interval_text(kind, ends, confidence)})"
+    permitted = f"the {amount(kind, limit)} that may be lost"
+    words = {
+        CheckOutcome.HOLDS: f", and up to {amount(kind, limit)} may be lost",
+        CheckOutcome.BROKEN: f", more than {permitted}",
+        CheckOutcome.UNKNOWN: f", and whether that is within {permitted} cannot be told",
+    }
+    return Check(name, outcome, said + words[outcome], numbers)
+
+
+def _lost(kind: RuleKind, loss: float) -> str:
+    if loss == 0:
+        return "no change"
+    return f"{amount(kind, abs(loss))} {'worse' if loss > 0 else 'better'}"
