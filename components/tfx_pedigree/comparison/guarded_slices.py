@@ -1,4 +1,4 @@
-"""Which slices a guardrail looks at, and whether it can be judged on them: one may be gone, or have too few examples."""
+"""Which slices a guardrail looks at, and whether it can be judged on each: one may be gone, or have few examples."""
 
 from __future__ import annotations
 
