@@ -19,18 +19,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--port", default=8321, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes (PostgreSQL).")
 @click.option("--allow-host", multiple=True, metavar="NAME", help="A name by which the server is called; repeatable.")
-@click.option("--public-url", metavar="URL", help="Where people find it, if a proxy stands before it.")
+@click.option("--public-url", metavar="URL", help="Where people find it: https://HOST or https://HOST:PORT.")
 @click.option("--certificate", type=_FILE, help="TLS certificate with its chain (PEM).")
 @click.option("--key", type=_FILE, help="The certificate's private key (PEM).")
 @click.option("--issuers", type=_FILE, help="Issuers whose JWTs are taken, such as those of CI jobs (YAML).")
 @click.option("--proxy", "proxies", multiple=True, metavar="NETWORK", help="Where a proxy is; repeatable.")
-@click.option(
-    "--proxy-header",
-    default="x-forwarded-user",
-    show_default=True,
-    metavar="NAME",
-    help="In which it says who asks; '': never.",
-)
+@click.option("--proxy-header", metavar="NAME", help="In which it says who asks; left out, it names nobody.")
 @click.option("--as", "everybody", metavar="NAME", help="Whoever reaches it acts as NAME; only on this computer.")
 @click.option("--controller", is_flag=True, help="Also drive the rollouts, as --actor, to where --config says.")
 @pass_app
@@ -46,7 +40,7 @@ def server(
     key: Path | None,
     issuers: Path | None,
     proxies: tuple[str, ...],
-    proxy_header: str,
+    proxy_header: str | None,
     everybody: str | None,
     controller: bool,
 ) -> None:
@@ -56,7 +50,7 @@ def server(
     process, PostgreSQL by any number.
     """
     try:
-        from tfx_pedigree.server import RolloutDriver, ServerSettings, TrustedProxy
+        from tfx_pedigree.server import PublicUrl, RolloutDriver, ServerSettings, TrustedProxy
         from tfx_pedigree.server.running import serve
     except ModuleNotFoundError as error:
         raise UnavailableError(
@@ -67,6 +61,11 @@ def server(
             "To drive rollouts, the server must know where models are served. Name a file with a section `serving:` "
             "with --config."
         )
+    if proxy_header and not proxies:
+        raise InvalidInputError(
+            "--proxy-header says how a proxy names people, and not which one is trusted. Say where it is with --proxy "
+            "NETWORK."
+        )
     settings = ServerSettings(
         registry=app.settings.registry,
         store=app.settings.store,
@@ -74,13 +73,13 @@ def server(
         port=port,
         workers=workers,
         hosts=allow_host,
-        public_url=public_url,
+        public_url=PublicUrl.of(public_url) if public_url is not None else None,
         certificate=certificate,
         key=key,
         everybody=everybody,
         issuers=issuers,
         controller=RolloutDriver(app.settings.actor, app.settings.file) if controller and app.settings.file else None,
-        proxy=TrustedProxy(proxies, proxy_header.lower()) if proxies else None,
+        proxy=TrustedProxy(proxies, proxy_header.lower() if proxy_header else None) if proxies else None,
     )
     shown = app.settings.shown("registry")
 

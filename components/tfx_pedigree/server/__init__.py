@@ -6,6 +6,7 @@ Never: decides what a role allows or what an operation means, and keeps no state
 
 from __future__ import annotations
 
+from tfx_pedigree.server.addresses import PublicUrl
 from tfx_pedigree.server.app import application, create_app
 from tfx_pedigree.server.authentication import Authenticator
 from tfx_pedigree.server.context import Server
@@ -14,6 +15,7 @@ from tfx_pedigree.server.settings import RolloutDriver, ServerSettings, TrustedP
 
 __all__ = [
     "Authenticator",
+    "PublicUrl",
     "RolloutDriver",
     "RouteGroup",
     "Server",

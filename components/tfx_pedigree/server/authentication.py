@@ -7,12 +7,11 @@ from typing import Protocol
 
 from starlette.requests import HTTPConnection
 
-from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import Identity, Registry
 from tfx_pedigree.server.forms import check_origin
 from tfx_pedigree.server.identity import SAFE, Credentials
 from tfx_pedigree.server.oidc import load_issuers
-from tfx_pedigree.server.settings import LOOPBACK, ServerSettings
+from tfx_pedigree.server.settings import ServerSettings
 
 
 class Authenticator(Protocol):
@@ -39,9 +38,4 @@ def authenticator_for(settings: ServerSettings, registry: Registry) -> Authentic
     if settings.everybody is None:
         issuers = load_issuers(settings.issuers) if settings.issuers else ()
         return Credentials(registry, settings.proxy, issuers=issuers)
-    if settings.host not in LOOPBACK and settings.host != "::1":
-        raise InvalidInputError(
-            f"With --as, whoever reaches the server acts as {settings.everybody}, so it listens only on this computer. "
-            "Leave out --host, or leave out --as."
-        )
     return Everybody(Identity(settings.everybody))

@@ -21,7 +21,8 @@ class AllowedHosts:
             await self._app(scope, receive, send)
             return
         told = (
-            f"This server is not called {plain(_host(scope), 80)!r}. Start it with --allow-host for each of its names."
+            f"This server is not called {plain(_host(scope), 80)!r}. Start it with --public-url, and with --allow-host "
+            "for each other name that it has."
         )
         await answers.problem(Problem.of(HTTPStatus.MISDIRECTED_REQUEST, told, "invalid-input")).send(send)
 

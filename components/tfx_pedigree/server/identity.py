@@ -95,8 +95,8 @@ class Credentials:
             if request.scope.get("method") not in SAFE:
                 check_origin(request)
             return self._registry.session_presented(cookie)
-        if self._proxy is not None and self._proxy.header and self._proxy.trusts(peer(request)):
-            return self._proxied(request, self._proxy)
+        if self._proxy is not None and self._proxy.header is not None and self._proxy.trusts(peer(request)):
+            return _proxied(request, self._proxy.header)
         raise UnauthenticatedError(
             "The request carries no credential. Send a token (`Authorization: Bearer TOKEN`), which `pedigree tokens "
             "create NAME` makes, or sign in at /sign-in."
@@ -126,20 +126,21 @@ class Credentials:
                 self._attempts.failed(presented.id)
             raise
 
-    def _proxied(self, request: HTTPConnection, proxy: TrustedProxy) -> Identity:
-        names = request.headers.getlist(proxy.header)
-        if len(names) != 1 or not names[0]:
-            raise UnauthenticatedError(f"The proxy sent no {proxy.header} that names one person, so nobody is known.")
-        if request.scope.get("method") not in SAFE:
-            check_origin(request)
-        return Identity(names[0])
-
     def address(self, request: HTTPConnection) -> str:
         """Whose attempts are counted together: behind a trusted proxy, the last address that it names."""
         direct = peer(request)
         if self._proxy is not None and self._proxy.trusts(direct):
             return request.headers.get("x-forwarded-for", direct).rpartition(",")[2].strip()[:64] or direct
         return direct
+
+
+def _proxied(request: HTTPConnection, header: str) -> Identity:
+    names = request.headers.getlist(header)
+    if len(names) != 1 or not names[0]:
+        raise UnauthenticatedError(f"The proxy sent no {header} that names one person, so nobody is known.")
+    if request.scope.get("method") not in SAFE:
+        check_origin(request)
+    return Identity(names[0])
 
 
 def carries_credential(request: HTTPConnection) -> bool:

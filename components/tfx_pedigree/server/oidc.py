@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import urllib3
 
@@ -24,6 +23,7 @@ from tfx_pedigree.bounded_parse import parse_json, parse_yaml, read_bounded
 from tfx_pedigree.errors import InvalidInputError, NotFoundError, UnauthenticatedError, UnavailableError
 from tfx_pedigree.json_form import JsonForm, read
 from tfx_pedigree.registry import Identity, RolesCap
+from tfx_pedigree.server.addresses import check_address
 from tfx_pedigree.text import plain
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ _KEYS_LAST = 3600.0
 # A key that nobody knows is looked for only so often, whoever sends it.
 _ASK_AGAIN = 60.0
 _CLAIM = re.compile(r"\{([A-Za-z0-9_./:-]{1,100})\}")
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -63,14 +62,6 @@ class Issuer(JsonForm):
             raise InvalidInputError(
                 f"The issuer {self.issuer} needs an `audience` and a `principal` that names a claim, such as {{sub}}."
             )
-
-
-def check_address(address: str) -> str:
-    """Keys must come from whom we think: over TLS, or from this computer."""
-    parts = urlsplit(address)
-    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        return address
-    raise InvalidInputError(f"{plain(address, 100)} is no address of an issuer: it must begin with https://.")
 
 
 def load_issuers(file: Path) -> tuple[Issuer, ...]:

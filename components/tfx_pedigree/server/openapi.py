@@ -35,7 +35,8 @@ _POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_DIGEST}'; frame-ancest
 
 
 @functools.cache
-def document() -> dict[str, Any]:
+def document(public_url: str | None = None) -> dict[str, Any]:
+    """Where it is not said where the server is found, it is where the document was found."""
     schemas = Schemas(_WHERE)
     refusal = {"description": "A refusal.", "content": {PROBLEM: {"schema": schemas.of(Problem)}}}
     paths: dict[str, dict[str, Any]] = {}
@@ -55,6 +56,7 @@ def document() -> dict[str, Any]:
             "summary": "Versions, lineage and gated promotion of models",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        "servers": [{"url": public_url or "/"}],
         "security": [{"token": []}],
         "paths": paths,
         "components": {
@@ -186,9 +188,12 @@ def _room(name: str, lines: Iterable[tuple[str, str, str, dict[str, Any]]]) -> M
     return join([el("h2", name), el("table", head, rows)])
 
 
-def _routes(_: Server) -> Sequence[BaseRoute]:
+def _routes(server: Server) -> Sequence[BaseRoute]:
+    public = server.settings.public_url
+
     async def as_document(_: Request) -> Response:
-        return Response(json.dumps(document(), ensure_ascii=False), media_type="application/json")
+        told = document(str(public) if public else None)
+        return Response(json.dumps(told, ensure_ascii=False), media_type="application/json")
 
     async def as_page(_: Request) -> Response:
         return HTMLResponse(page(), headers={"content-security-policy": _POLICY, "x-content-type-options": "nosniff"})

@@ -67,11 +67,6 @@ def _check(settings: ServerSettings, url: str) -> None:
             f"The registry {url} is an SQLite file, which one process serves; {settings.workers} were asked for. "
             "Leave out --workers, or use PostgreSQL."
         )
-    if (settings.certificate is None) is not (settings.key is None):
-        raise InvalidInputError("TLS needs both files: give --certificate and --key.")
-    for file in (settings.certificate, settings.key):
-        if file is not None and not file.is_file():
-            raise InvalidInputError(f"There is no file {file}, which the server needs for TLS.")
 
 
 def _config(settings: ServerSettings, app: Callable[..., Any], *, factory: bool = False) -> uvicorn.Config:

@@ -11,9 +11,10 @@ import uuid
 from collections.abc import AsyncIterator
 
 from tfx_pedigree.errors import PedigreeError
-from tfx_pedigree.registry import Outbox
+from tfx_pedigree.registry import Due, Outbox
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.groups import RouteGroup
+from tfx_pedigree.server.pages.view import of_event
 from tfx_pedigree.service.telling import send
 
 EVERY = 1.0
@@ -43,11 +44,16 @@ class Teller:
         await self._server.change(self._outbox.collect, clock())
         due = await self._server.ask(self._outbox.due, clock(), _AT_ONCE)
         outcomes = await asyncio.gather(
-            *(self._server.run(self._server.bytes, send, one, self._source, clock) for one in due)
+            *(self._server.run(self._server.bytes, send, one, self._source, clock, self._link(one)) for one in due)
         )
         for one, outcome in zip(due, outcomes, strict=True):
             await self._server.change(self._outbox.settle, one, outcome)
         return len(due)
+
+    def _link(self, due: Due) -> str | None:
+        """The event's own page, if it is known where people find the server."""
+        public = self._server.settings.public_url
+        return f"{public}{of_event(due.event.chain, due.event.position)}" if public else None
 
 
 @contextlib.asynccontextmanager

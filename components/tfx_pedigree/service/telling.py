@@ -41,8 +41,8 @@ class Message:
     headers: Mapping[str, str]
 
 
-def message_of(due: Due, source: str, now: datetime) -> Message:
-    """Pure. `source` says which registry it is, as a URI."""
+def message_of(due: Due, source: str, now: datetime, link: str | None = None) -> Message:
+    """Pure. `source` says which registry it is, as a URI; `link` is the event's page, for people."""
     event = due.event
     subject = f"{event.chain}@{event.subject}" if event.subject else event.chain
     cloud = {
@@ -53,6 +53,7 @@ def message_of(due: Due, source: str, now: datetime) -> Message:
         "subject": subject,
         "time": format_timestamp(event.at),
         "datacontenttype": "application/json",
+        **({"link": link} if link else {}),
         "data": event.to_json(),
     }
     body = json.dumps(cloud, ensure_ascii=False, separators=(",", ":")).encode()
@@ -90,12 +91,12 @@ def failed(error: str, attempts: int, now: datetime) -> Outcome:
     return Outcome(False, plain(error, _LONGEST_ERROR), later)
 
 
-def send(due: Due, source: str, clock: Callable[[], datetime]) -> Outcome:
+def send(due: Due, source: str, clock: Callable[[], datetime], link: str | None = None) -> Outcome:
     """Tries once. Whatever goes wrong at the other end is an outcome."""
     import urllib3  # noqa: PLC0415  slow to load, and only senders need it
 
     now = clock()
-    message = message_of(due, source, now)
+    message = message_of(due, source, now, link)
     try:
         with _pool(due) as pool:
             response = pool.urlopen(

@@ -232,19 +232,19 @@ def test_a_session_ends_when_it_is_idle_when_it_is_old_and_with_its_token(regist
 
 
 def test_only_the_proxy_that_is_configured_says_who_asks(serve: Callable[..., httpx.Client]) -> None:
-    behind = serve(proxy=TrustedProxy(("127.0.0.0/8",)))
+    behind = serve(proxy=TrustedProxy(("127.0.0.0/8",), "x-forwarded-user"))
     assert behind.get(WHO, headers={"x-forwarded-user": "bob"}).json()["principal"] == "bob"
     for headers in ([], [("x-forwarded-user", "")], [("x-forwarded-user", "bob"), ("x-forwarded-user", "ada")]):
         assert behind.get(WHO, headers=headers).status_code == 401
     assert behind.get(WHO, headers={"x-forwarded-user": "group:ops"}).status_code == 400
     foreign = {"x-forwarded-user": "bob", "origin": "http://x"}
     assert behind.post("/api/v1/audit/verify", headers=foreign).status_code == 403
-    elsewhere = serve(proxy=TrustedProxy(("10.0.0.0/8",)))
+    elsewhere = serve(proxy=TrustedProxy(("10.0.0.0/8",), "x-forwarded-user"))
     assert elsewhere.get(WHO, headers={"x-forwarded-user": "bob"}).status_code == 401
 
 
 def test_a_proxy_that_signs_nobody_in_says_only_from_where_a_request_comes(serve: Callable[..., httpx.Client]) -> None:
-    behind = serve(proxy=TrustedProxy(("127.0.0.0/8",), header=""), attempts=FailedAttempts(most=1))
+    behind = serve(proxy=TrustedProxy(("127.0.0.0/8",)), attempts=FailedAttempts(most=1))
     refused = behind.get(WHO, headers={"x-forwarded-user": "bob"})
     assert (refused.status_code, "carries no credential" in refused.json()["detail"]) == (401, True)
     guesses = [behind.get(WHO, headers=bearer("ped_x_y") | {"x-forwarded-for": f"10.0.0.{one}"}) for one in (1, 1, 2)]
@@ -253,7 +253,7 @@ def test_a_proxy_that_signs_nobody_in_says_only_from_where_a_request_comes(serve
 
 def test_a_proxy_that_is_nowhere_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="address or a network"):
-        TrustedProxy(("proxy.example",)).trusts("10.0.0.1")
+        TrustedProxy(("proxy.example",))
     assert not TrustedProxy(("10.0.0.0/8",)).trusts("")
 
 
