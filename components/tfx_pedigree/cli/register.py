@@ -18,6 +18,7 @@ from tfx_pedigree.text import listed
 if TYPE_CHECKING:
     from tfx_pedigree.registry import Evidence
     from tfx_pedigree.service.registering import RegisteredModel
+    from tfx_pedigree.service.tracked_run import TrackedRun
     from tfx_pedigree.versioning import ModelDescription
 
 _FILE = click.Path(path_type=Path)
@@ -36,6 +37,11 @@ _FILE = click.Path(path_type=Path)
 @click.option("--version", "number", metavar="VERSION", help="Give it exactly this version.")
 @click.option("--evidence", "evidence_file", type=_FILE, help="JSON file with the evaluation's verdict.")
 @click.option("--description", "description_file", type=_FILE, help="JSON file that describes the model.")
+@click.option(
+    "--from-run",
+    metavar="RUN",
+    help="Take parameters, metrics and datasets from mlflow:ID, wandb:FOLDER or tensorboard:LOGDIR.",
+)
 @pass_app
 def register(
     app: App,
@@ -52,21 +58,29 @@ def register(
     number: str | None,
     evidence_file: Path | None,
     description_file: Path | None,
+    from_run: str | None,
 ) -> None:
     """Store a trained model and give it a version.
 
     Its number depends on what changed since the previous version. Registering the same files again gives the same
     version; only new metrics, tags and evidence are added. For each file, - means standard input.
+
+    With --from-run, what is given here outranks what the run says, and the run is told its version.
     """
     from tfx_pedigree.registry import Facts
     from tfx_pedigree.service.registering import register_model
     from tfx_pedigree.versioning import Request
 
     request = Request.of(bump, pre, number)
-    given = inputs.pairs(tags, "tag")
-    facts = Facts(inputs.metrics(metric, metrics_file), given)
+    given, numbers = inputs.pairs(tags, "tag"), inputs.metrics(metric, metrics_file)
     evidence = _evidence(evidence_file)
     parameters, description = inputs.parameters(param, params_file), _description(description_file)
+    by_hand = {**(description.parameters if description else {}), **parameters, **given}
+    run = _run(from_run)
+    if run is not None:
+        numbers, given = {**run.metrics, **numbers}, {**run.tags(), **given}
+        parameters = {**run.parameters, **parameters}
+    facts = Facts(numbers, given)
     with app.open() as workspace, bar("Storing") as progress:
         registered = register_model(
             workspace,
@@ -79,8 +93,30 @@ def register(
             description=description,
             progress=progress,
         )
+        address = workspace.registry.url
     _tell(registered)
-    _tell_hidden({**(description.parameters if description else {}), **parameters, **given})
+    _tell_hidden(by_hand)
+    if from_run is not None:
+        _tell_run(from_run, registered, address)
+
+
+def _run(named: str | None) -> TrackedRun | None:
+    """What the run says; before anything is stored, for parameters decide the number."""
+    if named is None:
+        return None
+    from tfx_pedigree.integrations.trackers import RunAddress
+
+    run = RunAddress.parse(named).read()
+    for note in run.notes:
+        output.note(f"Not taken from {run.name}: {note}")
+    return run
+
+
+def _tell_run(named: str, registered: RegisteredModel, registry: str) -> None:
+    from tfx_pedigree.integrations.trackers import RunAddress, tell_run
+
+    if refusal := tell_run(RunAddress.parse(named), registered.change.version, registry):
+        output.note(refusal)
 
 
 def _tell(registered: RegisteredModel) -> None:

@@ -1,7 +1,7 @@
 """What other systems read: documents in their formats, made from what Pedigree knows.
 
 In comes all that is on file of a version, out go documents: CycloneDX, SPDX, in-toto, model cards. It never decides
-anything and changes nothing; the same version gives the same document, to the byte.
+anything and changes nothing; the same version gives the same document, to the byte. `trackers` reads what others know.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from balancer_testing import free_ports, until
 
 from tfx_pedigree.errors import UnavailableError
 from tfx_pedigree.rollout.traffic import rtds
-from tfx_pedigree.rollout.traffic.protobuf import run
 from tfx_pedigree.versioning.wire import whole
+from tfx_pedigree.versioning.wire_writing import run
 
 NAME = "pedigree/penguin"
 

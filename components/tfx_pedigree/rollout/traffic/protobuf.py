@@ -4,11 +4,11 @@ Envoy's messages is needed, whose versions fit no line of TFX.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tfx_pedigree.versioning.wire import reading, whole
+from tfx_pedigree.versioning.wire_writing import double, number, run
 
 _PREFIX = "type.googleapis.com/"
 RUNTIME = f"{_PREFIX}envoy.service.runtime.v3.Runtime"
@@ -16,25 +16,6 @@ RESOURCE = f"{_PREFIX}envoy.service.discovery.v3.Resource"
 _MOST_FIELDS = 10_000
 
 Value = str | float | Mapping[str, "Value"]
-
-
-def varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def number(field: int, value: int) -> bytes:
-    return varint(field << 3) + varint(value) if value else b""
-
-
-def run(field: int, value: bytes | str) -> bytes:
-    """A text, bytes or a message."""
-    data = value.encode() if isinstance(value, str) else value
-    return varint(field << 3 | 2) + varint(len(data)) + data
 
 
 def any_of(type_url: str, message: bytes) -> bytes:
@@ -56,7 +37,7 @@ def _value(value: Value) -> bytes:
         return run(3, value)
     if isinstance(value, Mapping):
         return run(5, struct_of(value))
-    return varint(2 << 3 | 1) + struct.pack("<d", value)
+    return double(2, value)
 
 
 def runtime_resource(name: str, layer: Mapping[str, Value], seconds: float | None) -> bytes:
