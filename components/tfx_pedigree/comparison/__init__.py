@@ -48,6 +48,7 @@ from tfx_pedigree.comparison.policy import (
     Weights,
 )
 from tfx_pedigree.comparison.policy_file import load_policy, parse_policy, read_policy
+from tfx_pedigree.comparison.policy_gap import Gap
 from tfx_pedigree.comparison.policy_utility import Utility
 from tfx_pedigree.comparison.policy_year import ErrorBudget, Holdout, Many, NeverBelow, Reused
 from tfx_pedigree.comparison.report import Origin, render
@@ -76,6 +77,7 @@ __all__ = [
     "ExtraMetric",
     "FlipCounts",
     "Gain",
+    "Gap",
     "GateDecision",
     "Guardrail",
     "Holdout",

@@ -33,6 +33,7 @@ from tfx_pedigree.comparison.policy import (
     SizeBudget,
     TooFew,
 )
+from tfx_pedigree.comparison.policy_gap import Gap
 from tfx_pedigree.comparison.policy_utility import Utility
 from tfx_pedigree.comparison.verdict import Verdict
 from tfx_pedigree.comparison.wording import amount, number, percent
@@ -278,7 +279,7 @@ def _guardrail(rail: Guardrail) -> str:
     if rail.min_gain is not None:
         demands.append(f"must be better by {_more(rail.min_gain, rail.metric)}")
     if rail.max_gap is not None:
-        demands.append(f"may differ between any two of them by at most {number(rail.max_gap)}")
+        demands += _gap(rail.max_gap)
     if rail.bounds is not None:
         demands.append(f"must be {_bounds(rail.bounds.at_least, rail.bounds.at_most)}")
     where = "" if rail.where == "overall" else f" on {rail.where}"
@@ -289,6 +290,14 @@ def _guardrail(rail: Guardrail) -> str:
         what = "one" if rail.where == "overall" else "a slice"
         few = f"; {what} of fewer than {asked} {then}"
     return f"Guardrail: {rail.metric}{where} {' and '.join(demands)}{few}."
+
+
+def _gap(gap: Gap) -> Iterator[str]:
+    if gap.at_most is not None:
+        yield f"may differ between any two of them by at most {number(gap.at_most)}"
+    if gap.worse_by is not None:
+        more = f"more than {number(gap.worse_by)} " if gap.worse_by else ""
+        yield f"may not have a widest gap that is {more}wider than the champion's"
 
 
 def _loss(limit: Regression) -> str:

@@ -17,6 +17,7 @@ from tfx_pedigree.comparison.class_counts import NEGATIVES, POSITIVES, class_cou
 from tfx_pedigree.comparison.metric_names import base_of
 from tfx_pedigree.comparison.metrics import KNOWN, Direction, known
 from tfx_pedigree.comparison.numbers import Slice
+from tfx_pedigree.comparison.policy_gap import Gap
 from tfx_pedigree.comparison.policy_utility import Utilities, check_names, terms_of
 from tfx_pedigree.comparison.policy_year import ErrorBudget, Holdout, Many, NeverBelow
 from tfx_pedigree.digest import canonical_json, digest_of
@@ -158,7 +159,7 @@ class Guardrail:
     too_few: TooFew = TooFew.INSUFFICIENT
     point_estimate: bool = False
     min_gain: Rule | None = None
-    max_gap: float | None = None
+    max_gap: Gap | None = None
     many: Many = Many.EACH
     min_positives: int | None = None
     min_negatives: int | None = None
@@ -176,10 +177,9 @@ class Guardrail:
             )
         if compares and self.direction is None:
             raise InvalidInputError(_no_direction(self.metric))
-        if self.max_gap is not None and (self.max_gap < 0 or not self.each_slice_of):
+        if self.max_gap is not None and not self.each_slice_of:
             raise InvalidInputError(
-                f"The guardrail on `{self.metric}` limits the gap between slices: give `max_gap` as 0 or more, and the "
-                "features in `each_slice_of`."
+                f"The guardrail on `{self.metric}` limits the gap between slices: give the features in `each_slice_of`."
             )
         if self.slice is not None and (self.each_slice_of or self.slice.is_overall):
             raise InvalidInputError(
@@ -209,7 +209,7 @@ class Guardrail:
                 "direction": self.direction.value if self.direction else None,
                 "max_regression": self.max_regression.to_json() if self.max_regression else None,
                 "min_gain": self.min_gain.to_json() if self.min_gain else None,
-                "max_gap": self.max_gap,
+                "max_gap": self.max_gap.to_json() if self.max_gap else None,
                 **(self.bounds.to_json() if self.bounds else {}),
                 "min_examples": self.min_examples,
                 "min_positives": self.min_positives,

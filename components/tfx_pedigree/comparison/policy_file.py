@@ -34,6 +34,7 @@ from tfx_pedigree.comparison.policy import (
     TooFew,
     Weights,
 )
+from tfx_pedigree.comparison.policy_gap import Gap
 from tfx_pedigree.comparison.policy_sense import misnamed, nonsense
 from tfx_pedigree.comparison.policy_utility import Utilities, Utility
 from tfx_pedigree.comparison.policy_year import BEST_CHAMPION, ErrorBudget, Holdout, Many, NeverBelow, Reused
@@ -264,7 +265,7 @@ def _guardrail(place: ConfigNode, form: int, utilities: Utilities) -> Guardrail:
             min_gain=optional(
                 found, "min_gain", lambda one: _min_gain(one, direction or known(metric).direction, form)
             ),
-            max_gap=optional(found, "max_gap", lambda one: _not_negative(_since_2(one, form))),
+            max_gap=optional(found, "max_gap", lambda one: _gap(_since_2(one, form))),
             bounds=_bounds(place, found),
             slice=optional(found, "slice", _slice),
             each_slice_of=optional(found, "each_slice_of", _features) or (),
@@ -277,6 +278,15 @@ def _guardrail(place: ConfigNode, form: int, utilities: Utilities) -> Guardrail:
             many=optional(found, "many", lambda one: one.choice(Many)) or Many.EACH,
         ),
     )
+
+
+def _gap(place: ConfigNode) -> Gap:
+    """A number, which is the largest gap, or a table."""
+    if not isinstance(place.value, dict):
+        return Gap(_not_negative(place))
+    found = place.fields(("at_most", "worse_by"))
+    limits = [optional(found, name, _not_negative) for name in ("at_most", "worse_by")]
+    return _made(place, lambda: Gap(*limits))
 
 
 def _slice(place: ConfigNode) -> Slice | None:

@@ -13,6 +13,7 @@ from tfx_pedigree.comparison.class_counts import count_name
 from tfx_pedigree.comparison.metric_names import MetricName
 from tfx_pedigree.comparison.metrics import KNOWN, Direction, Metric, known
 from tfx_pedigree.comparison.policy import Bounds, Policy, Regression, Rule, RuleKind
+from tfx_pedigree.comparison.policy_gap import Gap
 from tfx_pedigree.comparison.wording import number, percent
 from tfx_pedigree.errors import InvalidInputError
 
@@ -38,9 +39,8 @@ def nonsense(policy: Policy) -> Iterator[Problem]:
             yield from _regression(f"{here}.max_regression", guarded, rail.max_regression)
         if rail.min_gain is not None:
             yield from _rule(f"{here}.min_gain", rail.min_gain, rail.direction, guarded)
-        if rail.max_gap is not None and rail.max_gap >= guarded.high - guarded.low:
-            problem = f"is {number(rail.max_gap)}, and {guarded.name} lies {_range(guarded)}: it forbids nothing."
-            yield f"{here}.max_gap", problem
+        if rail.max_gap is not None:
+            yield from _gap(f"{here}.max_gap", guarded, rail.max_gap)
         if rail.bounds is not None:
             yield from _bounds(here, guarded, rail.bounds)
     yield from _budget(policy)
@@ -128,6 +128,13 @@ def _regression(path: str, metric: Metric, limit: Regression) -> Iterator[Proble
         )
     if absolute is not None and absolute >= metric.high - metric.low:
         yield f"{path}.absolute", f"is {number(absolute)}, and {metric.name} lies {_range(metric)}: it forbids nothing."
+
+
+def _gap(path: str, metric: Metric, gap: Gap) -> Iterator[Problem]:
+    for name, value in (("at_most", gap.at_most), ("worse_by", gap.worse_by)):
+        if value is not None and value >= metric.high - metric.low:
+            within = f".{name}" if gap.worse_by is not None else ""
+            yield f"{path}{within}", f"is {number(value)}, and {metric.name} lies {_range(metric)}: it forbids nothing."
 
 
 def _bounds(path: str, metric: Metric, bounds: Bounds) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ import pytest
 
 from tfx_pedigree.comparison import (
     Bounds,
+    Gap,
     Guardrail,
     LatencyBudget,
     Policy,
@@ -29,7 +30,12 @@ def test_a_policy_is_told_in_sentences() -> None:
         "auc",
         confidence=0.95,
         min_examples=1000,
-        guardrails=(rail, Guardrail("calibration", bounds=Bounds(0.8, 1.2))),
+        guardrails=(
+            rail,
+            Guardrail("calibration", bounds=Bounds(0.8, 1.2)),
+            Guardrail("recall", max_gap=Gap(0.1, 0.01), each_slice_of=("sex",)),
+            Guardrail("precision", max_gap=Gap(worse_by=0), each_slice_of=("sex",)),
+        ),
         latency=LatencyBudget(ratio=2),
     )
     told = list(sentences(policy))
@@ -41,6 +47,13 @@ def test_a_policy_is_told_in_sentences() -> None:
         "fewer than 500 examples is skipped." in told
     )
     assert "Guardrail: calibration must be at least 0.8 and at most 1.2." in told
+    assert (
+        "Guardrail: recall on each slice of sex may differ between any two of them by at most 0.1 and may not have a "
+        "widest gap that is more than 0.01 wider than the champion's." in told
+    )
+    assert (
+        "Guardrail: precision on each slice of sex may not have a widest gap that is wider than the champion's." in told
+    )
     assert "A MAJOR change, which breaks those who call the model, waits for a person." in told
 
 

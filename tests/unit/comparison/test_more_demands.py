@@ -6,6 +6,7 @@ Each demand is held against exact arithmetic with fractions, and against its law
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -20,6 +21,7 @@ from tfx_pedigree.comparison import (
     OVERALL,
     Check,
     CheckOutcome,
+    Gap,
     GateDecision,
     Guardrail,
     Key,
@@ -38,8 +40,10 @@ from tfx_pedigree.comparison import (
     parse_policy,
     read_policy,
 )
+from tfx_pedigree.comparison.intervals import TFMA_DEGREES_OF_FREEDOM, t_quantile
 from tfx_pedigree.errors import InvalidInputError
 
+UNKNOWN = CheckOutcome.UNKNOWN
 PASS, FAIL, INSUFFICIENT = Verdict.PASS, Verdict.FAIL, Verdict.INSUFFICIENT
 BOTH = Rule(RuleKind.RELATIVE, 0.05, None, 0.01)
 hundredths = st.integers(0, 100).map(lambda step: step / 100)
@@ -186,7 +190,7 @@ def test_a_loss_must_keep_within_both_limits(new: float, old: float, share: floa
 # --- gaps between slices ------------------------------------------------------------------------------------------
 
 SLICES = [Slice((("sex", one),)) for one in "fmx"]
-GAP = Guardrail("recall", max_gap=0.1, each_slice_of=("sex",))
+GAP = Guardrail("recall", max_gap=Gap(0.1), each_slice_of=("sex",))
 
 
 def by_slice(values: Mapping[Slice, MetricValue]) -> Scores:
@@ -205,7 +209,7 @@ def gap_of(rail: Guardrail, values: list[MetricValue], **policy: Any) -> Check:
 def test_a_gap_is_that_of_the_best_and_the_worst_slice(values: list[float], limit: float) -> None:
     gap = max(map(exactly, values)) - min(map(exactly, values))
     assume(not near((gap, exactly(limit))))
-    check = gap_of(replace(GAP, max_gap=limit), [MetricValue(one, count=100) for one in values])
+    check = gap_of(replace(GAP, max_gap=Gap(limit)), [MetricValue(one, count=100) for one in values])
     assert (check.outcome is CheckOutcome.HOLDS) is not more(gap, exactly(limit))
     assert check.numbers["gap"] == pytest.approx(float(gap))
 
@@ -253,6 +257,116 @@ def test_many_slices_are_judged_by_their_own_intervals() -> None:
     assert check.outcome is CheckOutcome.HOLDS  # .45 to .55, which is exactly .1
 
 
+WORSE = replace(GAP, max_gap=Gap(worse_by=0.05))
+
+
+def against(rail: Guardrail, new: list[MetricValue], old: list[MetricValue], apart: float, **policy: Any) -> Check:
+    """`apart`: half the width of each slice's paired difference."""
+    differences = {
+        Key("recall", where): MetricValue(a.value - b.value, (a.value - b.value - apart, a.value - b.value + apart))
+        for where, a, b in zip(SLICES, new, old, strict=False)
+    }
+    differences[Key("auc")] = MetricValue(0.0, (-0.01, 0.01))
+    sides = [by_slice(dict(zip(SLICES, one, strict=False))) for one in (new, old)]
+    found = decide(Policy("auc", guardrails=(rail,), **policy), *sides, differences=differences)
+    (check,) = [check for check in found.checks if check.name.startswith("gap")]
+    return check
+
+
+@given(st.lists(st.tuples(hundredths, hundredths), min_size=2, max_size=3), hundredths)
+def test_a_gap_may_be_wider_than_the_champions_by_so_much(values: list[tuple[float, float]], limit: float) -> None:
+    new, old = zip(*values, strict=True)
+    wider = max(map(exactly, new)) - min(map(exactly, new)) - (max(map(exactly, old)) - min(map(exactly, old)))
+    assume(not near((wider, exactly(limit))) or wider == exactly(limit) == 0)
+    sides = [[MetricValue(one, count=100) for one in side] for side in (new, old)]
+    check = against(replace(GAP, max_gap=Gap(worse_by=limit)), *sides, 0.0)
+    assert (check.outcome is CheckOutcome.HOLDS) is not more(wider, exactly(limit))
+    assert check.numbers["wider"] == pytest.approx(float(wider))
+
+
+def wide(*values: float, half: float = 0.05) -> list[MetricValue]:
+    return [MetricValue(one, (one - half, one + half), 100) for one in values]
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "apart", "outcome"),
+    [
+        # Both models' own intervals are wide; on the same rows they vary together, and only that counts.
+        ((0.5, 0.6), (0.5, 0.6), 0.01, CheckOutcome.HOLDS),
+        ((0.5, 0.72), (0.5, 0.6), 0.01, CheckOutcome.BROKEN),
+        ((0.5, 0.66), (0.5, 0.6), 0.01, CheckOutcome.UNKNOWN),
+        ((0.5, 0.6), (0.5, 0.6), 0.05, CheckOutcome.UNKNOWN),
+        # A champion that was as unfair allows as much, whatever the gap is.
+        ((0.2, 0.9), (0.2, 0.9), 0.01, CheckOutcome.HOLDS),
+        # Another pair is the widest one now: two slices that share no rows.
+        ((0.5, 0.6, 0.52), (0.5, 0.52, 0.6), 0.01, CheckOutcome.UNKNOWN),
+        ((0.5, 0.6, 0.9), (0.5, 0.52, 0.6), 0.01, CheckOutcome.BROKEN),
+    ],
+)
+def test_a_wider_gap_is_judged_by_what_both_models_said_on_the_same_rows(
+    new: tuple[float, ...], old: tuple[float, ...], apart: float, outcome: CheckOutcome
+) -> None:
+    check = against(WORSE, wide(*new), wide(*old), apart, confidence=0.95)
+    assert check.outcome is outcome, check.sentence
+    assert against(replace(WORSE, point_estimate=True), wide(*new), wide(*old), apart).outcome is not UNKNOWN
+
+
+@given(
+    st.lists(st.tuples(hundredths, hundredths), min_size=2, max_size=3), st.floats(0.001, 0.1), st.floats(0.001, 0.2)
+)
+def test_the_same_model_is_never_wider_and_less_certainty_decides_no_more(
+    values: list[tuple[float, float]], apart: float, wider: float
+) -> None:
+    new, old = zip(*values, strict=True)
+    sure, less = (against(WORSE, wide(*new), wide(*old), apart + extra, confidence=0.95) for extra in (0.0, wider))
+    assert less.outcome in (sure.outcome, CheckOutcome.UNKNOWN)
+    assert against(WORSE, wide(*new), wide(*new), 0.0, confidence=0.95).outcome is CheckOutcome.HOLDS
+
+
+def test_what_a_wider_gap_says() -> None:
+    check = against(WORSE, wide(0.5, 0.72), wide(0.5, 0.6), 0.01, confidence=0.95)
+    assert check.sentence == (
+        "the widest gap of recall between slices of sex is 0.22, from 0.5 on sex=f to 0.72 on sex=m, and the "
+        "champion's 0.1, from 0.5 on sex=f to 0.6 on sex=m: 0.12 wider (interval 0.1059 to 0.1341), and it may not "
+        "be more than 0.05 wider"
+    )
+    alone = gap_of(WORSE, wide(0.5, 0.9))
+    assert alone.outcome is CheckOutcome.SKIPPED and "no champion" in alone.sentence
+    slices = dict(zip(SLICES, wide(0.5, 0.9), strict=False))
+    policy = Policy("auc", guardrails=(WORSE,), similar=Similar.PREFER_CHALLENGER)
+    none = decide(policy, by_slice(slices), by_slice({SLICES[0]: MetricValue(0.5)}))
+    assert none.verdict is INSUFFICIENT and "recall on sex=m of the champion is missing" in none.reason
+
+
+def test_a_gap_that_is_too_much_wider_seldom_passes_by_luck() -> None:
+    """On the line, with a champion of which two pairs are equally wide: in 2.5 % of evaluations at the most."""
+    chance, noise, shared = random.Random(5), 0.02, 0.8
+    t, rounds, passed = t_quantile(0.95, TFMA_DEGREES_OF_FREEDOM), 600, 0
+    for _ in range(rounds):
+        luck = [chance.gauss(0, math.sqrt(shared)) for _ in SLICES]
+        new, old = (
+            [
+                true + noise * (with_all + chance.gauss(0, math.sqrt(1 - shared)))
+                for true, with_all in zip(side, luck, strict=True)
+            ]
+            for side in ((0.5, 0.65, 0.6), (0.5, 0.6, 0.6))
+        )
+        apart = noise * math.sqrt(2 * (1 - shared)) * t
+        check = against(WORSE, wide(*new, half=noise * t), wide(*old, half=noise * t), apart, confidence=0.95)
+        passed += check.outcome is CheckOutcome.HOLDS
+    assert passed <= 0.04 * rounds
+
+
+def test_a_gap_of_many_slices_is_held_against_the_champions_by_their_own_intervals() -> None:
+    slices = {Slice((("tail", str(number)),)): MetricValue(0.5, (0.45, 0.55), 100) for number in range(1200)}
+    rail = replace(GAP, each_slice_of=("tail",), max_gap=Gap(worse_by=0.1))
+    policy = Policy("auc", guardrails=(rail,), confidence=0.95)
+    differences = {Key("auc"): MetricValue(0.0, (-0.01, 0.01))}
+    found = decide(policy, by_slice(slices), by_slice(slices), differences=differences)
+    (check,) = [check for check in found.checks if check.name.startswith("gap")]
+    assert check.outcome is CheckOutcome.HOLDS and check.numbers["wider"] == 0
+
+
 # --- the file, the sense, the digest ------------------------------------------------------------------------------
 
 EVERYTHING = """
@@ -271,7 +385,7 @@ def test_the_file_says_all_of_it_and_the_json_form_says_it_again() -> None:
     assert policy.rule == BOTH
     assert policy.guardrails[0].min_gain == Rule(RuleKind.ABSOLUTE, 0.01)
     assert policy.guardrails[1].min_gain == Rule(RuleKind.ERROR_REDUCTION, 0.1, 1.0, 0.001)
-    assert policy.guardrails[2].max_gap == 0.1
+    assert policy.guardrails[2].max_gap == Gap(0.1)
     assert policy.guardrails[3].max_regression == Regression(0.02, and_absolute=0.01)
     assert read_policy(policy.to_json()) == policy
     assert read_policy(policy.to_json()).digest == policy.digest
@@ -285,6 +399,9 @@ def test_the_file_says_all_of_it_and_the_json_form_says_it_again() -> None:
         ("metric: auc\nrule: {relative: 0.05, absolute: 1.5}", "`rule.absolute` is 1.5, and auc lies from 0 to 1"),
         ("metric: auc\nguardrails: [{metric: recall, max_gap: 0.1}]", "the features in `each_slice_of`"),
         ("metric: auc\nguardrails: [{metric: recall, max_gap: 10, each_slice_of: sex}]", "it forbids nothing"),
+        ("metric: auc\nguardrails: [{metric: recall, max_gap: {}, each_slice_of: sex}]", "`at_most`, by `worse_by`"),
+        ("metric: auc\nguardrails: [{metric: recall, max_gap: {worse_by: 1}, each_slice_of: sex}]", "forbids nothing"),
+        ("metric: auc\nguardrails: [{metric: recall, max_gap: {worse_by: -1}, each_slice_of: sex}]", "0 or more"),
         ("metric: auc\nguardrails: [{metric: calibration, min_gain: {absolute: 0.1}}]", "no known direction"),
         ("metric: auc\nguardrails: [{metric: recall, min_gain: {absolute: 2}}]", "nobody can win"),
         ("metric: auc\nguardrails: [{metric: recall, max_regression: {}}]", "or both"),
@@ -311,7 +428,7 @@ def policies(draw: st.DrawFn) -> Policy:
                     Guardrail("auc", min_gain=Rule(RuleKind.RELATIVE, 0.05)),
                     Guardrail("auc", min_gain=Rule(RuleKind.ABSOLUTE, 0.0), each_slice_of=("sex",), min_examples=30),
                     Guardrail("auc", max_regression=Regression(0.1, and_absolute=0.05)),
-                    replace(GAP, metric="recall", max_gap=0.5),
+                    replace(GAP, metric="recall", max_gap=Gap(0.5)),
                 ]
             )
         )
