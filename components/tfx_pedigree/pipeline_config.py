@@ -8,6 +8,7 @@
       settings:
         root: ${here}/../build/artifacts     # ${here} is this file's folder; ${NAME} the environment's NAME
         data: ${here}/../build/data
+      writes: [root]                         # optional; the settings that are places which a run writes to
       spans:                                 # optional; what `retrain` and `backfill` look through
         pattern: ${data}/span-{SPAN}/*/*.csv # ${data}: a setting above; {SPAN} as in TFX's input configs
         marker: ${data}/span-{SPAN}/_SUCCESS # optional: a span is whole when this file is there
@@ -31,7 +32,7 @@ from typing import Any
 from tfx_pedigree.bounded_parse import parse_yaml, read_bounded
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 
-KEYS = ("create", "prepare", "path", "log", "settings", "spans")
+KEYS = ("create", "prepare", "path", "log", "settings", "writes", "spans")
 SPAN_KEYS = ("pattern", "marker", "settle")
 
 
@@ -46,6 +47,7 @@ class PipelineConfig:
     log: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     spans: Mapping[str, str] = field(default_factory=dict)
+    writes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -98,7 +100,17 @@ def _checked(file: Path, section: Mapping[str, Any], environ: Mapping[str, str])
         str(here / str(section.get("log", "pipeline.log"))),
         settings,
         _spans(file, section.get("spans") or {}, settings, environ),
+        _writes(file, section.get("writes") or [], settings),
     )
+
+
+def _writes(file: Path, names: Any, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        raise InvalidInputError(f"{file}: `pipeline.writes` must be a list of names of settings.")
+    for name in names:
+        if not isinstance(settings.get(name), str):
+            raise InvalidInputError(f"{file}: `pipeline.writes` names `{name}`, which is no place in the settings.")
+    return tuple(names)
 
 
 def _portable(file: Path, settings: Any) -> None:

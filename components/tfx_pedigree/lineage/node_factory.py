@@ -16,6 +16,7 @@ from tfx_pedigree.lineage.graph import Edge, Fragment, Node, NodeKind
 # As long as the graph's index takes them.
 LONGEST_FACT = 512
 WEAK = "weak"
+RECIPE = "recipe"
 INCOMPLETE = "incomplete"
 COMPLETE = "complete"
 
@@ -232,6 +233,12 @@ def artifact_node(
     """What another system keeps and no other kind fits: known by its content, else by its number in that system."""
     content = {"digest": digest} if digest else {"store": store, "type": type_name, "id": id}
     return _node(NodeKind.ARTIFACT, content, type=type_name, digest=digest, id=id, uri=uri, name=name)
+
+
+def recipe_node(recipe: Mapping[str, Any]) -> Node:
+    """How a run was started: what `pedigree reproduce` repeats."""
+    content = {"type": RECIPE, "recipe": dict(recipe)}
+    return _node(NodeKind.ARTIFACT, content, type=RECIPE, name=f"{recipe.get('create')}"[:LONGEST_FACT])
 
 
 def execution_node(

@@ -74,6 +74,7 @@ def fragment_of(
     seen: Seen | None = None,
     seen_evaluated: Seen | None = None,
     run: PipelineRun | None = None,
+    recipe: Mapping[str, Any] | None = None,
 ) -> Fragment:
     """`record` is version.json, also one of an older release, which knows less.
 
@@ -92,6 +93,8 @@ def fragment_of(
     )
     if deployment is not None:
         links.append(_deployed(record, version, deployment))
+    if recipe:
+        links.append((making.run_node, EdgeKind.USED, node_factory.recipe_node(clean_values(recipe))))
     return _linked(links, making.run_node)
 
 

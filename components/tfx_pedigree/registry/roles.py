@@ -26,6 +26,7 @@ class Action(str, Enum):
     ATTACH_EVIDENCE = "attach-evidence"
     RECORD_LINEAGE = "record-lineage"
     RETRAIN = "retrain"
+    REPRODUCE = "reproduce"
     PROMOTE_TO_STAGING = "promote-to-staging"
     SET_ALIAS = "set-alias"
     SIGN = "sign"
@@ -64,6 +65,7 @@ LEAST_ROLE: dict[Action, Role] = {
     Action.ATTACH_EVIDENCE: Role.CONTRIBUTOR,
     Action.RECORD_LINEAGE: Role.CONTRIBUTOR,
     Action.RETRAIN: Role.CONTRIBUTOR,
+    Action.REPRODUCE: Role.CONTRIBUTOR,
     Action.REQUEST_PROMOTION: Role.CONTRIBUTOR,
     # Who filed a request may take it back; of others, those whom the model's protection names.
     Action.REJECT: Role.CONTRIBUTOR,

@@ -45,6 +45,7 @@ TOLD = (
     "register",
     "remove-alias",
     "replace",
+    "reproduce",
     "reserve",
     "restore",
     "retrain",

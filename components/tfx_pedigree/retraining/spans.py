@@ -92,6 +92,13 @@ def look(pattern: SpanPattern, now: datetime, after: int | None = None) -> Spans
     return Spans(tuple(whole))
 
 
+def files_of_span(pattern: SpanPattern, span: int | None) -> tuple[int | None, list[str]]:
+    """The files of a span, sorted; of the newest where none is named."""
+    found = _matches(pattern.pattern)
+    span = max(found, default=None) if span is None else span
+    return span, sorted(str(one["name"]) for one in found.get(span, ()) if "name" in one) if span is not None else []
+
+
 def _unfinished(
     pattern: SpanPattern, span: int, files: Iterable[Mapping[str, Any]], marked: set[int] | None, now: datetime
 ) -> str | None:

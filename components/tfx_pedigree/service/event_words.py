@@ -45,6 +45,7 @@ _SAID = {
     "grant": lambda event, details: f"grant {details.get('principal')} {details.get('role')} {_where(details)}",
     "revoke": lambda event, details: f"revoke {details.get('principal')} {_where(details)}",
     "retrain": lambda event, details: _retrain(event.subject, details),
+    "reproduce": lambda event, details: f"reproduce {event.subject}: {details.get('level')}",
     "roll-out": lambda event, details: f"roll-out {event.subject}: {event.to_state} (rollout {details.get('rollout')})",
     "refuse": lambda event, details: f"refuse {details.get('operation')}",
 }

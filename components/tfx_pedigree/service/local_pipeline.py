@@ -17,6 +17,7 @@ from tfx_pedigree.retraining.decision import Champion
 from tfx_pedigree.retraining.drift import MeasuredDrift
 from tfx_pedigree.retraining.lock import held, lock_file
 from tfx_pedigree.service import tfx_process
+from tfx_pedigree.service.reproducing.recipe import told_to_components
 from tfx_pedigree.settings import Settings
 
 # A run writes fewer events than this about its model.
@@ -73,6 +74,8 @@ class LocalPipeline:
     def run(self, registry: RegistryApi, span: int | None, locks: tuple[int, ...] = ()) -> LocalRun:
         before = next((event.position for event in self._events(registry, 1)), 0)
         order = tfx_process.order_of(self.config, self.settings, span)
+        if told := told_to_components(self.config, span):
+            order["settings"]["pedigree"]["recipe"] = told
         code = tfx_process.start(tfx_process.RUN_PIPELINE, order, pass_fds=locks).returncode
         return LocalRun(code, self.config.log, None if code else self._changed(registry, before))
 

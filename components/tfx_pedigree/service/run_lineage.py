@@ -45,6 +45,7 @@ class ObservedRun:
     evidence: Evidence | None = None
     evaluated_on: tuple[Data, ...] = ()
     deployment: Deployment | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def reference(self) -> Reference:
@@ -71,6 +72,7 @@ class ObservedRun:
             seen=self.seen,
             seen_evaluated=self.seen_evaluated,
             run=self.run,
+            recipe=self.recipe,
         )
 
     def without_registry(self, elsewhere: Fragment) -> Fragment:

@@ -23,6 +23,7 @@ from tfx_pedigree.comparison import (
     read_policy,
 )
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.service.environment import IMAGE_VARIABLE
 from tfx_pedigree.service.permissions import pipeline_actions
 from tfx_pedigree.service.push import PushTarget
 from tfx_pedigree.tfx_components import notebook_views, parameters
@@ -35,7 +36,6 @@ from tfx_pedigree.tfx_components.registry_pusher.component import RegistryPusher
 from tfx_pedigree.tfx_components.registry_pusher.executor import PROMOTE_TO
 from tfx_pedigree.tfx_components.version_comparator.component import VersionComparator
 from tfx_pedigree.tfx_components.versioner.component import Versioner
-from tfx_pedigree.tfx_components.versioner.environment import IMAGE_VARIABLE
 from tfx_pedigree.versioning.git_state import GitState
 
 notebook_views.register()
@@ -126,6 +126,7 @@ def add_pedigree(
     serving_base: str | None = None,
     lineage: bool = True,
     lineage_options: Mapping[str, Any] | None = None,
+    recipe: Mapping[str, Any] | None = None,
 ) -> Pedigree:
     """ChampionProvider, Versioner, Evaluator, VersionComparator, RegistryPusher and LineageRecorder, connected.
 
@@ -140,7 +141,8 @@ def add_pedigree(
     What a Tuner found, and the model that the training goes on from, are taken from the trainer's inputs
     `hyperparameters` and `base_model`. For a warm start from the champion, make the ChampionProvider before the trainer
     and give it here as well: all components then mean the same champion. `infra_blessing` is an InfraValidator's.
-    `name` goes into the ids of the components: with several models in one pipeline, each needs one.
+    `name` goes into the ids of the components: with several models in one pipeline, each needs one. `recipe` is what
+    `pedigree pipeline run` puts into `settings.pedigree`, so that `pedigree reproduce` can repeat the run.
     """
     return judge_candidate(locals()).end()
 
@@ -189,6 +191,7 @@ class Candidate:
             comparison=comparison,
             evaluation=judge.outputs["evaluation"],
             pushed_model=pusher.outputs["pushed_model"],
+            recipe=given["recipe"],
             **(given["lineage_options"] or {}),
             **self.place,
         )

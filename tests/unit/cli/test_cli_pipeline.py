@@ -105,7 +105,10 @@ def test_run_hands_on_the_span_and_where_the_registry_is(tmp_path: Path, started
     ((module, order),) = started
     assert module == "tfx_pedigree.tfx_runner.run_pipeline"
     assert order["settings"]["span"] == 3
-    assert order["settings"]["pedigree"] == {"registry": str(tmp_path / "registry"), "store": None, "actor": "ada"}
+    given = order["settings"]["pedigree"]
+    recipe = given.pop("recipe")
+    assert given == {"registry": str(tmp_path / "registry"), "store": None, "actor": "ada"}
+    assert (recipe["create"], recipe["span"], recipe["writes"]) == ("mine.pipeline:create", 3, ["root"])
 
 
 def test_run_without_a_config_or_without_tfx_says_what_to_do(

@@ -45,6 +45,7 @@ OPERATIONS: dict[Action, Callable[[Registry], object]] = {
     Action.ANNOTATE: lambda r: r.annotate(MODEL, Facts(tags={"a": "b"})),
     Action.ATTACH_EVIDENCE: lambda r: r.attach_evidence(MODEL, Evidence(digest("b"), None, Verdict.PASS, "good")),
     Action.RECORD_LINEAGE: record_lineage,
+    Action.REPRODUCE: lambda r: r.note(MODEL, Action.REPRODUCE, reason="the same bytes", details={}, subject="1.0.0"),
     Action.RETRAIN: lambda r: r.note(MODEL, Action.RETRAIN, reason="new data", details={}),
     Action.PROMOTE_TO_STAGING: lambda r: r.promote(MODEL, PromotionRequest(State.STAGING)),
     Action.SET_ALIAS: lambda r: r.set_alias("canary", MODEL),

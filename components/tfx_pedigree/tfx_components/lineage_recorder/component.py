@@ -28,6 +28,7 @@ class LineageRecorder(UncachedComponent):
 
     What the Versioner wrote counts; `modules` (file name to digest) and `image` fill in what it was not told. With
     `mlmd`, or PEDIGREE_MLMD in the executor's environment, ML Metadata is asked as well, and both views are joined.
+    `recipe` is how the run was started, which `pedigree reproduce` repeats; `pedigree pipeline run` gives it.
     `on_failure` says whether the pipeline goes on ("continue") or stops ("fail") where lineage cannot be recorded.
     """
 
@@ -45,7 +46,7 @@ class LineageRecorder(UncachedComponent):
             "pushed_model?": PushedModel,
         },
         outputs={"lineage": LineageRecord},
-        parameters={"on_failure": str, "eval_split": str, "modules?": str, "image?": str, "mlmd?": str},
+        parameters={"on_failure": str, "eval_split": str, "modules?": str, "image?": str, "mlmd?": str, "recipe?": str},
     )
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
 
@@ -66,6 +67,7 @@ class LineageRecorder(UncachedComponent):
         modules: Mapping[str, str] | str | None = None,
         image: str | None = None,
         mlmd: str | None = None,
+        recipe: Mapping[str, Any] | str | None = None,
         on_failure: Any = executor.OnFailure.CONTINUE.value,
         registry: str | None = None,
         store: str | None = None,

@@ -20,6 +20,7 @@ from tfx_pedigree.tfx_components.version_comparator.examples import Examples
 from tfx_pedigree.tfx_components.versioner.executor import IMAGE, data_of, modules_in
 
 EVAL_SPLIT = "eval_split"
+RECIPE = "recipe"
 
 Artifacts = Mapping[str, list[Any]]
 
@@ -39,6 +40,7 @@ def gather(inputs: Artifacts, properties: Mapping[str, Any], run: PipelineRun) -
         evidence,
         _evaluated_on(inputs, parameters.text(properties, EVAL_SPLIT, "eval")) if comparison is None else (),
         _deployment(artifacts.optional_single(inputs, "pushed_model"), record),
+        parameters.table(properties, RECIPE),
     )
 
 
