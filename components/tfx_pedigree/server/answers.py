@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.types import Send
+from starlette.types import Scope, Send
 
 from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.json_form import to_json
@@ -37,6 +37,13 @@ class Answer:
         headers = [(name.encode("latin-1"), text.encode("latin-1")) for name, text in {**own, **self.headers}.items()]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if head else self.content})
+
+
+def wants_page(scope: Scope) -> bool:
+    """Whether a person's browser asks, which says that it takes HTML. Below /api, and for a page's twin, all is JSON."""
+    accepted = b",".join(text for name, text in scope["headers"] if name == b"accept")
+    path: str = scope["path"]
+    return b"text/html" in accepted and not path.startswith("/api/") and not path.endswith(".json")
 
 
 def json_bytes(value: Any) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from http import HTTPStatus
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -12,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount
 
-from tfx_pedigree.errors import PedigreeError
+from tfx_pedigree.errors import InvalidInputError, PedigreeError
 from tfx_pedigree.registry import Registry
 from tfx_pedigree.server import answers
-from tfx_pedigree.server.answers import Answer
+from tfx_pedigree.server.answers import Answer, wants_page
 from tfx_pedigree.server.api import Api
 from tfx_pedigree.server.authentication import authenticator_for
 from tfx_pedigree.server.content import CONTENT
@@ -26,12 +27,14 @@ from tfx_pedigree.server.hosts import AllowedHosts
 from tfx_pedigree.server.housekeeping import HOUSEKEEPING
 from tfx_pedigree.server.metrics import METRICS
 from tfx_pedigree.server.openapi import REFERENCE
-from tfx_pedigree.server.pages import PAGES
+from tfx_pedigree.server.pages import PAGES, frame
+from tfx_pedigree.server.pages.refusals import refused
 from tfx_pedigree.server.rollout_driver import ROLLOUTS
 from tfx_pedigree.server.settings import ServerSettings
 from tfx_pedigree.server.signing_in import SIGNING_IN
 from tfx_pedigree.server.webhooks import WEBHOOKS
-from tfx_pedigree.wire import PREFIX, Problem
+from tfx_pedigree.text import plain
+from tfx_pedigree.wire import PREFIX, Problem, problem_of
 
 # Each room of routes adds its own here.
 GROUPS: tuple[RouteGroup, ...] = (
@@ -75,16 +78,35 @@ def application(server: Server, groups: Sequence[RouteGroup] = GROUPS) -> Starle
     return app
 
 
-async def _refuse(_: Request, error: Exception) -> Response:
-    return _response(answers.refusal(error) if isinstance(error, PedigreeError) else answers.bug(error))
+async def _refuse(request: Request, error: Exception) -> Response:
+    if not isinstance(error, PedigreeError):
+        return _response(answers.bug(error))
+    if wants_page(request.scope):
+        return frame.render(None, refused(error, problem_of(error).status), request)
+    return _response(answers.refusal(error))
 
 
 async def _refuse_http(request: Request, error: Exception) -> Response:
+    """An address that no route knows, or a method that its route does not know."""
     if not isinstance(error, HTTPException):
         return _response(answers.bug(error))
-    kind = "not-found" if error.status_code == 404 else "invalid-input"
-    told = f"{request.url.path}: {error.detail}."
-    return _response(answers.problem(Problem.of(error.status_code, told, kind), error.headers))
+    told, headers = _sentence(request, error), dict(error.headers or {})
+    if wants_page(request.scope):
+        page = frame.render(None, refused(InvalidInputError(told), error.status_code), request)
+        page.headers.update(headers)
+        return page
+    kind = "not-found" if error.status_code == HTTPStatus.NOT_FOUND else "invalid-input"
+    return _response(answers.problem(Problem.of(error.status_code, told, kind), headers))
+
+
+def _sentence(request: Request, error: HTTPException) -> str:
+    path = plain(request.url.path, 200)
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return f"There is nothing at {path}. The models are at /models, and the operations of the API at /api."
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        known = ", ".join(sorted((error.headers or {}).get("Allow", "no method").split(", ")))
+        return f"{path} knows {known}, and not {plain(request.method, 20)}."
+    return f"{path}: {error.detail}."
 
 
 def _response(answer: Answer) -> Response:

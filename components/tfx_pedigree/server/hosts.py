@@ -5,9 +5,13 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.server import answers
+from tfx_pedigree.server.pages import frame
+from tfx_pedigree.server.pages.refusals import refused
 from tfx_pedigree.text import plain
 from tfx_pedigree.wire import Problem
 
@@ -24,6 +28,10 @@ class AllowedHosts:
             f"This server is not called {plain(_host(scope), 80)!r}. Start it with --public-url, and with --allow-host "
             "for each other name that it has."
         )
+        if answers.wants_page(scope):
+            page = frame.render(None, refused(InvalidInputError(told), HTTPStatus.MISDIRECTED_REQUEST), Request(scope))
+            await page(scope, receive, send)
+            return
         await answers.problem(Problem.of(HTTPStatus.MISDIRECTED_REQUEST, told, "invalid-input")).send(send)
 
     def _is_ours(self, scope: Scope) -> bool:

@@ -70,6 +70,36 @@ def test_nobody_learns_nothing(site: Site) -> None:
         assert "pedigree roles grant stranger viewer" in answer.text
 
 
+BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+def test_an_unknown_address_is_a_page_for_a_browser_and_json_for_a_program(site: Site) -> None:
+    with site.client(None) as client:
+        for path, status, sentence in (
+            ("/nowhere/<b>", 404, "There is nothing at /nowhere/&lt;b&gt;"),
+            ("/models/m/versions/1/2/3", 404, "To the models"),
+        ):
+            page = client.get(path, headers=BROWSER)
+            assert (page.status_code, page.headers["content-type"]) == (status, "text/html; charset=utf-8")
+            assert sentence in page.text
+            assert "default-src 'self'" in page.headers["content-security-policy"]
+            told = client.get(path)
+            assert (told.status_code, told.headers["content-type"]) == (status, "application/problem+json")
+        for path in ("/api/v1/nowhere", "/api/nowhere", "/nowhere.json"):
+            assert client.get(path, headers=BROWSER).headers["content-type"] == "application/problem+json", path
+        page = client.post("/models", headers=BROWSER)
+        assert (page.status_code, sorted(page.headers["allow"].split(", "))) == (405, ["GET", "HEAD"])
+        assert "/models knows GET, HEAD, and not POST" in page.text
+
+
+@pytest.mark.parametrize("host", ["evil.example", "[", "a b", "x" * 5000])
+def test_a_browser_that_calls_the_server_by_another_name_gets_the_page_that_says_so(site: Site, host: str) -> None:
+    with site.client(None) as client:
+        page = client.get("/models", headers={**BROWSER, "host": host})
+        assert (page.status_code, page.headers["content-type"]) == (421, "text/html; charset=utf-8")
+        assert "--allow-host" in page.text
+
+
 def test_what_is_not_there_is_refused_with_the_registrys_sentence(site: Site) -> None:
     with site.client("vic") as client:
         for page in (f"/models/{MODEL}/versions/9.9.9", "/models/flight-dellay", f"/models/{MODEL}/events/999"):

@@ -19,7 +19,8 @@ def test_lock_lies_beside_a_registry_in_files_and_else_beside_the_log(tmp_path: 
     log = str(tmp_path / "logs" / "run.log")
     assert lock_file("m", str(tmp_path / "registry"), log) == tmp_path / "registry/runs/m.lock"
     assert lock_file("m", f"sqlite:///{tmp_path}/a/r.db", log) == tmp_path / "a/runs/m.lock"
-    assert lock_file("m", "postgresql://host/db", log) == tmp_path / "logs/runs/m.lock"
+    for server in ("postgresql://host/db", "https://pedigree.example.com"):
+        assert lock_file("m", server, log) == tmp_path / "logs/runs/m.lock"
 
 
 def test_second_holder_is_told_what_runs_since_when_and_by_whom(tmp_path: Path) -> None:

@@ -2,74 +2,36 @@
 
 from __future__ import annotations
 
-import datetime
-import json
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cli_testing import Pedigree
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from pedigree_testing import candidate
 from tfx_pedigree import connect
 from tfx_pedigree.errors import UnavailableError
 from tfx_pedigree.registry import Registry
+from tls_testing import server_process, write_certificate
 
 pytestmark = pytest.mark.slow
-MAIN = "from tfx_pedigree.cli.main import main; main()"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """With a registry, and a certificate for localhost that nobody signed but itself."""
+    """With a registry, and a certificate."""
     with Registry.create(tmp_path / "registry", actor="ada") as registry:
         registry.add("flight-delay", candidate("a"))
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (tmp_path / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    form = serialization.PrivateFormat.PKCS8
-    (tmp_path / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
-    )
+    write_certificate(tmp_path)
     return tmp_path
-
-
-def words(folder: Path, *more: str) -> list[str]:
-    own = ["--registry", str(folder / "registry"), "server", "--port", "0", "--json", *more]
-    return [sys.executable, "-c", MAIN, *own]
 
 
 @pytest.fixture
 def server(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    tls = ("--certificate", str(folder / "certificate.pem"), "--key", str(folder / "key.pem"))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = words(folder, "--as", "ada", *tls)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(4)]
-        yield process, json.loads("".join(lines))["address"].replace("127.0.0.1", "localhost")
-        process.kill()
+    with server_process(folder, "--as", "ada") as found:
+        yield found
 
 
 def test_it_serves_over_tls_and_ends_when_it_is_told(
