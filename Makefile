@@ -12,7 +12,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-light demo demo-rollout tour test lint unit unit-light format bench lock test-latest mlmd-check image-check clean
+.PHONY: help setup setup-light demo demo-rollout tour test lint unit unit-light fuzz format bench lock test-latest mlmd-check image-check clean
 # The targets follow one another; the tools use the cores themselves.
 .NOTPARALLEL:
 
@@ -71,6 +71,9 @@ unit: setup  ## pytest only: make unit ARGS='-k promote -x'
 
 unit-light: setup-light  ## the tests that need no TFX, in five minutes: make unit-light ARGS='-k promote'
 	.venv-light/bin/python -m pytest --light $(if $(ARGS),,-m 'not slow') -n $(WORKERS) $(ARGS)
+
+fuzz: setup  ## the HTTP API against 10,000 made-up requests; more: make fuzz ARGS='--cases 50000 --seed 7'
+	@PYTHONPATH=tests $(VENV)/bin/python tests/fuzz_testing.py $(ARGS)
 
 format: setup  ## let ruff format and mend the code
 	$(VENV)/bin/ruff format $(IGNORED)

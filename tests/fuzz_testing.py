@@ -16,11 +16,12 @@ import re
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from pedigree_testing import candidate, digest
 from programs_testing import program
@@ -108,8 +109,7 @@ def serving(folder: Path) -> Iterator[str]:
 
 
 def document_of(address: str) -> dict[str, Any]:
-    with urllib.request.urlopen(address + DOCUMENT) as answer:
-        found: dict[str, Any] = json.load(answer)
+    found: dict[str, Any] = httpx.get(address + DOCUMENT).raise_for_status().json()
     return found
 
 
@@ -137,7 +137,17 @@ def fuzz(address: str, token: str, who: str, folder: Path, examples: int, *more:
     """So many cases at the most for each operation."""
     file = folder / "openapi.json"
     file.write_text(json.dumps(with_what_is_there(document_of(address))))
-    command = [program("schemathesis"), "run", str(file), "--url", address, "--no-color", "--warnings", "off", "--continue-on-failure"]
+    command = [
+        program("schemathesis"),
+        "run",
+        str(file),
+        "--url",
+        address,
+        "--no-color",
+        "--warnings",
+        "off",
+        "--continue-on-failure",
+    ]
     command += ["--header", f"Authorization: Bearer {token}", "--generation-with-security-parameters", "false"]
     command += ["--exclude-checks", ",".join(LEFT_OUT), "--max-examples", str(examples), "--request-timeout", "30"]
     command += ["--generation-database", "none", "--suppress-health-check", "all", *more]

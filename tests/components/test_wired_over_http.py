@@ -40,7 +40,11 @@ def token(local_registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_pipeline_on_a_server_versions_judges_promotes_and_records(
-    token: str, local_registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    token: str,
+    local_registry: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     (tmp_path / "data").mkdir()
@@ -57,7 +61,10 @@ def test_a_pipeline_on_a_server_versions_judges_promotes_and_records(
     assert (better.version, better.state, better.created_by) == ("1.1.0", State.PRODUCTION, WHO)
     judged = local_registry.evidence(f"{NAME}@1.1.0")
     assert judged.champion == local_registry.get(f"{NAME}@1.0.0").digest
-    assert [one.details["outcome"] for one in local_registry.notes(NAME, Action.RETRAIN).items] == ["finished", "started"]
+    assert [one.details["outcome"] for one in local_registry.notes(NAME, Action.RETRAIN).items] == [
+        "finished",
+        "started",
+    ]
     assert sorted(path.name for path in (tmp_path / "serving" / NAME).iterdir()) == ["1", "3"]
 
     with connect(os.environ["PEDIGREE_REGISTRY"]) as far:
@@ -70,7 +77,7 @@ def test_a_pipeline_on_a_server_versions_judges_promotes_and_records(
         assert path is not None
         assert len(path.edges) == 1, "it follows the champion"
     events = local_registry.history(NAME, limit=1000).items
-    assert {event.actor for event in events } == {WHO}
+    assert {event.actor for event in events} == {WHO}
     assert local_registry.verify_audit().ok
     assert local_registry.store.verify().ok
     secret = token.rpartition("_")[2].encode()
@@ -92,6 +99,8 @@ def retrained(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     }
     (folder / "local.yaml").write_text(yaml.safe_dump({"pipeline": config}))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    done = CliRunner().invoke(cli, ["pipeline", "retrain", "--config", str(folder / "local.yaml")], prog_name="pedigree")
+    done = CliRunner().invoke(
+        cli, ["pipeline", "retrain", "--config", str(folder / "local.yaml")], prog_name="pedigree"
+    )
     assert done.exit_code == 0, (done.output, (folder / "run.log").read_text()[-3000:])
     assert f"{NAME} 1.1.0" in done.output

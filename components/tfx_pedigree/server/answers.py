@@ -40,7 +40,7 @@ class Answer:
 
 
 def wants_page(scope: Scope) -> bool:
-    """Whether a person's browser asks, which says that it takes HTML. Below /api, and for a page's twin, all is JSON."""
+    """Whether a browser asks, which says that it takes HTML. Below /api, and for a page's twin, all is JSON."""
     accepted = b",".join(text for name, text in scope["headers"] if name == b"accept")
     path: str = scope["path"]
     return b"text/html" in accepted and not path.startswith("/api/") and not path.endswith(".json")
