@@ -25,10 +25,12 @@ from tfx.types import channel, standard_artifacts
 from tfx.utils import import_utils
 
 from tfx_pedigree.comparison import ModelInputs, Policy
-from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.errors import InvalidInputError, PedigreeError
+from tfx_pedigree.json_form import read
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.registry import Registry
 from tfx_pedigree.service.intake import candidate_of
+from tfx_pedigree.service.push_rollout import PipelineRollout
 from tfx_pedigree.tfx_components import artifacts
 from tfx_pedigree.tfx_components.artifacts import LineageRecord, ModelVersion, VersionComparison
 from tfx_pedigree.tfx_components.candidates import add_candidates
@@ -124,6 +126,38 @@ def test_the_first_component_asks_for_the_roles_of_all_that_are_wired() -> None:
     assert {"reserve", "register", "attach-evidence", "promote-to-production", "record-lineage"} <= {*json.loads(needs)}
     needs = wired(promote_to="none", lineage=False)[1].champion_provider.exec_properties["needs"]
     assert "promote" not in needs and "lineage" not in needs
+
+
+@pytest.mark.parametrize("newer", [False, True], ids=["vertex", "kubeflow"])
+def test_a_rollout_in_place_of_a_promotion_reaches_the_compiled_pipeline(tmp_path: Path, newer: bool) -> None:
+    """Whole, so that no host of the pipeline needs the file; and the role for it is asked for first."""
+    file = tmp_path / "rollout.yaml"
+    file.write_text("target: edge\nsteps: [5 %, 100 %]\njudge: {alpha: 1 %}\n")
+    parts = wired(rollout=file)[0]
+    found = compiled(parts, tmp_path, **({"use_pipeline_spec_2_1": True} if newer else {}))
+    spec = found["pipelineSpec"]
+    value = spec["root"]["dag"]["tasks"]["RegistryPusher"]["inputs"]["parameters"]["rollout"]["runtimeValue"]
+    text = value["constant"] if newer else value["constantValue"]["stringValue"]
+    order = read(PipelineRollout, json.loads(text), "the parameter")
+    assert (order.target, [step.points for step in order.plan.steps]) == ("edge", [500, 10_000])
+    assert order.plan.judge.alpha == 0.01
+    needs = spec["root"]["dag"]["tasks"]["ChampionProvider"]["inputs"]["parameters"]["needs"]
+    assert "roll-out" in json.dumps(needs)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"rollout": {"steps": ["10 %", "100 %"]}}, "lacks `target`"),
+        ({"rollout": {"target": "edge"}, "promote_to": "staging"}, "leads to production"),
+        ({"rollout": {"target": "edge"}, "serving_base": "/serving"}, "how the version comes to be served"),
+        ({"rollout": {"target": "edge", "stages": []}}, "Did you mean `steps`"),
+        ({"rollout": "/nowhere/rollout.yaml"}, "cannot be read"),
+    ],
+)
+def test_a_rollout_that_cannot_be_is_refused_when_the_pipeline_is_built(options: Any, said: str) -> None:
+    with pytest.raises(PedigreeError, match=said):
+        wired(**options)
 
 
 def test_several_models_and_candidates_compile_each_with_ids_of_its_own(tmp_path: Path) -> None:

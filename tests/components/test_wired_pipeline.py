@@ -16,6 +16,8 @@ from forking_testing import forking
 from tfx_pedigree.lineage.graph import NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.registry import Registry
+from tfx_pedigree.rollout.ledger import Ledger
+from tfx_pedigree.rollout.state import Ask
 
 # A run that dies after one of them has promoted its model already.
 PROMOTED_BEFORE = ("registry_pusher", "lineage_recorder")
@@ -74,6 +76,34 @@ def test_versions_follow_one_another_through_the_gate(
     path = lineage.path(f"{NAME}@{third['version']}", f"{NAME}@1.0.0")
     assert path is not None
     assert len(path.edges) == 1, "it follows the champion"
+
+
+def test_a_run_can_order_a_rollout_and_does_not_wait_for_it(
+    run: Callable[..., Any], local_registry: Registry, tmp_path: Path
+) -> None:
+    """The first version is promoted and its traffic ordered; the next one is rolled out, once however often it runs."""
+    ledger, plan = Ledger(local_registry), {"target": "edge", "steps": ["25 %", "100 %"]}
+    first = run(ready_model(tmp_path / "first", 1.0), rollout=plan)
+    assert (first["pushed"], first["outcome"], first["rollout"]) == (0, "promoted", "1")
+    assert ledger.newest(NAME).is_deployment
+    ledger.ask(NAME, Ask.ABORT, "there is no such place in a test")
+
+    better = ready_model(tmp_path / "better", 1.9)
+    ordered = run(better, rollout=plan)
+    assert (ordered["pushed"], ordered["outcome"], ordered["rollout"]) == (0, "rollout started", "2")
+    assert f"`pedigree rollout watch {NAME}`" in ordered["reason"]
+    rollout = ledger.current(NAME)
+    assert rollout is not None
+    assert (rollout.candidate.version, rollout.order.target) == (ordered["version"], "edge")
+    assert [step.points for step in rollout.order.plan.steps] == [2500, 10_000]
+    assert local_registry.model(NAME).champion == first["version"]
+
+    before = local_registry.history(NAME)
+    again = run(better, rollout=plan)
+    assert {key: again[key] for key in ("outcome", "rollout", "version")} == {
+        key: ordered[key] for key in ("outcome", "rollout", "version")
+    }
+    assert local_registry.history(NAME) == before
 
 
 def test_killed_after_any_component_and_started_again_it_ends_as_if_nothing_had_been(

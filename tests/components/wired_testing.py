@@ -71,7 +71,14 @@ def ready_model(folder: Path, factor: float, weights: int = 1) -> str:
 
 
 def wired(
-    folder: Path, ready: str, registry: str | None, store: str | None, train: type[Train] = Train, **lineage: Any
+    folder: Path,
+    ready: str,
+    registry: str | None,
+    store: str | None,
+    train: type[Train] = Train,
+    *,
+    rollout: Any = None,
+    **lineage: Any,
 ) -> tfx_pipeline.Pipeline:
     """On the rows in `folder`/data, with a model that is ready. Without a registry, the environment says which one it
     is, and who acts there."""
@@ -84,7 +91,8 @@ def wired(
         Policy("mean_absolute_error"),
         inputs=ModelInputs(label_key="y", signature_name="serving_default"),
         comparator_options={"latency_rounds": 0},
-        serving_base=str(folder / "serving"),
+        serving_base=None if rollout else str(folder / "serving"),
+        rollout=rollout,
         lineage_options=lineage,
         registry=registry,
         store=store,

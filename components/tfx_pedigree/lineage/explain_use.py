@@ -79,7 +79,9 @@ def use(known: ExplanationInput, around: Neighbours) -> Iterator[str]:
         yield f"{said}: {wording.whole(version.refusal)}"
     for node in around.sources(EdgeKind.DEPLOYS):
         destination = node.content.get("destination")
-        yield f"It was deployed to {plain(str(destination))}." if destination else "It was deployed."
+        when = wording.served(node)
+        to = f" to {plain(str(destination))}" if destination else ""
+        yield f"It was deployed{to}{f': {plain(listed(when, 4))}' if when else ''}."
     later = around.sources(EdgeKind.SUPERSEDES)
     if later:
         yield f"After it came {listed(map(wording.label, later), 3)}."

@@ -210,12 +210,38 @@ def _judged(noun: str) -> Callable[[Node], str]:
 
 
 def _deployment(node: Node) -> str:
-    return f"{node.content.get('model')} at {node.content.get('destination') or _key(node)}"
+    name = " ".join(filter(None, (str(node.content.get("model")), node.fact("version"))))
+    return f"{name} at {node.content.get('destination') or _key(node)}"
+
+
+def served(node: Node) -> tuple[str, ...]:
+    """When a deployment had a share of the requests, in the order of time: `10 % to 100 % from … to …`."""
+    found: list[str] = []
+    began: str | None = None
+    shares: list[str] = []
+    for at, share in sorted(one.split(" ", 1) for one in node.facts.get("share", ()) if " " in one):
+        if not share.startswith("0 "):
+            began, shares = began or at, [*shares, share]
+        elif began is not None:
+            found.append(f"{_range(shares)} from {_minute(began)} to {_minute(at)} UTC")
+            began, shares = None, []
+    if began is not None:
+        found.append(f"{_range(shares)} since {_minute(began)} UTC")
+    return tuple(found)
+
+
+def _range(shares: list[str]) -> str:
+    least, most = min(shares, key=_numbers), max(shares, key=_numbers)
+    return least if least == most else f"{least} to {most}"
+
+
+def _minute(at: str) -> str:
+    return at[:16].replace("T", " ")
 
 
 def _promotion(node: Node) -> str:
     at = node.fact("at")
-    return f"promotion of {at[:16].replace('T', ' ')} UTC" if at else f"promotion {_key(node)}"
+    return f"promotion of {_minute(at)} UTC" if at else f"promotion {_key(node)}"
 
 
 def _foreign(node: Node) -> str:

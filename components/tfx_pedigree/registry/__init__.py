@@ -23,7 +23,7 @@ from tfx_pedigree.registry.audit import Anchor, AuditReport
 from tfx_pedigree.registry.decisions import PromotionRequest
 from tfx_pedigree.registry.differences import Row, VersionDiff
 from tfx_pedigree.registry.events import Event
-from tfx_pedigree.registry.evidence import DECIDED, Evidence
+from tfx_pedigree.registry.evidence import DECIDED, ROLLOUT, WITHHELD_BY, WITHOUT_THEM, Evidence
 from tfx_pedigree.registry.identity import Identity, RolesCap
 from tfx_pedigree.registry.measures import ChampionGauge, Gauges, LogCounts, Told
 from tfx_pedigree.registry.names import CHAMPION, LATEST, Reference, check_model_name
@@ -62,7 +62,10 @@ __all__ = [
     "LARGEST_PAGE",
     "LATEST",
     "LEAST_ROLE",
+    "ROLLOUT",
     "TOLD",
+    "WITHHELD_BY",
+    "WITHOUT_THEM",
     "Action",
     "Administration",
     "Anchor",

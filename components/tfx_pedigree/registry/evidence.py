@@ -17,6 +17,11 @@ from tfx_pedigree.verdict import Recommendation, Verdict
 FORMAT = "pedigree.evidence/1"
 # Of the details what later decisions must know. It stands in the log's event as well, which they read.
 DECIDED = "decided"
+# Details of an evidence that a blessing, or a rollout, stands above: who withheld it, and what the gate had said.
+WITHHELD_BY = "withheld_by"
+WITHOUT_THEM = "without_them"
+# What a rollout of the version found out.
+ROLLOUT = "rollout"
 _MOST_DECIDED = 4096
 
 

@@ -272,7 +272,8 @@ class Controller:
 
     def _commit(self, reign: _Reign, decision: Decision) -> None:
         """What the registry refuses becomes the reason to go back."""
-        rollout, numbers = reign.rollout, reign.watch.numbers()
+        rollout = reign.rollout
+        numbers = reign.watch.numbers(rollout.order.plan)
         try:
             reign.rollout = self._ledger.decide(rollout, decision, numbers, reign.lease)
         except (FencedError, ChangedMeanwhileError):

@@ -19,12 +19,26 @@ from tfx_pedigree.db import schema
 from tfx_pedigree.digest import canonical_json
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, StaleEvidenceError
 from tfx_pedigree.json_form import read, to_json
-from tfx_pedigree.registry import Action, PromotionRequest, Reference, Registry, Version, leases, promotion, reading
+from tfx_pedigree.registry import (
+    LARGEST_PAGE,
+    Action,
+    PromotionRequest,
+    Reference,
+    Registry,
+    Verdict,
+    Version,
+    leases,
+    promotion,
+    reading,
+    registration,
+    stored,
+)
 from tfx_pedigree.registry.leases import Lease
 from tfx_pedigree.registry.stored import StoredVersion
 from tfx_pedigree.registry.write import Write
 from tfx_pedigree.rollout import machine
 from tfx_pedigree.rollout.api import Asked, Followed, RolloutApi, RolloutStatus
+from tfx_pedigree.rollout.finding import finding
 from tfx_pedigree.rollout.machine import Decision, RegistryMove
 from tfx_pedigree.rollout.plan import DEPLOY, Plan
 from tfx_pedigree.rollout.state import Ask, Rollout, RolloutOrder, RolloutState
@@ -285,10 +299,12 @@ def _insert(write: Write, found: StoredVersion, order: RolloutOrder) -> Rollout:
 
 
 def _decide(write: Write, rollout: Rollout, decision: Decision, numbers: Mapping[str, Any]) -> Rollout:
-    _move_champion(write, rollout, decision)
     state = decision.state
     if state.reason is not None:
         state = replace(state, reason=clean_text(state.reason))
+    if decision.finding is not None:
+        _attach(write, rollout, decision.finding, state.reason, numbers)
+    _move_champion(write, rollout, decision)
     event = write.log(
         str(Action.ROLL_OUT),
         rollout.candidate.version,
@@ -301,6 +317,23 @@ def _decide(write: Write, rollout: Rollout, decision: Decision, numbers: Mapping
     values = {"state": canonical_json(to_json(state)).decode(), "closed_at": closed_at}
     write.connection.execute(schema.rollouts.update().where(_R.id == _id_of(rollout)).values(**values))
     return replace(rollout, state=state, closed_at=closed_at)
+
+
+def _attach(write: Write, rollout: Rollout, verdict: Verdict, reason: str | None, numbers: Mapping[str, Any]) -> None:
+    """What the rollout found out, as the newest evidence about its candidate: a harmful one stays out of production."""
+    reference = Reference(rollout.model, rollout.candidate.version)
+    facts = promotion.facts_of(write.connection, reference, write.now)
+    told = reading.events(subject=True, action=True).rows(
+        write.connection,
+        chain=rollout.model,
+        subject=reference.selector,
+        action=str(Action.ROLL_OUT),
+        limit=LARGEST_PAGE,
+    )
+    events = [event for event in map(stored.read_event, reversed(told)) if event.details["rollout"] == rollout.number]
+    said = reason or "it was healthy in all steps."
+    evidence = finding(rollout, verdict, said, base=facts.evidence, events=events, numbers=numbers, at=write.now)
+    registration.attach_evidence(write, facts.found, evidence)
 
 
 def _move_champion(write: Write, rollout: Rollout, decision: Decision) -> None:

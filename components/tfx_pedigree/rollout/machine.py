@@ -25,6 +25,7 @@ from tfx_pedigree.rollout.state import (
 )
 from tfx_pedigree.rollout.traffic.api import Convergence, Prepared, Readiness, WantedRoutes
 from tfx_pedigree.text import short_digest
+from tfx_pedigree.verdict import Verdict
 
 # What is observed of a candidate that no place serves.
 GONE = Readiness.ABSENT
@@ -41,8 +42,11 @@ class RegistryMove(str, Enum):
 
 @dataclass(frozen=True)
 class Decision:
+    """`finding`: what the rollout has found out about the candidate, which becomes evidence about it."""
+
     state: RolloutState
     move: RegistryMove = RegistryMove.NONE
+    finding: Verdict | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,9 @@ def _backwards(rollout: Rollout, seen: Seen, now: datetime) -> Decision | None:
     return None
 
 
-def roll_back(rollout: Rollout, now: datetime, reason: str, *, champion_follows: bool = True) -> Decision:
+def roll_back(
+    rollout: Rollout, now: datetime, reason: str, *, champion_follows: bool = True, finding: Verdict | None = None
+) -> Decision:
     """Everything back to the version that was stable; where this rollout moved the champion, that moves back too."""
     state = rollout.state
     moves_back = state.moved and champion_follows
@@ -126,7 +132,7 @@ def roll_back(rollout: Rollout, now: datetime, reason: str, *, champion_follows:
         backwards=True,
         reason=reason,
     )
-    return Decision(after, RegistryMove.ROLL_BACK if moves_back else RegistryMove.NONE)
+    return Decision(after, RegistryMove.ROLL_BACK if moves_back else RegistryMove.NONE, finding)
 
 
 def _foreign_champion(rollout: Rollout, seen: Seen, now: datetime) -> Decision | None:
@@ -146,7 +152,7 @@ def _harmed(rollout: Rollout, seen: Seen, judged: Judgement, now: datetime) -> D
     if rollout.state.phase not in _SERVING:
         return None
     if judged.harm is not None:
-        return roll_back(rollout, now, judged.harm)
+        return roll_back(rollout, now, judged.harm, finding=Verdict.FAIL)
     if seen.candidate in (Readiness.FAILED, Readiness.ABSENT):
         return roll_back(rollout, now, f"The candidate serves no longer: it is {seen.candidate.value}.")
     if seen.disobedient_seconds > rollout.order.plan.limits.obey_seconds:
@@ -179,7 +185,8 @@ def _validating(rollout: Rollout, seen: Seen, judged: Judgement, now: datetime) 
     if seen.validated is True:
         return _step(rollout, 0, now, seen.validation_detail)
     if seen.validated is False:
-        return roll_back(rollout, now, seen.validation_detail or "Its answers to the recorded requests are not right.")
+        wrong = seen.validation_detail or "Its answers to the recorded requests are not right."
+        return roll_back(rollout, now, wrong, finding=Verdict.FAIL)
     if _age(rollout, now) > rollout.order.plan.limits.prepare_seconds:
         return roll_back(rollout, now, "The recorded requests were not answered in time.")
     return None
@@ -215,7 +222,8 @@ def _promoting(rollout: Rollout, seen: Seen, judged: Judgement, now: datetime) -
 
 def _keeping(rollout: Rollout, seen: Seen, judged: Judgement, now: datetime) -> Decision | None:
     if kept_long_enough(rollout, now) and seen.convergence is Convergence.CONVERGED and seen.emptied:
-        return _to(rollout, Phase.DONE, now, None)
+        done = _to(rollout, Phase.DONE, now, None)
+        return replace(done, finding=Verdict.PASS)
     return None
 
 

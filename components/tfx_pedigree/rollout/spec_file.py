@@ -14,6 +14,7 @@
     keep: 10m                         # how long the version before it stays warm
     lease: 15s                        # after so long without a controller the load balancer ends the shares
     limits: {prepare: 30m, step: 24h, obey: 60s}
+    target: edge                      # where it is rolled out; else `--target`, or the model's only one
 
 Paths are relative to the file.
 """
@@ -21,10 +22,14 @@ Paths are relative to the file.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tfx_pedigree.bounded_parse import read_bounded
 from tfx_pedigree.comparison.config_reader import ConfigNode, from_yaml, optional
+from tfx_pedigree.digest import canonical_json
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.rollout.plan import (
     Bake,
@@ -48,19 +53,44 @@ _TIME = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*(ms|s|m|h|d)")
 _PERCENT = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*%")
 
 
-def load_plan(file: Path) -> Plan:
+@dataclass(frozen=True)
+class RolloutFile:
+    """`target` where the file names one."""
+
+    plan: Plan
+    target: str | None = None
+
+
+def load_rollout(file: Path) -> RolloutFile:
     try:
         text = read_bounded(file).decode()
     except OSError as error:
         raise NotFoundError(f"The rollout's file {file} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise InvalidInputError(f"The rollout's file {file} is not UTF-8 text.") from None
-    return parse_plan(text, str(file), file.absolute().parent)
+    return parse_rollout(text, str(file), file.absolute().parent)
+
+
+def load_plan(file: Path) -> Plan:
+    return load_rollout(file).plan
+
+
+def rollout_from_data(values: Mapping[str, Any], source: str) -> RolloutFile:
+    """The same keys and values as in a file."""
+    return parse_rollout(canonical_json(dict(values)).decode(), source)
+
+
+def parse_rollout(text: str, source: str, folder: Path | None = None) -> RolloutFile:
+    root = from_yaml(text, source)
+    found = root.fields(_TOP)
+    return RolloutFile(_plan(found, source, folder), optional(found, "target", ConfigNode.text))
 
 
 def parse_plan(text: str, source: str, folder: Path | None = None) -> Plan:
-    root = from_yaml(text, source)
-    found = root.fields(_TOP)
+    return parse_rollout(text, source, folder).plan
+
+
+def _plan(found: dict[str, ConfigNode], source: str, folder: Path | None) -> Plan:
     strategy = optional(found, "strategy", _strategy) or Strategy.CANARY
     bake = optional(found, "bake", lambda node: _bake(node, Bake())) or Bake()
     steps = optional(found, "steps", lambda node: node.each(lambda one: _step(one, bake)))

@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm, Layout, read, to_json
-from tfx_pedigree.rollout.judge import Tally, increment, judge
+from tfx_pedigree.rollout.eprocess import log_mean
+from tfx_pedigree.rollout.judge import RateTests, Tally, increment, judge
 from tfx_pedigree.rollout.machine import NOTHING_KNOWN, Judgement
-from tfx_pedigree.rollout.plan import JudgePlan
+from tfx_pedigree.rollout.plan import JudgePlan, Plan
 from tfx_pedigree.rollout.state import Phase, Rollout
 from tfx_pedigree.rollout.traffic.api import WHOLE, Convergence, Counters, Readiness, WantedRoutes
 
@@ -105,16 +106,26 @@ class Watch(JsonForm):
         found = judge(rollout.order.plan, self.tally, points=_answered(rollout), seconds=seconds)
         return found if self.verified_at else replace(found, healthy=False)
 
-    def numbers(self) -> dict[str, Any]:
-        """What stands in the event of a decision: the sums on which it rests."""
+    def numbers(self, plan: Plan) -> dict[str, Any]:
+        """What stands in the event of a decision: the sums on which it rests, and what the tests made of them, as
+        logarithms of e-values."""
         tally = self.tally
         found: dict[str, Any] = {"candidate": to_json(tally.candidate), "stable": to_json(tally.stable)}
         found["step"] = {"candidate": to_json(tally.step_candidate), "stable": to_json(tally.step_stable)}
+        if tally.split_total:
+            found["observed_share"] = round(tally.split_candidate / tally.split_total, 4)
         if tally.candidate.requests:
-            found["evidence"] = {"errors": round(tally.errors.harm[-1].log_e, 3)}
+            found["evidence"] = {"errors": _evidence(plan, tally.errors)}
+        if tally.candidate.timed:
+            found["evidence"] = {**found.get("evidence", {}), "slow": _evidence(plan, tally.slow)}
         if tally.metrics:
             found["metrics"] = to_json(tally.metrics)
         return found
+
+
+def _evidence(plan: Plan, tests: RateTests) -> dict[str, float]:
+    harm = log_mean([test.log_e for test in tests.harm], max(len(plan.steps), 1))
+    return {"harm": round(harm, 3), "health": round(tests.health.log_e, 3)}
 
 
 def _answered(rollout: Rollout) -> int:

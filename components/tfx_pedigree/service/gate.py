@@ -30,15 +30,12 @@ from tfx_pedigree.comparison.explaining import (
 )
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm
-from tfx_pedigree.registry import Evidence, VersionQuestions
+from tfx_pedigree.registry import WITHOUT_THEM, Evidence, VersionQuestions
 from tfx_pedigree.service.looking_up import newest_evidence
 from tfx_pedigree.text import short_digest
 
 # Where the evidence keeps the whole comparison that it rests on.
 COMPARISON = "comparison"
-# Details of an evidence that a blessing outweighed.
-WITHHELD_BY = "withheld_by"
-WITHOUT_THEM = "without_them"
 
 
 def by_values(policy: Policy, challenger: Mapping[str, float], champion: Mapping[str, float] | None) -> GateDecision:
@@ -121,11 +118,11 @@ def replay(registry: VersionQuestions, reference: str) -> tuple[Replayed, Compar
 
 
 def differences(evidence: Evidence, comparison: Comparison) -> tuple[str, ...]:
-    """Between the decision that follows from the kept numbers and the one on file. A blessing that was withheld stands
-    above the gate's decision, which is on file beside it."""
+    """Between the decision that follows from the kept numbers and the one on file. A blessing that was withheld, or
+    what a rollout found, stands above the gate's decision, which is on file beside it."""
     again = decide_again(comparison)
     verdict, reason = evidence.verdict, evidence.reason
-    if WITHHELD_BY in evidence.details:
+    if WITHOUT_THEM in evidence.details:
         verdict, reason = Verdict.PASS, str(evidence.details.get(WITHOUT_THEM))
     found = []
     if again.to_json() != comparison.decision.to_json():

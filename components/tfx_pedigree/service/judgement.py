@@ -8,8 +8,7 @@ from typing import Any
 
 from tfx_pedigree.comparison import OVERALL, Comparison, Direction, Key
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.registry import Evidence, Facts, Verdict
-from tfx_pedigree.service.gate import WITHHELD_BY, WITHOUT_THEM
+from tfx_pedigree.registry import ROLLOUT, WITHHELD_BY, WITHOUT_THEM, Evidence, Facts, Verdict
 from tfx_pedigree.service.version_record import tags_of
 from tfx_pedigree.text import short_digest
 
@@ -91,6 +90,8 @@ def says_nothing_new(known: Evidence | None, found: Evidence) -> bool:
         return False
     if known.digest == found.digest:
         return True
+    if ROLLOUT in known.details and WITHOUT_THEM in known.details:  # a PASS that a rollout was started on
+        known = dataclasses.replace(known, verdict=Verdict.PASS)
     return found.evaluation_data is not None and _answer(known) == _answer(found)
 
 

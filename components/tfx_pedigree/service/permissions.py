@@ -15,10 +15,12 @@ _PROMOTING = {
 }
 
 
-def pipeline_actions(target: PushTarget, *, lineage: bool) -> tuple[Action, ...]:
+def pipeline_actions(target: PushTarget, *, lineage: bool, rollout: bool = False) -> tuple[Action, ...]:
     """What the components do in a registry, from the Versioner to the LineageRecorder."""
-    found = (Action.RESERVE, Action.REGISTER, Action.ATTACH_EVIDENCE, Action.ANNOTATE)
-    return (*found, *_PROMOTING.get(target, ()), *((Action.RECORD_LINEAGE,) if lineage else ()))
+    found = [Action.RESERVE, Action.REGISTER, Action.ATTACH_EVIDENCE, Action.ANNOTATE, *_PROMOTING.get(target, ())]
+    if rollout and target is PushTarget.PRODUCTION:
+        found.append(Action.ROLL_OUT)
+    return (*found, *((Action.RECORD_LINEAGE,) if lineage else ()))
 
 
 def check_permissions(registry: Administration, model: str, actions: Iterable[Action]) -> None:

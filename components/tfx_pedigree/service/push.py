@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
+from typing import Protocol
 
 from tfx_pedigree.errors import ConflictError, NotFoundError, StaleEvidenceError
 from tfx_pedigree.registry import (
@@ -49,6 +50,7 @@ class PushOutcome(str, Enum):
     """What came of it. Only PROMOTED and THERE_ALREADY are laid out for serving."""
 
     PROMOTED = "promoted"
+    ROLLING_OUT = "rollout started"
     THERE_ALREADY = "there already"
     REQUESTED = "approval requested"
     REGISTERED = "registered"
@@ -58,16 +60,39 @@ class PushOutcome(str, Enum):
 
 @dataclass(frozen=True)
 class Pushed:
-    """`version` as it was when that came of it; `healed`: its bytes in the store were damaged, and are whole again."""
+    """`version` as it was when that came of it; `healed`: its bytes in the store were damaged, and are whole again.
+    `rollout` is the number of the one that brings it to production, or brought the traffic to it."""
 
     outcome: PushOutcome
     version: Version
     reason: str
     healed: bool = False
+    rollout: int | None = None
 
     @property
     def serves(self) -> bool:
         return self.outcome in (PushOutcome.PROMOTED, PushOutcome.THERE_ALREADY)
+
+
+class Move(Protocol):
+    """How a version that passed comes to where it was to go. Refusals are the registry's `ConflictError`s."""
+
+    def __call__(self, registry: RegistryApi, reference: Reference, request: PromotionRequest) -> Pushed: ...
+
+    def command(self, model: str, version: str) -> str:
+        """What a person types to do the same."""
+        ...
+
+
+class PromoteAtOnce:
+    """It is promoted, and serves from then on."""
+
+    def __call__(self, registry: RegistryApi, reference: Reference, request: PromotionRequest) -> Pushed:
+        promoted = registry.promote(reference, request).version
+        return Pushed(PushOutcome.PROMOTED, promoted, f"{promoted.name} is in {promoted.state} now.")
+
+    def command(self, model: str, version: str) -> str:
+        return f"pedigree promote {model}@{version}"
 
 
 def register_and_promote(
@@ -79,9 +104,10 @@ def register_and_promote(
     *,
     target: PushTarget,
     files: Callable[[], AbstractContextManager[Path]] | None = None,
+    move: Move | None = None,
 ) -> Pushed:
     """The version's bytes are read before it is promoted. `files` is a folder that holds the same model, from which
-    damaged ones are healed."""
+    damaged ones are healed. `move` brings it to `target`: left out, a promotion at once."""
     version = reserved_version(registry, reference)
     if evidence is not None and evidence.verdict is Verdict.PASS:
         evidence = decided_now(registry, evidence)
@@ -103,7 +129,11 @@ def register_and_promote(
     # Before gigabytes are read.
     registry.require(Action.REQUEST_PROMOTION if asking else request.action, version.model)
     healed = check_or_heal(store, version, files)
-    done = _ask(registry, reference, request, evidence.reason) if asking else _promote(registry, reference, request)
+    move = move or PromoteAtOnce()
+    if asking:
+        done = _ask(registry, reference, request, evidence.reason, move)
+    else:
+        done = _move(registry, reference, request, move)
     return replace(done, healed=healed)
 
 
@@ -131,7 +161,7 @@ def _register(
     return registry.register(reference, facts, evidence).version
 
 
-def _ask(registry: RegistryApi, reference: Reference, request: PromotionRequest, comment: str) -> Pushed:
+def _ask(registry: RegistryApi, reference: Reference, request: PromotionRequest, comment: str, move: Move) -> Pushed:
     """Files a request where the model is protected; one that is approved leads on to the promotion, for who may."""
     try:
         asked = registry.request_promotion(reference, comment=comment).request
@@ -140,23 +170,23 @@ def _ask(registry: RegistryApi, reference: Reference, request: PromotionRequest,
         return Pushed(outcome, _note(registry, reference, str(refusal)), str(refusal))
     approved = asked.status is RequestStatus.APPROVED
     if approved and (registry.role(asked.model) or Role.VIEWER) >= LEAST_ROLE[request.action]:
-        return _promote(registry, reference, request)
+        return _move(registry, reference, request, move)
     told = f"{asked.model} is protected, and {asked.name} {'is approved' if approved else 'waits'}: {asked.detail}."
-    step = f"`pedigree promote {asked.model}@{asked.version}`" if approved else f"`pedigree requests {asked.model}`"
+    step = f"`{move.command(asked.model, asked.version)}`" if approved else f"`pedigree requests {asked.model}`"
     reason = f"{told} Go on with {step}."
     return Pushed(PushOutcome.REQUESTED, _note(registry, reference, reason), reason)
 
 
-def _promote(registry: RegistryApi, reference: Reference, request: PromotionRequest) -> Pushed:
+def _move(registry: RegistryApi, reference: Reference, request: PromotionRequest, move: Move) -> Pushed:
     try:
-        promoted = registry.promote(reference, request).version
+        done = move(registry, reference, request)
     except StaleEvidenceError as lost:
         return Pushed(PushOutcome.STALE, _note(registry, reference, str(lost)), str(lost))
     except ConflictError as refusal:
         return Pushed(PushOutcome.REFUSED, _note(registry, reference, str(refusal)), str(refusal))
-    if NOT_PROMOTED in promoted.tags:
-        promoted = _note(registry, reference, "")
-    return Pushed(PushOutcome.PROMOTED, promoted, f"{promoted.name} is in {promoted.state} now.")
+    if NOT_PROMOTED in done.version.tags:
+        return replace(done, version=_note(registry, reference, ""))
+    return done
 
 
 def _note(registry: RegistryApi, reference: Reference, reason: str) -> Version:

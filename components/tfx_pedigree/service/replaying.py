@@ -15,7 +15,7 @@ from tfx_pedigree.comparison import Comparison, Verdict
 from tfx_pedigree.errors import DamagedError, InvalidInputError
 from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.progress import Progress, silent
-from tfx_pedigree.registry import LARGEST_PAGE, Judgement, Reference, RegistryApi, every
+from tfx_pedigree.registry import LARGEST_PAGE, ROLLOUT, Judgement, Reference, RegistryApi, every
 from tfx_pedigree.service.gate import COMPARISON, differences, kept_comparison
 from tfx_pedigree.service.past import Told, past_in, standing, told_by
 
@@ -81,7 +81,9 @@ def _replayed(one: Judgement, log: _Log) -> NotReplayed | None:
         comparison = kept_comparison(one.evidence)
         if comparison.basis is None:
             return NotReplayed(name, digest, ("an older release kept not all that its decision followed from",), False)
-        reasons = [*differences(one.evidence, comparison), *log.differences(one, comparison)]
+        reasons = list(differences(one.evidence, comparison))
+        if ROLLOUT not in one.evidence.details:  # what a rollout found is no decision of the gate
+            reasons += log.differences(one, comparison)
     except InvalidInputError as error:
         reasons = [str(error)]
     return NotReplayed(name, digest, tuple(reasons), True) if reasons else None

@@ -30,6 +30,7 @@ from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.text import listed, short_digest
 
 _FOR_EVER = 366 * 86400.0
+_LATELY = 1000  # rollouts
 
 
 @dataclass(frozen=True)
@@ -220,11 +221,15 @@ class RolloutDesk:
         """What came to serve, or served no longer, is told to the lineage graph. That it cannot be stops no rollout."""
         if not tick.decided or tick.rollout is None or tick.held_by is not None:
             return tick
+        problem = self._tell_lineage(tick.model)
+        return tick if problem is None else replace(tick, notes=(*tick.notes, problem))
+
+    def _tell_lineage(self, model: str) -> str | None:
         try:
-            record_served(self.workspace, tick.rollout)
+            record_served(self.workspace, model)
         except PedigreeError as error:
-            return replace(tick, notes=(*tick.notes, f"The lineage was not told: {error}"))
-        return tick
+            return f"The lineage was not told: {error}"
+        return None
 
     def _tick(self, controller: Controller | None, rollout: Rollout) -> Tick:
         try:
@@ -246,11 +251,15 @@ class RolloutDesk:
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         """Looks at all rollouts until it is told to stop. A registry that is away is waited for."""
-        controller = self.controller()
+        controller, known = self.controller(), False
         try:
             while not stopped():
                 began = time.monotonic()
                 try:
+                    if not known:  # what a controller before this one did not come to tell
+                        for model in {one.model for one in self.api.rollouts(limit=_LATELY)}:
+                            self._tell_lineage(model)
+                        known = True
                     for tick in controller.tick_all():
                         tell(self._told(tick))
                 except UnavailableError as error:

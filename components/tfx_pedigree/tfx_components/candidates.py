@@ -42,7 +42,7 @@ def add_candidates(
     provider = common["champion_provider"]
     if provider is None:
         target = parameters.one_of(PushTarget, PROMOTE_TO, common["promote_to"])
-        needs = pipeline_actions(target, lineage=common["lineage"])
+        needs = pipeline_actions(target, lineage=common["lineage"], rollout=common["rollout"] is not None)
         place = {key: common[key] for key in ("model_name", "registry", "store", "actor")}
         common["champion_provider"] = ChampionProvider(**place, needs=needs)
     judged = {name: judge_candidate({**common, "trainer": trainer, "name": name}) for name, trainer in trainers.items()}

@@ -26,6 +26,7 @@ from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.service.environment import IMAGE_VARIABLE
 from tfx_pedigree.service.permissions import pipeline_actions
 from tfx_pedigree.service.push import PushTarget
+from tfx_pedigree.service.push_rollout import PipelineRollout
 from tfx_pedigree.tfx_components import notebook_views, parameters
 from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider
 from tfx_pedigree.tfx_components.evaluation import evaluation
@@ -123,6 +124,7 @@ def add_pedigree(
     infra_blessing: BaseChannel | None = None,
     name: str | None = None,
     promote_to: str = PushTarget.PRODUCTION.value,
+    rollout: PipelineRollout | str | Path | Mapping[str, Any] | None = None,
     serving_base: str | None = None,
     lineage: bool = True,
     lineage_options: Mapping[str, Any] | None = None,
@@ -143,6 +145,9 @@ def add_pedigree(
     and give it here as well: all components then mean the same champion. `infra_blessing` is an InfraValidator's.
     `name` goes into the ids of the components: with several models in one pipeline, each needs one. `recipe` is what
     `pedigree pipeline run` puts into `settings.pedigree`, so that `pedigree reproduce` can repeat the run.
+
+    With `rollout`, a rollout.yaml that names its `target` or a table with the same keys, what passes is not promoted at
+    once: a rollout of it is ordered, which a controller carries out. The pipeline does not wait for it.
     """
     return judge_candidate(locals()).end()
 
@@ -175,6 +180,7 @@ class Candidate:
             infra_blessing=given["infra_blessing"],
             rivals=rivals,
             promote_to=given["promote_to"],
+            rollout=given["rollout"],
             serving_base=given["serving_base"],
             **self.place,
         )
@@ -208,7 +214,8 @@ def judge_candidate(given: Mapping[str, Any]) -> Candidate:
     named = _namer(given["name"])
     if champion is None:
         target = parameters.one_of(PushTarget, PROMOTE_TO, given["promote_to"])
-        champion = named(ChampionProvider(**place, needs=pipeline_actions(target, lineage=given["lineage"])))
+        needs = pipeline_actions(target, lineage=given["lineage"], rollout=given["rollout"] is not None)
+        champion = named(ChampionProvider(**place, needs=needs))
     versioner = named(_versioner(given, place, champion, plan.config))
     evaluated = given["evaluate_on"] if given["evaluate_on"] is not None else examples
     make = given["evaluator"] or Evaluator

@@ -101,7 +101,7 @@ def test_a_canary_goes_from_the_first_share_to_the_champion(pedigree: Pedigree, 
     items = served(pedigree, "rollout", "list", MODEL, "--json").json["items"]
     assert [(one["number"], one["state"]["phase"]) for one in items] == [(2, "done"), (1, "done")]
     assert "roll-out 1.1.0: done (rollout 2)" in pedigree("history", MODEL).out
-    assert "It was deployed to eu." in pedigree("explain", f"{MODEL}@1.1.0").out
+    assert "It was deployed to eu: 25 % to 100 % since " in pedigree("explain", f"{MODEL}@1.1.0").out
     assert pedigree("audit", "verify").code == 0
 
 

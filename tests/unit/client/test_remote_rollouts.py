@@ -17,6 +17,8 @@ from tfx_pedigree.rollout.ledger import Ledger
 from tfx_pedigree.rollout.state import Ask, Phase
 from tfx_pedigree.rollout.traffic.api import ServedVersion, WantedRoutes
 from tfx_pedigree.rollout.traffic.memory import MemoryBalancer, MemoryTraffic
+from tfx_pedigree.service.push import PushOutcome
+from tfx_pedigree.service.push_rollout import ByRollout, PipelineRollout
 
 MODEL = "penguin"
 
@@ -81,3 +83,13 @@ def test_refusals_come_back_as_they_were(switch: Switch, tmp_path: Path) -> None
             remote(address, "bob").deploy(MODEL, "eu")
         with pytest.raises(ConflictError, match="champion already"):
             remote(address).start_rollout(MODEL, "1.0.0", "eu", plans.canary(), PromotionRequest())
+
+
+def test_a_run_over_a_server_orders_its_rollout_once(switch: Switch, tmp_path: Path) -> None:
+    with switch.registry(prepared(tmp_path / "registry"), "") as address:
+        far, reference = opened(address, "ada"), Reference(MODEL, "1.0.1")
+        move = ByRollout(remote(address), PipelineRollout("edge", plans.canary()))
+        ordered = move(far, reference, PromotionRequest())
+        assert (ordered.outcome, ordered.rollout) == (PushOutcome.ROLLING_OUT, 1)
+        assert move(far, reference, PromotionRequest()) == ordered
+        assert len(remote(address).rollouts(MODEL)) == 1

@@ -279,3 +279,57 @@ def test_an_archive_carries_rollouts_and_imports_them(ledger: Ledger, tmp_path: 
     # Into the registry from which it came, made longer by nothing: all of it is there.
     with ledger.registry.transactions.reading(None) as connection:
         assert transfer.count_new(connection, transfer.History(MODEL, [e.hash for e in events], events, checked)) == 0
+
+
+HARM = Judgement(10, 10.0, harm="Errors: too many.")
+
+
+def harmed(ledger: Ledger, rollout: Rollout, judged: Judgement = HARM) -> Rollout:
+    now = ledger.champion(MODEL)
+    decision = machine.decide(rollout, Seen(now.digest if now else None), judged, ledger.now() + timedelta(seconds=1))
+    assert decision is not None
+    lease = lease_of(ledger)
+    return ledger.decide(rollout, decision, {"step": {"candidate": {"requests": 10, "failures": 7}}}, lease)
+
+
+@pytest.mark.parametrize("late", [Phase.STEPPING, Phase.KEEPING])
+def test_harm_becomes_evidence_in_the_same_transaction_and_keeps_the_version_out(ledger: Ledger, late: Phase) -> None:
+    ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    gate = ledger.registry.evidence(f"{MODEL}@1.0.1")
+    assert gate is not None
+    rollout = harmed(ledger, drive(ledger, late))
+    assert (rollout.state.phase, champion(ledger)) == (Phase.ROLLING_BACK, "1.0.0")
+    actions = [event.action for event in ledger.registry.history(MODEL, limit=4).items]
+    assert "attach-evidence" in actions and actions[0] == "roll-out"
+    found = ledger.registry.evidence(f"{MODEL}@1.0.1")
+    assert found is not None
+    assert (found.verdict, found.champion, found.metrics) == (Verdict.FAIL, digest("a"), gate.metrics)
+    assert found.reason == "Rollout 1 to eu: Errors: too many."
+    assert (found.details["withheld_by"], found.details["without_them"]) == (["rollout 1"], gate.reason)
+    told = found.details["rollout"]
+    assert (told["steps"][0]["phase"], told["steps"][0]["points"]) == ("stepping", 1000)
+    assert told["steps"][-1]["candidate"] == {"requests": 10, "failures": 7}
+    assert told["began_at"] < told["steps"][-1]["from"] < told["steps"][-1]["to"] == told["ended_at"]
+    with pytest.raises(ConflictError, match="Errors: too many" if late is Phase.STEPPING else "champion once"):
+        ledger.registry.promote(f"{MODEL}@1.0.1")
+    assert ledger.registry.verify_audit().problems == ()
+
+
+def test_health_through_all_steps_is_evidence_as_well_and_replays(ledger: Ledger) -> None:
+    ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    drive(ledger, Phase.DONE)
+    found = ledger.registry.evidence(f"{MODEL}@1.0.1")
+    assert found is not None
+    assert (found.verdict, found.details["rollout"]["number"]) == (Verdict.PASS, 1)
+    phases = [one["phase"] for one in found.details["rollout"]["steps"]]
+    assert phases == ["stepping", "stepping", "promoting", "keeping"]
+    assert ledger.registry.verify_audit().problems == ()
+
+
+def test_what_a_person_ends_is_no_evidence_about_the_version(ledger: Ledger) -> None:
+    ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
+    before = ledger.registry.evidence(f"{MODEL}@1.0.1")
+    ledger.ask(MODEL, Ask.ABORT, "a complaint")
+    drive(ledger, Phase.ROLLED_BACK)
+    assert ledger.registry.evidence(f"{MODEL}@1.0.1") == before
+    ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)

@@ -12,8 +12,11 @@ import pytest
 
 from tfx_pedigree.errors import DamagedError, ForbiddenError
 from tfx_pedigree.registry import Evidence, Identity, Reference, Registry, Role, State, Verdict
+from tfx_pedigree.rollout import Ledger, canary
+from tfx_pedigree.rollout.state import Ask
 from tfx_pedigree.service.judgement import EVALUATOR, INFRA, facts_of, judged
 from tfx_pedigree.service.push import Pushed, PushOutcome, PushTarget, register_and_promote
+from tfx_pedigree.service.push_rollout import ByRollout, PipelineRollout
 from tfx_pedigree.service.reserving import find_champion, reserve_trained
 from tfx_pedigree.service.version_record import Making
 from tfx_pedigree.versioning import Request
@@ -197,4 +200,75 @@ def test_where_the_model_is_protected_a_request_is_filed_and_an_approved_one_pro
     registry.grant("pipeline", Role.RELEASER)
     done = run(pipeline, "keras_retrained")
     assert (done.outcome, done.version.tags) == (PushOutcome.PROMOTED, {})
+    assert registry.verify_audit().ok
+
+
+EDGE = PipelineRollout("edge", canary())
+
+
+def rolled(registry: Registry, golden: str, found: Evidence | None = None, actor: str = "ada") -> Pushed:
+    """A run that orders a rollout."""
+    acting = registry.acting_as(Identity(actor))
+    record = reserved(acting, golden)
+    return push(acting, record, found or evidence(record), move=ByRollout(Ledger(acting), EDGE))
+
+
+def test_the_first_version_of_a_model_is_promoted_and_its_traffic_ordered_in_one_decision(
+    registry: Registry, history: Callable[[], list[str]]
+) -> None:
+    first = rolled(registry, "keras")
+    assert (first.outcome, first.rollout, first.version.state) == (PushOutcome.PROMOTED, 1, State.PRODUCTION)
+    deployment = Ledger(registry).current(NAME)
+    assert deployment is not None and deployment.is_deployment and deployment.order.target == "edge"
+    assert history()[-2:] == ["promote", "roll-out"]
+    assert rolled(registry, "keras").outcome is PushOutcome.THERE_ALREADY
+
+
+def test_a_run_orders_one_rollout_of_its_version_however_often_it_is_repeated(registry: Registry) -> None:
+    run(registry, "keras")
+    ordered = rolled(registry, "keras_retrained")
+    assert (ordered.outcome, ordered.rollout, ordered.serves) == (PushOutcome.ROLLING_OUT, 1, False)
+    assert f"`pedigree rollout watch {NAME}`" in ordered.reason
+    assert registry.model(NAME).champion == "1.0.0"
+    ledger, before = Ledger(registry), registry.history(NAME)
+    assert rolled(registry, "keras_retrained") == ordered
+    assert registry.history(NAME) == before
+    ledger.ask(NAME, Ask.PAUSE, "a holiday")
+    assert rolled(registry, "keras_retrained").outcome is PushOutcome.ROLLING_OUT
+    ledger.ask(NAME, Ask.ABORT, "a complaint")
+    back = rolled(registry, "keras_retrained")
+    assert (back.outcome, "a complaint" in back.reason) == (PushOutcome.REFUSED, True)
+    assert len(ledger.rollouts(NAME)) == 1
+
+
+def test_a_rollout_that_is_going_on_is_said_and_not_harmed(registry: Registry) -> None:
+    run(registry, "keras")
+    going = rolled(registry, "keras_retrained")
+    other = rolled(registry, "keras_tanh")
+    assert (other.outcome, "has a rollout that is going on" in other.reason) == (PushOutcome.REFUSED, True)
+    assert registry.get(f"{NAME}@{other.version.version}").tags["not_promoted"] == other.reason
+    current = Ledger(registry).current(NAME)
+    assert current is not None
+    assert (current.candidate.digest, current.state.revision) == (going.version.digest, 1)
+
+
+def test_what_does_not_pass_or_may_not_is_not_rolled_out(registry: Registry) -> None:
+    run(registry, "keras")
+    record = reserved(registry, "keras_retrained")
+    assert rolled(registry, "keras_retrained", evidence(record, Verdict.FAIL)).outcome is PushOutcome.REFUSED
+    registry.grant("ci", Role.REVIEWER)
+    with pytest.raises(ForbiddenError, match="ci"):
+        rolled(registry, "keras_tanh", actor="ci")
+    assert Ledger(registry).rollouts(NAME) == ()
+
+
+def test_an_approved_request_of_a_protected_model_leads_to_the_rollout(registry: Registry) -> None:
+    run(registry, "keras")
+    registry.protect(NAME, 1)
+    registry.grant("rea", Role.REVIEWER)
+    asked = rolled(registry, "keras_retrained")
+    assert asked.outcome is PushOutcome.REQUESTED
+    registry.acting_as(Identity("rea")).approve(NAME, 1)
+    assert rolled(registry, "keras_retrained").outcome is PushOutcome.ROLLING_OUT
+    assert Ledger(registry).current(NAME) is not None
     assert registry.verify_audit().ok

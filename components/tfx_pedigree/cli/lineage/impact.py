@@ -55,7 +55,9 @@ def _print(found: Impact) -> None:
     if found.deployments:
         output.show("", Text("Deployed", style="bold"))
         for node in found.deployments:
-            output.say(wording.label(node), indent=2)
+            output.say(visible(wording.label(node)), indent=2)
+            for span in wording.served(node):
+                output.say(visible(span), indent=4)
     if found.in_production:
         worst = found.in_production[0]
         output.next_step("explain", wording.handle(worst.node))

@@ -53,7 +53,8 @@ def start(
     """
     from tfx_pedigree.registry import PromotionRequest
 
-    plan, request = _plan(file, blue_green=blue_green), PromotionRequest(override=override, reason=reason)
+    (plan, named), request = _plan(file, blue_green=blue_green), PromotionRequest(override=override, reason=reason)
+    target = target or named
     with desk_of(app) as desk:
         if dry_run:
             preview = desk.preview(ref, plan, request, target)
@@ -66,16 +67,18 @@ def start(
     output.next_step("rollout", "run", rollout.model, label="To drive it from here")
 
 
-def _plan(file: str | None, *, blue_green: bool) -> Plan:
+def _plan(file: str | None, *, blue_green: bool) -> tuple[Plan, str | None]:
+    """And the target that the file names."""
     from tfx_pedigree.errors import InvalidInputError
     from tfx_pedigree.rollout import plan as plans
-    from tfx_pedigree.rollout.spec_file import load_plan
+    from tfx_pedigree.rollout.spec_file import load_rollout
 
     if file is None:
-        return plans.blue_green() if blue_green else plans.canary()
+        return plans.blue_green() if blue_green else plans.canary(), None
     if blue_green:
         raise InvalidInputError("The file says which strategy it is: give either --plan or --blue-green.")
-    return load_plan(Path(file).expanduser())
+    found = load_rollout(Path(file).expanduser())
+    return found.plan, found.target
 
 
 def _foretell(preview: RolloutPreview) -> None:

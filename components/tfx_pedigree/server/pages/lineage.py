@@ -14,6 +14,7 @@ from tfx_pedigree.lineage.impact import Impact
 from tfx_pedigree.lineage.subgraph import Subgraph
 from tfx_pedigree.server.pages import frame
 from tfx_pedigree.server.pages.view import Asked, View
+from tfx_pedigree.text import listed
 
 _MOST_ROWS = 400
 _DEEPEST = 10_000
@@ -107,6 +108,10 @@ def _kinds(graph: Subgraph) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda one: -one[1])
 
 
+def _deployed(node: Node) -> str:
+    return ": ".join(filter(None, (wording.label(node), listed(wording.served(node), 4))))
+
+
 def impact(asked: Asked) -> View:
     of = asked.query("of")
     if not of:
@@ -115,6 +120,6 @@ def impact(asked: Asked) -> View:
     extra = {
         "starts": [wording.label(node) for node in found.start],
         "labels": {one.node.key: wording.label(one.node) for one in found.versions},
-        "deployments": [wording.label(node) for node in found.deployments],
+        "deployments": [_deployed(node) for node in found.deployments],
     }
     return View("impact.html", f"Impact of {of}", ImpactPage(of, found), ("impact", of), extra, section="lineage")

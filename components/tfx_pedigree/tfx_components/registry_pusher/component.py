@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tfx.dsl.components.base import executor_spec
@@ -11,7 +12,9 @@ from tfx.types.channel import BaseChannel
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, PushedModel
 
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.json_form import to_json
 from tfx_pedigree.service.push import PushTarget
+from tfx_pedigree.service.push_rollout import PipelineRollout
 from tfx_pedigree.tfx_components import parameters
 from tfx_pedigree.tfx_components.artifacts import ModelVersion, VersionComparison
 from tfx_pedigree.tfx_components.declaring import filled, spec_class
@@ -28,6 +31,10 @@ class RegistryPusher(UncachedComponent):
     there only if the version really was promoted, which a verdict alone does not say. `model` is only needed to
     heal the store, should the bytes in it be damaged. `infra_blessing` is an InfraValidator's, `rivals` are the
     comparisons of other candidates of the run: only the best of those that pass is promoted.
+
+    With `rollout`, a rollout.yaml or a table with its keys, what passes is rolled out step by step: the rollout is
+    ordered and not waited for, and `pushed_model` says where to look. The first version of a model is promoted, and the
+    traffic brought to it.
     """
 
     SPEC_CLASS = spec_class(
@@ -41,7 +48,7 @@ class RegistryPusher(UncachedComponent):
             **{f"{name}?": VersionComparison for name in executor.RIVALS},
         },
         outputs={"pushed_model": PushedModel, "blessing": InfraBlessing},
-        parameters={"promote_to": str, "serving_base?": str},
+        parameters={"promote_to": str, "serving_base?": str, "rollout?": str},
         annotation=system_executions.Deploy,
     )
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
@@ -58,6 +65,7 @@ class RegistryPusher(UncachedComponent):
         rivals: Sequence[BaseChannel] = (),
         promote_to: Any = PushTarget.PRODUCTION.value,
         serving_base: str | None = None,
+        rollout: PipelineRollout | str | Path | Mapping[str, Any] | None = None,
         registry: str | None = None,
         store: str | None = None,
         actor: str | None = None,
@@ -77,4 +85,21 @@ class RegistryPusher(UncachedComponent):
                 f"A RegistryPusher knows up to {len(executor.RIVALS)} rivals of its candidate, but was given "
                 f"{len(rivals)}. Train fewer candidates in one run."
             )
-        super().__init__(spec=filled(self.SPEC_CLASS, {**locals(), **dict(zip(executor.RIVALS, rivals, strict=False))}))
+        given = {**locals(), **dict(zip(executor.RIVALS, rivals, strict=False))}
+        given["rollout"] = _ordered(rollout, promote_to, serving_base)
+        super().__init__(spec=filled(self.SPEC_CLASS, given))
+
+
+def _ordered(rollout: Any, promote_to: Any, serving_base: str | None) -> dict[str, Any] | None:
+    """The order in full: the pipeline's host need not see the file when it runs."""
+    if rollout is None:
+        return None
+    order = PipelineRollout.of(rollout)
+    if promote_to == PushTarget.STAGING.value:
+        raise InvalidInputError("A rollout leads to production: leave promote_to='staging' out, or the rollout.")
+    if serving_base:
+        raise InvalidInputError(
+            "Both `rollout` and `serving_base` say how the version comes to be served. Leave `serving_base` out: the "
+            "controller of the rollout brings the files to where they are served."
+        )
+    return to_json(order)

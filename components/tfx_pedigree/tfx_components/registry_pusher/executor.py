@@ -14,6 +14,7 @@ from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_executor
 
 from tfx_pedigree.comparison import Comparison
+from tfx_pedigree.json_form import read
 from tfx_pedigree.registry import Evidence, Reference, check_model_name
 from tfx_pedigree.service.judgement import (
     EVALUATOR,
@@ -22,8 +23,10 @@ from tfx_pedigree.service.judgement import (
     facts_of,
     judged,
 )
-from tfx_pedigree.service.push import Pushed, PushTarget, register_and_promote
+from tfx_pedigree.service.push import Move, Pushed, PushTarget, register_and_promote
+from tfx_pedigree.service.push_rollout import ByRollout, PipelineRollout
 from tfx_pedigree.service.version_record import check_record
+from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.store import Store
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.tfx_components.version_comparator.writing import bless
@@ -32,6 +35,7 @@ PROMOTE_TO = "promote_to"
 # Separate inputs: Kubeflow knows no union of channels.
 RIVALS = tuple(f"rival_{number}" for number in range(1, 8))
 SERVING_BASE = "serving_base"
+ROLLOUT = "rollout"
 
 # What TFX's Pusher says of a PushedModel, and those who read one look for.
 PUSHED = "pushed"
@@ -56,7 +60,14 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         reference, facts = Reference(found["model"], found["digest"]), facts_of(found, comparison)
         with parameters.open_workspace(exec_properties) as workspace:
             result = register_and_promote(
-                workspace.registry, workspace.store, reference, facts, evidence, target=target, files=_folder_of(model)
+                workspace.registry,
+                workspace.store,
+                reference,
+                facts,
+                evidence,
+                target=target,
+                files=_folder_of(model),
+                move=_move(workspace, exec_properties),
             )
             if result.healed:
                 logging.warning("The store's bytes of %s were damaged. This run's model healed them.", reference)
@@ -104,6 +115,14 @@ def _folder_of(model: Any | None) -> Callable[[], AbstractContextManager[Path]] 
     return partial(files.local_folder, files.serving_folder(model)) if model is not None else None
 
 
+def _move(workspace: Workspace, properties: Mapping[str, Any]) -> Move | None:
+    """None: a promotion at once."""
+    order = parameters.structure(properties, ROLLOUT)
+    if order is None:
+        return None
+    return ByRollout(workspace.rollouts, read(PipelineRollout, order, f"The parameter `{ROLLOUT}`"))
+
+
 def _push(store: Store, result: Pushed, properties: dict[str, Any], output: Any) -> str | None:
     """Where the version is served from; None if nothing is to be served."""
     base = parameters.text(properties, SERVING_BASE)
@@ -125,6 +144,7 @@ def _mark(output: Any, result: Pushed, destination: str | None) -> None:
         OUTCOME: result.outcome.value,
         REASON: result.reason,
         STATE: str(version.state),
+        ROLLOUT: str(result.rollout) if result.rollout is not None else None,
         artifacts.MODEL: version.model,
         artifacts.VERSION: version.version,
         artifacts.DIGEST: version.digest,
