@@ -40,6 +40,9 @@ SECTIONS = {
         "lineage": Lazy(f"{_HERE}.lineage:lineage", "Show where something came from and what came of it."),
         "impact": Lazy(f"{_HERE}.lineage.impact:impact", "Tell which versions some data or code went into."),
         "path": Lazy(f"{_HERE}.lineage.path:path", "Show how one thing leads to another."),
+        "reproduce": Lazy(
+            f"{_HERE}.reproduce:reproduce", "Make a version once more, and say how far it came out the same."
+        ),
     },
     "Train": {
         "pipeline": Lazy(f"{_HERE}.pipelines:pipeline", "Run a training pipeline with Pedigree's components."),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,10 +38,12 @@ class LocalRun(JsonForm):
 
 @dataclass(frozen=True)
 class LocalPipeline:
-    """`settings` say where the registry is and who acts."""
+    """`settings` say where the registry is and who acts. `python` and `environ` are of the process that is started."""
 
     config: PipelineConfig
     settings: Settings
+    python: str = sys.executable
+    environ: Mapping[str, str] | None = None
 
     @classmethod
     def of(cls, file: Path, settings: Settings) -> LocalPipeline:
@@ -76,7 +79,9 @@ class LocalPipeline:
         order = tfx_process.order_of(self.config, self.settings, span)
         if told := told_to_components(self.config, span):
             order["settings"]["pedigree"]["recipe"] = told
-        code = tfx_process.start(tfx_process.RUN_PIPELINE, order, pass_fds=locks).returncode
+        code = tfx_process.start(
+            tfx_process.RUN_PIPELINE, order, python=self.python, pass_fds=locks, env=self.environ
+        ).returncode
         return LocalRun(code, self.config.log, None if code else self._changed(registry, before))
 
     def measure(self, span: int, champion: Champion, locks: tuple[int, ...] = ()) -> MeasuredDrift:

@@ -19,12 +19,15 @@ RUN_PIPELINE = "tfx_pedigree.tfx_runner.run_pipeline"
 COMPILE_PIPELINE = "tfx_pedigree.tfx_runner.compile_pipeline"
 MEASURE_DRIFT = "tfx_pedigree.tfx_runner.measure_drift"
 READ_EVALUATIONS = "tfx_pedigree.tfx_runner.read_evaluations"
+COMPARE_PREDICTIONS = "tfx_pedigree.tfx_runner.compare_predictions"
 
 
-def start(module: str, order: Mapping[str, Any], **options: Any) -> subprocess.CompletedProcess[str]:
+def start(
+    module: str, order: Mapping[str, Any], *, python: str = sys.executable, **options: Any
+) -> subprocess.CompletedProcess[str]:
     """Runs one of the modules above to its end; the order goes to its standard input. `options` are those of
     subprocess.run."""
-    words = [sys.executable, "-m", module]
+    words = [python, "-m", module]
     return subprocess.run(words, input=json.dumps(order), text=True, check=False, **options)
 
 

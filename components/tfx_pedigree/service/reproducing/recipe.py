@@ -91,13 +91,13 @@ class Recipe(JsonForm):
         return None if relative.startswith("..") else relative
 
 
-def recipe_of(config: PipelineConfig, span: int | None) -> Recipe:
+def recipe_of(config: PipelineConfig, span: int | None, *, files: bool = True) -> Recipe:
     """Of a run that begins now. Secrets in the settings are hidden, and then a person must give them again."""
     settings = {key: value for key, value in config.settings.items() if key != "span"}
     told = {key: value for key, value in (settings.get("pedigree") or {}).items() if key not in _OF_THE_RUN}
     settings = clean_values(plain_json({**settings, "pedigree": told}))
     named = config.writes or WRITES
-    span, paths = _files(config, span)
+    span, paths = _files(config, span) if files else (span, [])
     return Recipe(
         config.create,
         posixpath.normpath(config.path),

@@ -1,0 +1,73 @@
+"""An environment with the recorded packages at exactly their versions, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import tfx_pedigree
+from tfx_pedigree.errors import UnavailableError
+from tfx_pedigree.service.environment import VARIABLES
+from tfx_pedigree.service.reproducing.checking import OWN_PACKAGE
+from tfx_pedigree.service.reproducing.recorded import Environment
+
+REQUIREMENTS = "requirements.txt"
+_IMPORT = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
+# Of what is installed, what a pipeline cannot do without: package and module.
+_NEEDED = {"tfx": "tfx", "tensorflow": "tensorflow", "apache-beam": "apache_beam", "ml-metadata": "ml_metadata"}
+_RUNNER = "tfx_pedigree.tfx_runner.run_pipeline"
+# They would bring packages of this environment into the other one.
+_FOREIGN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+
+
+def build(folder: Path, environment: Environment, interpreter: str, log: Path) -> None:
+    """With uv where it is installed, else with venv and pip. The list is complete, so nothing is resolved."""
+    folder.mkdir(parents=True)
+    packages = {name: version for name, version in environment.packages.items() if name != OWN_PACKAGE}
+    requirements = folder / REQUIREMENTS
+    requirements.write_text("".join(f"{name}=={version}\n" for name, version in sorted(packages.items())))
+    venv, python, uv = str(folder / "venv"), python_of(folder), shutil.which("uv")
+    if uv is not None:
+        _run([uv, "venv", "--quiet", "--python", interpreter, venv], log, "The environment cannot be made")
+        install = [uv, "pip", "install", "--python", python, "--no-deps", "-r", str(requirements)]
+    else:
+        _run([interpreter, "-m", "venv", venv], log, "The environment cannot be made")
+        install = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps", "-r", str(requirements)]
+    _run(install, log, "The recorded packages cannot be installed")
+    _bring_own(python, log)
+    modules = [module for name, module in _NEEDED.items() if name in packages]
+    _run([python, "-c", _IMPORT, *modules, _RUNNER], log, "The environment was built, but cannot import what it needs")
+
+
+def python_of(folder: Path) -> str:
+    return str(folder / "venv" / "bin" / "python")
+
+
+def variables(environment: Environment, built: bool, now: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The variables of the process that runs the pipeline: of the list, those that were recorded and no others. Another
+    name in the record is not set: it could be one that makes a process load somebody's code."""
+    kept = {name: value for name, value in now.items() if name not in VARIABLES and not (built and name in _FOREIGN)}
+    told = {name: value for name, value in environment.variables.items() if name in VARIABLES and "\0" not in value}
+    return {**kept, **told}
+
+
+def _bring_own(python: str, log: Path) -> None:
+    """Pedigree itself, as it runs now: both sides of the order that a run is given must be of one release."""
+    where = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
+    site = _run([python, "-c", where], log, "The environment cannot be used").strip()
+    Path(site, "tfx_pedigree").symlink_to(Path(tfx_pedigree.__file__).parent)
+
+
+def _run(words: Iterable[str], log: Path, problem: str) -> str:
+    environ = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+    done = subprocess.run(list(words), capture_output=True, text=True, check=False, env=environ)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"$ {' '.join(words)}\n{done.stdout}{done.stderr}")
+    if done.returncode:
+        last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "").strip()
+        raise UnavailableError(f"{problem}: {last[:300] or f'exit code {done.returncode}'}. The full log is in {log}.")
+    return done.stdout
