@@ -9,6 +9,7 @@ from typing import Any
 from tfx_pedigree.comparison import OVERALL, Comparison, Direction, Key
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import ROLLOUT, WITHHELD_BY, WITHOUT_THEM, Evidence, Facts, Verdict
+from tfx_pedigree.service.tracked_run import TrackedRun
 from tfx_pedigree.service.version_record import tags_of
 from tfx_pedigree.text import short_digest
 
@@ -110,7 +111,10 @@ def is_made_of(kept: Evidence, found: Evidence) -> bool:
 
 
 def facts_of(record: Mapping[str, Any], comparison: Comparison | None) -> Facts:
-    return Facts(metrics=_metrics(comparison) if comparison else {}, tags=tags_of(record))
+    """What was measured here outranks what a tracker's run says of the same name."""
+    run = TrackedRun.from_json(record["tracked_run"]) if record.get("tracked_run") else None
+    metrics, tags = (run.metrics, run.tags()) if run else ({}, {})
+    return Facts({**metrics, **(_metrics(comparison) if comparison else {})}, {**tags, **tags_of(record)})
 
 
 def _metrics(comparison: Comparison) -> dict[str, float]:

@@ -37,6 +37,7 @@ class Making:
     training: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     base_model: Mapping[str, Any] | None = None
+    tracked_run: Mapping[str, Any] | None = None
     code: Mapping[str, Any] | None = None
     modules: Mapping[str, str] = field(default_factory=dict)
     imported: Mapping[str, str] = field(default_factory=dict)
@@ -82,6 +83,7 @@ def record_of(version: Version, description: ModelDescription, making: Making) -
             "training": making.training,
             "data": making.data,
             "base_model": making.base_model,
+            "tracked_run": making.tracked_run,
             "code": making.code,
             "modules": {name: making.imported.get(name, digest) for name, digest in making.modules.items()},
             "modules_as_built": making.modules_as_built,

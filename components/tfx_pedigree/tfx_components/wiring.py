@@ -37,6 +37,7 @@ from tfx_pedigree.tfx_components.registry_pusher.component import RegistryPusher
 from tfx_pedigree.tfx_components.registry_pusher.executor import PROMOTE_TO
 from tfx_pedigree.tfx_components.version_comparator.component import VersionComparator
 from tfx_pedigree.tfx_components.versioner.component import Versioner
+from tfx_pedigree.tfx_components.versioner.tracking import MODEL_RUN
 from tfx_pedigree.versioning.git_state import GitState
 
 notebook_views.register()
@@ -119,6 +120,7 @@ def add_pedigree(
     bump: str | None = None,
     pre: str | None = None,
     version: str | None = None,
+    from_run: str | None = None,
     comparator_options: Mapping[str, Any] | None = None,
     champion_provider: ChampionProvider | None = None,
     infra_blessing: BaseChannel | None = None,
@@ -148,6 +150,9 @@ def add_pedigree(
 
     With `rollout`, a rollout.yaml that names its `target` or a table with the same keys, what passes is not promoted at
     once: a rollout of it is ordered, which a controller carries out. The pipeline does not wait for it.
+
+    `from_run` is the tracker's run of the training, `mlflow:ID`, `wandb:FOLDER` or `tensorboard:LOGDIR`; the word
+    `model_run` means the trainer's output of that name, in which the training says its run or leaves its event files.
     """
     return judge_candidate(locals()).end()
 
@@ -239,7 +244,7 @@ def judge_candidate(given: Mapping[str, Any]) -> Candidate:
 def _versioner(
     given: Mapping[str, Any], place: Mapping[str, Any], champion: ChampionProvider, config: config_pb2.EvalConfig
 ) -> Versioner:
-    trainer, git = given["trainer"], given["git"]
+    trainer, git, run = given["trainer"], given["git"], given["from_run"]
     files = modules_of(makers(trainer, given["transform_graph"]))
     told = ("examples", "schema", "transform_graph", "hyperparameters", "variables", "bump", "pre", "version")
     return Versioner(
@@ -247,6 +252,8 @@ def _versioner(
         champion=champion.outputs["model"],
         tuned_hyperparameters=trainer.inputs.get(TUNED),
         base_model=trainer.inputs.get(BASE_MODEL),
+        model_run=trainer.outputs[MODEL_RUN] if run == MODEL_RUN else None,
+        from_run=None if run == MODEL_RUN else run,
         training=training_of(trainer),
         git=git.to_json() if git else None,
         label_key=label_of(config),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from tfx_pedigree.errors import InvalidInputError, PedigreeError
+from tfx_pedigree.errors import InvalidInputError, PedigreeError, UnavailableError
 from tfx_pedigree.integrations.trackers import event_files, mlflow_run, wandb_folder
 from tfx_pedigree.integrations.trackers.version_events import write_version
 from tfx_pedigree.registry import Version
@@ -44,7 +44,10 @@ class RunAddress:
             runs, run = mlflow_run.MlflowRuns.of(self.rest, environ)
             return runs.read(run)
         read = wandb_folder.read_folder if self.tracker == wandb_folder.TRACKER else event_files.read_logdir
-        return read(self._folder)
+        try:
+            return read(self._folder)
+        except OSError as error:
+            raise UnavailableError(f"{self} cannot be read: {error.strerror or error}.") from error
 
     def tell(self, version: Version, address: str, environ: Mapping[str, str] = os.environ) -> None:
         """Writes the version's name and address to the run. A folder of W&B is only read: it has no place for them."""

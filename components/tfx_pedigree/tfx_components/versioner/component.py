@@ -8,7 +8,7 @@ from typing import Any
 
 from tfx.dsl.components.base import executor_spec
 from tfx.types.channel import BaseChannel
-from tfx.types.standard_artifacts import Examples, HyperParameters, Model, Schema, TransformGraph
+from tfx.types.standard_artifacts import Examples, HyperParameters, Model, ModelRun, Schema, TransformGraph
 
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import InvalidInputError
@@ -30,6 +30,10 @@ class Versioner(UncachedComponent):
     `modules` (file name to digest), `image` and the environment's `variables` that are read beside the usual ones say
     more of how the model was made. Of modules whose name for Python is in `module_names`, the digest of what was really
     imported counts. `bump`, `pre` and `version` outrank what the content says.
+
+    `from_run` is a tracker's run, `mlflow:ID`, `wandb:FOLDER` or `tensorboard:LOGDIR`: the version takes its
+    parameters, metrics and datasets, and the run learns its version. Where only the training knows its run, give the
+    Trainer's `model_run`: the file `pedigree_run` in it names the run, else its own event files are the run.
     """
 
     SPEC_CLASS = spec_class(
@@ -42,6 +46,7 @@ class Versioner(UncachedComponent):
             "champion?": Model,
             "tuned_hyperparameters?": HyperParameters,
             "base_model?": Model,
+            "model_run?": ModelRun,
         },
         outputs={"version": ModelVersion},
         parameters={f"{key}?": str for key in executor.TEXTS},
@@ -59,6 +64,7 @@ class Versioner(UncachedComponent):
         champion: BaseChannel | None = None,
         tuned_hyperparameters: BaseChannel | None = None,
         base_model: BaseChannel | None = None,
+        model_run: BaseChannel | None = None,
         registry: str | None = None,
         store: str | None = None,
         actor: str | None = None,
@@ -73,6 +79,7 @@ class Versioner(UncachedComponent):
         bump: str | None = None,
         pre: str | None = None,
         version: str | None = None,
+        from_run: str | None = None,
     ) -> None:
         if all(value is None or isinstance(value, str) for value in (bump, pre, version)):
             Request.of(bump, pre, version)  # refuses now what would be refused after the training

@@ -21,6 +21,7 @@ from tfx_pedigree.store import manifest_of
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.tfx_components.modules import imported_digests
 from tfx_pedigree.tfx_components.versioner import fingerprint
+from tfx_pedigree.tfx_components.versioner.tracking import FROM_RUN, Tracked, read_tracked
 from tfx_pedigree.versioning import Request
 from tfx_pedigree.versioning.description import LABEL_KEY, Scalar
 from tfx_pedigree.versioning.git_state import GitState
@@ -36,7 +37,20 @@ BUMP = "bump"
 PRE = "pre"
 # Not `version`, which is the output.
 VERSION_NUMBER = "version_number"
-TEXTS = (HYPERPARAMETERS, TRAINING, GIT, LABEL_KEY, MODULES, MODULE_NAMES, IMAGE, VARIABLES, BUMP, PRE, VERSION_NUMBER)
+TEXTS = (
+    HYPERPARAMETERS,
+    TRAINING,
+    GIT,
+    LABEL_KEY,
+    MODULES,
+    MODULE_NAMES,
+    IMAGE,
+    VARIABLES,
+    BUMP,
+    PRE,
+    VERSION_NUMBER,
+    FROM_RUN,
+)
 
 # Reading the rows of larger splits would cost more than the rest of the component together.
 LARGEST_SPLIT = 256 << 20
@@ -54,10 +68,11 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         output = artifacts.single(output_dict, "version")
         name = check_model_name(parameters.text(exec_properties, parameters.MODEL_NAME))
         data = data_of(input_dict)
+        tracked = read_tracked(input_dict, exec_properties)
+        best = artifacts.optional_single(input_dict, "tuned_hyperparameters")
         making = Making(
-            parameters=_hyperparameters(
-                exec_properties, artifacts.optional_single(input_dict, "tuned_hyperparameters")
-            ),
+            parameters=_hyperparameters(exec_properties, best, tracked),
+            tracked_run=tracked.run.to_json() if tracked else None,
             training=parameters.table(exec_properties, TRAINING),
             data=data,
             code=_code(exec_properties),
@@ -77,6 +92,8 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
             reserved = reserve_trained(
                 registry, workspace.store_to_fill, name, local, making, request=request, champion=champion
             )
+            if tracked is not None:
+                tracked.tell(reserved.version, registry.url)
         files.write_json(output.uri, artifacts.MODEL_VERSION_FILE, reserved.record)
         artifacts.set_properties(output, **_properties(reserved.version))
 
@@ -173,9 +190,10 @@ def _tuned(best: Any | None) -> dict[str, Any]:
     return values
 
 
-def _hyperparameters(properties: dict[str, Any], best: Any | None) -> dict[str, Scalar]:
+def _hyperparameters(properties: dict[str, Any], best: Any | None, tracked: Tracked | None) -> dict[str, Scalar]:
+    """What the run of a tracker says comes last: a tracker is a witness, and not always there."""
     given = {**parameters.table(properties, HYPERPARAMETERS), **_tuned(best)}
-    found = flat_parameters(clean_values(given))
+    found = {**(tracked.run.parameters if tracked else {}), **flat_parameters(clean_values(given))}
     label = parameters.text(properties, LABEL_KEY)
     return {**found, LABEL_KEY: label} if label else found
 
