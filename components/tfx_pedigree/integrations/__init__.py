@@ -1,7 +1,8 @@
-"""What other systems read: documents in their formats, made from what Pedigree knows.
+"""What other systems read and speak: documents in their formats, made from what Pedigree knows, and their protocols.
 
-In comes all that is on file of a version, out go documents: CycloneDX, SPDX, in-toto, model cards. It never decides
-anything and changes nothing; the same version gives the same document, to the byte. `trackers` reads what others know.
+In comes all that is on file of a version, out go documents: CycloneDX, SPDX, in-toto, model cards; the same version
+gives the same document, to the byte. `trackers` reads what others know, `mlflow` answers as MLflow's registry does. It
+never decides anything.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.evidence import DECIDED, ROLLOUT, WITHHELD_BY, WITHOUT_THEM, Evidence
 from tfx_pedigree.registry.identity import Identity, RolesCap
 from tfx_pedigree.registry.measures import ChampionGauge, Gauges, LogCounts, Told
-from tfx_pedigree.registry.names import CHAMPION, LATEST, Reference, check_model_name
+from tfx_pedigree.registry.names import CHAMPION, LATEST, Reference, check_model_name, check_text
 from tfx_pedigree.registry.once import RequestKey
 from tfx_pedigree.registry.outbox import Due, Outbox, Outcome
 from tfx_pedigree.registry.pages import LARGEST_PAGE, every
@@ -131,6 +131,7 @@ __all__ = [
     "Webhooks",
     "check_model_name",
     "check_secret",
+    "check_text",
     "every",
     "parse_time",
 ]

@@ -77,12 +77,12 @@ def problem(told: Problem, headers: Mapping[str, str] | None = None) -> Answer:
 
 
 def bug(error: Exception) -> Answer:
+    return problem(Problem.of(500, bug_sentence(error), "internal"))
+
+
+def bug_sentence(error: Exception) -> str:
     """What it was stands in the server's log, not in the answer."""
-    return problem(
-        Problem.of(
-            500,
-            f"The server itself failed ({type(error).__name__}). This is a bug, not a mistake of yours. Whoever runs "
-            "the server finds more in its log.",
-            "internal",
-        )
+    return (
+        f"The server itself failed ({type(error).__name__}). This is a bug, not a mistake of yours. Whoever runs the "
+        "server finds more in its log."
     )

@@ -26,6 +26,7 @@ from tfx_pedigree.server.health import HEALTH
 from tfx_pedigree.server.hosts import AllowedHosts
 from tfx_pedigree.server.housekeeping import HOUSEKEEPING
 from tfx_pedigree.server.metrics import METRICS
+from tfx_pedigree.server.mlflow import MLFLOW
 from tfx_pedigree.server.openapi import REFERENCE
 from tfx_pedigree.server.pages import PAGES, frame
 from tfx_pedigree.server.pages.refusals import refused
@@ -42,6 +43,7 @@ GROUPS: tuple[RouteGroup, ...] = (
     METRICS,
     CONTENT,
     REFERENCE,
+    MLFLOW,
     HOUSEKEEPING,
     ROLLOUTS,
     WEBHOOKS,
