@@ -106,7 +106,7 @@ class _Registry:
     def _address(self, scope: Scope) -> str:
         """As the client knows this server. The host is one of the server's own names, or it would not be here."""
         settings = self._server.settings
-        return (settings.public_url or f"{settings.scheme}://{Headers(scope=scope)['host']}").rstrip("/")
+        return str(settings.public_url or f"{settings.scheme}://{Headers(scope=scope)['host']}")
 
     def _list(self, scope: Scope) -> dict[str, Any]:
         asked = _query(scope["query_string"]).get("path", "")
