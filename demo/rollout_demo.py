@@ -242,7 +242,7 @@ def write_config(ports: list[int]) -> None:
     (HOME / "rollout.yaml").write_text(PLAN)
 
 
-def wait(true: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+def wait(true: Callable[[], bool], what: str, seconds: float = 300.0) -> None:
     end = time.monotonic() + seconds
     with console.status(what):
         while not true():

@@ -14,9 +14,11 @@ from datetime import datetime
 from tfx_pedigree.errors import ConflictError, ForbiddenError, PedigreeError, UnavailableError
 from tfx_pedigree.registry.leases import Lease
 from tfx_pedigree.rollout import machine
+from tfx_pedigree.rollout.answers import Answered
 from tfx_pedigree.rollout.ledger import ChangedMeanwhileError, Ledger
 from tfx_pedigree.rollout.machine import Decision, Judgement, RegistryMove, Seen
 from tfx_pedigree.rollout.plan import MetricRule
+from tfx_pedigree.rollout.response_log import LogPosition
 from tfx_pedigree.rollout.state import Phase, Rollout
 from tfx_pedigree.rollout.traffic.api import (
     Convergence,
@@ -35,6 +37,8 @@ _SAVE_SECONDS = 2.0
 _DRAIN_SECONDS = 30.0
 
 Measure = Callable[[MetricRule, ServedVersion], float | None]
+# What came into the response log since, and where to go on. UnavailableError where it cannot be read.
+ReadAnswers = Callable[[Rollout, LogPosition | None], tuple[Answered, LogPosition | None]]
 Validate = Callable[[Rollout, RouteState], tuple[bool | None, str | None]]
 
 
@@ -56,6 +60,10 @@ def measures_nothing(rule: MetricRule, version: ServedVersion) -> float | None:
 
 def validates_nothing(rollout: Rollout, state: RouteState) -> tuple[bool | None, str | None]:
     return None, None
+
+
+def reads_nothing(rollout: Rollout, position: LogPosition | None) -> tuple[Answered, LogPosition | None]:
+    return Answered(), position
 
 
 @dataclass
@@ -80,12 +88,14 @@ class Controller:
         holder: str,
         measure: Measure = measures_nothing,
         validate: Validate = validates_nothing,
+        read_answers: ReadAnswers = reads_nothing,
     ) -> None:
         self._ledger = ledger
         self._open_manager = open_manager
         self._holder = holder
         self._measure = measure
         self._validate = validate
+        self._read_answers = read_answers
         self._reigns: dict[str, _Reign] = {}
 
     def tick_all(self) -> tuple[Tick, ...]:
@@ -173,6 +183,7 @@ class Controller:
         reign.watch = reign.watch.after(self._look(reign, verification, now), plan.judge, plan.lease_seconds)
         if rollout.state.phase is Phase.STEPPING:
             self._measure_windows(reign, now)
+            self._judge_answers(reign, notes)
         judged = reign.watch.judged(rollout, now)
         seen = self._seen(reign, verification, now, notes)
         decision = machine.decide(rollout, seen, judged, now)
@@ -309,6 +320,18 @@ class Controller:
             if candidate is not None and stable is not None:
                 watch = replace(watch, tally=watch.tally.measured(rule, candidate, stable))
         reign.watch = watch
+
+    def _judge_answers(self, reign: _Reign, notes: list[str]) -> None:
+        rollout, watch = reign.rollout, reign.watch
+        if rollout.order.plan.judge.answers is None:
+            return
+        try:
+            found, position = self._read_answers(rollout, watch.log)
+        except UnavailableError as error:
+            notes.append(str(error))
+            return
+        tally = replace(watch.tally, answers=watch.tally.answers.after(found))
+        reign.watch = replace(watch, tally=tally, log=position)
 
     def _save(self, reign: _Reign, now: datetime, *, at_once: bool) -> None:
         if not at_once and reign.saved_at and (now - reign.saved_at).total_seconds() < _SAVE_SECONDS:

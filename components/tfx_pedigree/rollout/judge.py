@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tfx_pedigree.json_form import JsonForm
+from tfx_pedigree.rollout.answers import AnswerTests
 from tfx_pedigree.rollout.eprocess import Count, RatioTest, log_e_rate, log_mean
 from tfx_pedigree.rollout.machine import Judgement
 from tfx_pedigree.rollout.plan import Direction, JudgePlan, MetricRule, Plan, Rate, Step, Strategy
@@ -82,6 +83,7 @@ class Tally(JsonForm):
     split_total: Count = 0
     metrics: Mapping[str, SignTest] = field(default_factory=dict)
     down_seconds: float = 0.0
+    answers: AnswerTests = field(default_factory=AnswerTests)
 
     @classmethod
     def begin(cls, plan: JudgePlan) -> Tally:
@@ -185,6 +187,12 @@ def judge(plan: Plan, tally: Tally, *, points: int, seconds: float) -> Judgement
             )
         if log_e_rate(sign.worse, sign.windows, _SIGN, above=False) < math.log(1 / judged.beta):
             waits.append(f"windows of {rule.name}")
+    if judged.answers is not None:
+        for log_e, said in tally.answers.harm(judged.answers):
+            if log_e >= threshold:
+                harm = harm or f"{said} (Evidence {_e(log_e)} to 1, needed {math.exp(threshold):.0f}.)"
+        mirrored = any(step.shadow for step in plan.steps)
+        waits += tally.answers.waits(judged.answers, judged.beta, mirrored=mirrored)
     if skewed(judged, tally, points):
         waits.append("a split of the requests that is the wanted one")
     requests = tally.step_candidate.requests

@@ -88,6 +88,21 @@ class MetricRule(JsonForm):
 
 
 @dataclass(frozen=True)
+class AnswerRule(JsonForm):
+    """The answers of both versions, from the target's response log.
+
+    `agreement`: of the requests that both answered, so many must agree, within `tolerance`; None: that is not judged.
+    `shift`: of two requests, one of each version, the candidate has the higher score in a half, and at most so many
+    more or less. `score` says where in an answer the score is; None: the first number.
+    """
+
+    agreement: Chance | None = None
+    tolerance: float = 1e-6
+    shift: Annotated[float, Bounds(0.01, 0.4)] = 0.1
+    score: str | None = None
+
+
+@dataclass(frozen=True)
 class JudgePlan(JsonForm):
     """`alpha`: how often a rollout of a harmless candidate may be rolled back by chance, over all that is looked at
     and however often it is looked at. `beta`: the same for taking a harmful one for healthy."""
@@ -100,6 +115,7 @@ class JudgePlan(JsonForm):
     metrics: tuple[MetricRule, ...] = ()
     ratio_tolerance: Chance = 0.1  # how far the observed split may be from the wanted one
     down_seconds: Seconds = 2.0  # how long the load balancer's own check may call the candidate down
+    answers: AnswerRule | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +157,11 @@ class Plan(JsonForm):
             raise InvalidInputError("A rollout needs a step that gives the candidate a share.")
         if any(later <= earlier for earlier, later in itertools.pairwise(shares)) or shares[0] == 0:
             raise InvalidInputError("Each step must give the candidate more than the step before it.")
+        if self.judge.answers is not None and all(step.points == WHOLE and not step.shadow for step in self.steps):
+            raise InvalidInputError(
+                "`answers` compares both versions, so it needs a step in which both answer: a share below 100 %, or "
+                "a shadow step."
+            )
         if any(step.shadow for step in self.steps[len(self.steps) - len(shares) :]):
             raise InvalidInputError("A shadow step comes before the steps that give the candidate a share.")
 
@@ -151,7 +172,9 @@ class Plan(JsonForm):
     @property
     def tests(self) -> int:
         """Among how many tests of harm the chance of a false alarm is divided."""
-        return 1 + (self.judge.slow_than_ms is not None) + len(self.judge.metrics)
+        judge, rule = self.judge, self.judge.answers
+        of_answers = 0 if rule is None else 2 + (rule.agreement is not None)
+        return 1 + (judge.slow_than_ms is not None) + len(judge.metrics) + of_answers
 
 
 def default_steps(bake: Bake) -> tuple[Step, ...]:
@@ -170,8 +193,13 @@ def blue_green(bake: Bake = Bake()) -> Plan:
 DEPLOY = Plan(Strategy.DEPLOY, (), keep_seconds=0.0)
 
 
-def check_capabilities(plan: Plan, can: Capabilities, target: str) -> None:
-    """Refuses a plan that this backend cannot carry out, before anything is moved."""
+def check_capabilities(plan: Plan, can: Capabilities, target: str, *, has_log: bool = False) -> None:
+    """Refuses a plan that this backend cannot carry out, before anything is moved. `has_log`: a response log."""
+    if plan.judge.answers is not None and not has_log:
+        raise InvalidInputError(
+            f"The plan judges answers, and the target {target} names no response log. Add `responses:` to the target, "
+            "or leave `answers` out of the plan."
+        )
     for step in plan.steps:
         if step.shadow and not can.mirror:
             raise InvalidInputError(f"The target {target} cannot mirror requests. Leave the shadow step out.")
@@ -185,7 +213,7 @@ def check_capabilities(plan: Plan, can: Capabilities, target: str) -> None:
                 f"The target {target} gives shares in steps of {can.step / 100:g} %, and the plan has one of "
                 f"{step.points / 100:g} %."
             )
-    if plan.steps and not can.counters and not plan.judge.metrics:
+    if plan.steps and not can.counters and not plan.judge.metrics and plan.judge.answers is None:
         raise InvalidInputError(
             f"The target {target} counts nothing for each version, so nothing could be judged. Give the plan a metric "
             "that is asked for elsewhere, or promote the version and deploy it at once."

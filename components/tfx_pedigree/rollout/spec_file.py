@@ -9,6 +9,7 @@
       slow: {than: 200 ms, margin: 1.5, acceptable: 5 %}
       metrics:
         - {name: score, higher_is_better: true, margin: 0.01, query: 'avg(score{version="$version"})'}
+      answers: {agreement: 98 %, shift: 10 %}  # from the target's response log
     validate: {requests: recorded.jsonl, path: /v1/models/penguin:predict, agreement: 99 %}
     undecided: roll-back              # or pause: when a step's time is over and nothing was shown
     keep: 10m                         # how long the version before it stays warm
@@ -32,6 +33,7 @@ from tfx_pedigree.comparison.config_reader import ConfigNode, from_yaml, optiona
 from tfx_pedigree.digest import canonical_json
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.rollout.plan import (
+    AnswerRule,
     Bake,
     Direction,
     JudgePlan,
@@ -181,7 +183,7 @@ def _baked(found: dict[str, ConfigNode], usual: Bake) -> Bake:
 
 
 def _judge(node: ConfigNode) -> JudgePlan:
-    found = node.fields(("alpha", "beta", "errors", "slow", "metrics", "ratio_tolerance", "down"))
+    found = node.fields(("alpha", "beta", "errors", "slow", "metrics", "ratio_tolerance", "down", "answers"))
     usual = JudgePlan()
     slow = found.get("slow")
     return JudgePlan(
@@ -193,7 +195,19 @@ def _judge(node: ConfigNode) -> JudgePlan:
         optional(found, "metrics", lambda one: one.each(_metric)) or (),
         _or(optional(found, "ratio_tolerance", chance), usual.ratio_tolerance),
         _or(optional(found, "down", seconds), usual.down_seconds),
+        optional(found, "answers", _answers),
     )
+
+
+def _answers(node: ConfigNode) -> AnswerRule:
+    found, usual = node.fields(("agreement", "tolerance", "shift", "score")), AnswerRule()
+    shift = _or(optional(found, "shift", chance), usual.shift)
+    if not 0.01 <= shift <= 0.4:
+        raise found["shift"].must_be("between 1 % and 40 %")
+    tolerance = _or(optional(found, "tolerance", ConfigNode.number), usual.tolerance)
+    if tolerance < 0:
+        raise found["tolerance"].must_be("a number from 0 on")
+    return AnswerRule(optional(found, "agreement", chance), tolerance, shift, optional(found, "score", ConfigNode.text))
 
 
 def _alpha(found: dict[str, ConfigNode], key: str, usual: float) -> float:

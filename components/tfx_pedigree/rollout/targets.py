@@ -5,6 +5,7 @@
         model: flight-delay
         kind: haproxy              # what moves the traffic; each kind takes settings of its own
         map: /etc/haproxy/pedigree.map
+        responses: /var/log/models/responses.jsonl  # what both versions answered, for a plan that judges that
 
 ${NAME} is the environment's NAME, ${here} this file's folder. The section may stand in the file that also says where
 the registry is (`pedigree.toml`), or in any other that `--config` names.
@@ -25,17 +26,20 @@ from tfx_pedigree.text import did_you_mean, listed
 
 SECTION = "serving"
 _COMMON = ("model", "kind")
+_RESPONSES = "responses"
 
 
 @dataclass(frozen=True)
 class ServingTarget:
-    """`settings` are those of its kind, not yet read: the kind's own module does that."""
+    """`settings` are those of its kind, not yet read: the kind's own module does that. `responses` is the response log
+    of what serves, as the controller sees it."""
 
     name: str
     model: str
     kind: str
     file: Path
     settings: ConfigNode = field(repr=False)
+    responses: Path | None = None
 
 
 def load_targets(file: Path, environ: Mapping[str, str]) -> dict[str, ServingTarget]:
@@ -89,5 +93,11 @@ def _target(file: Path, name: str, node: ConfigNode) -> ServingTarget:
     for key in _COMMON:
         if key not in table:
             raise node.wrong(f"lacks `{key}`.")
-    rest = ConfigNode({k: v for k, v in table.items() if k not in _COMMON}, f"{SECTION}.{name}", node.source, node.line)
-    return ServingTarget(name, table["model"].text(), table["kind"].text(), file, rest)
+    ours = {k: v for k, v in table.items() if k not in (*_COMMON, _RESPONSES)}
+    rest = ConfigNode(ours, f"{SECTION}.{name}", node.source, node.line)
+    log = table.get(_RESPONSES)
+    if log is not None and not Path(log.text()).is_absolute():
+        raise log.must_be("an absolute path; ${here} is the config's folder")
+    return ServingTarget(
+        name, table["model"].text(), table["kind"].text(), file, rest, Path(log.text()) if log is not None else None
+    )

@@ -87,7 +87,7 @@ def _send(going: _Going, plan: Validation, stable: ArmState, candidate: ArmState
         going.took[name].append(time.monotonic() - began)
     if answers["candidate"] is None and answers["stable"] is not None:
         going.wrong = going.wrong or f"The candidate did not answer recorded request {going.sent}."
-    going.agreed += _agree(answers["stable"], answers["candidate"], plan.tolerance)
+    going.agreed += agree(answers["stable"], answers["candidate"], plan.tolerance)
 
 
 def _ask(url: str, body: bytes) -> Any:
@@ -100,15 +100,15 @@ def _ask(url: str, body: bytes) -> Any:
         return None
 
 
-def _agree(one: Any, other: Any, tolerance: float) -> bool:
+def agree(one: Any, other: Any, tolerance: float) -> bool:
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, int | float) and isinstance(other, int | float):
         return math.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(_agree(a, b, tolerance) for a, b in zip(one, other, strict=True))
+        return len(one) == len(other) and all(agree(a, b, tolerance) for a, b in zip(one, other, strict=True))
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_agree(one[key], other[key], tolerance) for key in one)
+        return one.keys() == other.keys() and all(agree(one[key], other[key], tolerance) for key in one)
     return type(one) is type(other) and one == other
 
 

@@ -17,6 +17,7 @@ from tfx_pedigree.rollout.eprocess import log_mean
 from tfx_pedigree.rollout.judge import RateTests, Tally, increment, judge
 from tfx_pedigree.rollout.machine import NOTHING_KNOWN, Judgement
 from tfx_pedigree.rollout.plan import JudgePlan, Plan
+from tfx_pedigree.rollout.response_log import LogPosition
 from tfx_pedigree.rollout.state import Phase, Rollout
 from tfx_pedigree.rollout.traffic.api import WHOLE, Convergence, Counters, Readiness, WantedRoutes
 
@@ -49,6 +50,7 @@ class Watch(JsonForm):
     stable: Counters | None = None
     candidate: Counters | None = None
     windows: Mapping[str, datetime] = field(default_factory=dict)
+    log: LogPosition | None = None
 
     @classmethod
     def restored(cls, rollout: Rollout, saved: Any) -> Watch:
@@ -63,7 +65,8 @@ class Watch(JsonForm):
     def belonging_to(self, rollout: Rollout) -> Watch:
         if self.wanted == rollout.state.wanted:
             return self
-        return Watch(rollout.state.wanted, self.tally.next_step(rollout.order.plan.judge), windows=self.windows)
+        tally = self.tally.next_step(rollout.order.plan.judge)
+        return Watch(rollout.state.wanted, tally, windows=self.windows, log=self.log)
 
     def after(self, look: Look, plan: JudgePlan, lease_seconds: float) -> Watch:
         """With one more look. Requests count from the moment at which the shares were seen to be in place."""
@@ -118,6 +121,9 @@ class Watch(JsonForm):
             found["evidence"] = {"errors": _evidence(plan, tally.errors)}
         if tally.candidate.timed:
             found["evidence"] = {**found.get("evidence", {}), "slow": _evidence(plan, tally.slow)}
+        if plan.judge.answers is not None:
+            harm = [round(log_e, 3) for log_e, _ in tally.answers.harm(plan.judge.answers)]
+            found["answers"] = {**to_json(replace(tally.answers, first=())), "evidence": harm}
         if tally.metrics:
             found["metrics"] = to_json(tally.metrics)
         return found

@@ -14,11 +14,13 @@ from typing import ClassVar
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, PedigreeError, UnavailableError
 from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.registry import PromotionRequest, Reference, Registry, State, Version
+from tfx_pedigree.rollout.answers import Answered
 from tfx_pedigree.rollout.api import Followed, RolloutApi
 from tfx_pedigree.rollout.controller import PERIOD_SECONDS, Controller, Tick
 from tfx_pedigree.rollout.ledger import Ledger, served
 from tfx_pedigree.rollout.plan import Plan, check_capabilities
 from tfx_pedigree.rollout.prometheus import PrometheusMetrics
+from tfx_pedigree.rollout.response_log import AnswerReader, LogPosition
 from tfx_pedigree.rollout.state import Rollout
 from tfx_pedigree.rollout.targets import ServingTarget, find_target, load_targets
 from tfx_pedigree.rollout.traffic.api import ManagerContext, RouteState, ServedVersion, TrafficManager
@@ -125,7 +127,7 @@ class RolloutDesk:
 
     def _check_place(self, plan: Plan, place: ServingTarget, champion: ServedVersion | None) -> None:
         manager = self.manager(place)
-        check_capabilities(plan, manager.capabilities(), place.name)
+        check_capabilities(plan, manager.capabilities(), place.name, has_log=place.responses is not None)
         serving = manager.observe().serving
         if champion is not None and serving != champion.digest:
             found = short_digest(serving) if serving else "something that is not known"
@@ -185,8 +187,15 @@ class RolloutDesk:
         """One life of a controller. Its name is nobody else's, so that its lease is its own."""
         holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
         validator, metrics = Validator(), PrometheusMetrics(self.environ)
-        ledger = Ledger(self.workspace.database("A controller"))
-        return Controller(ledger, self._manager_of, holder=holder, measure=metrics.measure, validate=validator.validate)
+        ledger, logs = Ledger(self.workspace.database("A controller")), ResponseLogs(self)
+        return Controller(
+            ledger,
+            self._manager_of,
+            holder=holder,
+            measure=metrics.measure,
+            validate=validator.validate,
+            read_answers=logs.read,
+        )
 
     def _manager_of(self, rollout: Rollout) -> TrafficManager:
         return self.manager(self.target(rollout.model, rollout.order.target))
@@ -267,6 +276,30 @@ class RolloutDesk:
                 sleep(max(0.0, period - (time.monotonic() - began)))
         finally:
             controller.leave_all()
+
+
+@dataclass
+class ResponseLogs:
+    """What both versions of each rollout answered, from its target's response log."""
+
+    desk: RolloutDesk
+    _readers: dict[tuple[str, int], AnswerReader] = field(default_factory=dict)
+
+    def read(self, rollout: Rollout, position: LogPosition | None) -> tuple[Answered, LogPosition]:
+        key = (rollout.model, rollout.number)
+        if key not in self._readers:
+            self._readers = {old: one for old, one in self._readers.items() if old[0] != rollout.model}
+            self._readers[key] = self._open(rollout)
+        return self._readers[key].read(position)
+
+    def _open(self, rollout: Rollout) -> AnswerReader:
+        place, rule = self.desk.target(rollout.model, rollout.order.target), rollout.order.plan.judge.answers
+        if place.responses is None or rule is None or rollout.stable is None:
+            raise UnavailableError(
+                f"The target {place.name} names no response log, and the plan judges answers. Add `responses:` to it "
+                f"in {place.file}, or abort with `pedigree rollout abort {rollout.model} --reason WHY`."
+            )
+        return AnswerReader(place.responses, rule, rollout.stable, rollout.candidate)
 
 
 def is_served(config: Path, model: str, environ: Mapping[str, str] = os.environ) -> bool:

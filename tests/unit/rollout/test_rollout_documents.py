@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from tfx_pedigree.errors import UnavailableError
+from tfx_pedigree.rollout.spec_file import parse_plan
 from tfx_pedigree.rollout.targets import load_targets
 from tfx_pedigree.rollout.traffic.api import ManagerContext
 from tfx_pedigree.rollout.traffic.opening import KINDS, open_manager
 from tfx_pedigree.rollout.traffic.templates import template_of
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/rollout.md"
-EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+WRITTEN = re.findall(r"```yaml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+EXAMPLES = [text for text in WRITTEN if "kind:" in text]
 
 
 @pytest.mark.parametrize("text", EXAMPLES, ids=lambda text: str(re.findall(r"kind: (\S+)", text)[0]))
@@ -36,6 +38,11 @@ def test_an_example_is_a_target_that_can_be_opened(text: str, tmp_path: Path, mo
         manager.observe()
     if target.kind not in ("gateway-api", "kserve"):
         assert target.model in template_of(target, {}).text
+
+
+@pytest.mark.parametrize("text", [text for text in WRITTEN if "kind:" not in text])
+def test_an_example_without_a_target_is_a_plan(text: str) -> None:
+    assert parse_plan(text, "docs/rollout.md").steps
 
 
 def test_the_page_tells_of_every_kind() -> None:
