@@ -121,7 +121,7 @@ def run_wired(
 def create(settings: dict[str, Any]) -> tfx_pipeline.Pipeline:
     """For `pedigree pipeline retrain`: the model of each span is there already."""
     folder = Path(settings["folder"])
-    return wired(folder, str(folder / f"model-{settings['span']}"), None, None)
+    return wired(folder, str(folder / f"model-{settings['span']}"), None, None, mlmd=str(folder / "mlmd.db"))
 
 
 def run_and_die(component: str, folder: str, ready: str, registry: str, store: str) -> None:

@@ -82,6 +82,8 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         "parameters": parameters,
         "responses": {"200": _answer(operation, schemas)},
     }
+    if operation.method == "GET" and operation.kind is Kind.QUESTION:
+        found["responses"]["304"] = {"description": "What the asker has is the answer still. It has no content."}
     if operation.has_body:
         body = _body(operation, schemas)
         found["requestBody"] = {"required": bool(body["required"]), "content": {"application/json": {"schema": body}}}

@@ -87,9 +87,14 @@ def test_answers_are_as_the_document_says(api: httpx.Client) -> None:
         "/api/v1/lineage/explain": "/api/v1/lineage/explain?version=flight-delay@latest",
         "/api/v1/lineage/upstream": "/api/v1/lineage/upstream?node=flight-delay@latest",
     }.items():
-        schema = told["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        responses = told["paths"][path]["get"]["responses"]
+        schema = responses["200"]["content"]["application/json"]["schema"]
         whole: dict[str, Any] = {**schema, "components": told["components"]}
-        Draft202012Validator(whole).validate(api.get(example).json())
+        answer = api.get(example)
+        Draft202012Validator(whole).validate(answer.json())
+        unchanged = api.get(example, headers={"if-none-match": answer.headers["etag"]})
+        assert (unchanged.status_code, unchanged.content) == (304, b"")
+        assert "content" not in responses["304"]
 
 
 @pytest.mark.parametrize("address", ["sqlite"], indirect=True)
