@@ -41,7 +41,7 @@ def test_a_server_killed_at_any_step_of_a_write_carries_it_out_once(
     with processes.replicas(forks[:1], address, tmp_path, str(tmp_path / "store")) as (open_as, (server,)):
         played = drills.Steps(registry, tmp_path, int(every)).of_server(server, open_as("ada"), kind)
     assert played.wrong == ()
-    assert played.deaths >= 3
+    assert played.deaths >= 2
     assert registry.verify_audit().ok
 
 
