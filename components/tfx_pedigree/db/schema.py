@@ -242,6 +242,27 @@ signatures = sa.Table(
     sa.Index("ix_signatures_version", "version_id", "id"),
 )
 
+# What was measured of versions while they served: a row for each metric. The events hold all of it.
+observations = sa.Table(
+    "observations",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("model_id", Id, sa.ForeignKey("models.id"), nullable=False),
+    sa.Column("version_id", Id, sa.ForeignKey("model_versions.id"), nullable=False),
+    sa.Column("metric", sa.Text, nullable=False),
+    sa.Column("value", sa.Double, nullable=False),
+    sa.Column("examples", sa.BigInteger),
+    sa.Column("began_at", UtcDateTime, nullable=False),
+    sa.Column("ended_at", UtcDateTime, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.UniqueConstraint("version_id", "metric", "ended_at", "began_at", "source"),
+    sa.Index("ix_observations_version", "version_id", "ended_at", "id"),
+    sa.Index("ix_observations_model", "model_id", "ended_at", "id"),
+    sa.Index("ix_observations_metric", "model_id", "metric", "ended_at", "id"),
+)
+
 # Whose signatures count for a model. Where there is one key, no unsigned version becomes champion.
 trusted_keys = sa.Table(
     "trusted_keys",

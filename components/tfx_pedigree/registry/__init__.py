@@ -10,6 +10,7 @@ from tfx_pedigree.registry.api import (
     Administration,
     Approvals,
     JudgementQuestions,
+    Observations,
     RegistryApi,
     Signatures,
     Tokens,
@@ -27,6 +28,7 @@ from tfx_pedigree.registry.evidence import DECIDED, ROLLOUT, WITHHELD_BY, WITHOU
 from tfx_pedigree.registry.identity import Identity, RolesCap
 from tfx_pedigree.registry.measures import ChampionGauge, Gauges, LogCounts, Told
 from tfx_pedigree.registry.names import CHAMPION, LATEST, Reference, check_model_name, check_text
+from tfx_pedigree.registry.observations import NewObservation, Observation, ObservationChange
 from tfx_pedigree.registry.once import RequestKey
 from tfx_pedigree.registry.outbox import Due, Outbox, Outcome
 from tfx_pedigree.registry.pages import LARGEST_PAGE, every
@@ -89,8 +91,12 @@ __all__ = [
     "LogCounts",
     "Model",
     "ModelOverview",
+    "NewObservation",
     "NewToken",
     "NewWebhook",
+    "Observation",
+    "ObservationChange",
+    "Observations",
     "Outbox",
     "Outcome",
     "Page",

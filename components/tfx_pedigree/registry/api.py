@@ -27,6 +27,7 @@ from tfx_pedigree.registry.differences import VersionDiff
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.names import Reference
+from tfx_pedigree.registry.observations import NewObservation, Observation, ObservationChange
 from tfx_pedigree.registry.records import (
     ChampionPeriod,
     Grant,
@@ -237,6 +238,34 @@ class VersionChanges(Protocol):
         ...
 
 
+class Observations(Protocol):
+    """What was measured of versions while they served: a series for each version and metric, to which is only added."""
+
+    def observe(self, reference: str | Reference, observation: NewObservation) -> ObservationChange:
+        """Adds values to a version's series. The same value of the same source for the same time is one; another value
+        for it is refused. Nothing is observed of a version before it was made."""
+        ...
+
+    def observations(
+        self,
+        model: str,
+        version: str | None = None,
+        *,
+        metric: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: Limit = PAGE,
+        after: str | None = None,
+    ) -> Page[Observation]:
+        """What was observed of a model, or of one version, by the time at which it ended, newest first; of one metric,
+        and only what ended from `since` to `until`, where they are given."""
+        ...
+
+    def observed_metrics(self, model: str, version: str) -> tuple[str, ...]:
+        """The names of the series that a version has."""
+        ...
+
+
 class Administration(Protocol):
     """Roles, and whether the log is true."""
 
@@ -390,7 +419,17 @@ class Webhooks(Protocol):
         ...
 
 
-class RegistryApi(VersionQuestions, VersionChanges, Signatures, Administration, Tokens, Approvals, Webhooks, Protocol):
+class RegistryApi(
+    VersionQuestions,
+    VersionChanges,
+    Observations,
+    Signatures,
+    Administration,
+    Tokens,
+    Approvals,
+    Webhooks,
+    Protocol,
+):
     """A registry, used by one actor."""
 
     @property

@@ -184,6 +184,21 @@ class RequestRow(_Row):
     version: str
 
 
+@dataclass(frozen=True)
+class ObservationRow(_Row):
+    table: ClassVar[str] = "observations"
+
+    metric: str
+    value: float
+    examples: Size | None
+    began_at: datetime
+    ended_at: datetime
+    source: str
+    created_at: datetime
+    created_by: str
+    version: str
+
+
 Row = (
     ModelRow
     | DescriptionRow
@@ -196,6 +211,7 @@ Row = (
     | TrustedKeyRow
     | ProtectionRow
     | RequestRow
+    | ObservationRow
 )
 _KINDS: dict[str, type[Row]] = {kind.table: kind for kind in get_args(Row)}
 

@@ -19,6 +19,7 @@ from tfx_pedigree.registry.model_rows import (
     DescriptionRow,
     EvidenceRow,
     ModelRow,
+    ObservationRow,
     PeriodRow,
     ProtectionRow,
     RequestRow,
@@ -39,12 +40,13 @@ _HELD_BY_MODEL = (
     schema.aliases,
     schema.evidence,
     schema.signatures,
+    schema.observations,
     schema.trusted_keys,
     schema.version_metrics,
     schema.version_tags,
 )
 # What hangs on a version.
-_Hanging = PeriodRow | AliasRow | EvidenceRow | RolloutRow | SignatureRow | RequestRow
+_Hanging = PeriodRow | AliasRow | EvidenceRow | RolloutRow | SignatureRow | RequestRow | ObservationRow
 _HANGING = get_args(_Hanging)
 _PAGE = 500
 # What stands in a column that points at a row that is gone.
@@ -75,6 +77,7 @@ def read(connection: Connection, model: str) -> Iterator[dict[str, Any]]:
         schema.rollouts: "number",
         schema.signatures: "id",
         schema.promotion_requests: "number",
+        schema.observations: "id",
     }
     for table, order in orders.items():
         query = sa.select(table).where(table.c.model_id == row["id"]).order_by(table.c[order])

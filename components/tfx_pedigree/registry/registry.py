@@ -27,6 +27,7 @@ from tfx_pedigree.registry.identity import Identity
 from tfx_pedigree.registry.leases import Lease
 from tfx_pedigree.registry.location import Location
 from tfx_pedigree.registry.measures import Gauges, LogCounts, read_gauges
+from tfx_pedigree.registry.observing import LocalObservations
 from tfx_pedigree.registry.once import RequestKey
 from tfx_pedigree.registry.outbox import Outbox
 from tfx_pedigree.registry.questions import LocalQuestions
@@ -55,6 +56,7 @@ class _Bytes:
 class Registry(
     LocalQuestions,
     LocalChanges,
+    LocalObservations,
     LocalSignatures,
     LocalAdministration,
     LocalTokens,

@@ -16,8 +16,17 @@ from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.registry.approval_rules import Situation
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.evidence import DECIDED
-from tfx_pedigree.registry.model_rows import AliasRow, Content, ModelRow, RolloutRow, TrustedKeyRow, VersionRow
+from tfx_pedigree.registry.model_rows import (
+    AliasRow,
+    Content,
+    ModelRow,
+    ObservationRow,
+    RolloutRow,
+    TrustedKeyRow,
+    VersionRow,
+)
 from tfx_pedigree.registry.names import check_alias
+from tfx_pedigree.registry.observations import NewObservation
 from tfx_pedigree.registry.replay_approvals import ExpectedApprovals
 from tfx_pedigree.role import Role
 from tfx_pedigree.states import State
@@ -89,6 +98,7 @@ class ModelFacts:
     rollouts: list[RolloutRow] = field(default_factory=list)
     signatures: list[ExpectedSignature] = field(default_factory=list)
     trusted: dict[str, TrustedKeyRow] = field(default_factory=dict)
+    observations: list[ObservationRow] = field(default_factory=list)
     approvals: ExpectedApprovals = field(default_factory=ExpectedApprovals)
 
 
@@ -156,7 +166,7 @@ class ModelReplay(_Replay):
         others = {"set-alias": self._set_alias, "remove-alias": self._remove_alias}
         others |= dict.fromkeys(_TELL_ONLY, self._tells_only)
         writes = {"annotate": self._annotate, "attach-evidence": self._attach_evidence, "sign": self._sign}
-        writes["roll-out"] = self._roll_out
+        writes |= {"roll-out": self._roll_out, "observe": self._observe}
         others |= {"trust-key": self._trust_key, "distrust-key": self._distrust_key}
         writes |= {"protect": self._protection, "unprotect": self._protection}
         writes |= dict.fromkeys(("request-promotion", "approve", "reject"), self._asked)
@@ -251,6 +261,25 @@ class ModelReplay(_Replay):
         _require(key is None or key in self.facts.trusted)
         self._add_once(number, digest)
         self.facts.signatures.append(ExpectedSignature(number, digest, event.at, event.actor))
+
+    def _observe(self, event: Event) -> None:
+        version, seen = self._version(event), NewObservation.from_json(event.details, "the event")
+        _require(version.registered_at is not None)
+        seen.check_against(version.created_at, event.at)
+        for metric, value in seen.metrics.items():
+            self._add_once(version.version, metric, seen.source, str(seen.began_at), str(seen.ended_at))
+            row = ObservationRow(
+                metric=metric,
+                value=value,
+                examples=seen.examples,
+                began_at=seen.began_at,
+                ended_at=seen.ended_at,
+                source=seen.source,
+                created_at=event.at,
+                created_by=event.actor,
+                version=version.version,
+            )
+            self.facts.observations.append(row)
 
     def _trust_key(self, event: Event) -> None:
         key, pem = check_digest(event.details["key"]), event.details["pem"]

@@ -27,6 +27,7 @@ class Action(str, Enum):
     RECORD_LINEAGE = "record-lineage"
     RETRAIN = "retrain"
     REPRODUCE = "reproduce"
+    OBSERVE = "observe"
     PROMOTE_TO_STAGING = "promote-to-staging"
     SET_ALIAS = "set-alias"
     SIGN = "sign"
@@ -66,6 +67,8 @@ LEAST_ROLE: dict[Action, Role] = {
     Action.RECORD_LINEAGE: Role.CONTRIBUTOR,
     Action.RETRAIN: Role.CONTRIBUTOR,
     Action.REPRODUCE: Role.CONTRIBUTOR,
+    # Who may say what was measured before a promotion may say what was measured after it.
+    Action.OBSERVE: Role.CONTRIBUTOR,
     Action.REQUEST_PROMOTION: Role.CONTRIBUTOR,
     # Who filed a request may take it back; of others, those whom the model's protection names.
     Action.REJECT: Role.CONTRIBUTOR,

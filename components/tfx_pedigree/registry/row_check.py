@@ -22,6 +22,7 @@ from tfx_pedigree.registry.model_rows import (
     DescriptionRow,
     EvidenceRow,
     ModelRow,
+    ObservationRow,
     PeriodRow,
     ProtectionRow,
     RequestRow,
@@ -62,7 +63,7 @@ class RowCheck:
         self._seen: set[tuple[str, object]] = set()
         self._parameters: dict[str, dict[str, Any]] = {}
         self._evidence = self._periods = self._rollouts = self._signatures = self._place = 0
-        self._requests = self._protected = 0
+        self._requests = self._protected = self._observations = 0
         self._described = {version.description_digest for version in facts.versions.values()}
 
     def accept(self, row: Row) -> Row:
@@ -82,6 +83,7 @@ class RowCheck:
         self._rollouts += table == RolloutRow.table
         self._signatures += table == SignatureRow.table
         self._requests += table == RequestRow.table
+        self._observations += table == ObservationRow.table
         self._protected += table == ProtectionRow.table
         self._seen.add((_KINDS.get(table, ""), key))
 
@@ -104,6 +106,7 @@ class RowCheck:
             ("rollouts", self._rollouts, len(facts.rollouts)),
             ("signatures", self._signatures, len(facts.signatures)),
             ("requests to promote", self._requests, len(facts.approvals.requests)),
+            ("observed values", self._observations, len(facts.observations)),
             ("protections", self._protected, int(facts.approvals.protection is not None)),
         ):
             if shown < told:
@@ -217,6 +220,11 @@ class RowCheck:
         self._requests += 1
         return _same(f"the request {said.number}:", said, row)
 
+    def _observation(self, row: ObservationRow) -> Row:
+        said = _next(facts := self._facts.observations, self._observations, "an observed value")
+        self._observations += 1
+        return _same(f"the {self._observations}. of {len(facts)} observed values:", said, row)
+
     def _protection(self, row: ProtectionRow) -> Row:
         self._protected += 1
         return _same("the protection:", _told(self._facts.approvals.protection, "the protection"), row)
@@ -241,6 +249,7 @@ _CHECKS: dict[type[Row], Callable[[RowCheck, Any], Row]] = {
     RolloutRow: RowCheck._rollout,
     SignatureRow: RowCheck._signature,
     RequestRow: RowCheck._request,
+    ObservationRow: RowCheck._observation,
     TrustedKeyRow: RowCheck._trusted_key,
     ProtectionRow: RowCheck._protection,
 }

@@ -40,6 +40,7 @@ TOLD = (
     "distrust-key",
     "grant",
     "import-model",
+    "observe",
     "promote",
     "refuse",
     "register",

@@ -37,6 +37,7 @@ def _retrain(version: str | None, details: Any) -> str:
 
 _SAID = {
     "create-model": lambda event, details: f"create-model {details.get('model') or event.chain}",
+    "observe": lambda event, details: f"observe {event.subject}: {_facts(details)}",
     "annotate": lambda event, details: f"annotate {event.subject}: {_facts(details)}",
     "attach-evidence": lambda event, details: f"attach-evidence {event.subject}: {details.get('verdict')}",
     "replace": lambda event, details: f"replace {event.subject} by {details.get('by')}",

@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 from pedigree_testing import Clock, candidate, digest
 from signing_testing import make_key, public, signature_of
 from tfx_pedigree.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
-from tfx_pedigree.registry import Action, Evidence, Facts, NewToken, PromotionRequest, Registry, Role, State, Verdict
+from tfx_pedigree.registry import (
+    Action,
+    Evidence,
+    Facts,
+    NewObservation,
+    NewToken,
+    PromotionRequest,
+    Registry,
+    Role,
+    State,
+    Verdict,
+)
 from tfx_pedigree.registry.roles import EVERYBODY, EVERYWHERE, LEAST_ROLE, allows, highest
 
 pytestmark = pytest.mark.conformance
@@ -38,6 +49,11 @@ def sign(registry: Registry) -> None:
     registry.sign(MODEL, signature_of(digest("y"), key()))
 
 
+def observe(registry: Registry) -> None:
+    now = registry.transactions.clock()
+    registry.observe(MODEL, NewObservation({"auc": 0.7}, now, now, 100))
+
+
 OPERATIONS: dict[Action, Callable[[Registry], object]] = {
     Action.READ: lambda r: r.get(MODEL),
     Action.RESERVE: lambda r: r.reserve(MODEL, candidate("new")),
@@ -46,6 +62,7 @@ OPERATIONS: dict[Action, Callable[[Registry], object]] = {
     Action.ATTACH_EVIDENCE: lambda r: r.attach_evidence(MODEL, Evidence(digest("b"), None, Verdict.PASS, "good")),
     Action.RECORD_LINEAGE: record_lineage,
     Action.REPRODUCE: lambda r: r.note(MODEL, Action.REPRODUCE, reason="the same bytes", details={}, subject="1.0.0"),
+    Action.OBSERVE: observe,
     Action.RETRAIN: lambda r: r.note(MODEL, Action.RETRAIN, reason="new data", details={}),
     Action.PROMOTE_TO_STAGING: lambda r: r.promote(MODEL, PromotionRequest(State.STAGING)),
     Action.SET_ALIAS: lambda r: r.set_alias("canary", MODEL),

@@ -18,6 +18,7 @@ from tfx_pedigree.registry import (
     Action,
     Evidence,
     Facts,
+    NewObservation,
     NewToken,
     NewWebhook,
     PromotionRequest,
@@ -104,6 +105,15 @@ def sign_them(api: RegistryApi, key: Path) -> None:
     assert api.distrust_key(MODEL, trusted.key, reason="moved").keys == ()
 
 
+def observe_them(api: RegistryApi, clock: Clock) -> None:
+    now = clock()
+    seen = NewObservation({"auc": 0.8, "loss": 1.0}, now, now + timedelta(seconds=1), 1200, "serving")
+    assert api.observe(f"{MODEL}@1.0.0", seen).added == ("auc", "loss")
+    assert api.observed_metrics(MODEL, "1.0.0") == ("auc", "loss")
+    page = api.observations(MODEL, "1.0.0", since=now, until=now + timedelta(hours=1), limit=1)
+    assert api.observations(MODEL, metric="auc", after=page.next).items[0].value == 0.8
+
+
 def tell_others(api: RegistryApi) -> None:
     secret = "whsec_" + "c2VjcmV0" * 5
     assert api.add_webhook(NewWebhook("team", "https://example.com/hook", secret, ("promote",), MODEL)).changed
@@ -147,6 +157,7 @@ def test_all_that_crosses_the_interface_has_a_json_form(registry: Registry, cloc
     ask_everything(api, clock)
     move_them(api, clock)
     sign_them(api, make_key(tmp_path, "ours"))
+    observe_them(api, clock)
     tell_others(api)
     administer(api)
     approve_one(api)

@@ -23,7 +23,17 @@ from tfx_pedigree.errors import DamagedError, ForbiddenError
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.lineage.node_factory import version_node
-from tfx_pedigree.registry import Evidence, Facts, Identity, PromotionRequest, Registry, Role, RolesCap, Verdict
+from tfx_pedigree.registry import (
+    Evidence,
+    Facts,
+    Identity,
+    NewObservation,
+    PromotionRequest,
+    Registry,
+    Role,
+    RolesCap,
+    Verdict,
+)
 from tfx_pedigree.rollout.ledger import Ledger
 from tfx_pedigree.rollout.state import Ask
 from tfx_pedigree.service.tokens import make_token
@@ -60,6 +70,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
             registry.sign(f"{MODEL}@{number}", signature_of(digest(seed), folder / "ours.pem"))
         registry.trust_key(MODEL, public(folder / "ours.pem").read_text())
         asked_and_approved(registry, folder)
+        for seed, number in (("a", "1.0.0"), ("b", "1.0.3")):
+            began, ended = clock.advance(hours=1), clock.advance(hours=1)
+            seen = NewObservation({"auc": 0.71, "loss": 0.25}, began, ended, 1200, f"job {seed}")
+            registry.observe(f"{MODEL}@{number}", seen)
         registry.archive(f"{MODEL}@1.0.2", reason="old")
         registry.set_alias("canary", f"{MODEL}@1.0.2")
         registry.grant("bob", Role.REVIEWER)

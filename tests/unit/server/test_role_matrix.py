@@ -22,6 +22,7 @@ from tfx_pedigree.registry import (
     Evidence,
     Facts,
     Identity,
+    NewObservation,
     NewToken,
     NewWebhook,
     PromotionRequest,
@@ -118,15 +119,22 @@ def api(tmp_path_factory: pytest.TempPathFactory, switch: Switch, keys: Path) ->
 def arguments(operation: Operation, model: str, keys: Path) -> dict[str, Any]:
     """Something for all that it takes, so that nothing but the role decides. A new name has to be added here."""
     evidence = Evidence(digest("c"), digest("a"), Verdict.PASS, "better")
+    now = datetime.now(timezone.utc)
     known: dict[str, Any] = {
         "reference": f"{model}@3",
         "old": f"{model}@1" if operation.name == "compare" else version_node(model, digest("a")),
         "new": f"{model}@2" if operation.name == "compare" else version_node(model, digest("b")),
         "model": model,
         "name": model,
-        "version": {"explain": version_node(model, digest("c")), "start_rollout": "1.0.2"}.get(operation.name),
+        "version": {
+            "explain": version_node(model, digest("c")),
+            "start_rollout": "1.0.2",
+            "observed_metrics": "1.0.2",
+        }.get(operation.name),
         "candidate": candidate("new"),
         "request": PromotionRequest(State.STAGING) if operation.name in WITH_REQUEST else None,
+        "observation": NewObservation({"auc": 0.7}, now, now, 100),
+        "metric": "auc",
         "facts": Facts(tags={"a": "b"}),
         "evidence": evidence,
         "terms": (),
@@ -167,7 +175,9 @@ def arguments(operation: Operation, model: str, keys: Path) -> dict[str, Any]:
         "target": "eu",
         "plan": blue_green(),
         "ask": Ask.ABORT,
-        **dict.fromkeys(("anchor", "expect", "stable", "limit", "after", "comment", "depth", "subject", "to")),
+        **dict.fromkeys(
+            ("anchor", "expect", "stable", "limit", "after", "comment", "depth", "subject", "to", "since", "until")
+        ),
     }
     names = {"reference" if one.name == "selector" else one.name for one in operation.parameters}
     if "reference" in names:

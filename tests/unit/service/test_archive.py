@@ -11,7 +11,7 @@ import pytest
 
 from pedigree_testing import Clock, description
 from tfx_pedigree.errors import ConflictError, DamagedError, ForbiddenError, InvalidInputError, NotFoundError
-from tfx_pedigree.registry import Candidate, Evidence, Facts, PromotionRequest, Registry, Verdict
+from tfx_pedigree.registry import Candidate, Evidence, Facts, NewObservation, PromotionRequest, Registry, Verdict
 from tfx_pedigree.service.archive import export_to_file, import_from_file
 
 MODEL = "flight-delay"
@@ -38,6 +38,8 @@ def storied(registry: Registry, tmp_path: Path, clock: Clock) -> Registry:
     registry.promote(f"{MODEL}@1.0.1", PromotionRequest(expect="1.0.0", reason="better"))
     registry.rollback(MODEL, reason="slow")
     registry.set_alias("canary", f"{MODEL}@1.0.2")
+    began = clock.advance(hours=1)
+    registry.observe(MODEL, NewObservation({"auc": 0.71, "loss": 2}, began, clock.advance(hours=1), 1200))
     return registry
 
 
@@ -62,6 +64,8 @@ def test_model_arrives_whole_with_its_history_and_goes_on_there(
     assert elsewhere.versions(MODEL).items == storied.versions(MODEL).items
     assert elsewhere.history(MODEL, limit=500).items == storied.history(MODEL, limit=500).items
     assert elsewhere.reigns(MODEL) == storied.reigns(MODEL)
+    assert elsewhere.observations(MODEL) == storied.observations(MODEL)
+    assert [one.value for one in elsewhere.observations(MODEL).items] == [2, 0.71]
     assert elsewhere.evidence(f"{MODEL}@1.0.0") == storied.evidence(f"{MODEL}@1.0.0")
     assert elsewhere.search(MODEL, ["metric.auc>0.705", "tag.team=ops"]).items[0].version == "1.0.2"
     assert elsewhere.verify_audit().problems == ()
