@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tfx_pedigree.errors import ConflictError
+from tfx_pedigree.errors import ConflictError, InvalidInputError
 from tfx_pedigree.registry import reading, stored
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.roles import Action
 from tfx_pedigree.registry.write import Write
 from tfx_pedigree.secrets import clean_values
+from tfx_pedigree.text import listed
+
+# Of all other actions the events tell of changes, which no note may pretend.
+NOTES = (Action.RETRAIN, Action.REPRODUCE)
 
 
 def write_note(
@@ -28,6 +32,8 @@ def write_note(
 ) -> Event:
     """With `expect`, the position of the newest note of this action that the caller has seen (0: none), it is a
     compare-and-swap: of two who decided upon the same history, one is refused."""
+    if action not in NOTES:
+        raise InvalidInputError(f"`{action}` is no note, but a change of its own. Notes are {listed(map(str, NOTES))}.")
     asked = {"chain": write.chain, "model": write.chain, "actor": "", "action": action.value, "limit": 1}
     rows = reading.events(action=True).rows(write.connection, **asked)
     seen = stored.read_event(rows[0]).position if rows else 0

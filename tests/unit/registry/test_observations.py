@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from pedigree_testing import Clock, candidate
 from tfx_pedigree.db import schema
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
-from tfx_pedigree.registry import Identity, NewObservation, Observation, Registry, Role, RolesCap, every
+from tfx_pedigree.registry import Action, Identity, NewObservation, Observation, Registry, Role, RolesCap, every
 from tfx_pedigree.registry.observations import Cursor
 
 MODEL = "flight-delay"
@@ -151,6 +152,13 @@ def test_a_version_has_no_more_series_than_somebody_can_look_at(two: Registry, c
 
 
 @pytest.mark.conformance
+def test_note_is_no_other_event_in_disguise(two: Registry, clock: Clock) -> None:
+    with pytest.raises(InvalidInputError, match="is no note.*retrain"):
+        two.note(MODEL, Action.OBSERVE, reason=None, details=seen(clock).to_json(), subject="1.0.0")
+    assert two.verify_audit().problems == ()
+
+
+@pytest.mark.conformance
 def test_secret_in_a_source_is_not_kept(two: Registry, clock: Clock) -> None:
     two.observe(FIRST, seen(clock, source="https://me:hunter2@prometheus.example.com"))
     assert "hunter2" not in two.observations(MODEL).items[0].source
@@ -168,10 +176,12 @@ def test_cursor_of_nobodys_page_is_refused(text: str) -> None:
         Cursor.parse(text)
 
 
-def test_reading_one_version_never_walks_through_the_rows_of_others(two: Registry, clock: Clock) -> None:
-    two.observe(FIRST, seen(clock))
+def test_reading_one_version_never_walks_through_the_rows_of_others(tmp_path: Path) -> None:
     plans = []
-    with two.transactions.reading(MODEL) as connection:
+    with (
+        Registry.create(tmp_path, actor="ada") as registry,
+        registry.transactions.reading(None) as connection,
+    ):
         for where, order in (
             ("version_id = 1 AND ended_at <= '2026'", "ended_at DESC, id DESC"),
             ("version_id = 1 AND metric = 'auc' AND ended_at <= '2026'", "ended_at DESC"),
