@@ -57,7 +57,6 @@ class Database:
         self.is_sqlite = self._target.get_backend_name() == "sqlite"
         self.engine = _engine(self._target)
         self._outer: Connection | None = None
-        self._writing = self.engine.execution_options(pedigree_write=True)
         self._reading = (
             self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         )
@@ -105,7 +104,7 @@ class Database:
         if self._outer is not None:
             yield self._outer
             return
-        with self._begin(self._reading) as connection:
+        with self._begin(self._reading, write=False) as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -114,7 +113,7 @@ class Database:
         if self._outer is not None:
             yield self._outer
             return
-        with self._begin(self._writing) as connection:
+        with self._begin(self.engine, write=True) as connection:
             yield connection
 
     def within(self, connection: Connection) -> Database:
@@ -175,12 +174,14 @@ class Database:
         self._asking.dispose()
 
     @contextlib.contextmanager
-    def _begin(self, engine: Engine) -> Iterator[Connection]:
+    def _begin(self, engine: Engine, write: bool) -> Iterator[Connection]:
         committing = False
         try:
             with self._checked_out(engine.connect) as connection, connection.begin():
+                if self.is_sqlite:
+                    _begin_sqlite(connection, write)
                 yield connection
-                committing = engine is self._writing
+                committing = write
         except UnicodeEncodeError as error:
             raise InvalidInputError(
                 f"{plain(error.object, 40)!r} holds half of a character (a lone surrogate), and no database can hold "
@@ -279,7 +280,6 @@ def _engine(url: URL, **options: Any) -> Engine:
     if url.get_backend_name() == "sqlite":
         engine = sa.create_engine(url, json_deserializer=parse_json, connect_args={"timeout": BUSY_SECONDS})
         sa.event.listen(engine, "connect", _prepare_sqlite)
-        sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
     arguments: dict[str, Any] = {"connect_timeout": 10}
     if url.get_driver_name() == "psycopg":
@@ -327,8 +327,8 @@ def _write_ahead(cursor: sqlite3.Cursor) -> None:
             time.sleep(0.01)
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    write = connection.get_execution_options().get("pedigree_write", False)
+def _begin_sqlite(connection: Connection, write: bool) -> None:
+    """SQLAlchemy leaves this to the driver, and the driver to us."""
     driver: Any = connection.connection.dbapi_connection
     with translated(connection.dialect, connection):
         if write:
