@@ -167,7 +167,10 @@ def test_a_brief_record_leaves_out_what_it_does_not_have() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": "test/2"}, "In the record, `format` must be 'test/1', but is 'test/2'."),
+        (
+            {"format": "test/2"},
+            "In the record, `format` is 'test/2', but this release reads 'test/1'. Upgrade tfx-pedigree.",
+        ),
         ({"from": "green"}, "In the record, `from` must be one of red, blue, but is 'green'."),
         ({"rank": 2}, "In the record, `rank` must be one of low, high, but is 2."),
         ({"when": "yesterday"}, "`when` must be a time such as"),
@@ -181,7 +184,7 @@ def test_a_brief_record_leaves_out_what_it_does_not_have() -> None:
         ({"points": []}, "In the record, `points` must be an object, but is a list."),
         ({"score": "much"}, "In the record, `score` must be a number, but is 'much'."),
         ({"share": 101}, "In the record, `share` must be at most 100, but is 101."),
-        ({"scalar": []}, "must be a text, a whole number, a number or true or false, but is a list."),
+        ({"scalar": []}, "must be a text, a whole number, a number, true or false or null, but is a list."),
         ({"mode": None}, "In the record, `mode` must be one of on, off, but is null."),
         ({"span": [1]}, "In the record, `span` must be a list of 2, but is a list."),
         ({"size": 7}, "In the record, `size` does not agree with the rest of it."),

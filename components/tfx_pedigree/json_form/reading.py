@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -79,7 +80,7 @@ def _record(kind: type, parameters: Mapping[Any, Any]) -> Reader:
     def read_record(value: Any, place: Place) -> Any:
         table = _object(value, place)
         if layout.format is not None and table.get("format") != layout.format:
-            raise place.at("format").refusal(table.get("format"), f"{layout.format!r}")
+            raise _another_format(table.get("format"), layout.format, place.at("format"))
         _check_keys(table, known, required, place)
         found = {
             field.name: readers[field.name](table[key], place.at(key)) for key, field in names.items() if key in table
@@ -96,6 +97,12 @@ def _record(kind: type, parameters: Mapping[Any, Any]) -> Reader:
         return record
 
     return read_record
+
+
+def _another_format(found: Any, ours: str, place: Place) -> InvalidInputError:
+    if isinstance(found, str) and found.partition("/")[0] == ours.partition("/")[0]:
+        return place.problem(f"is {plain(found, 60)!r}, but this release reads {ours!r}. Upgrade tfx-pedigree.")
+    return place.refusal(found, f"{ours!r}")
 
 
 def _same(told: Any, computed: Any) -> bool:
@@ -119,6 +126,11 @@ def _bound(kind: Any, parameters: Mapping[Any, Any]) -> Any:
         return parameters[kind]
     held = getattr(kind, "__parameters__", ())
     return kind[tuple(parameters.get(one, one) for one in held)] if held else kind
+
+
+def _spoken(name: str) -> str:
+    """`model description` for ModelDescription."""
+    return re.sub("(?<=[a-z])(?=[A-Z])", " ", name).lower()
 
 
 def _object(value: Any, place: Place) -> Mapping[str, Any]:
@@ -198,7 +210,9 @@ def _union(arguments: tuple[Any, ...]) -> Reader:
                 return candidate(value, place)
             except InvalidInputError:
                 continue
-        raise place.refusal(value, listed([_name(kind) for kind in kinds]).replace(" and ", " or "))
+        if isinstance(value, str) and str in kinds:
+            SIMPLE[str](value, place)  # says what is wrong with this text
+        raise place.refusal(value, listed([_name(kind) for kind in arguments]).replace(" and ", " or "))
 
     return read_union
 
@@ -254,7 +268,7 @@ class JsonForm:
     @classmethod
     def from_json(cls: type[T], data: object, what: str = "") -> T:
         """Refuses whatever `to_json` would not have written. `what` is named in the refusal: "the evidence"."""
-        record: T = _record_of(cast("Any", cls))(data, Place(what or f"the {cls.__name__.lower()}"))
+        record: T = _record_of(cast("Any", cls))(data, Place(what or f"the {_spoken(cls.__name__)}"))
         return record
 
     def _repr_html_(self) -> str:

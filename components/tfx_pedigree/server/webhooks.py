@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 
-from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.registry import Due, Outbox
+from tfx_pedigree.server.background import repeating
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.groups import RouteGroup
 from tfx_pedigree.server.pages.view import of_event
@@ -20,7 +18,6 @@ from tfx_pedigree.service.telling import send
 EVERY = 1.0
 LEASE = 30.0
 _AT_ONCE = 8
-log = logging.getLogger("tfx_pedigree.server")
 
 
 class Teller:
@@ -56,26 +53,13 @@ class Teller:
         return f"{public}{of_event(due.event.chain, due.event.position)}" if public else None
 
 
-@contextlib.asynccontextmanager
-async def _running(server: Server) -> AsyncIterator[None]:
-    task = asyncio.create_task(_tell(Teller(server)))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+def _running(server: Server) -> AbstractAsyncContextManager[None]:
+    teller = Teller(server)
 
+    async def one_round() -> float:
+        return 0.0 if await teller.round() else EVERY
 
-async def _tell(teller: Teller) -> None:
-    while True:
-        try:
-            tried = await teller.round()
-        except PedigreeError as error:
-            log.warning("Webhooks were not told: %s", error)
-            tried = 0
-        if not tried:
-            await asyncio.sleep(EVERY)
+    return repeating("Webhooks were not told", one_round)
 
 
 WEBHOOKS = RouteGroup("webhooks", lambda _: (), _running)

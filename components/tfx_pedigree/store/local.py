@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from tfx_pedigree.errors import DamagedError, UnavailableError
 from tfx_pedigree.store.backend import DAMAGED, SMALL_FILE, TEMPORARY, Stored, object_key
+from tfx_pedigree.store.durable import sync_folder
 from tfx_pedigree.store.failures import using_store
 from tfx_pedigree.store.hashing_copy import Step, copy_all, hash_all, write_all
 from tfx_pedigree.store.hints import Hints
@@ -121,8 +122,8 @@ class LocalBackend:
             folder = f"{self._root}/{DAMAGED}"
             os.makedirs(folder, exist_ok=True)
             os.replace(self._path(stored.key), f"{folder}/{stored.key.replace('/', '-')}")
-            _sync_folder(folder)
-            _sync_folder(os.path.dirname(self._path(stored.key)))
+            sync_folder(folder)
+            sync_folder(os.path.dirname(self._path(stored.key)))
         return True
 
     def leftovers(self, before: float) -> Iterator[Stored]:
@@ -222,8 +223,8 @@ class LocalBackend:
     def _settle(self, keys: Iterable[str]) -> None:
         shards = {os.path.dirname(self._path(key)) for key in keys}
         for folder in sorted(shards) + sorted({os.path.dirname(shard) for shard in shards}):
-            _sync_folder(folder)
-        _sync_folder(self._root)
+            sync_folder(folder)
+        sync_folder(self._root)
 
     def _is_ownerless(self, key: str) -> bool:
         try:
@@ -291,11 +292,3 @@ def _names(folder: str) -> list[str]:
         return sorted(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _sync_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -16,6 +16,7 @@ from typing import NoReturn
 from tfx_pedigree.errors import ConflictError, InvalidInputError, PedigreeError
 from tfx_pedigree.progress import Progress
 from tfx_pedigree.store.backend import Backend, object_key
+from tfx_pedigree.store.durable import sync_folder
 from tfx_pedigree.store.failures import reason, shown, target_refusal
 from tfx_pedigree.store.hashing_copy import copy_all, hash_all
 from tfx_pedigree.store.manifest import FileEntry, Manifest
@@ -112,7 +113,7 @@ class _Layout:
         for _ in spread(place, sorted(self.manifest.files, key=lambda entry: -entry.size), self.meter):
             pass
         for folder in folders:
-            _sync_folder(folder)
+            sync_folder(folder)
 
     def _copy(self, entry: FileEntry) -> None:
         where, step = f"{self.stage}/{entry.path}", self.meter.step(entry.path)
@@ -173,7 +174,7 @@ def _rename(stage: str, path: str) -> None:
         raise ConflictError(
             f"{shown(path)} was created by somebody else meanwhile. It was left as it is. Look at it and try again."
         ) from error
-    _sync_folder(os.path.dirname(path))
+    sync_folder(os.path.dirname(path))
 
 
 @contextmanager
@@ -222,11 +223,3 @@ def _lock(fd: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _sync_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -14,7 +14,7 @@ from typing import BinaryIO, TypeVar
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.text import listed, plain
 from tfx_pedigree.versioning import tensor_bundle
-from tfx_pedigree.versioning.description import OPAQUE, ModelDescription, Scalar, Signature, TensorSpec
+from tfx_pedigree.versioning.description import OPAQUE, ModelDescription, Scalar, Signature, TensorKind, TensorSpec
 from tfx_pedigree.versioning.graph import operations
 from tfx_pedigree.versioning.tensors import dtype_name, shape_of
 from tfx_pedigree.versioning.wire import Span, WireError, reading, whole
@@ -32,7 +32,7 @@ _MOST_GRAPHS = 100
 _MOST_TAGS = 100
 _MOST_SIGNATURES = 1_000
 _MOST_TENSORS = 100_000
-_KINDS = {1: "sparse", 3: "ragged"}  # TypeSpecProto.TypeSpecClass
+_KINDS: dict[int, TensorKind] = {1: "sparse", 3: "ragged"}  # TypeSpecProto.TypeSpecClass
 _DEEPEST = 16
 
 T = TypeVar("T")
@@ -174,7 +174,8 @@ def _map(entries: Iterator[Span]) -> Iterator[tuple[str, Span]]:
 
 
 def _tensor(info: Span) -> TensorSpec:
-    kind, dtype, shape = "dense", 0, Span(info.data, info.stop, info.stop)
+    kind: TensorKind = "dense"
+    dtype, shape = 0, Span(info.data, info.stop, info.stop)
     for number, value in info.fields():
         if number == 2 and isinstance(value, int):
             dtype = value
@@ -189,7 +190,7 @@ def _tensor(info: Span) -> TensorSpec:
 
 def _composite(spec: Span) -> TensorSpec:
     """A TypeSpecProto: shape and type of a sparse or ragged one, the name of the class of any other."""
-    kind = _KINDS.get(spec.number(1), "composite")
+    kind: TensorKind = _KINDS.get(spec.number(1), "composite")
     shape = dtype = None
     for value in spec.message(2).message(52).messages(1):
         for number, part in value.fields():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfx_pedigree.versioning._json import LARGEST_INTEGER
+from tfx_pedigree.json_form import LARGEST_INTEGER
 from tfx_pedigree.versioning.description import Shape
 from tfx_pedigree.versioning.wire import Span, WireError, signed
 

@@ -132,7 +132,10 @@ def test_json_form_loses_nothing(digest: str | None, branch: str | None) -> None
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"format": "pedigree.git-state/2"}, "In the git state, `format` must be 'pedigree.git-state/1', but is"),
+        (
+            {"format": "pedigree.git-state/2"},
+            "In the git state, `format` is 'pedigree.git-state/2', but this release reads 'pedigree.git-state/1'",
+        ),
         ({"commit": None}, "`commit` must be a text, but is null"),
         ({"dirty": True}, "`dirty` does not agree with the rest"),
         ({"dirty": 0}, "`dirty` does not agree with the rest"),

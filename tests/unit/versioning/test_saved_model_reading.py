@@ -94,7 +94,7 @@ def test_what_is_known_from_elsewhere_is_kept() -> None:
     digest = "sha256:" + 64 * "1"
     found = describe(KERAS, parameters={"rate": 0.1}, transform_digest=digest, schema_digest=digest)
     assert (found.parameters, found.transform_digest, found.schema_digest) == ({"rate": 0.1}, digest, digest)
-    with pytest.raises(InvalidInputError, match="parameters.layers"):
+    with pytest.raises(InvalidInputError, match="parameter `layers`"):
         describe(KERAS, parameters={"layers": [4]})  # type: ignore[dict-item]
 
 

@@ -30,11 +30,11 @@ from tfx_pedigree.rollout.traffic.api import (
     Split,
 )
 from tfx_pedigree.rollout.traffic.asking import ask
-from tfx_pedigree.rollout.traffic.files import sync_folder
 from tfx_pedigree.rollout.traffic.places import Places, read_address, read_places
 from tfx_pedigree.rollout.traffic.protobuf import Value
 from tfx_pedigree.rollout.traffic.routed import RoutedTraffic, RouteOrder, Routing
 from tfx_pedigree.rollout.traffic.rtds import running_server, shared_server
+from tfx_pedigree.store.durable import sync_folder
 
 CAPABILITIES = Capabilities(
     step=1, split=Split.RANDOM, fence=Fence.EPOCH, counters=True, lease=True, drain=True, mirror=True

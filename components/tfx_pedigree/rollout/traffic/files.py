@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tfx_pedigree.errors import UnavailableError
+from tfx_pedigree.store.durable import sync_folder
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -30,14 +31,6 @@ def write_whole(path: Path, data: bytes) -> None:
         sync_folder(path.parent)
     except OSError as error:
         raise UnavailableError(f"{path} cannot be written: {error.strerror}. Nothing was changed.") from error
-
-
-def sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

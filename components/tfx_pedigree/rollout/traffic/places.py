@@ -23,8 +23,9 @@ from tfx_pedigree.errors import ConflictError, UnavailableError
 from tfx_pedigree.json_form import read, to_json
 from tfx_pedigree.rollout.traffic.api import Materialise, Prepared, Readiness, ServedVersion
 from tfx_pedigree.rollout.traffic.bringing import brought
-from tfx_pedigree.rollout.traffic.files import locked, sync_folder, write_whole
+from tfx_pedigree.rollout.traffic.files import locked, write_whole
 from tfx_pedigree.rollout.traffic.serving_status import LoadState, load_states, serving_number
+from tfx_pedigree.store.durable import sync_folder
 
 MARKER = ".pedigree-version.json"
 _LOCK = ".pedigree-lock"

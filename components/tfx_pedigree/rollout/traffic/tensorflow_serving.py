@@ -44,11 +44,12 @@ from tfx_pedigree.rollout.traffic.api import (
     not_ready,
 )
 from tfx_pedigree.rollout.traffic.bringing import brought
-from tfx_pedigree.rollout.traffic.files import locked, sync_folder, write_whole
+from tfx_pedigree.rollout.traffic.files import locked, write_whole
 from tfx_pedigree.rollout.traffic.places import read_address
 from tfx_pedigree.rollout.traffic.routed import check_epoch
 from tfx_pedigree.rollout.traffic.serving_config import ModelEntry, with_entry
 from tfx_pedigree.rollout.traffic.serving_status import LoadState, LoadStatus, load_states
+from tfx_pedigree.store.durable import sync_folder
 from tfx_pedigree.text import short_digest
 
 STABLE = "stable"
