@@ -359,7 +359,20 @@ sessions = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("seen_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime, nullable=False),
+    # How far it reaches at the most; a role that is NULL takes nothing away, models that are NULL are all.
+    sa.Column("role", sa.Text),
+    sa.Column("models", Json),
     sa.Index("ix_sessions_expires_at", "expires_at"),
+    info=NOT_HISTORY,
+)
+
+# What ended in a session cannot end in another one. No part of the history.
+used_sign_ins = sa.Table(
+    "used_sign_ins",
+    metadata,
+    sa.Column("digest", sa.String(71), primary_key=True),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    sa.Index("ix_used_sign_ins_expires_at", "expires_at"),
     info=NOT_HISTORY,
 )
 

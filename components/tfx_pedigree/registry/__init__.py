@@ -49,6 +49,7 @@ from tfx_pedigree.registry.registration import Candidate, Facts
 from tfx_pedigree.registry.registry import Registry
 from tfx_pedigree.registry.roles import EVERYWHERE, LEAST_ROLE, Action
 from tfx_pedigree.registry.search import parse_time
+from tfx_pedigree.registry.sessions import UsedSignIn
 from tfx_pedigree.registry.signatures import Signature, Trust, TrustChange
 from tfx_pedigree.registry.token_text import TokenText
 from tfx_pedigree.registry.tokens import NewToken, Token, TokenChange
@@ -126,6 +127,7 @@ __all__ = [
     "Told",
     "Trust",
     "TrustChange",
+    "UsedSignIn",
     "Verdict",
     "Version",
     "VersionChange",

@@ -18,7 +18,7 @@ from tfx_pedigree.registry import Registry
 from tfx_pedigree.server import answers
 from tfx_pedigree.server.answers import Answer, wants_page
 from tfx_pedigree.server.api import Api
-from tfx_pedigree.server.authentication import authenticator_for
+from tfx_pedigree.server.authentication import authenticator_for, issuers_of
 from tfx_pedigree.server.content import CONTENT
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.groups import RouteGroup
@@ -55,8 +55,9 @@ ACTOR = "server"
 
 def create_app(settings: ServerSettings) -> Starlette:
     """Opens the registry: an address that cannot be used is refused here."""
+    issuers = issuers_of(settings)
     registry = Registry.open(settings.registry, actor=ACTOR, store=settings.store)
-    return application(Server(settings, registry, authenticator_for(settings, registry)))
+    return application(Server(settings, registry, authenticator_for(settings, registry, issuers)))
 
 
 def application(server: Server, groups: Sequence[RouteGroup] = GROUPS) -> Starlette:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from starlette.requests import HTTPConnection
 
+from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import Identity, Registry
 from tfx_pedigree.server.forms import check_origin
 from tfx_pedigree.server.identity import SAFE, Credentials
-from tfx_pedigree.server.oidc import load_issuers
+from tfx_pedigree.server.issuers import Issuer, load_issuers
 from tfx_pedigree.server.settings import ServerSettings
+from tfx_pedigree.text import listed
 
 
 class Authenticator(Protocol):
@@ -34,8 +37,18 @@ class Everybody:
         return self.identity
 
 
-def authenticator_for(settings: ServerSettings, registry: Registry) -> Authenticator:
+def issuers_of(settings: ServerSettings) -> tuple[Issuer, ...]:
+    issuers = load_issuers(settings.issuers) if settings.issuers else ()
+    ways = [one.sign_in.name for one in issuers if one.sign_in is not None]
+    if ways and settings.public_url is None:
+        raise InvalidInputError(
+            f"People are to sign in by {listed(ways)}, and their browsers must find back to this server. Say where it "
+            "is with --public-url https://HOST."
+        )
+    return issuers
+
+
+def authenticator_for(settings: ServerSettings, registry: Registry, issuers: Sequence[Issuer]) -> Authenticator:
     if settings.everybody is None:
-        issuers = load_issuers(settings.issuers) if settings.issuers else ()
         return Credentials(registry, settings.proxy, issuers=issuers)
     return Everybody(Identity(settings.everybody))

@@ -6,6 +6,7 @@ import asyncio
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import ParamSpec, TypeVar
 
 from starlette.requests import HTTPConnection
@@ -30,6 +31,10 @@ class Server:
         self.questions = ThreadPoolExecutor(8, "question")
         self.changes = ThreadPoolExecutor(4, "change")
         self.bytes = ThreadPoolExecutor(32, "bytes")
+
+    def clock(self) -> datetime:
+        """The registry's own time."""
+        return self.registry.transactions.clock()
 
     def acting(self, request: HTTPConnection) -> Registry:
         """The registry for whoever sent the request. Call it in a thread: it may ask the database who that is."""

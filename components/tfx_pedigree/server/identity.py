@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
@@ -21,7 +22,8 @@ from tfx_pedigree.errors import PedigreeError, UnauthenticatedError
 from tfx_pedigree.registry import Identity, Registry, Token, TokenText
 from tfx_pedigree.server.attempts import FailedAttempts
 from tfx_pedigree.server.forms import check_origin
-from tfx_pedigree.server.oidc import Issuer, Issuers
+from tfx_pedigree.server.issuers import Issuer
+from tfx_pedigree.server.oidc import Issuers
 from tfx_pedigree.server.settings import TrustedProxy
 
 COOKIE = "__Host-pedigree"
@@ -72,7 +74,7 @@ class Credentials:
         issuers: Sequence[Issuer] = (),
     ) -> None:
         self._registry = registry
-        self._issuers = Issuers(issuers) if issuers else None
+        self.issuers = Issuers(issuers)
         self._proxy = proxy
         self._tokens = KnownTokens(registry)
         self._attempts = attempts or FailedAttempts()
@@ -104,10 +106,16 @@ class Credentials:
 
     def of_form(self, request: HTTPConnection, secret: str) -> Identity:
         """Of somebody who signs in. The caller has looked whether the form is one of ours."""
+        with self.counted(request):
+            return self.of_secret(secret)
+
+    @contextlib.contextmanager
+    def counted(self, request: HTTPConnection) -> Iterator[None]:
+        """Around an attempt to say who one is: after too many that failed, none is looked at."""
         address = self.address(request)
         self._attempts.check(address)
         try:
-            return self.of_secret(secret)
+            yield
         except UnauthenticatedError:
             self._attempts.failed(address)
             raise
@@ -115,8 +123,8 @@ class Credentials:
     def of_secret(self, text: str) -> Identity:
         """Of a token, or a JWT. A wrong secret for one id is tried only so often; the right one is never refused for
         that."""
-        if self._issuers is not None and text.count(".") == 2:
-            return self._issuers.identity(text)
+        if text.count(".") == 2:
+            return self.issuers.identity(text)
         presented = TokenText.parse(text)
         try:
             return self._tokens.identity(text)

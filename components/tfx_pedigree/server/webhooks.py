@@ -32,7 +32,7 @@ class Teller:
 
     async def round(self) -> int:
         """How many events were tried. None while another process has the lease."""
-        clock = self._registry.transactions.clock
+        clock = self._server.clock
         if not await self._server.ask(self._outbox.has_work, clock()):
             return 0
         if await self._server.change(self._registry.lease, "webhooks", self._holder, LEASE) is None:
