@@ -1,6 +1,6 @@
 """What sessions allow, and sign-ins that were used
 
-Revision: 0010
+Revision: 0011
 """
 
 import sqlalchemy as sa
@@ -8,8 +8,8 @@ from alembic import op
 
 from tfx_pedigree.db.types import Json, UtcDateTime
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
