@@ -24,7 +24,7 @@ from tfx.proto import pusher_pb2, trainer_pb2
 from tfx.types import channel, standard_artifacts
 from tfx.utils import import_utils
 
-from tfx_pedigree.comparison import ModelInputs, Policy
+from tfx_pedigree.comparison import ModelInputs, NeverBelow, Policy
 from tfx_pedigree.errors import InvalidInputError, PedigreeError
 from tfx_pedigree.json_form import read
 from tfx_pedigree.lineage.lineage import Lineage
@@ -80,6 +80,25 @@ def compiled(components: list[Any], folder: Path, **options: Any) -> dict[str, A
     KubeflowV2DagRunner(config, output_dir=str(folder), output_filename="pipeline.json").run(pipeline(components))
     found: dict[str, Any] = json.loads((folder / "pipeline.json").read_text())
     return found
+
+
+def test_a_policy_with_an_anchor_measures_the_best_champion_as_well() -> None:
+    examples, trainer = own()
+    policy = Policy("auc", never_below=NeverBelow(), confidence=0.95)
+    options: dict[str, Any] = {"inputs": ModelInputs(label_key="late"), "slice_features": [["origin"]], "name": "delay"}
+    found = add_pedigree(trainer, examples.outputs["examples"], NAME, policy, **options)
+    provider, evaluator = found.best
+    assert [provider.id, evaluator.id] == ["BestChampionProvider_delay", "BestChampionEvaluator_delay"]
+    assert provider.inputs["champion"] is found.champion_provider.outputs["model"]
+    assert evaluator.inputs["baseline_model"] is provider.outputs["model"]
+    assert found.comparator.inputs["best_evaluation"] is evaluator.outputs["evaluation"]
+    config = json.loads(evaluator.exec_properties["eval_config"])
+    assert "slicing_specs" not in config and "hreshold" not in json.dumps(config)
+    assert {node.id for node in pipeline([examples, trainer, *found.components]).components} > {
+        provider.id,
+        evaluator.id,
+    }
+    assert wired()[1].best == ()
 
 
 def test_one_call_adds_all_of_them_connected() -> None:

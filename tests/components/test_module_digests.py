@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from components_testing import Place, record
+from components_testing import NAME, Place, record
 
 from tfx_pedigree.tfx_components.modules import imported_digests, modules_of
 
@@ -118,4 +118,5 @@ def test_what_a_run_imports_counts_where_it_is_not_what_the_pipeline_was_built_f
     found = record(place.version(place.trained("keras"), properties))
     assert found["modules"] == {**claimed, "model.py": digest(b"# what the image holds\n" + MODEL)}
     assert found["modules_as_built"] == {"model.py": digest(MODEL)}
+    assert found["model"] == NAME, "the version belongs to the model, whatever its modules are called"
     assert imported_digests({"nowhere.py": "no_such_package.nowhere", "sys": "sys"}) == {}

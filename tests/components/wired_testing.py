@@ -52,6 +52,9 @@ class TrainThere(Train):
     """The same for TFX's cache as another trainer: what it has left behind is not taken over, but made again."""
 
 
+DEFAULT = Policy("mean_absolute_error")
+
+
 def ready_model(folder: Path, factor: float, weights: int = 1) -> str:
     """Predicts `factor` times x, reading x from serialised examples."""
 
@@ -78,6 +81,7 @@ def wired(
     train: type[Train] = Train,
     *,
     rollout: Any = None,
+    policy: Policy = DEFAULT,
     **lineage: Any,
 ) -> tfx_pipeline.Pipeline:
     """On the rows in `folder`/data, with a model that is ready. Without a registry, the environment says which one it
@@ -88,7 +92,7 @@ def wired(
         trainer,
         examples.outputs["examples"],
         NAME,
-        Policy("mean_absolute_error"),
+        policy,
         inputs=ModelInputs(label_key="y", signature_name="serving_default"),
         comparator_options={"latency_rounds": 0},
         serving_base=None if rollout else str(folder / "serving"),

@@ -6,6 +6,7 @@ the Evaluator's EvalConfig. Never: measures a model itself, promotes, reads a fi
 
 from __future__ import annotations
 
+from tfx_pedigree.comparison.anchor import Anchor
 from tfx_pedigree.comparison.assemble import Measurements, compare_models, decide_again
 from tfx_pedigree.comparison.check import Check
 from tfx_pedigree.comparison.document import Basis, Code, Comparison, Data, MetricRow, ParameterChange, Side
@@ -23,11 +24,13 @@ from tfx_pedigree.comparison.numbers import OVERALL, Key, MetricValue, Scores, S
 from tfx_pedigree.comparison.outcomes import ModelOutcomes, Outcomes
 from tfx_pedigree.comparison.past import (
     FIRST,
+    Best,
     Crowning,
     Decided,
     Past,
     PastDecision,
     Standing,
+    best_of,
     standing_of,
 )
 from tfx_pedigree.comparison.policy import (
@@ -60,7 +63,9 @@ __all__ = [
     "FIRST",
     "OF_THE_MODEL",
     "OVERALL",
+    "Anchor",
     "Basis",
+    "Best",
     "Bounds",
     "Check",
     "CheckOutcome",
@@ -124,6 +129,7 @@ __all__ = [
     "Weights",
     "at_confidence",
     "base_of",
+    "best_of",
     "characteristics",
     "compare_models",
     "counting_spec",

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from tfx_pedigree.comparison.anchor import Anchor
 from tfx_pedigree.comparison.document import Basis, Comparison, Data, MetricRow, Side
 from tfx_pedigree.comparison.earlier import Earlier, by_features
 from tfx_pedigree.comparison.gate import GateDecision, decide
@@ -55,10 +56,11 @@ def compare_models(
     notes: tuple[str, ...] = (),
     earlier: Earlier | None = None,
     standing: Standing | None = None,
+    anchor: Anchor | None = None,
 ) -> Comparison:
     """`not_comparable` says why a champion that exists could not be evaluated on these data, `undecided` what leaves
     nothing to decide on, `earlier` on which slices the champion was judged, `standing` what earlier decisions mean for
-    this one."""
+    this one, `anchor` the best champion on the same rows."""
     latency = _latency(policy, measured.timings)
     bump, changes = _changes(champion_description, challenger_description)
     breaking = changes[0] if bump == str(Bump.MAJOR) else None
@@ -73,6 +75,7 @@ def compare_models(
         notes,
         guarded,
         standing,
+        anchor,
     )
     decision = conclude(
         policy,
@@ -141,6 +144,7 @@ def conclude(  # noqa: PLR0917  each is one of the things that a decision follow
         breaking=basis.breaking,
         earlier=basis.earlier,
         standing=basis.standing,
+        anchor=basis.anchor,
     )
     if basis.undecided is not None:
         decision = GateDecision(Verdict.INSUFFICIENT, f"Not decided: {basis.undecided}.", warnings=decision.warnings)

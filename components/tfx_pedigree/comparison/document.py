@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tfx_pedigree.bounded_parse import parse_json
+from tfx_pedigree.comparison.anchor import Anchor
 from tfx_pedigree.comparison.config_reader import ConfigNode, from_data, optional, plain_value
 from tfx_pedigree.comparison.earlier import Earlier, earlier_to_json, read_earlier
 from tfx_pedigree.comparison.gate import GateDecision
@@ -169,7 +170,7 @@ class Basis:
     """What the decision followed from besides the policy and the numbers that stand in the document anyway: with these
     it can be made again. `undecided` is a problem that left nothing to decide on, `notes` are warnings that are none of
     the gate's, `earlier` the slices that the champion was judged on, `standing` what earlier decisions meant for this
-    one. Documents of older releases have none."""
+    one, `anchor` the best champion on the same rows. Documents of older releases have none."""
 
     p95_ms: MetricValue | None = None
     processor_ratio: MetricValue | None = None
@@ -180,6 +181,7 @@ class Basis:
     notes: tuple[str, ...] = ()
     earlier: Earlier = field(default_factory=dict)
     standing: Standing | None = None
+    anchor: Anchor | None = None
 
     def to_json(self) -> dict[str, Any]:
         found = {
@@ -192,12 +194,13 @@ class Basis:
             "notes": list(self.notes),
             **({"earlier": earlier_to_json(self.earlier)} if self.earlier else {}),
         }
-        return found if self.standing is None else found | {"standing": self.standing.to_json()}
+        late = {"standing": self.standing, "anchor": self.anchor}
+        return found | {name: one.to_json() for name, one in late.items() if one is not None}
 
     @classmethod
     def read(cls, place: ConfigNode) -> Basis:
         names = tuple(cls.__dataclass_fields__)
-        found = place.fields(names, [name for name in names if name not in ("earlier", "standing")])
+        found = place.fields(names, [name for name in names if name not in ("earlier", "standing", "anchor")])
         return cls(
             optional(found, "p95_ms", MetricValue.read),
             optional(found, "processor_ratio", MetricValue.read),
@@ -208,6 +211,7 @@ class Basis:
             found["notes"].each(ConfigNode.text),
             optional(found, "earlier", read_earlier) or {},
             optional(found, "standing", lambda one: Standing.from_json(plain_value(one), f"{one.source}: {one.path}")),
+            optional(found, "anchor", Anchor.read),
         )
 
 

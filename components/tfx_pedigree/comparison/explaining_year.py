@@ -52,4 +52,7 @@ def _never_below(policy: Policy, demand: NeverBelow) -> str:
         may = f"{percent(demand.relative)} of its {policy.metric}"
     elif demand.absolute is not None:
         may = number(demand.absolute)
-    return f"The challenger may not be worse than the best champion so far by more than {may}."
+    return (
+        f"The challenger may not be worse than the best champion so far by more than {may}: that one is measured on "
+        "the same rows where its bytes are there, else what earlier comparisons say of it counts."
+    )

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tfx_pedigree.comparison.anchor import Anchor
+from tfx_pedigree.comparison.best_champion import anchor_warnings
 from tfx_pedigree.comparison.bound_checks import floor_checks
 from tfx_pedigree.comparison.budget_checks import budget_checks
 from tfx_pedigree.comparison.check import Check
@@ -89,10 +91,11 @@ def decide(
     breaking: str | None = None,
     earlier: Earlier | None = None,
     standing: Standing | None = None,
+    anchor: Anchor | None = None,
 ) -> GateDecision:
     """`not_comparable` says why a champion that exists could not be evaluated on these data; `breaking` what callers of
     the champion cannot rely on any more, where the change is a MAJOR one; `earlier` on which slices it was judged;
-    `standing` what earlier decisions mean for this one."""
+    `standing` what earlier decisions mean for this one; `anchor` the best champion so far on the same rows."""
     if not_comparable is not None and policy.not_comparable is NotComparable.HUMAN:
         reason = f"Not decided: the champion cannot be compared ({not_comparable}), so a person must decide."
         return GateDecision(Verdict.INSUFFICIENT, reason, warnings=(not_comparable,))
@@ -102,11 +105,16 @@ def decide(
     found = Measured(challenger, champion, differences or {}, latency or Latency(), earlier or {})
     confidence = confidence_of(policy, standing)
     score, recommendation, change = _score(policy, found, confidence)
-    year = year_checks(policy, found, standing)
+    year = year_checks(policy, found, standing, anchor)
     others = (*_guarded(policy, found), *budget_checks(policy, found), *year, *_major(policy, breaking))
     checks = (score, *others)
     verdict = _verdict(checks)
-    warnings = (*_out_of_reach(policy, champion, verdict), *_skipped(checks), *reuse_warnings(policy, found, standing))
+    warnings = (
+        *_out_of_reach(policy, champion, verdict),
+        *_skipped(checks),
+        *reuse_warnings(policy, found, standing),
+        *anchor_warnings(policy, standing, anchor),
+    )
     lead = {
         Verdict.PASS: "The challenger wins",
         Verdict.FAIL: "The champion stays",

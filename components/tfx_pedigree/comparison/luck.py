@@ -18,24 +18,23 @@ from collections.abc import Iterator
 from dataclasses import replace
 from statistics import NormalDist
 
+from tfx_pedigree.comparison.anchor import Anchor
+from tfx_pedigree.comparison.best_champion import NOT_TOLD, never_below
 from tfx_pedigree.comparison.check import Check
 from tfx_pedigree.comparison.intervals import TFMA_DEGREES_OF_FREEDOM, t_quantile
-from tfx_pedigree.comparison.margin import Measure, Pair, Spread
-from tfx_pedigree.comparison.measured import Measured, paired
-from tfx_pedigree.comparison.metrics import Direction
+from tfx_pedigree.comparison.margin import Pair, Spread
+from tfx_pedigree.comparison.measured import Measured
 from tfx_pedigree.comparison.numbers import Key
-from tfx_pedigree.comparison.past import Best, Stake, Standing
-from tfx_pedigree.comparison.policy import Policy, RuleKind
-from tfx_pedigree.comparison.policy_year import NeverBelow, Reused
-from tfx_pedigree.comparison.rule import TOLERANCE, Contest, share
+from tfx_pedigree.comparison.past import Stake, Standing
+from tfx_pedigree.comparison.policy import Policy
+from tfx_pedigree.comparison.policy_year import Reused
 from tfx_pedigree.comparison.verdict import CheckOutcome
-from tfx_pedigree.comparison.wording import amount, number, percent, plain, some
+from tfx_pedigree.comparison.wording import number, percent
 
 # No interval of 20 parts tells anything about a chance below this.
 LEAST_LEVEL = 1e-9
 # Where a policy does not say how often the same rows may decide, this often passes without a word.
 USUAL_USES = 20
-NOT_TOLD = "the comparison was not told of earlier decisions (the pipeline's Versioner asks the registry for them)"
 
 
 def stake_of(policy: Policy, standing: Standing) -> Stake | None:
@@ -81,14 +80,14 @@ def widened(pair: Pair, given: float | None, wanted: float | None) -> Pair:
     return replace(pair, spread=Spread(ends, pair.spread.challenger * by, pair.spread.champion * by))
 
 
-def year_checks(policy: Policy, found: Measured, standing: Standing | None) -> Iterator[Check]:
+def year_checks(policy: Policy, found: Measured, standing: Standing | None, anchor: Anchor | None) -> Iterator[Check]:
     """What the policy asks of this decision as one of many."""
     if policy.error_budget is not None:
         yield _budget(policy, standing)
     if policy.holdout is not None:
         yield from _holdout(policy, standing)
     if policy.never_below is not None:
-        yield _never_below(policy, policy.never_below, found, standing)
+        yield never_below(policy, policy.never_below, found, standing, anchor)
 
 
 def reuse_warnings(policy: Policy, found: Measured, standing: Standing | None) -> Iterator[str]:
@@ -161,69 +160,3 @@ def _holdout(policy: Policy, standing: Standing | None) -> Iterator[Check]:
         yield Check(name, CheckOutcome.UNKNOWN, said, numbers)
     elif uses:
         yield Check(name, CheckOutcome.HOLDS, f"{said}, so this decision may err in {percent(level)}", numbers)
-
-
-def _never_below(policy: Policy, demand: NeverBelow, found: Measured, standing: Standing | None) -> Check:
-    name = "best champion"
-    if standing is None:
-        said = f"whether a former champion was better is not known: {NOT_TOLD}"
-        return Check(name, CheckOutcome.UNKNOWN, said)
-    if standing.best is None:
-        said = "the champion is the best so far"
-        if standing.unlinked:
-            said += f", of those that it was ever compared with (not {plain(some(standing.unlinked))})"
-        return Check(name, CheckOutcome.HOLDS, said)
-    measure, limit = _allowed(policy, demand)
-    confidence = None if demand.point_estimate else policy.confidence
-    key = Key(policy.metric)
-    pair = paired(key, found, measure, confident=confidence is not None, least=policy.min_examples)
-    if isinstance(pair, str):
-        return Check(name, CheckOutcome.UNKNOWN, pair)
-    against = _against(pair, standing.best, policy.better, confidence)
-    if against is None:
-        said = f"how sure the lead of {standing.best.version} is is not known: it was compared without an interval"
-        return Check(name, CheckOutcome.UNKNOWN, said)
-    low, high = measure.margin(against, -limit * (1 + TOLERANCE))
-    outcome = CheckOutcome.HOLDS if low >= 0 else (CheckOutcome.BROKEN if high < 0 else CheckOutcome.UNKNOWN)
-    loss = share(-measure.gain(against), measure.unit(against.champion))
-    said = _anchored(standing.best, against.champion, measure.kind, loss)
-    may = f"the {amount(measure.kind, limit)} that may be lost"
-    said += {
-        CheckOutcome.HOLDS: "",
-        CheckOutcome.BROKEN: f", more than {may}",
-        CheckOutcome.UNKNOWN: f", and whether that is within {may} cannot be told",
-    }[outcome]
-    numbers = {"challenger": against.challenger, "best": against.champion, "loss": loss, "allowed": limit}
-    return Check(name, outcome, said, numbers)
-
-
-def _allowed(policy: Policy, demand: NeverBelow) -> tuple[Measure, float]:
-    if demand.absolute is not None:
-        return Measure(policy.better, RuleKind.ABSOLUTE), demand.absolute
-    if demand.relative is not None:
-        return Measure(policy.better, RuleKind.RELATIVE), demand.relative
-    return Contest(policy.rule, policy.better).measure, policy.rule.threshold
-
-
-def _against(pair: Pair, best: Best, better: Direction, confidence: float | None) -> Pair | None:
-    """The challenger and what the best champion would score on these rows. Its lead was measured on other rows, so its
-    variance is added. None where that is asked for and not known."""
-    sign = 1.0 if better is Direction.HIGHER else -1.0
-    value = best.value if best.value is not None else pair.champion + sign * best.ahead
-    if pair.spread is None or confidence is None:
-        return Pair(pair.challenger, value)
-    if best.deviation is None:
-        return None
-    extra = best.deviation * t_quantile(confidence, TFMA_DEGREES_OF_FREEDOM)
-    low, high = pair.spread.difference
-    middle, apart = pair.challenger - pair.champion, pair.challenger - value
-    ends = apart - math.hypot(middle - low, extra), apart + math.hypot(high - middle, extra)
-    return Pair(pair.challenger, value, Spread(ends, pair.spread.challenger, math.hypot(pair.spread.champion, extra)))
-
-
-def _anchored(best: Best, value: float, kind: RuleKind, loss: float) -> str:
-    many = f"{best.comparisons} comparison{'s' if best.comparisons > 1 else ''}"
-    where = "measured on the same rows" if best.value is not None else f"by its lead in {many} on other rows"
-    said = f"the best champion so far, {plain(best.version)}, has {number(value)} here ({where})"
-    how = f"{amount(kind, abs(loss))} {'worse' if loss > 0 else 'better'}" if loss else "as good"
-    return f"{said}, and the challenger is {how}"

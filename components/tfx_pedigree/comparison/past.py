@@ -134,6 +134,11 @@ def standing_of(past: Past, policy: Policy, digests: tuple[str, ...], champion: 
     return Standing(number, lost, reuse, best, unlinked)
 
 
+def best_of(past: Past, policy: Policy, champion: str) -> Best | None:
+    """The former champion that was better than this one, where there is one."""
+    return _Line(past, policy).best(champion, None)[0]
+
+
 def _place_in_period(earlier: Iterable[PastDecision], policy: Policy) -> tuple[int, float]:
     """A stake is lost where the score did not win; where it won, the budget has it back."""
     if policy.error_budget is None:

@@ -24,7 +24,7 @@ _NO_PARAMETERS = frozenset(
     )
 )
 # Components of Pedigree that are told where the registry is, and again what the record of a version says.
-_SAY_NOTHING = ("ChampionProvider", "Versioner", "RegistryPusher", "LineageRecorder")
+_SAY_NOTHING = ("ChampionProvider", "BestChampionProvider", "Versioner", "RegistryPusher", "LineageRecorder")
 _CUSTOM_CONFIG = "custom_config"
 # A longer text is known by its digest.
 _LONGEST = 64 << 10

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tfx_pedigree.comparison import (
+    Anchor,
     Comparison,
     Data,
     DeltaSums,
@@ -114,7 +115,8 @@ class TfmaWord:
 
 @dataclass(frozen=True)
 class Found:
-    """All that was found out. `not_comparable` and a champion's `behaviour.damage` are reasons without a full stop."""
+    """All that was found out. `not_comparable` and a champion's `behaviour.damage` are reasons without a full stop.
+    `anchor` is the best champion so far on the same rows, where the policy asks and the pipeline evaluated it."""
 
     contestants: Contestants
     evaluated: Evaluated
@@ -122,6 +124,7 @@ class Found:
     evaluated_on: Data
     not_comparable: str | None = None
     tfma: TfmaWord | None = None
+    anchor: Anchor | None = None
 
 
 def judge(policy: Policy, found: Found) -> tuple[Comparison, Evidence]:
@@ -132,6 +135,7 @@ def judge(policy: Policy, found: Found) -> tuple[Comparison, Evidence]:
     notes = [*sides.notes, *behaviour.notes]
     if champion is not None and champion.digest == challenger.digest:
         notes.append(THE_SAME)
+    standing = _standing(policy, found)
     comparison = compare_models(
         sides.model,
         policy,
@@ -153,7 +157,8 @@ def judge(policy: Policy, found: Found) -> tuple[Comparison, Evidence]:
         undecided=_hopeless(found),
         notes=tuple(notes),
         earlier=sides.earlier,
-        standing=_standing(policy, found),
+        standing=standing,
+        anchor=_anchor(policy, standing, found.anchor),
     )
     comparison = _with_word(comparison, found.tfma)
     return comparison, evidence_of(comparison, found)
@@ -166,6 +171,13 @@ def _standing(policy: Policy, found: Found) -> Standing | None:
         return None
     digests = (sides.challenger.digest, sides.champion.digest)
     return standing_of(sides.past, policy, digests, sides.champion.version, found.evaluated_on.fingerprint)
+
+
+def _anchor(policy: Policy, standing: Standing | None, found: Anchor | None) -> Anchor | None:
+    """None where nobody asks, or where the champion itself is the best one."""
+    if policy.never_below is None or standing is None or standing.best is None:
+        return None
+    return found or Anchor(standing.best.version, missing="the pipeline does not evaluate it")
 
 
 def evidence_of(comparison: Comparison, found: Found) -> Evidence:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfx_pedigree.tfx_components.artifacts import LineageRecord, ModelVersion, VersionComparison
+    from tfx_pedigree.tfx_components.best_champion.component import BestChampionEvaluator, BestChampionProvider
     from tfx_pedigree.tfx_components.candidates import add_candidates
     from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider
     from tfx_pedigree.tfx_components.evaluation import eval_config_of
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from tfx_pedigree.tfx_components.wiring import Pedigree, add_pedigree
 
 _HOMES = {
+    "BestChampionEvaluator": "best_champion.component",
+    "BestChampionProvider": "best_champion.component",
     "ChampionProvider": "champion_provider.component",
     "Evaluator": "evaluator.component",
     "LineageRecord": "artifacts",
@@ -38,6 +41,8 @@ _HOMES = {
 }
 
 __all__ = [
+    "BestChampionEvaluator",
+    "BestChampionProvider",
     "ChampionProvider",
     "Evaluator",
     "LineageRecord",

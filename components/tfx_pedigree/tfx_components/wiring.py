@@ -28,6 +28,8 @@ from tfx_pedigree.service.permissions import pipeline_actions
 from tfx_pedigree.service.push import PushTarget
 from tfx_pedigree.service.push_rollout import PipelineRollout
 from tfx_pedigree.tfx_components import notebook_views, parameters
+from tfx_pedigree.tfx_components.best_champion.component import BestChampionEvaluator, BestChampionProvider
+from tfx_pedigree.tfx_components.best_champion.executor import config_of
 from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider
 from tfx_pedigree.tfx_components.evaluation import evaluation
 from tfx_pedigree.tfx_components.evaluator.component import Evaluator
@@ -52,7 +54,8 @@ TRAINING = ("train_args", "eval_args", "custom_config")
 class Pedigree:
     """`components` go into the pipeline beside its own. With `**gates` the stock Pusher pushes what was promoted.
     `notes` say what of the policy the Evaluator does not decide. With `shares_champion` the ChampionProvider was given,
-    and is in the pipeline already."""
+    and is in the pipeline already. `best` are the components that measure the best champion so far anew, for a policy
+    with `never_below`."""
 
     champion_provider: ChampionProvider
     versioner: Versioner
@@ -63,11 +66,12 @@ class Pedigree:
     notes: tuple[str, ...] = ()
     lineage: LineageRecorder | None = None
     shares_champion: bool = False
+    best: tuple[BaseComponent, ...] = ()
 
     @property
     def components(self) -> list[BaseComponent]:
         champion = None if self.shares_champion else self.champion_provider
-        every = [champion, self.versioner, self.evaluator, self.comparator, self.pusher, self.lineage]
+        every = [champion, self.versioner, self.evaluator, *self.best, self.comparator, self.pusher, self.lineage]
         return [one for one in every if one is not None]
 
     def with_champion(self) -> Pedigree:
@@ -171,6 +175,7 @@ class Candidate:
     comparator: VersionComparator
     eval_config: config_pb2.EvalConfig
     notes: tuple[str, ...]
+    best: tuple[BaseComponent, ...] = ()
 
     def end(self, rivals: Sequence[BaseChannel] = ()) -> Pedigree:
         """With what registers, promotes and records it. `rivals` are the comparisons of other candidates of the run, of
@@ -191,7 +196,7 @@ class Candidate:
         )
         parts = self.champion, self.versioner, judge, self.comparator, self.named(pusher)
         shared = given["champion_provider"] is not None
-        found = Pedigree(*parts, self.eval_config, self.notes, shares_champion=shared)
+        found = Pedigree(*parts, self.eval_config, self.notes, shares_champion=shared, best=self.best)
         if not given["lineage"]:
             return found
         recorder = LineageRecorder(
@@ -227,6 +232,8 @@ def judge_candidate(given: Mapping[str, Any]) -> Candidate:
     model = trainer.outputs["model"]
     judge = make(examples=evaluated, model=model, baseline_model=champion.outputs["model"], eval_config=plan.config)
     judge = named(judge) if judge.id == type(judge).__name__ else judge
+    judged = {"examples": evaluated, "model": model}
+    best = tuple(map(named, _best(rules, place, champion, judged, plan.config)))
     comparator = VersionComparator(
         model=model,
         version=versioner.outputs["version"],
@@ -236,9 +243,26 @@ def judge_candidate(given: Mapping[str, Any]) -> Candidate:
         infra_blessing=given["infra_blessing"],
         examples=evaluated,
         policy=rules,
+        best_champion=best[0].outputs["model"] if best else None,
+        best_evaluation=best[1].outputs["evaluation"] if best else None,
         **(given["comparator_options"] or {}),
     )
-    return Candidate(given, place, named, champion, versioner, judge, named(comparator), plan.config, plan.notes)
+    return Candidate(given, place, named, champion, versioner, judge, named(comparator), plan.config, plan.notes, best)
+
+
+def _best(
+    policy: Policy,
+    place: Mapping[str, Any],
+    champion: ChampionProvider,
+    judged: Mapping[str, Any],
+    config: config_pb2.EvalConfig,
+) -> tuple[BaseComponent, ...]:
+    """What measures the best champion so far beside the challenger; nothing where the policy does not ask."""
+    if policy.never_below is None:
+        return ()
+    provider = BestChampionProvider(policy=policy, champion=champion.outputs["model"], **place)
+    evaluator = BestChampionEvaluator(**judged, baseline_model=provider.outputs["model"], eval_config=config_of(config))
+    return provider, evaluator
 
 
 def _versioner(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pedigree_testing import digest
 from tfx_pedigree.comparison import (
     FIRST,
+    Anchor,
     Crowning,
     Decided,
     ErrorBudget,
@@ -44,6 +45,7 @@ from tfx_pedigree.comparison import (
     stake_of,
     standing_of,
 )
+from tfx_pedigree.comparison.config_reader import from_data
 from tfx_pedigree.comparison.explaining import Situation, in_words, sentences, simulate, situation
 from tfx_pedigree.comparison.holm import rejected
 from tfx_pedigree.comparison.luck import level_of
@@ -61,13 +63,21 @@ KEY = Key("auc")
 
 
 def decided(new: float, old: float, standing: Standing | None, policy: Policy, half: float = 0.01) -> Verdict:
-    return decision(new, old, standing, policy, half).verdict
+    return decision(new, old, standing, policy, half=half).verdict
 
 
-def decision(new: float, old: float, standing: Standing | None, policy: Policy, half: float = 0.01) -> GateDecision:
+def decision(
+    new: float,
+    old: float,
+    standing: Standing | None,
+    policy: Policy,
+    *,
+    anchor: Anchor | None = None,
+    half: float = 0.01,
+) -> GateDecision:
     value = {KEY: MetricValue(new, (new - half, new + half), 1000)}, {KEY: MetricValue(old, (old - half, old + half))}
     apart = {KEY: MetricValue(new - old, (new - old - half, new - old + half), 1000)}
-    return decide(policy, Scores(value[0]), Scores(value[1]), differences=apart, standing=standing)
+    return decide(policy, Scores(value[0]), Scores(value[1]), differences=apart, standing=standing, anchor=anchor)
 
 
 def test_without_a_budget_a_year_of_equal_models_promotes_and_with_one_it_keeps_the_promise() -> None:
@@ -303,6 +313,54 @@ def test_with_a_confidence_the_leads_of_long_ago_make_the_anchor_less_sure() -> 
     assert decided(0.795, 0.8, where, by_values) is Verdict.PASS
 
 
+def anew(best: float, challenger: float, half: float = 0.005, version: str = "1.1.0") -> Anchor:
+    apart = challenger - best
+    values = (MetricValue(one, (one - 0.01, one + 0.01), 5000) for one in (best, challenger))
+    return Anchor(version, *values, MetricValue(apart, (apart - half, apart + half), 5000))
+
+
+GONE = Anchor("1.1.0", missing="its bytes cannot be used any more")
+
+
+@pytest.mark.parametrize(
+    ("anchor", "verdict", "said"),
+    [
+        # By its lead the best one has .825 here, which .77 loses and .80 does not.
+        (None, Verdict.PASS, "by its lead in 2 comparisons on other rows"),
+        (
+            anew(0.86, 0.80),
+            Verdict.FAIL,
+            "0.86 here (measured anew on these rows), and the challenger is 6.98 % worse",
+        ),
+        (
+            anew(0.78, 0.80),
+            Verdict.PASS,
+            "0.78 here (measured anew on these rows), and the challenger is 2.56 % better",
+        ),
+        (anew(0.842, 0.80), Verdict.INSUFFICIENT, "cannot be told"),
+        (GONE, Verdict.PASS, "by its lead in 2 comparisons on other rows"),
+        (anew(0.99, 0.80, version="1.0.0"), Verdict.PASS, "by its lead in 2 comparisons on other rows"),
+    ],
+)
+def test_the_best_champion_counts_as_it_is_on_these_rows(anchor: Anchor | None, verdict: Verdict, said: str) -> None:
+    where = replace(FIRST, best=best(CHAIN))
+    policy = replace(ANCHORED, confidence=0.95)
+    found = decision(0.8, 0.8, where, policy, anchor=anchor)
+    assert found.verdict is verdict, found.reason
+    (check,) = [one for one in found.checks if one.name == "best champion"]
+    assert said in check.sentence
+    old = anchor is not None and (anchor.missing is not None or anchor.version != "1.1.0")
+    assert [("was not measured on these rows" in one) for one in found.warnings] == [True] * old
+    if anchor is not None:
+        assert Anchor.read(from_data(anchor.to_json(), "the anchor")) == anchor
+
+
+def test_an_anchor_was_measured_or_it_is_said_why_not() -> None:
+    for anchor in ({"missing": None}, {"missing": "gone", "best": MetricValue(0.8), "challenger": MetricValue(0.8)}):
+        with pytest.raises(InvalidInputError, match="or it is said why not"):
+            Anchor("1.0.0", **anchor)  # type: ignore[arg-type]
+
+
 SLICES = tuple(Slice((("origin", f"A{at:02}"),)) for at in range(16))
 
 
@@ -348,7 +406,7 @@ def test_a_policy_for_a_year_is_told_in_sentences() -> None:
     told = " ".join(sentences(parse_policy(YEAR)))
     assert "in a period of 52 decisions, the chance of any false promotion is at most 5 %" in told
     assert "After the same rows have decided 20 times for this model, they decide nothing any more." in told
-    assert "not be worse than the best champion so far by more than 2 % of its auc." in told
+    assert "not be worse than the best champion so far by more than 2 % of its auc: that one is measured" in told
     assert "Ladder:" in told and "(Holm)" in told
     where = situation(CONFIDENT, 1000, 0.8)
     simulated = " ".join(in_words(CONFIDENT, where, simulate(CONFIDENT, where, 400)))

@@ -24,7 +24,8 @@ class VersionComparator(base_beam_component.BaseBeamComponent):  # type: ignore[
     Give the output `blessing` to the stock Pusher as `infra_blessing`: it then pushes only what the policy passed, and
     what an InfraValidator blessed, where its `infra_blessing` is given.
     `policy` is a Policy or its JSON. Label, signature and prediction are those that the Evaluator was told, unless they
-    are given here. `latency_rounds` = 0 measures no latency.
+    are given here. `latency_rounds` = 0 measures no latency. For a policy with `never_below`, `best_champion` is what a
+    BestChampionProvider gives, and `best_evaluation` what a BestChampionEvaluator made of it.
     """
 
     SPEC_CLASS = spec_class(
@@ -37,6 +38,8 @@ class VersionComparator(base_beam_component.BaseBeamComponent):  # type: ignore[
             "model_blessing?": ModelBlessing,
             "infra_blessing?": InfraBlessing,
             "examples": Examples,
+            "best_champion?": Model,
+            "best_evaluation?": ModelEvaluation,
         },
         outputs={"comparison": VersionComparison, "blessing": InfraBlessing},
         parameters={
@@ -64,6 +67,8 @@ class VersionComparator(base_beam_component.BaseBeamComponent):  # type: ignore[
         champion: BaseChannel | None = None,
         model_blessing: BaseChannel | None = None,
         infra_blessing: BaseChannel | None = None,
+        best_champion: BaseChannel | None = None,
+        best_evaluation: BaseChannel | None = None,
         eval_split: str = "eval",
         label_key: str | None = None,
         signature_name: str | None = None,

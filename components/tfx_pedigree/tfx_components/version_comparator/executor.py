@@ -18,6 +18,7 @@ from tfx_pedigree.service.contestants import Contestants, GivenChampion, contest
 from tfx_pedigree.service.judging import Behaviour, Found, judge
 from tfx_pedigree.service.version_record import check_record
 from tfx_pedigree.tfx_components import artifacts, files, parameters
+from tfx_pedigree.tfx_components.best_champion.executor import anchor_of
 from tfx_pedigree.tfx_components.version_comparator.examples import Examples
 from tfx_pedigree.tfx_components.version_comparator.latency_measure import LatencySettings
 from tfx_pedigree.tfx_components.version_comparator.paired_sums import PairedSums
@@ -108,6 +109,7 @@ def find_out(inputs: Artifacts, properties: dict[str, Any], policy: Policy, comp
         examples.data(evaluated.examples),
         reason,
         read_word(artifacts.optional_single(inputs, "model_blessing"), evaluation.uri),
+        anchor_of(policy, *(artifacts.optional_single(inputs, key) for key in ("best_champion", "best_evaluation"))),
     )
 
 

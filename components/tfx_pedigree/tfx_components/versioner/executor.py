@@ -80,8 +80,8 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
             imported=imported_digests(parameters.table(exec_properties, MODULE_NAMES)),
             environment=environment(parameters.text(exec_properties, IMAGE), _variables(exec_properties)),
         )
-        for name, digest in making.modules_as_built.items():
-            logging.warning("%s was imported with other bytes than those (%s) of the pipeline's build.", name, digest)
+        for module, digest in making.modules_as_built.items():
+            logging.warning("%s was imported with other bytes than those (%s) of the pipeline's build.", module, digest)
         request = _request(exec_properties)
         folder = files.serving_folder(artifacts.single(input_dict, "model"))
         with parameters.open_workspace(exec_properties) as workspace, files.local_folder(folder) as local:
