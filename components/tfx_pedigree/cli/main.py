@@ -49,6 +49,7 @@ SECTIONS = {
     },
     "Register": {
         "register": Lazy(f"{_HERE}.register:register", "Store a trained model and give it a version."),
+        "describe": Lazy(f"{_HERE}.describe:describe", "Show or change a model's description."),
         "tag": Lazy(f"{_HERE}.register:tag", "Set or remove tags of a version."),
         "evidence": Lazy(f"{_HERE}.evidence:evidence", "Attach, show or replay the evidence for a decision."),
         "alias": Lazy(f"{_HERE}.alias:alias", "Give versions names of your own."),

@@ -52,7 +52,7 @@ _WAYS: Mapping[str, tuple[Collection[State], Collection[State]]] = {
 _ROLLOUT_ENDS = ("done", "rolled-back", "superseded")
 _AFTER_ROLLING_BACK = ("rolling-back", "blocked", "rolled-back", "superseded")
 _OF_WEBHOOKS = ("add-webhook", "remove-webhook", "rotate-webhook", "retry-webhook")
-_TELL_ONLY = ("refuse", "record-lineage", "retrain", "reproduce")
+_TELL_ONLY = ("refuse", "record-lineage", "retrain", "reproduce", "describe")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ class Action(str, Enum):
     RESERVE = "reserve"
     REGISTER = "register"
     ANNOTATE = "annotate"
+    DESCRIBE = "describe"
     ATTACH_EVIDENCE = "attach-evidence"
     RECORD_LINEAGE = "record-lineage"
     RETRAIN = "retrain"
@@ -63,6 +64,7 @@ LEAST_ROLE: dict[Action, Role] = {
     Action.RESERVE: Role.CONTRIBUTOR,
     Action.REGISTER: Role.CONTRIBUTOR,
     Action.ANNOTATE: Role.CONTRIBUTOR,
+    Action.DESCRIBE: Role.CONTRIBUTOR,
     Action.ATTACH_EVIDENCE: Role.CONTRIBUTOR,
     Action.RECORD_LINEAGE: Role.CONTRIBUTOR,
     Action.RETRAIN: Role.CONTRIBUTOR,

@@ -37,6 +37,7 @@ TOLD = (
     "archive",
     "attach-evidence",
     "create-model",
+    "describe",
     "distrust-key",
     "grant",
     "import-model",

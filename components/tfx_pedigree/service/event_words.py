@@ -35,6 +35,11 @@ def _retrain(version: str | None, details: Any) -> str:
     return f"retrain{f' {version}' if version else ''}{span}: {details.get('outcome')}"
 
 
+def _describe(model: str, details: Any) -> str:
+    first = next((line.strip() for line in str(details.get("text") or "").splitlines() if line.strip()), "")
+    return f"describe {model}: {first}" if first else f"describe {model}: the description was taken away"
+
+
 _SAID = {
     "create-model": lambda event, details: f"create-model {details.get('model') or event.chain}",
     "observe": lambda event, details: f"observe {event.subject}: {_facts(details)}",
@@ -45,6 +50,7 @@ _SAID = {
     "remove-alias": lambda event, details: f"remove-alias {details.get('alias')}",
     "grant": lambda event, details: f"grant {details.get('principal')} {details.get('role')} {_where(details)}",
     "revoke": lambda event, details: f"revoke {details.get('principal')} {_where(details)}",
+    "describe": lambda event, details: _describe(event.chain, details),
     "retrain": lambda event, details: _retrain(event.subject, details),
     "reproduce": lambda event, details: f"reproduce {event.subject}: {details.get('level')}",
     "roll-out": lambda event, details: f"roll-out {event.subject}: {event.to_state} (rollout {details.get('rollout')})",

@@ -93,6 +93,8 @@ ASKED = {
     "tag": ("tag", REF, "team=ops"),
     "archive": ("archive", f"{MODEL}@1.1.0", "--reason", "slow"),
     "restore": ("restore", f"{MODEL}@1.0.0"),
+    "describe": ("describe", MODEL),
+    "describe --text": ("describe", MODEL, "--text", "What it is for."),
     "alias set": ("alias", "set", "blue", REF),
     "promote": ("promote", REF),
     "promote --dry-run": ("promote", REF, "--dry-run"),

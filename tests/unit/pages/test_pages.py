@@ -217,6 +217,28 @@ def test_rolling_back_twice_with_one_form_rolls_back_once(site: Site) -> None:
     registry.rollback(OTHER, to=before, reason="back again")
 
 
+def test_a_model_is_described_on_its_page(site: Site) -> None:
+    at = f"/models/{EMPTY}/describe"
+    with site.client("vic") as client:
+        assert "Describe: needs contributor" in client.get(f"/models/{EMPTY}").text
+        assert "<form method" not in client.get(at).text
+        assert client.post(at, data={"seen": "0", "description": "x", "idempotency": "v"}).status_code == 403
+    with site.client("cora") as client:
+        form = {**form_of(site, "cora", at), "description": "**Delays** <b>of</b> [trains](javascript:1)"}
+        done = client.post(at, data=form)
+        assert "Done: cora described" in done.text and "<strong>Delays</strong> &lt;b&gt;of" in done.text
+        assert "javascript:" not in re.sub(r"\[trains\]\(javascript:1\)", "", done.text)
+        assert client.post(at, data=form).url.path == f"/models/{EMPTY}"  # the same click once more
+        stale = client.post(at, data={**form, "description": "other", "idempotency": "other"})
+        assert stale.status_code == 409 and "somebody else described it" in stale.text and ">\nother<" in stale.text
+        again = {**form_of(site, "cora", at), "description": "other"}
+        assert client.post(at, data=again).status_code == 200
+        assert client.get(f"/models/{EMPTY}.json").json()["description"]["text"] == "other"
+        assert (
+            client.get(f"/audit.json?model={EMPTY}&action=describe").json()["events"][1]["details"]["text"][:3] == "**D"
+        )
+
+
 def test_a_reason_is_asked_for_where_one_is_needed(site: Site) -> None:
     at = f"/models/{OTHER}/versions/1.4.0/archive"
     with site.client("rev") as client:
@@ -326,7 +348,13 @@ def test_files_are_fetched_one_by_one_as_an_archive_and_with_their_documents(swi
             assert archive.extractfile("weights.bin").read() == b"graph" * 300  # type: ignore[union-attr]
         bill = client.get(f"{at}/documents/bom.json")
         assert bill.json()["bomFormat"] == "CycloneDX" and bill.headers["content-disposition"].startswith("attachment")
-        assert client.get(f"{at}/documents/card.md").status_code == 200
+        assert client.get(f"{at}/documents/spdx.json").json()["@graph"]
+        for name in ("card.md", "card.html"):
+            assert client.get(f"{at}/documents/{name}").headers["content-disposition"].startswith("attachment")
+        shown = client.get(at).text
+        assert [name for name in ("bom", "spdx", "card", "evidence") if f"{at}/documents/{name}." in shown] == [
+            *("bom", "spdx", "card")
+        ]
         assert client.get(f"{at}/documents/evidence.json").status_code == 404
         assert client.get(f"{at}/documents/secrets").status_code == 404
 

@@ -59,6 +59,7 @@ OPERATIONS: dict[Action, Callable[[Registry], object]] = {
     Action.RESERVE: lambda r: r.reserve(MODEL, candidate("new")),
     Action.REGISTER: lambda r: r.add(MODEL, candidate("new")),
     Action.ANNOTATE: lambda r: r.annotate(MODEL, Facts(tags={"a": "b"})),
+    Action.DESCRIBE: lambda r: r.note(MODEL, Action.DESCRIBE, reason=None, details={"text": "What it is for."}),
     Action.ATTACH_EVIDENCE: lambda r: r.attach_evidence(MODEL, Evidence(digest("b"), None, Verdict.PASS, "good")),
     Action.RECORD_LINEAGE: record_lineage,
     Action.REPRODUCE: lambda r: r.note(MODEL, Action.REPRODUCE, reason="the same bytes", details={}, subject="1.0.0"),

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from tfx_pedigree.comparison import Origin, render
 from tfx_pedigree.errors import NotFoundError, PedigreeError
-from tfx_pedigree.integrations import bill_of_materials, card_as_markdown, card_of
+from tfx_pedigree.integrations import bill_of_materials, card_as_html, card_as_markdown, card_of, spdx_document
 from tfx_pedigree.json_form import JsonForm, to_json
 from tfx_pedigree.registry import Registry, Version
 from tfx_pedigree.server.context import Server
@@ -72,8 +72,16 @@ def _bill(workspace: Workspace, exact: str) -> str:
     return _text(bill_of_materials(gather(workspace, exact)))
 
 
+def _spdx(workspace: Workspace, exact: str) -> str:
+    return _text(spdx_document(gather(workspace, exact)))
+
+
 def _card(workspace: Workspace, exact: str) -> str:
     return card_as_markdown(card_of(gather(workspace, exact)))
+
+
+def _card_page(workspace: Workspace, exact: str) -> str:
+    return card_as_html(card_of(gather(workspace, exact)))
 
 
 def _evidence(workspace: Workspace, exact: str) -> str:
@@ -104,7 +112,9 @@ class Document:
 
 DOCUMENTS: dict[str, Document] = {
     "bom.json": Document("Bill of materials (CycloneDX 1.6)", "application/json", False, _bill),
-    "card.md": Document("Model card", "text/markdown; charset=utf-8", False, _card),
+    "spdx.json": Document("Bill of materials (SPDX 3.0)", "application/ld+json", False, _spdx),
+    "card.md": Document("Model card (Markdown)", "text/markdown; charset=utf-8", False, _card),
+    "card.html": Document("Model card, as one file", "text/html; charset=utf-8", False, _card_page),
     "evidence.json": Document("Evidence", "application/json", True, _evidence),
     "comparison.json": Document("Comparison", "application/json", True, _comparison),
     "report.html": Document("The comparison's report, as one file", "text/html; charset=utf-8", True, _report),

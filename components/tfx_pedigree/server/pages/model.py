@@ -26,6 +26,7 @@ from tfx_pedigree.registry import (
 from tfx_pedigree.server.pages import charts
 from tfx_pedigree.server.pages.evidence_parts import intervals
 from tfx_pedigree.server.pages.view import PAGE, Asked, Offer, View, of_model, of_version, offer
+from tfx_pedigree.service.describing import Description, description_of
 from tfx_pedigree.text import format_minute
 
 _PERIODS = 40
@@ -60,6 +61,7 @@ class Reign(JsonForm):
 @dataclass(frozen=True)
 class ModelPage(JsonForm):
     model: Model
+    description: Description | None
     champion: Version | None
     metric: str | None
     metrics: tuple[str, ...]
@@ -83,7 +85,8 @@ def page(asked: Asked) -> View:
     held = registry.evidence_by_version(name, [one.version for one in found.items])
     lines = tuple(_line(one, held.get(one.version), champion, metric) for one in found.items)
     reigns = _reigns(registry, name)
-    made = ModelPage(model, champion, metric, metrics, filters, sort, reigns, lines, found.next)
+    described = description_of(registry, name)
+    made = ModelPage(model, described, champion, metric, metrics, filters, sort, reigns, lines, found.next)
     extra = {
         "timeline": _timeline(reigns),
         "chart": _chart(lines, metric, champion),
@@ -92,6 +95,7 @@ def page(asked: Asked) -> View:
         "state": asked.query("state"),
         "query": asked.query("q"),
         "first": asked.given("after") is None,
+        "done": described if described and asked.query("done") == str(described.event) else None,
     }
     command = ("search", name, *terms) if terms else ("versions", name)
     return View("model.html", name, made, command, extra)
@@ -211,6 +215,8 @@ def _point(one: VersionLine, metric: str, value: float, champion: Version | None
 
 
 def _offers(registry: Registry, name: str, reigns: Sequence[Reign]) -> list[Offer]:
-    if len(reigns) < 2:
-        return []
-    return [offer(registry.role(name), Action.ROLLBACK, "Roll back", f"{of_model(name)}/actions/rollback", "danger")]
+    role, at = registry.role(name), of_model(name)
+    found = [offer(role, Action.DESCRIBE, "Describe", f"{at}/describe")]
+    if len(reigns) >= 2:
+        found.append(offer(role, Action.ROLLBACK, "Roll back", f"{at}/actions/rollback", "danger"))
+    return found

@@ -21,6 +21,7 @@ from tfx_pedigree.server.pages import (
     approvals,
     audit,
     compare,
+    description,
     downloads,
     frame,
     lineage,
@@ -59,6 +60,7 @@ QUESTIONS: tuple[tuple[str, Make], ...] = (
 )
 CHANGES: tuple[tuple[str, Make, CarryOut], ...] = (
     (f"{_VERSION}/{{action}}", actions.page, actions.carry_out),
+    (f"{_MODEL}/describe", description.page, description.carry_out),
     (f"{_MODEL}/actions/{{action}}", actions.page, actions.carry_out),
     (f"{_MODEL}/rollout/{{ask}}", rollouts.ask_page, rollouts.carry_out),
     (f"{_MODEL}/approvals/{{number:int}}/{{word}}", approvals.word_page, approvals.carry_out),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.lineage.explain import Section
 from tfx_pedigree.registry import Action, Event, PromotionPreview, Role, State, Version
+from tfx_pedigree.server.pages.downloads import DOCUMENTS
 from tfx_pedigree.server.pages.evidence_parts import checks
 from tfx_pedigree.server.pages.view import (
     Asked,
@@ -69,6 +70,7 @@ def page(asked: Asked) -> View | Moved:
         "compare": of_comparison(model, rival, version.version) if rival and rival != version.version else None,
         "rival": rival,
         "lineage": of_lineage(exact),
+        "documents": [(name, one) for name, one in DOCUMENTS.items() if sheet.evidence or not one.judged],
         "pull": f"pedigree pull {exact} FOLDER",
         "description": version.tags.get(DESCRIPTION, ""),
         "tags": {key: text for key, text in sorted(version.tags.items()) if key != DESCRIPTION},
