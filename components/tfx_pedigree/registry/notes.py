@@ -18,7 +18,7 @@ from tfx_pedigree.secrets import clean_values
 from tfx_pedigree.text import listed
 
 # Of all other actions the events tell of changes, which no note may pretend.
-NOTES = (Action.RETRAIN, Action.REPRODUCE)
+NOTES = (Action.RETRAIN, Action.REPRODUCE, Action.DESCRIBE)
 
 
 def write_note(

@@ -226,6 +226,7 @@ def test_a_model_is_described_on_its_page(site: Site) -> None:
     with site.client("cora") as client:
         form = {**form_of(site, "cora", at), "description": "**Delays** <b>of</b> [trains](javascript:1)"}
         done = client.post(at, data=form)
+        assert done.status_code == 200, re.findall("reason.>(.*)<", done.text)
         assert "Done: cora described" in done.text and "<strong>Delays</strong> &lt;b&gt;of" in done.text
         assert "javascript:" not in re.sub(r"\[trains\]\(javascript:1\)", "", done.text)
         assert client.post(at, data=form).url.path == f"/models/{EMPTY}"  # the same click once more
