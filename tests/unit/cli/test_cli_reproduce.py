@@ -11,6 +11,7 @@ import pytest
 from reproduce_testing import Repeated, git
 
 from tfx_pedigree.service import tfx_process
+from tfx_pedigree.service.reproducing import running, workshop
 
 NEAR = {"rows": 100, "largest": 1e-9, "differing": 0, "failed": 0}
 APART = {"rows": 100, "largest": 0.25, "differing": 12, "failed": 0}
@@ -273,6 +274,41 @@ def test_one_that_was_stopped_goes_on_and_repeats_no_whole_part(repeated: Repeat
     repeated.orders.clear()
     repeated("m@1.0.1")
     assert repeated.orders == [], "the run was whole already"
+
+
+@pytest.mark.parametrize("killed_at", range(7))
+def test_killed_at_any_write_it_leaves_only_its_folder_and_the_next_call_comes_to_the_end(
+    repeated: Repeated, monkeypatch: pytest.MonkeyPatch, killed_at: int
+) -> None:
+    """Marks are written before and after each part, and a part may be there by half."""
+    writes, write, check_out = iter(range(100)), workshop._write, running.check_out
+    before = {path for path in repeated.folder.rglob("*") if path.is_file()}
+
+    def dying(file: Path, text: str) -> None:
+        if next(writes) == killed_at:
+            raise KeyboardInterrupt
+        write(file, text)
+        if next(writes) == killed_at:
+            raise KeyboardInterrupt
+
+    def by_half(repository: Path, commit: str, folder: Path) -> None:
+        folder.mkdir()
+        (folder / "half").write_text("")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if killed_at == 6:
+            patch.setattr(running, "check_out", by_half)
+        else:
+            patch.setattr(workshop, "_write", dying)
+        repeated("m@1.0.1", code=130)
+    left = {path for path in repeated.folder.rglob("*") if path.is_file()} - before
+    place = repeated.folder / "reproduced-m-1.0.1"
+    assert all(path.is_relative_to(place) or path.is_relative_to(repeated.folder / "registry") for path in left)
+    assert "reproduce" not in {one["action"] for one in _history(repeated)}
+    assert check_out is running.check_out
+    assert repeated("m@1.0.1", "--json").json["level"] == "bytes"
+    assert not (place / "code/half").exists()
 
 
 def test_folder_of_something_else_is_not_touched(repeated: Repeated) -> None:

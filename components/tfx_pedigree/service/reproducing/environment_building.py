@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping
+from importlib import metadata
 from pathlib import Path
 
 import tfx_pedigree
@@ -15,6 +17,7 @@ from tfx_pedigree.service.reproducing.checking import OWN_PACKAGE
 from tfx_pedigree.service.reproducing.recorded import Environment
 
 REQUIREMENTS = "requirements.txt"
+_PIP_TAKES_PYTHON = 23
 _IMPORT = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
 # Of what is installed, what a pipeline cannot do without: package and module.
 _NEEDED = {"tfx": "tfx", "tensorflow": "tensorflow", "apache-beam": "apache_beam", "ml-metadata": "ml_metadata"}
@@ -31,15 +34,26 @@ def build(folder: Path, environment: Environment, interpreter: str, log: Path) -
     requirements.write_text("".join(f"{name}=={version}\n" for name, version in sorted(packages.items())))
     venv, python, uv = str(folder / "venv"), python_of(folder), shutil.which("uv")
     if uv is not None:
-        _run([uv, "venv", "--quiet", "--python", interpreter, venv], log, "The environment cannot be made")
-        install = [uv, "pip", "install", "--python", python, "--no-deps", "-r", str(requirements)]
+        make = [uv, "venv", "--quiet", "--python", interpreter, venv]
+        install = [uv, "pip", "install", "--python", python]
+    elif _can_install_elsewhere():
+        make = [interpreter, "-m", "venv", "--without-pip", venv]
+        install = [sys.executable, "-m", "pip", "--python", python, "install"]
     else:
-        _run([interpreter, "-m", "venv", venv], log, "The environment cannot be made")
-        install = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps", "-r", str(requirements)]
-    _run(install, log, "The recorded packages cannot be installed")
+        make, install = [interpreter, "-m", "venv", venv], [python, "-m", "pip", "install"]
+    _run(make, log, "The environment cannot be made")
+    _run([*install, "--no-deps", "-r", str(requirements)], log, "The recorded packages cannot be installed")
     _bring_own(python, log)
     modules = [module for name, module in _NEEDED.items() if name in packages]
     _run([python, "-c", _IMPORT, *modules, _RUNNER], log, "The environment was built, but cannot import what it needs")
+
+
+def _can_install_elsewhere() -> bool:
+    """Whether the pip here takes another interpreter, which saves unpacking a pip into the new environment first."""
+    try:
+        return int(metadata.version("pip").partition(".")[0]) >= _PIP_TAKES_PYTHON
+    except (metadata.PackageNotFoundError, ValueError):
+        return False
 
 
 def python_of(folder: Path) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm, Measured
 from tfx_pedigree.registry import Evidence
 from tfx_pedigree.text import listed, plural
@@ -111,7 +112,10 @@ def _bytes(recorded: Result, made: Result) -> Compared:
 def _description(recorded: Result, made: Result) -> Compared:
     if recorded.digest == made.digest or recorded.description == made.description:
         return Compared(Level.DESCRIPTION, True, "Interface, variables, operations and parameters are the same.")
-    reasons = compare(recorded.description, made.description).reasons
+    try:
+        reasons = compare(recorded.description, made.description).reasons
+    except InvalidInputError:  # one of them is no SavedModel
+        reasons = (f"{recorded.description.kind} then, {made.description.kind} now",)
     return Compared(Level.DESCRIPTION, False, f"The description differs: {_few(reasons) or 'in what has no name'}.")
 
 
