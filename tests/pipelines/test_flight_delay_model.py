@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flight_testing import Run
+from flight_testing import ROWS, Run
 from pipelines.flight_delay import data
 from pipelines.flight_delay.columns import LABEL, REQUIRED, VARIANTS, Number, Word
 from pipelines.flight_delay.config import FlightDelayConfig, Training
 
-from tfx_pedigree.versioning import Bump, ModelDescription, compare, describe
+from tfx_pedigree.service.reproducing.levels import TOLERANCE, PredictionDifference
+from tfx_pedigree.tfx_runner import compare_predictions
+from tfx_pedigree.versioning import Bump, compare, describe
 
 DEPARTURE = VARIANTS["departure"]
 Row = dict[str, Any]
@@ -176,14 +178,15 @@ def test_what_came_after_the_first_generation_is_optional(finished_run: Run) -> 
 
 
 @pytest.fixture(scope="module")
-def trained(finished_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., ModelDescription]]:
+def trained(finished_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Path]]:
     """Trains again as TFX's Trainer does, on the examples and the transform of the finished run."""
 
-    def train(features: str, **training: Any) -> ModelDescription:
+    def train(features: str, **training: Any) -> Path:
         folder = tmp_path_factory.mktemp("model")
-        config = FlightDelayConfig(root="", data="", features=features, training=Training(epochs=1, **training))
+        settings = Training(**{"epochs": 1, **training})
+        config = FlightDelayConfig(root="", data="", features=features, training=settings)
         model_module().run_fn(fn_args(finished_run, config, folder))
-        return describe(folder)
+        return folder
 
     yield train
 
@@ -218,15 +221,30 @@ def model_module() -> ModuleType:
     return sys.modules[name]
 
 
-def test_training_again_changes_only_weights(finished_run: Run, trained: Callable[..., ModelDescription]) -> None:
-    again = trained("departure", seed=99)
-    first = describe(finished_run.model)
+def test_training_again_changes_only_weights(finished_run: Run, trained: Callable[..., Path]) -> None:
+    made = trained("departure", seed=99)
+    again, first = describe(made), describe(finished_run.model)
     assert compare(first, again).bump is Bump.PATCH
     assert again.digest == first.digest
+    assert apart(finished_run, made).differing > 0
 
 
-def test_more_features_are_a_minor_change(finished_run: Run, trained: Callable[..., ModelDescription]) -> None:
-    before = trained("schedule")
+def test_same_rows_and_seed_give_the_same_predictions(finished_run: Run, trained: Callable[..., Path]) -> None:
+    """What `pedigree reproduce` needs of a pipeline; the run was made by TFX's Trainer, in the same process."""
+    again = trained("departure", epochs=Training().epochs)
+    found = apart(finished_run, again)
+    assert (found.rows, found.differing, found.failed) == (ROWS, 0, 0)
+    assert describe(again) == describe(finished_run.model)
+
+
+def apart(run: Run, folder: Path) -> PredictionDifference:
+    """The run's model and another one, on the run's evaluation rows."""
+    rows = run.artifact("CsvExampleGen", "examples") / "Split-eval"
+    return compare_predictions.compare([str(run.model), str(folder)], str(rows), TOLERANCE)
+
+
+def test_more_features_are_a_minor_change(finished_run: Run, trained: Callable[..., Path]) -> None:
+    before = describe(trained("schedule"))
     assert set(before.signatures["serving_raw"].inputs) == REQUIRED
     assert before.signatures["serving_raw"].optional == frozenset()
     change = compare(before, describe(finished_run.model))

@@ -17,6 +17,7 @@ from tfx_pedigree.lineage.graph import Edge, Fragment, Node, NodeKind
 LONGEST_FACT = 512
 WEAK = "weak"
 RECIPE = "recipe"
+DIFF = "diff"
 INCOMPLETE = "incomplete"
 COMPLETE = "complete"
 
@@ -239,6 +240,12 @@ def recipe_node(recipe: Mapping[str, Any]) -> Node:
     """How a run was started: what `pedigree reproduce` repeats."""
     content = {"type": RECIPE, "recipe": dict(recipe)}
     return _node(NodeKind.ARTIFACT, content, type=RECIPE, name=f"{recipe.get('create')}"[:LONGEST_FACT])
+
+
+def diff_node(diff: Mapping[str, Any]) -> Node:
+    """What lay uncommitted on a run's commit, where somebody wanted it kept."""
+    digest = str(diff.get("digest"))
+    return _node(NodeKind.ARTIFACT, {"type": DIFF, "diff": dict(diff)}, type=DIFF, digest=digest[:LONGEST_FACT])
 
 
 def execution_node(

@@ -75,12 +75,14 @@ def fragment_of(
     seen_evaluated: Seen | None = None,
     run: PipelineRun | None = None,
     recipe: Mapping[str, Any] | None = None,
+    diff: Mapping[str, Any] | None = None,
 ) -> Fragment:
     """`record` is version.json, also one of an older release, which knows less.
 
     `predecessor` is the digest of the version that it names. `evaluated_on` tells of an evaluation that nobody
     compared; a comparison knows its own. `seen` is of the examples that it was trained on, `seen_evaluated` of those
-    that it was evaluated on. `modules` (name to digest) and `image` count where the record has none.
+    that it was evaluated on. `recipe` is how the run was started, `diff` what lay uncommitted. `modules` (name to
+    digest) and `image` count where the record has none.
     """
     record = {**record, **_clean_parts(record)}
     version = node_factory.version_node(record["model"], record["digest"], version=record.get("version"))
@@ -95,6 +97,8 @@ def fragment_of(
         links.append(_deployed(record, version, deployment))
     if recipe:
         links.append((making.run_node, EdgeKind.USED, node_factory.recipe_node(clean_values(recipe))))
+    if diff:
+        links.append((making.run_node, EdgeKind.USED, node_factory.diff_node(diff)))
     return _linked(links, making.run_node)
 
 

@@ -46,6 +46,7 @@ class ObservedRun:
     evaluated_on: tuple[Data, ...] = ()
     deployment: Deployment | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    diff: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def reference(self) -> Reference:
@@ -73,6 +74,7 @@ class ObservedRun:
             seen_evaluated=self.seen_evaluated,
             run=self.run,
             recipe=self.recipe,
+            diff=self.diff,
         )
 
     def without_registry(self, elsewhere: Fragment) -> Fragment:

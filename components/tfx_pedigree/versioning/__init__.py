@@ -17,6 +17,7 @@ from tfx_pedigree.versioning.numbers import higher, next_version, parse_version,
 from tfx_pedigree.versioning.saved_model import describe, describe_files
 
 if TYPE_CHECKING:
+    from tfx_pedigree.versioning.git_diff import GitDiff, capture_diff
     from tfx_pedigree.versioning.git_names import Stamp, VersionPointer
     from tfx_pedigree.versioning.git_state import GitState, capture_git
     from tfx_pedigree.versioning.git_tags import GitTags
@@ -25,6 +26,7 @@ __all__ = [
     "Bump",
     "Change",
     "Decision",
+    "GitDiff",
     "GitState",
     "GitTags",
     "ModelDescription",
@@ -34,6 +36,7 @@ __all__ = [
     "TensorSpec",
     "Variable",
     "VersionPointer",
+    "capture_diff",
     "capture_git",
     "compare",
     "decide",
@@ -46,10 +49,12 @@ __all__ = [
 ]
 
 _GIT = {
+    "GitDiff": "git_diff",
     "GitState": "git_state",
     "GitTags": "git_tags",
     "Stamp": "git_names",
     "VersionPointer": "git_names",
+    "capture_diff": "git_diff",
     "capture_git": "git_state",
 }
 

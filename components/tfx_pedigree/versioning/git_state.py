@@ -65,7 +65,7 @@ def capture_git(path: str | Path) -> GitState:
         commit=commit,
         remote=without_credentials(line(root, "remote", "get-url", name) or "") or None if name else None,
         branch=line(root, "symbolic-ref", "--quiet", "--short", "HEAD"),
-        diff_digest=_diff_digest(root),
+        diff_digest=changes_of(root)[0],
     )
 
 
@@ -81,16 +81,17 @@ def without_credentials(address: str) -> str:
     return parts._replace(netloc=host, query="", fragment="").geturl()
 
 
-def _diff_digest(root: Path) -> str | None:
+def changes_of(root: Path) -> tuple[str | None, bytes, list[bytes]]:
+    """What is uncommitted: the digest of all of it (None: nothing is), the difference from HEAD, and the new files."""
     diff = _diff(root)
     found = sorted(git(root, "ls-files", "--others", "--exclude-standard", "-z").split(b"\0"))
     untracked = [name for name in found if name]
     if not diff and not untracked:
-        return None
+        return None, diff, untracked
     total = hashlib.sha256(diff)
     for name in untracked:
         total.update(b"\0" + name + b"\0" + _file_digest(root / os.fsdecode(name)))
-    return PREFIX + total.hexdigest()
+    return PREFIX + total.hexdigest(), diff, untracked
 
 
 def _diff(root: Path) -> bytes:

@@ -136,6 +136,7 @@ class Repeated:
                 judged=Judged(evidence),
                 seen_evaluated=Seen(uris={"eval": str(examples)}),
                 run=PipelineRun(id=f"run-{len(self.orders)}"),
+                diff=made["keep"](code) if made.get("keep") else None,
                 recipe=None if made.get("silent") else given["recipe"],
             )
             workspace.lineage.record(fragment, model="m")

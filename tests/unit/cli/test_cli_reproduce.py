@@ -12,6 +12,7 @@ from reproduce_testing import Repeated, git
 
 from tfx_pedigree.service import tfx_process
 from tfx_pedigree.service.reproducing import running, workshop
+from tfx_pedigree.versioning import capture_diff
 
 NEAR = {"rows": 100, "largest": 1e-9, "differing": 0, "failed": 0}
 APART = {"rows": 100, "largest": 0.25, "differing": 12, "failed": 0}
@@ -177,6 +178,18 @@ def test_uncommitted_changes_are_said_and_refused(repeated: Repeated) -> None:
     said = repeated("m@latest", "--check", code=1).out
     assert "uncommitted changes" in said
     assert "were not kept" in said
+
+
+def test_uncommitted_changes_that_were_kept_are_made_again(repeated: Repeated) -> None:
+    (repeated.code / "model.json").write_text('{"model": "keras_retrained", "auc": 0.9}')
+    (repeated.code / "new").mkdir()
+    (repeated.code / "new/part.py").write_text("x = 1")
+    repeated.behave = {"keep": lambda code: capture_diff(code).to_json()}
+    repeated.train(2)
+    repeated.behave = {}
+    repeated.commit("keras_wider", 0.9)
+    said = repeated("m@1.0.1", "--json").json
+    assert (said["level"], said["inputs"]) == ("bytes", [])
 
 
 def test_commit_that_the_repository_does_not_have_is_named(repeated: Repeated) -> None:

@@ -1,4 +1,4 @@
-"""Which level is reached is a table: for each pair of results, the strongest that holds, and what is said of the others."""
+"""Which level is reached, as a table: of two results the strongest that holds, and what is said of the others."""
 
 from __future__ import annotations
 

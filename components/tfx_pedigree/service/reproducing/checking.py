@@ -39,7 +39,6 @@ class Here:
     repository: str | None = None
     has_commit: bool = False
     has_module: bool = False
-    diff_kept: bool = False
     packages: Mapping[str, str] = field(default_factory=dict)
     python: str = ""
     interpreter: str | None = None
@@ -160,7 +159,7 @@ def _code(recorded: Recorded, here: Here) -> list[Problem]:
             )
         ]
     found = []
-    if code.diff_digest is not None and not here.diff_kept:
+    if code.diff_digest is not None and recorded.diff is None:
         found.append(
             Problem(
                 "code",

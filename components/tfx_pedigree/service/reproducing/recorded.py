@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,11 +12,12 @@ from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.json_form import read
 from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind
 from tfx_pedigree.lineage.neighbours import Adjacency
-from tfx_pedigree.lineage.node_factory import RECIPE, version_node
+from tfx_pedigree.lineage.node_factory import DIFF, RECIPE, version_node
 from tfx_pedigree.registry import Evidence, Reference, Version, VersionQuestions
 from tfx_pedigree.service.reproducing.recipe import Recipe
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.versioning import ModelDescription
+from tfx_pedigree.versioning.git_diff import GitDiff
 
 _PYTHON = re.compile(r"(\d{1,2})\.(\d{1,3})(\.\d{1,3}\w{0,8})?")
 _PACKAGE = re.compile(r"[a-z0-9]([a-z0-9-]{0,120}[a-z0-9])?")
@@ -76,6 +78,7 @@ class Recorded:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     data: tuple[Part, ...] = ()
     recipe: Recipe | None = None
+    diff: GitDiff | None = None
     unreadable: str | None = None
 
     @property
@@ -123,7 +126,7 @@ def _made(graph: Adjacency | None, key: str) -> dict[str, Any]:
     """Of several runs that made the same bytes, one that left its recipe; all that was recorded is of that run."""
     if graph is None:
         return {}
-    runs = sorted(graph.targets(key, EdgeKind.PRODUCED_BY), key=lambda run: (not _recipes(graph, run), run.key))
+    runs = sorted(graph.targets(key, EdgeKind.PRODUCED_BY), key=lambda run: (not _used(graph, run, RECIPE), run.key))
     run = runs[0] if runs else None
 
     def of_run(kind: EdgeKind, of: NodeKind) -> list[Node]:
@@ -137,11 +140,22 @@ def _made(graph: Adjacency | None, key: str) -> dict[str, Any]:
         "parameters": dict(next((one.content for one in of_run(EdgeKind.CONFIGURED_BY, NodeKind.PARAMETERS)), {})),
         "data": tuple(map(part_of, of_run(EdgeKind.TRAINED_ON, NodeKind.DATA))),
     }
-    return {**found, **_recipe(_recipes(graph, run) if run is not None else [])}
+    recipes, diffs = (_used(graph, run, kind) if run is not None else [] for kind in (RECIPE, DIFF))
+    return {**found, **_recipe(recipes), "diff": _diff(diffs, found["code"])}
 
 
-def _recipes(graph: Adjacency, run: Node) -> list[Node]:
-    return [node for node in graph.targets(run.key, EdgeKind.USED) if node.content.get("type") == RECIPE]
+def _used(graph: Adjacency, run: Node, kind: str) -> list[Node]:
+    return [node for node in graph.targets(run.key, EdgeKind.USED) if node.content.get("type") == kind]
+
+
+def _diff(nodes: list[Node], code: CodeState | None) -> GitDiff | None:
+    """The changes of this very state; what cannot be read was not kept."""
+    for node in nodes:
+        with contextlib.suppress(InvalidInputError):
+            found = read(GitDiff, node.content.get(DIFF), "The kept changes")
+            if code is not None and found.digest == code.diff_digest:
+                return found
+    return None
 
 
 def _recipe(nodes: list[Node]) -> dict[str, Any]:

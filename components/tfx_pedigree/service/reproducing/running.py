@@ -42,6 +42,7 @@ from tfx_pedigree.service.workspace import Workspace, connect
 from tfx_pedigree.settings import Settings
 from tfx_pedigree.versioning import Request
 from tfx_pedigree.versioning.git_checkout import check_out
+from tfx_pedigree.versioning.git_diff import apply_diff
 
 # Who acts in the registry of the reproduction, which nobody else uses.
 ACTOR = "reproduce"
@@ -163,6 +164,8 @@ class _Making:
             raise NotFoundError("The git repository is not where it was. Give a clone of it: --repository FOLDER.")
         self.tell(PartBegins(f"checking out {self.code.commit[:12]}"))
         check_out(repository, self.code.commit, place)
+        if self.recorded.diff is not None:
+            apply_diff(place, self.recorded.diff)
 
     def _python(self, interpreter: str) -> str:
         if not self.built:

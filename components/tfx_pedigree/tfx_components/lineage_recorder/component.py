@@ -21,6 +21,7 @@ from tfx_pedigree.tfx_components.artifacts import LineageRecord, ModelVersion, V
 from tfx_pedigree.tfx_components.declaring import filled, spec_class
 from tfx_pedigree.tfx_components.lineage_recorder import executor
 from tfx_pedigree.tfx_components.uncached import UncachedComponent
+from tfx_pedigree.versioning import GitDiff
 
 
 class LineageRecorder(UncachedComponent):
@@ -28,7 +29,8 @@ class LineageRecorder(UncachedComponent):
 
     What the Versioner wrote counts; `modules` (file name to digest) and `image` fill in what it was not told. With
     `mlmd`, or PEDIGREE_MLMD in the executor's environment, ML Metadata is asked as well, and both views are joined.
-    `recipe` is how the run was started, which `pedigree reproduce` repeats; `pedigree pipeline run` gives it.
+    `recipe` is how the run was started, which `pedigree reproduce` repeats; `pedigree pipeline run` gives it. `diff` is
+    what lay uncommitted on the commit (`capture_diff(FOLDER)`), for who wants to repeat runs of such code.
     `on_failure` says whether the pipeline goes on ("continue") or stops ("fail") where lineage cannot be recorded.
     """
 
@@ -46,7 +48,15 @@ class LineageRecorder(UncachedComponent):
             "pushed_model?": PushedModel,
         },
         outputs={"lineage": LineageRecord},
-        parameters={"on_failure": str, "eval_split": str, "modules?": str, "image?": str, "mlmd?": str, "recipe?": str},
+        parameters={
+            "on_failure": str,
+            "eval_split": str,
+            "modules?": str,
+            "image?": str,
+            "mlmd?": str,
+            "recipe?": str,
+            "diff?": str,
+        },
     )
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
 
@@ -68,6 +78,7 @@ class LineageRecorder(UncachedComponent):
         image: str | None = None,
         mlmd: str | None = None,
         recipe: Mapping[str, Any] | str | None = None,
+        diff: GitDiff | Mapping[str, Any] | str | None = None,
         on_failure: Any = executor.OnFailure.CONTINUE.value,
         registry: str | None = None,
         store: str | None = None,
@@ -77,4 +88,5 @@ class LineageRecorder(UncachedComponent):
             parameters.one_of(
                 executor.OnFailure, executor.ON_FAILURE, on_failure
             )  # refuses now what would be refused at the end of the run
+        diff = diff.to_json() if isinstance(diff, GitDiff) else diff
         super().__init__(spec=filled(self.SPEC_CLASS, locals()))

@@ -21,6 +21,7 @@ from tfx_pedigree.tfx_components.versioner.executor import IMAGE, data_of, modul
 
 EVAL_SPLIT = "eval_split"
 RECIPE = "recipe"
+DIFF = "diff"
 
 Artifacts = Mapping[str, list[Any]]
 
@@ -41,6 +42,7 @@ def gather(inputs: Artifacts, properties: Mapping[str, Any], run: PipelineRun) -
         _evaluated_on(inputs, parameters.text(properties, EVAL_SPLIT, "eval")) if comparison is None else (),
         _deployment(artifacts.optional_single(inputs, "pushed_model"), record),
         parameters.table(properties, RECIPE),
+        parameters.table(properties, DIFF),
     )
 
 
