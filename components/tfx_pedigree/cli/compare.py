@@ -22,9 +22,19 @@ if TYPE_CHECKING:
 @click.argument("other", required=False, metavar="[REF]", shell_complete=references)
 @click.option("--all", "everything", is_flag=True, help="Also parameters and tensors that are the same.")
 @click.option("--exit-code", is_flag=True, help="End with exit code 1 if anything differs.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown"]),
+    default="text",
+    show_default=True,
+    help="Markdown is for a comment on a pull request.",
+)
 @click.pass_context
 @pass_app
-def compare(app: App, ctx: click.Context, *, ref: str, other: str | None, everything: bool, exit_code: bool) -> None:
+def compare(
+    app: App, ctx: click.Context, *, ref: str, other: str | None, everything: bool, exit_code: bool, form: str
+) -> None:
     """Put two versions side by side.
 
     With two references the first is the old one. With one reference it is compared with its model's champion.
@@ -35,9 +45,19 @@ def compare(app: App, ctx: click.Context, *, ref: str, other: str | None, everyt
 
     with app.open().registry as registry:
         comparison = compare_versions(registry, ref, other)
-    output.answer(comparison, _print, everything)
+        judged = registry.evidence(_exact(comparison)) if form == "markdown" else None
+    if form == "markdown" and not app.json:
+        from tfx_pedigree.integrations import comparison_as_markdown
+
+        click.echo(comparison_as_markdown(comparison, judged), nl=False)
+    else:
+        output.answer(comparison, _print, everything)
     if exit_code and comparison.differs:
         ctx.exit(exits.FOUND_PROBLEMS)
+
+
+def _exact(comparison: VersionDiff) -> str:
+    return f"{comparison.new.model}@{comparison.new.version}"
 
 
 def _print(comparison: VersionDiff, everything: bool) -> None:

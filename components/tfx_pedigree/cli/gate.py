@@ -10,6 +10,8 @@ import click
 from tfx_pedigree.cli import exits, inputs, output
 from tfx_pedigree.cli.app import common_options
 from tfx_pedigree.cli.lazy import PedigreeGroup
+from tfx_pedigree.errors import PedigreeError
+from tfx_pedigree.text import plural
 
 if TYPE_CHECKING:
     from tfx_pedigree.comparison import GateDecision, Policy
@@ -98,6 +100,36 @@ def explain(*, policy: Path, examples: int, score: float | None, correlation: fl
     from tfx_pedigree.service.gate import explain_policy
 
     output.answer(explain_policy(_policy(policy), examples, score, correlation), _tell_explained)
+
+
+@gate.command("check")
+@click.argument("policies", type=_FILE, nargs=-1, required=True, metavar="POLICY...")
+@click.pass_context
+def check(ctx: click.Context, policies: tuple[Path, ...]) -> None:
+    """Read policies, and refuse those that could not be used.
+
+    Each is read, whatever is wrong with others. Made for pre-commit, which gives the files that changed.
+    """
+    refused = {str(file): problem for file in policies if (problem := _problem_of(file))}
+    told = [{"policy": str(file), "problem": refused.get(str(file))} for file in policies]
+    output.answer(told, lambda _: _tell_checked(policies, refused))
+    if refused:
+        ctx.exit(exits.FOUND_PROBLEMS)
+
+
+def _problem_of(file: Path) -> str:
+    try:
+        _policy(file)
+    except PedigreeError as error:
+        return str(error)
+    return ""
+
+
+def _tell_checked(policies: tuple[Path, ...], refused: dict[str, str]) -> None:
+    for problem in refused.values():
+        output.say(problem)
+    fine = len({str(file) for file in policies} - set(refused))
+    output.done(f"{plural(fine, 'policy', 'policies')} can be used.")
 
 
 def _tell_explained(found: ExplainedPolicy) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from tfx_pedigree.html import Markup, el
 from tfx_pedigree.integrations.card import Card, Part
+from tfx_pedigree.integrations.markdown import escaped, table
 
-_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~])")
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1f2328;"
     "background:#fff}table{border-collapse:collapse;display:block;overflow-x:auto}th,td{text-align:left;"
@@ -18,27 +16,14 @@ _STYLE = (
 
 
 def card_as_markdown(card: Card) -> str:
-    lines = [f"# {_text(card.model)} {_text(card.version)}", ""]
+    lines = [f"# {escaped(card.model)} {escaped(card.version)}", ""]
     for part in card.parts:
-        lines += [f"## {part.title}", "", *(f"- {_text(sentence)}" for sentence in part.sentences)]
+        lines += [f"## {part.title}", "", *(f"- {escaped(sentence)}" for sentence in part.sentences)]
         if len(part.table) > 1:
-            lines += ([""] if part.sentences else []) + list(_table(part))
+            head, *rows = ([escaped(cell) for cell in row] for row in part.table)
+            lines += ([""] if part.sentences else []) + table(head, rows)
         lines.append("")
     return "\n".join(lines)
-
-
-def _table(part: Part) -> list[str]:
-    head, *rows = part.table
-    return [_row(head), _row(("---",) * len(head), plain=True), *map(_row, rows)]
-
-
-def _row(cells: tuple[str, ...], *, plain: bool = False) -> str:
-    return f"| {' | '.join(cell if plain else _text(cell) for cell in cells)} |"
-
-
-def _text(text: str) -> str:
-    """On one line, and with every mark of Markdown escaped."""
-    return _MARKS.sub(r"\\\1", " ".join(text.split()))
 
 
 def card_as_html(card: Card) -> str:
