@@ -33,6 +33,7 @@ SECTIONS = {
         "compare": Lazy(f"{_HERE}.compare:compare", "Put two versions side by side."),
         "history": Lazy(f"{_HERE}.history:history", "Show who did what, when and why."),
         "at": Lazy(f"{_HERE}.history:at", "Tell which version was champion at a given time."),
+        "performance": Lazy(f"{_HERE}.observations:performance", "Draw how a model did while it served."),
     },
     "Trace": {
         "explain": Lazy(f"{_HERE}.lineage.explain:explain", "Tell in plain sentences how a version was made."),
@@ -72,6 +73,8 @@ SECTIONS = {
         "rollout": Lazy(f"{_HERE}.rollouts:rollout", "Let a version take over the traffic step by step."),
         "deploy": Lazy(f"{_HERE}.serving:deploy", "Bring the traffic of a model to its champion."),
         "serving": Lazy(f"{_HERE}.serving:serving", "Show what should serve, and what does."),
+        "observe": Lazy(f"{_HERE}.observations:observe", "Add what was measured of a version while it served."),
+        "observations": Lazy(f"{_HERE}.observations:observations", "List what was observed, newest first."),
     },
     "Bytes": {
         "pull": Lazy(f"{_HERE}.content:pull", "Write a version's files to a folder."),

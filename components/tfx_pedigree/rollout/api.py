@@ -5,6 +5,7 @@ The controller is not part of it: it runs where the database is reached, and nee
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -14,6 +15,7 @@ from tfx_pedigree.registry import PromotionRequest, Reference, Version
 from tfx_pedigree.rollout.plan import Plan
 from tfx_pedigree.rollout.state import Ask, Rollout
 from tfx_pedigree.rollout.traffic.api import ServedVersion
+from tfx_pedigree.rollout.verdict import CountsVerdict
 from tfx_pedigree.rollout.watch import Watch
 
 
@@ -90,6 +92,39 @@ class RolloutApi(Protocol):
         expect: str | None = None,
     ) -> Followed:
         """Makes the champion before this one serve again, in the registry and in the traffic: one decision."""
+        ...
+
+    def verdict(
+        self,
+        model: str,
+        share: str,
+        candidate: str,
+        stable: str,
+        *,
+        requests: str | None = None,
+        failed: str | None = None,
+    ) -> CountsVerdict:
+        """What the judge makes of counts, for who moves the traffic elsewhere: Argo Rollouts, a script.
+
+        `share` is the candidate's in percent; `candidate` and `stable` are REQUESTS:FAILED since it has that share. Or
+        both name a version, and `requests` and `failed` are queries that this process asks of Prometheus.
+        """
+        ...
+
+    def verdict_hook(
+        self,
+        model: str,
+        metadata: Mapping[str, str],
+        *,
+        name: str | None = None,
+        namespace: str | None = None,
+        phase: str | None = None,
+        checksum: str | None = None,
+    ) -> CountsVerdict:
+        """The same as Flagger asks: what `verdict` takes stands in the hook's metadata. Harm is a conflict.
+
+        With `until: healthy` in the metadata, what is not known yet is a conflict as well.
+        """
         ...
 
     def ask(self, model: str, ask: Ask, reason: str) -> Asked:

@@ -6,6 +6,7 @@ all of it are there together or not at all. Only then is any traffic moved, by w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -40,11 +41,14 @@ from tfx_pedigree.rollout import machine
 from tfx_pedigree.rollout.api import Asked, Followed, RolloutApi, RolloutStatus
 from tfx_pedigree.rollout.finding import finding
 from tfx_pedigree.rollout.machine import Decision, RegistryMove
-from tfx_pedigree.rollout.plan import DEPLOY, Plan
+from tfx_pedigree.rollout.plan import DEPLOY, JudgePlan, Plan
+from tfx_pedigree.rollout.prometheus import PrometheusMetrics
 from tfx_pedigree.rollout.state import Ask, Rollout, RolloutOrder, RolloutState
 from tfx_pedigree.rollout.traffic.api import FencedError, ServedVersion
+from tfx_pedigree.rollout.verdict import HARM, HEALTHY, UNKNOWN, CountsVerdict, asked_counts, points_of, verdict_on
 from tfx_pedigree.rollout.watch import Watch
 from tfx_pedigree.secrets import clean_text
+from tfx_pedigree.text import listed, plain
 
 _R, _M, _V, _T = schema.rollouts.c, schema.models.c, schema.model_versions.c, schema.rollout_tallies.c
 _ROWS = (
@@ -52,6 +56,9 @@ _ROWS = (
     .join_from(schema.rollouts, schema.models, _M.id == _R.model_id)
     .order_by(_R.id.desc())
 )
+
+
+_NEEDED, _QUERIES = {"share", "candidate", "stable"}, {"requests", "failed"}
 
 
 class ChangedMeanwhileError(ConflictError):
@@ -116,6 +123,53 @@ class Ledger(RolloutApi):
             if newest is None or newest.champion is None:
                 return None
             return served(reading.version_of(connection, model, newest.version_id).version)
+
+    def verdict(
+        self,
+        model: str,
+        share: str,
+        candidate: str,
+        stable: str,
+        *,
+        requests: str | None = None,
+        failed: str | None = None,
+    ) -> CountsVerdict:
+        self.registry.require(Action.READ, model)
+        if (requests is None) != (failed is None):
+            raise InvalidInputError("Give both queries, `requests` and `failed`, or none of them.")
+        ask = None
+        if requests is not None and failed is not None:
+            # Who may say what was measured may have it asked for.
+            self.registry.require(Action.ATTACH_EVIDENCE, model)
+            queries, metrics = (requests, failed), PrometheusMetrics(os.environ)
+            ask = lambda number: metrics.counts(queries, served(self.registry.get(Reference(model, number))))  # noqa: E731
+        sides = [asked_counts(*one, ask) for one in (("candidate", candidate), ("stable", stable))]
+        return verdict_on(JudgePlan(), points_of(share), *sides)
+
+    def verdict_hook(
+        self,
+        model: str,
+        metadata: Mapping[str, str],
+        *,
+        name: str | None = None,
+        namespace: str | None = None,
+        phase: str | None = None,
+        checksum: str | None = None,
+    ) -> CountsVerdict:
+        given = dict(metadata)
+        until = given.pop("until", None)
+        if until not in (None, HEALTHY):
+            raise InvalidInputError(f"The metadata's `until` must be {HEALTHY}, or left out.")
+        wrong = sorted(_NEEDED - given.keys()) or sorted(given.keys() - _NEEDED - _QUERIES)
+        if wrong:
+            raise InvalidInputError(
+                f"The hook's metadata must have {listed(sorted(_NEEDED))}, and may have {listed(sorted(_QUERIES))} and "
+                f"until: look at `{plain(wrong[0], 40)}`."
+            )
+        found = self.verdict(model, **given)
+        if found.verdict == HARM or (found.verdict == UNKNOWN and until == HEALTHY):
+            raise ConflictError(found.sentence)
+        return found
 
     # Orders
 

@@ -14,7 +14,8 @@ import urllib.request
 from collections.abc import Mapping
 
 from tfx_pedigree.bounded_parse import parse_json
-from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.errors import InvalidInputError, UnavailableError
+from tfx_pedigree.rollout.judge import Increment
 from tfx_pedigree.rollout.plan import MetricRule
 from tfx_pedigree.rollout.traffic.api import ServedVersion
 
@@ -33,10 +34,25 @@ class PrometheusMetrics:
 
     def measure(self, rule: MetricRule, version: ServedVersion) -> float | None:
         """The number that the query has for this version; None where there is not exactly one."""
-        if not self._address or rule.query is None:
+        return self._ask(rule.query, version) if rule.query is not None else None
+
+    def counts(self, queries: tuple[str, str], version: ServedVersion) -> Increment:
+        """Requests and failures of a version, for who needs them now."""
+        found = [self._ask(query, version) for query in queries]
+        if None in found or any(one is not None and not 0 <= one < 2**53 for one in found):
+            where = self._address or f"no Prometheus, as {VARIABLE} is not set"
+            raise UnavailableError(
+                f"The requests and failures of {version.version} are not known: {where} has not exactly one number "
+                "from 0 on for each query."
+            )
+        requests, failed = (round(one or 0) for one in found)
+        return Increment(max(requests, failed), failed)
+
+    def _ask(self, template: str, version: ServedVersion) -> float | None:
+        if not self._address:
             return None
         names = {"version": version.version, "digest": version.digest, "model": version.model}
-        query = string.Template(rule.query).safe_substitute(names)
+        query = string.Template(template).safe_substitute(names)
         url = f"{self._address}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
         try:
             with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310  checked above

@@ -121,6 +121,8 @@ ROLLOUTS: tuple[Operation, ...] = (
     Operation(RolloutApi, "rollouts", "GET", "/rollouts", Role.VIEWER, Kind.QUESTION),
     Operation(RolloutApi, "rollout", "GET", f"{_MODEL}/rollouts/status", Role.VIEWER, Kind.QUESTION),
     Operation(RolloutApi, "champion", "GET", f"{_MODEL}/rollouts/champion", Role.VIEWER, Kind.QUESTION),
+    Operation(RolloutApi, "verdict", "GET", f"{_MODEL}/rollouts/verdict", Role.VIEWER, Kind.QUESTION),
+    Operation(RolloutApi, "verdict_hook", "POST", f"{_MODEL}/rollouts/verdict-hook", Role.VIEWER, Kind.QUESTION),
     Operation(RolloutApi, "start_rollout", "POST", f"{_MODEL}/rollouts", Role.RELEASER, Kind.CHANGE),
     Operation(RolloutApi, "deploy", "POST", f"{_MODEL}/rollouts/deploy", Role.RELEASER, Kind.CHANGE),
     Operation(RolloutApi, "promote_and_deploy", "POST", f"{_VERSION}/promote-and-deploy", Role.RELEASER, Kind.CHANGE),

@@ -131,7 +131,8 @@ def arguments(operation: Operation, model: str, keys: Path) -> dict[str, Any]:
             "start_rollout": "1.0.2",
             "observed_metrics": "1.0.2",
         }.get(operation.name),
-        "candidate": candidate("new"),
+        "candidate": "1200:3" if operation.name == "verdict" else candidate("new"),
+        "share": "10",
         "request": PromotionRequest(State.STAGING) if operation.name in WITH_REQUEST else None,
         "observation": NewObservation({"auc": 0.7}, now, now, 100),
         "metric": "auc",
@@ -174,10 +175,11 @@ def arguments(operation: Operation, model: str, keys: Path) -> dict[str, Any]:
         "secret": "whsec_" + "c2VjcmV0" * 5,
         "target": "eu",
         "plan": blue_green(),
+        "stable": "10800:25" if operation.name == "verdict" else None,
         "ask": Ask.ABORT,
-        **dict.fromkeys(
-            ("anchor", "expect", "stable", "limit", "after", "comment", "depth", "subject", "to", "since", "until")
-        ),
+        "metadata": {"share": "10", "candidate": "1200:3", "stable": "10800:25"},
+        **dict.fromkeys(("requests", "failed", "namespace", "phase", "checksum")),
+        **dict.fromkeys(("anchor", "expect", "limit", "after", "comment", "depth", "subject", "to", "since", "until")),
     }
     names = {"reference" if one.name == "selector" else one.name for one in operation.parameters}
     if "reference" in names:

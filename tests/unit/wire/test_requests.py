@@ -68,6 +68,7 @@ EXAMPLES: dict[str, Any] = {
     "plan": plans.blue_green(),
     "stable": ServedVersion("flight-delay", digest("a"), "1.0.0", 1),
     "ask": Ask.ABORT,
+    "metadata": {"share": "10", "candidate": "1200:3", "stable": "10800:25"},
     "asked": NewToken("0" * 12, digest("secret"), "ci"),
     "webhook": NewWebhook("chat", "https://example.com/hook", "whsec_" + "c2VjcmV0" * 5, ("promote",)),
 }
@@ -88,6 +89,8 @@ def examples(operation: Operation) -> dict[str, Any]:
         "promote_and_deploy": asked,
         "add": Request(bump=Bump.MAJOR, pre="rc"),
     }
+    if operation.name == "verdict":  # counts, and no versions
+        found |= {"candidate": "1200:3", "stable": "10800:25"}
     return {**found, **({"request": requests[operation.name]} if operation.name in requests else {})}
 
 

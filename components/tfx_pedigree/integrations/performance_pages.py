@@ -1,0 +1,167 @@
+"""How a model did while it served, as a picture and as a page of HTML that needs nothing beside it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from tfx_pedigree.comparison.report.plots import Scale
+from tfx_pedigree.comparison.wording import number
+from tfx_pedigree.html import Markup, el
+from tfx_pedigree.registry import ChampionPeriod, Observation
+from tfx_pedigree.service.performance import Performance, Series
+from tfx_pedigree.text import format_minute, plural
+
+_WIDE, _HIGH = 1200, 270
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 28, 34
+_NAMED = 60.0  # a band that is narrower has no room for its name
+_STYLE = (
+    ":root{--ink:#1f2328;--muted:#59636e;--line:#d1d9e0;--card:#fff;--band:#eaf2fb;--dot:#0550ae;--level:#9a3412}"
+    "@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--muted:#9da7b3;--line:#30363d;--card:#0d1117;"
+    "--band:#16233a;--dot:#79b8ff;--level:#ffa657}}"
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem;color:var(--ink);"
+    "background:var(--card)}h2{margin-top:2rem}.note{color:var(--muted)}"
+    ".scroll{overflow-x:auto}svg.chart{width:100%;min-width:44rem;height:auto}"
+    ".chart text{fill:var(--muted);font-size:13px}.chart .axis{stroke:var(--line)}"
+    ".chart .band{fill:var(--band)}.chart .band1{fill-opacity:.45}.chart .way{fill:none;stroke:var(--dot);"
+    "stroke-width:1.5}.chart .f-new{fill:var(--dot)}.chart .level{stroke:var(--level);stroke-dasharray:6 4;"
+    "stroke-width:1.5}table{border-collapse:collapse;width:100%}caption{text-align:left;color:var(--muted)}"
+    "th,td{text-align:left;padding:.25rem .75rem .25rem 0;border-bottom:1px solid var(--line);font-weight:400}"
+    "thead th{font-weight:650}td.n{font-variant-numeric:tabular-nums}"
+)
+
+
+def performance_as_html(found: Performance) -> str:
+    name = f"{found.model}: observed performance"
+    head = (el("meta", charset="utf-8"), el("meta", name="viewport", content="width=device-width"), el("title", name))
+    body = [el("h1", name)]
+    if not found.series:
+        body.append(el("p", "Nothing was observed of this model yet."))
+    for series in found.series:
+        body.append(_section(series, found.reigns))
+    if found.more:
+        body.append(el("p", "There are older observations that are not shown.", class_="note"))
+    page = el("html", el("head", *head, el("style", Markup(_STYLE))), el("body", el("main", *body)), lang="en")
+    return f"<!DOCTYPE html>\n{page}\n"
+
+
+def _section(series: Series, reigns: Sequence[ChampionPeriod]) -> Markup:
+    label = f"{series.metric} over time"
+    table = el("details", el("summary", f"{plural(len(series.points), 'value')} as a table"), table_of(series, reigns))
+    picture = el("div", drawing(series, reigns), class_="scroll", tabindex="0", role="region", aria_label=label)
+    return el("section", el("h2", series.metric), el("p", told_level(series), class_="note"), picture, table)
+
+
+def told_level(series: Series) -> str:
+    level = series.level
+    if level is None:
+        return "No value of the champion is on file to compare with."
+    where = "in the evidence by which it was judged" if level.of_evidence else "when it was registered"
+    return f"The dashed line is the champion {level.version} at {number(level.value)}, {where}."
+
+
+def table_of(series: Series, reigns: Sequence[ChampionPeriod]) -> Markup:
+    head = ("From", "To", "Version", "Champion then", series.metric, "Examples", "Source")
+    rows = (
+        el(
+            "tr",
+            el("th", format_minute(one.began_at), scope="row"),
+            el("td", format_minute(one.ended_at)),
+            el("td", one.version),
+            el("td", _serving(reigns, one.ended_at)),
+            el("td", number(one.value), class_="n"),
+            el("td", "–" if one.examples is None else f"{one.examples:,}", class_="n"),
+            el("td", one.source),
+        )
+        for one in reversed(series.points)
+    )
+    heads = el("thead", el("tr", *(el("th", name, scope="col") for name in head)))
+    return el("table", el("caption", f"{series.metric}, newest first"), heads, el("tbody", *rows))
+
+
+def _serving(reigns: Sequence[ChampionPeriod], when: datetime) -> str:
+    found = (one.version for one in reigns if one.began_at <= when and (one.ended_at is None or one.ended_at > when))
+    return next(found, "–")
+
+
+# The picture
+
+
+class _Frame:
+    def __init__(self, series: Series) -> None:
+        points = series.points
+        self.first = min(one.began_at for one in points)
+        self.last = max(*(one.ended_at for one in points), self.first + timedelta(seconds=1))
+        level = [series.level.value] if series.level else []
+        self.scale = Scale.over([*(one.value for one in points), *level]) or Scale(0, 1)
+
+    def x(self, when: datetime) -> float:
+        share = (when - self.first) / (self.last - self.first)
+        return _LEFT + (_WIDE - _LEFT - _RIGHT) * (0.01 + 0.98 * min(max(share, 0.0), 1.0))
+
+    def y(self, value: float) -> float:
+        span = self.scale.high / 2 - self.scale.low / 2
+        share = (value / 2 - self.scale.low / 2) / span if span else 0.5
+        return _HIGH - _BOTTOM - (_HIGH - _TOP - _BOTTOM) * (0.06 + 0.88 * min(max(share, 0.0), 1.0))
+
+
+def drawing(series: Series, reigns: Sequence[ChampionPeriod]) -> Markup:
+    """Values over time, a line for each version; the champions' times are bands behind them."""
+    frame = _Frame(series)
+    marks = [*_bands(frame, reigns), *_rulers(frame)]
+    if series.level:
+        y = frame.y(series.level.value)
+        marks.append(el("line", x1=_LEFT, x2=_WIDE - _RIGHT, y1=y, y2=y, class_="level"))
+    for points in _by_version(series.points).values():
+        places = [f"{frame.x(_middle(one)):.1f} {frame.y(one.value):.1f}" for one in points]
+        marks.append(el("path", d=f"M{'L'.join(places)}", class_="way"))
+    marks += [_dot(frame, series.metric, one) for one in series.points]
+    label = f"{series.metric}: {plural(len(series.points), 'value')} over time; the table says the same"
+    return el("svg", marks, viewBox=f"0 0 {_WIDE} {_HIGH}", role="img", aria_label=label, class_="chart")
+
+
+def _bands(frame: _Frame, reigns: Sequence[ChampionPeriod]) -> list[Markup]:
+    marks = []
+    for at, one in enumerate(reversed(reigns)):
+        ended = one.ended_at or frame.last
+        if ended < frame.first or one.began_at > frame.last:
+            continue
+        left, right = frame.x(one.began_at), frame.x(ended)
+        said = f"{one.version} was champion from {format_minute(one.began_at)}"
+        until = f" to {format_minute(one.ended_at)}" if one.ended_at else " on"
+        box = {"x": left, "y": _TOP - 20, "width": max(right - left, 1.0), "height": _HIGH - _TOP - _BOTTOM + 20}
+        marks.append(el("rect", **box, class_=f"band band{at % 2}"))
+        if right - left >= _NAMED:
+            middle = (left + right) / 2
+            title = el("title", said + until)
+            marks.append(el("text", title, one.version, x=middle, y=_TOP - 6, text_anchor="middle"))
+    return marks
+
+
+def _rulers(frame: _Frame) -> list[Markup]:
+    marks = []
+    for tick in frame.scale.ticks():
+        y = frame.y(tick)
+        marks.append(el("line", x1=_LEFT, x2=_WIDE - _RIGHT, y1=y, y2=y, class_="axis"))
+        marks.append(el("text", number(tick), x=_LEFT - 8, y=y + 4, text_anchor="end"))
+    marks.append(el("text", format_minute(frame.first), x=_LEFT, y=_HIGH - 10))
+    marks.append(el("text", format_minute(frame.last), x=_WIDE - _RIGHT, y=_HIGH - 10, text_anchor="end"))
+    return marks
+
+
+def _by_version(points: Sequence[Observation]) -> dict[str, list[Observation]]:
+    found: dict[str, list[Observation]] = {}
+    for one in points:
+        found.setdefault(one.version, []).append(one)
+    return found
+
+
+def _middle(one: Observation) -> datetime:
+    return one.began_at + (one.ended_at - one.began_at) / 2
+
+
+def _dot(frame: _Frame, metric: str, one: Observation) -> Markup:
+    counted = "" if one.examples is None else f" on {plural(one.examples, 'example')}"
+    said = f"{one.version}: {metric} {number(one.value)}{counted}, to {format_minute(one.ended_at)}"
+    dot = el("circle", cx=frame.x(_middle(one)), cy=frame.y(one.value), r=4, class_="f-new")
+    return el("g", el("title", said), dot)
