@@ -20,7 +20,7 @@ _DOT, _LEVEL, _BEGINS = "●", "┄", "│"
 def plot(series: Series, reigns: Sequence[ChampionPeriod], width: int) -> list[str]:
     """Values by the time at which they ended; of several in one column the mean. A line marks the champion's level
     before it served, and the last row which version was champion."""
-    points, columns = series.points, max(width - _LABEL - 2, 10)
+    points, columns = series.points, max(width - _LABEL - 2, 8)
     first = min(one.ended_at for one in points)
     last = max(*(one.ended_at for one in points), first + timedelta(seconds=1))
     values = _columns([(one.ended_at, one.value) for one in points], first, last, columns)
@@ -35,7 +35,7 @@ def plot(series: Series, reigns: Sequence[ChampionPeriod], width: int) -> list[s
     labels = {0: f"{high:.4g}", _ROWS - 1: f"{low:.4g}", _ROWS // 2: f"{low / 2 + high / 2:.4g}"}
     drawn = [f"{labels.get(at, ''):>{_LABEL}} ┤{''.join(row)}".rstrip() for at, row in enumerate(rows)]
     ends = format_minute(first)[:10], format_minute(last)[:10]
-    times = f"{ends[0]}{ends[1]:>{max(columns - len(ends[0]), 11)}}"
+    times = f"{ends[0]}{ends[1]:>{columns - len(ends[0])}}" if columns > 2 * len(ends[0]) else ends[0][:columns]
     below = " " * (_LABEL + 2)
     return [_heading(series), *drawn, f"{below}{times}", f"{below}{_champions(reigns, first, last, columns)}".rstrip()]
 
