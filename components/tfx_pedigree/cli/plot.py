@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from tfx_pedigree.service.performance import Series
 
 _ROWS = 9
-_LABEL = 10
+_LABEL = 11
 _DOT, _LEVEL, _BEGINS = "●", "┄", "│"
 
 
 def plot(series: Series, reigns: Sequence[ChampionPeriod], width: int) -> list[str]:
     """Values by the time at which they ended; of several in one column the mean. A line marks the champion's level
     before it served, and the last row which version was champion."""
-    points, columns = series.points, max(width - _LABEL - 2, 8)
+    points, columns = series.points, max(width - _LABEL - 2, 7)
     first = min(one.ended_at for one in points)
     last = max(*(one.ended_at for one in points), first + timedelta(seconds=1))
     values = _columns([(one.ended_at, one.value) for one in points], first, last, columns)
