@@ -97,9 +97,14 @@ def _tell(decision: GateDecision) -> None:
 )
 def explain(*, policy: Path, examples: int, score: float | None, correlation: float | None) -> None:
     """Say in sentences what a policy demands, and by simulation how often chance alone would pass."""
+    from tfx_pedigree.comparison import parse_policy
+    from tfx_pedigree.retraining.rules_file import parse_rules
     from tfx_pedigree.service.gate import explain_policy
 
-    output.answer(explain_policy(_policy(policy), examples, score, correlation), _tell_explained)
+    text = inputs.read_text(policy, "policy")
+    rules = parse_rules(text, str(policy))
+    explained = explain_policy(parse_policy(text, str(policy)), examples, score, correlation, rules)
+    output.answer(explained, _tell_explained)
 
 
 @gate.command("check")

@@ -8,6 +8,7 @@ never submits: the command line starts what does.
 - `spans`: which spans lie in the data, and which of them are whole.
 - `ledger`: which spans were trained, tried, submitted; read from the registry, which is the only place that knows.
 - `decision`: the reasons. Pure.
+- `performance`: what was observed of the champion, against what its evidence says of it. The judgement is pure.
 - `drift`: what was measured, against what is allowed. Pure.
 - `lock`: one run at a time, also when somebody is killed.
 """

@@ -6,12 +6,14 @@ were trained. What was answered by a finished run is no reason again: the same s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
 from tfx_pedigree.retraining.drift import MeasuredDrift, excesses
 from tfx_pedigree.retraining.ledger import AttemptOutcome, Ledger
+from tfx_pedigree.retraining.performance import Watched, judge
 from tfx_pedigree.retraining.rules import Rules, in_words
 from tfx_pedigree.retraining.spans import Spans
 from tfx_pedigree.text import format_minute, plural
@@ -22,6 +24,7 @@ _SHOWN = 3
 class ReasonKind(str, Enum):
     NEW_SPAN = "new-span"
     DRIFT = "drift"
+    PERFORMANCE = "performance"
     AGE = "age"
     FORCE = "force"
     BACKFILL = "backfill"
@@ -65,6 +68,7 @@ class Situation:
     spans: Spans
     ledger: Ledger
     champion: Champion | None = None
+    watched: Mapping[str, Watched] = field(default_factory=dict)
 
     @property
     def newest(self) -> int | None:
@@ -100,11 +104,12 @@ def decide(
         runs = [Planned(newest, (reason,))]
     drift = _drift(situation, rules, runs[0].span if runs else newest, measured)
     quiet += drift.quiet
-    if not runs and (force is not None or drift.reasons):
+    found = (*drift.reasons, *_declines(situation, rules, runs[0].span if runs else newest, quiet))
+    if not runs and (force is not None or found):
         runs = [Planned(newest)]
     if runs:
         given = (Reason(ReasonKind.FORCE, force),) if force is not None else ()
-        runs[0] = Planned(runs[0].span, (*given, *runs[0].reasons, *drift.reasons))
+        runs[0] = Planned(runs[0].span, (*given, *runs[0].reasons, *found))
         if force is None and (stuck := _stuck(situation, rules, runs[0].span)):
             return Decision(quiet=tuple(quiet), stuck=stuck)
     return Decision(tuple(runs), tuple(quiet), drift.measure, drift.steady)
@@ -216,6 +221,22 @@ def _drift(situation: Situation, rules: Rules, span: int, measured: MeasuredDrif
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     text = "; ".join(map(str, found[:_SHOWN])) + more
     return _Drift(reasons=(Reason(ReasonKind.DRIFT, f"span {span} drifted {of}: {text}"),))
+
+
+def _declines(situation: Situation, rules: Rules, span: int, quiet: list[str]) -> tuple[Reason, ...]:
+    """What the champion lost while it served. To train again on data that were trained on would change nothing."""
+    champion = situation.champion
+    if champion is None:
+        return ()
+    findings = [
+        judge(metric, rule, situation.watched.get(metric, Watched())) for metric, rule in rules.performance.items()
+    ]
+    quiet += [found.text for found in findings if not found.declined]
+    declined = [found for found in findings if found.declined]
+    if situation.ledger.is_done(span) or span in champion.spans:
+        quiet += [f"{one.text}; but span {span} was trained on already, and there is no newer one" for one in declined]
+        return ()
+    return tuple(Reason(ReasonKind.PERFORMANCE, found.text) for found in declined)
 
 
 def _stuck(situation: Situation, rules: Rules, span: int) -> str | None:

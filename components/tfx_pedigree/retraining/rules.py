@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from tfx_pedigree.comparison.metrics import Direction
 from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.json_form import JsonForm, Layout, to_json
 
@@ -49,6 +50,17 @@ class DriftRule:
 
 
 @dataclass(frozen=True)
+class Decline:
+    """How far a metric of the champion may fall below what its evidence says, before that is a reason: as the mean of
+    what was observed in the last `over`, on `min_examples` or more."""
+
+    drop: float
+    over: timedelta
+    min_examples: int = 1
+    direction: Direction = Direction.HIGHER
+
+
+@dataclass(frozen=True)
 class Rules:
     """`Rules()` is the default: a span that no version was trained on is a reason, and nothing else is.
 
@@ -59,6 +71,17 @@ class Rules:
     max_age: timedelta | None = None
     drift: DriftRule | None = None
     attempts: int = ATTEMPTS
+    performance: Mapping[str, Decline] = field(default_factory=dict)
+
+
+def performance_in_words(rules: Rules) -> tuple[str, ...]:
+    """What the section `retraining` says of the champion's performance, for who asks what a policy demands."""
+    return tuple(
+        f"Training again: when {metric} of the champion, observed over {in_words(one.over)} on {one.min_examples:,} "
+        f"examples or more, is {'below' if one.direction is Direction.HIGHER else 'above'} its evidence by more than "
+        f"{one.drop:g}, and there are data that no version was trained on."
+        for metric, one in sorted(rules.performance.items())
+    )
 
 
 def read_time(text: str) -> timedelta | None:

@@ -6,8 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from tfx_pedigree.comparison.config_reader import ConfigNode, from_yaml, optional
+from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.policy_file import RETRAINING, policy_at, policy_text
-from tfx_pedigree.retraining.rules import Bounds, DriftRule, Rules, read_time
+from tfx_pedigree.retraining.rules import Bounds, Decline, DriftRule, Rules, read_time
 
 _MEASURES = ("jensen_shannon", "infinity_norm")
 
@@ -24,12 +25,13 @@ def parse_rules(text: str, source: str = "the policy") -> Rules:
 
 
 def rules_at(place: ConfigNode) -> Rules:
-    found = place.fields(("new_span", "max_age", "attempts", "drift"))
+    found = place.fields(("new_span", "max_age", "attempts", "drift", "performance"))
     given = {
         "new_span": optional(found, "new_span", ConfigNode.truth),
         "max_age": optional(found, "max_age", _age),
         "attempts": optional(found, "attempts", _attempts),
         "drift": optional(found, "drift", _drift),
+        "performance": optional(found, "performance", _performance),
     }
     return Rules(**{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
 
@@ -59,6 +61,24 @@ def _drift(place: ConfigNode) -> DriftRule:
     if both:
         raise found["ignore"].wrong(f"names {both[0]}, which has bounds of its own. Leave one of them.")
     return DriftRule(default or Bounds(), features or {}, ignore)
+
+
+def _performance(place: ConfigNode) -> dict[str, Decline]:
+    rules = {metric: _decline(metric, each) for metric, each in place.table().items()}
+    if not rules:
+        raise place.wrong("names no metric: give one, such as `auc: {drop: 0.03, over: 7d, min_examples: 5000}`.")
+    return rules
+
+
+def _decline(metric: str, place: ConfigNode) -> Decline:
+    found = place.fields(("drop", "over", "min_examples", "direction"), ("drop", "over"))
+    drop, least = found["drop"].number(), optional(found, "min_examples", _attempts)
+    if not 0 < drop < float("inf"):
+        raise found["drop"].must_be("how far the metric may fall, such as 0.03")
+    direction = optional(found, "direction", lambda one: one.choice(Direction)) or known(metric).direction
+    if direction is None:
+        raise place.wrong(f"is about {metric!r}, which has no known direction. Give `direction: higher` or `lower`.")
+    return Decline(drop, _age(found["over"]), least or 1, direction)
 
 
 def _bounds(place: ConfigNode) -> Bounds:

@@ -17,6 +17,8 @@ from tfx_pedigree.registry.roles import Action
 from tfx_pedigree.retraining import ledger, spans
 from tfx_pedigree.retraining.decision import Champion, Decision, Planned, Situation
 from tfx_pedigree.retraining.ledger import SPAN_TAG, Attempt, AttemptOutcome, Ledger, spans_of
+from tfx_pedigree.retraining.performance import watch
+from tfx_pedigree.retraining.rules import Rules
 from tfx_pedigree.retraining.spans import SpanPattern
 
 RETRAIN, BACKFILL = "retrain", "backfill"
@@ -37,22 +39,29 @@ class Begun:
     key: int
 
 
+def _champion(found: Version) -> Champion:
+    return Champion(found.version, spans_of(found.tags.get(SPAN_TAG)), found.created_at, found.digest)
+
+
 class Session:
     def __init__(self, registry: RegistryApi, model: str, by: str = RETRAIN, clock: Clock | None = None) -> None:
         self.registry, self.model, self._by, self._clock = registry, model, by, clock or _utc_now
 
-    def look(self, pattern: SpanPattern, after: int | None = None) -> Situation:
-        """Whether spans are whole is asked only of those `after` that one; left out, the newest that was trained."""
+    def look(self, pattern: SpanPattern, after: int | None = None, rules: Rules | None = None) -> Situation:
+        """Whether spans are whole is asked only of those `after` that one; left out, the newest that was trained. Of
+        the champion's performance it is asked what the rules name."""
         now, known = self._clock(), ledger.read(self.registry, self.model)
         after = known.newest_done if after is None else after
-        return Situation(now, spans.look(pattern, now, after), known, self.champion())
+        version = self._serving()
+        watched = watch(self.registry, version, rules.performance, now) if version and rules else {}
+        champion = None if version is None else _champion(version)
+        return Situation(now, spans.look(pattern, now, after), known, champion, watched)
 
-    def champion(self) -> Champion | None:
+    def _serving(self) -> Version | None:
         try:
-            found = self.registry.get(f"{self.model}@champion")
+            return self.registry.get(f"{self.model}@champion")
         except NotFoundError:
             return None
-        return Champion(found.version, spans_of(found.tags.get(SPAN_TAG)), found.created_at, found.digest)
 
     def begin(self, planned: Planned, known: Ledger) -> Begun:
         """Before anything is started. ConflictError if somebody else noted something since `known` was read."""

@@ -31,6 +31,7 @@ from tfx_pedigree.comparison.explaining import (
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry import WITHOUT_THEM, Evidence, VersionQuestions
+from tfx_pedigree.retraining.rules import Rules, performance_in_words
 from tfx_pedigree.service.looking_up import newest_evidence
 from tfx_pedigree.text import short_digest
 
@@ -58,7 +59,11 @@ class ExplainedPolicy(JsonForm):
 
 
 def explain_policy(
-    policy: Policy, examples: int, score: float | None = None, correlation: float | None = None
+    policy: Policy,
+    examples: int,
+    score: float | None = None,
+    correlation: float | None = None,
+    retraining: Rules | None = None,
 ) -> ExplainedPolicy:
     """Where nothing is given, the champion's true score is an ordinary one, and the two models err alike as retrainings
     do."""
@@ -67,7 +72,8 @@ def explain_policy(
         policy, examples, usual if score is None else score, CORRELATION if correlation is None else correlation
     )
     odds = simulate(policy, where)
-    return ExplainedPolicy(policy.digest, (*sentences(policy), *in_words(policy, where, odds)), where, odds)
+    said = (*sentences(policy), *in_words(policy, where, odds), *performance_in_words(retraining or Rules()))
+    return ExplainedPolicy(policy.digest, said, where, odds)
 
 
 @dataclass(frozen=True)

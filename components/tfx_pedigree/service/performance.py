@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from tfx_pedigree.json_form import JsonForm
-from tfx_pedigree.registry import ChampionPeriod, Evidence, Observation, RegistryApi, Version
+from tfx_pedigree.registry import ChampionPeriod, Observation, RegistryApi
+from tfx_pedigree.retraining.performance import Level, level_of
 
 # What one picture shows: of older ones, `more` says that there are some.
 MOST_POINTS = 1000
 MOST_PERIODS = 100
-
-
-@dataclass(frozen=True)
-class Level(JsonForm):
-    """What was measured of the champion before it served: in the evidence by which it was judged, or with its files."""
-
-    version: str
-    value: float
-    of_evidence: bool
 
 
 @dataclass(frozen=True)
@@ -57,22 +46,3 @@ def performance(
         Series(name, level_of(champion, evidence, name), tuple(points)) for name, points in sorted(by_metric.items())
     )
     return Performance(model, reigns, series, page.next is not None)
-
-
-def level_of(version: Version | None, evidence: Evidence | None, metric: str) -> Level | None:
-    """The version's own value in the evidence that judged it; without one, the value it was registered with."""
-    if version is None:
-        return None
-    judged = evidence.metrics.get("challenger") if evidence and evidence.challenger == version.digest else None
-    found = _number(judged, metric)
-    if found is not None:
-        return Level(version.version, found, of_evidence=True)
-    found = _number(version.metrics, metric)
-    return None if found is None else Level(version.version, found, of_evidence=False)
-
-
-def _number(table: Any, name: str) -> float | None:
-    found = table.get(name) if isinstance(table, Mapping) else None
-    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
-        return None
-    return float(found)

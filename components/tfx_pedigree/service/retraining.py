@@ -59,7 +59,9 @@ def plan_retraining(
     registry: RegistryApi, job: TrainingJob, *, force: str | None = None, clock: Clock | None = None
 ) -> Retraining:
     """What `retrain` would do now. Nothing is measured or noted."""
-    decision = decide(Session(registry, job.model, clock=clock).look(job.pattern), job.rules, force=force)
+    decision = decide(
+        Session(registry, job.model, clock=clock).look(job.pattern, rules=job.rules), job.rules, force=force
+    )
     _check_possible(job, decision, force)
     return Retraining.of(RetrainingOutcome.DRY_RUN, decision)
 
@@ -86,7 +88,7 @@ class _CatchingUp:
     def to_the_end(self, force: str | None) -> Retraining:
         runs: list[SpanRun] = []
         while True:
-            situation = self.session.look(self.job.pattern)
+            situation = self.session.look(self.job.pattern, rules=self.job.rules)
             if not force and settle(self.job, self.session, situation.ledger.submitted):
                 continue
             decision = self._decided(situation, force)

@@ -8,14 +8,15 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from cli_testing import Pedigree, Ticking
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli_testing import Pedigree, Ticking
 from pedigree_testing import candidate
 from tfx_pedigree.cli.plot import plot
 from tfx_pedigree.registry import ChampionPeriod, Facts, Observation, Registry
-from tfx_pedigree.service.performance import Level, Series
+from tfx_pedigree.retraining.performance import Level
+from tfx_pedigree.service.performance import Series
 
 PAGE = Path(__file__).parents[3] / "docs" / "observations.md"
 MODEL = "flight-delay"

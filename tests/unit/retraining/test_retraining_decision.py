@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from retraining_testing import DAY, NOW, attempts, situation, trained
 
+from tfx_pedigree.comparison import Direction
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.retraining.decision import Decision, ReasonKind, Situation, decide
 from tfx_pedigree.retraining.drift import Excess, Feature, MeasuredDrift, excesses
 from tfx_pedigree.retraining.ledger import Attempt, AttemptOutcome, Ledger
-from tfx_pedigree.retraining.rules import Bounds, DriftRule, Rules
+from tfx_pedigree.retraining.performance import Level, Seen, Watched, judge
+from tfx_pedigree.retraining.rules import Bounds, Decline, DriftRule, Rules
 from tfx_pedigree.retraining.spans import Spans
 
 DRIFT = DriftRule(Bounds(jensen_shannon=0.1), {"carrier": Bounds(infinity_norm=0.05)}, ("date",))
@@ -269,6 +273,90 @@ def test_bound_that_could_never_be_exceeded_is_refused(bounds: dict[str, Bounds]
         excesses(moved(0.0), DriftRule(features=bounds))
 
 
+# Performance
+
+LEVEL = Level("1.0.3", 0.85, of_evidence=True)
+
+
+def declined(*seen: Seen, level: Level | None = LEVEL, rule: Decline | None = None, **more: Any) -> Decision:
+    known = situation(3, 5, ledger=Ledger(trained(3)), champion=3, **more)
+    rules = replace(QUIET, performance={"auc": rule or Decline(0.03, 7 * DAY, 5000)})
+    return decide(replace(known, watched={"auc": Watched(level, seen)}), rules)
+
+
+def test_champion_that_got_worse_while_it_served_is_a_reason_with_the_numbers() -> None:
+    decision = declined(Seen(0.8, 6000), Seen(0.84, 2000))
+    assert (spans(decision), kinds(decision)) == ([5], [ReasonKind.PERFORMANCE])
+    assert decision.runs[0].text == (
+        "auc of the champion 1.0.3 was 0.81 on 8,000 examples within 7 days, and 0.85 in its evidence; a drop of 0.03 "
+        "is allowed"
+    )
+    assert declined(Seen(0.83, 6000)).runs == ()
+
+
+@pytest.mark.parametrize(
+    ("seen", "level", "says"),
+    [
+        ((), LEVEL, "auc of the champion was not observed within 7 days"),
+        ((Seen(0.1, 4999),), LEVEL, "was observed on 4,999 examples within 7 days, 5,000 are needed"),
+        ((Seen(0.1, None), Seen(0.1, 1)), LEVEL, "on 1 example within 7 days, 5,000 are needed; 1 value has no count"),
+        ((Seen(0.1, 6000),), None, "auc of the champion has no level"),
+    ],
+)
+def test_what_is_missing_is_said_and_no_reason(seen: tuple[Seen, ...], level: Level | None, says: str) -> None:
+    decision = declined(*seen, level=level)
+    assert decision.runs == ()
+    assert any(says in text for text in decision.quiet), decision.quiet
+
+
+def test_decline_without_data_that_are_new_is_told_and_trains_nothing() -> None:
+    known = situation(3, 5, ledger=Ledger(trained(3, 5)), champion=3)
+    watched = {"auc": Watched(LEVEL, (Seen(0.5, 6000),))}
+    rules = replace(QUIET, performance={"auc": Decline(0.03, 7 * DAY)})
+    decision = decide(replace(known, watched=watched), rules)
+    assert decision.runs == ()
+    assert any("but span 5 was trained on already" in text for text in decision.quiet)
+
+
+def test_decline_is_told_beside_a_new_span_and_of_a_loss_it_is_a_rise() -> None:
+    known = situation(3, 5, ledger=Ledger(trained(3)), champion=3)
+    level = Level("1.0.3", 0.3, of_evidence=False)
+    rules = Rules(performance={"loss": Decline(0.03, DAY, 1, Direction.LOWER)})
+    decision = decide(replace(known, watched={"loss": Watched(level, (Seen(0.34, 10),))}), rules)
+    assert kinds(decision) == [ReasonKind.NEW_SPAN, ReasonKind.PERFORMANCE]
+    assert "0.3 when it was registered" in decision.runs[0].text
+
+
+judged_values = st.lists(st.tuples(st.floats(0, 1), st.integers(1, 9000)), min_size=1, max_size=8)
+rules_for_judging = st.builds(
+    Decline, st.floats(0.001, 1), st.just(DAY), st.integers(1, 20000), st.sampled_from(list(Direction))
+)
+
+
+def judged(rule: Decline, values: Sequence[tuple[float, int]], level: float = 0.8) -> bool:
+    seen = tuple(Seen(value, count) for value, count in values)
+    return judge("m", rule, Watched(Level("1", level, of_evidence=True), seen)).declined
+
+
+@given(rules_for_judging, st.floats(0, 1))
+def test_without_observations_there_is_no_decline(rule: Decline, level: float) -> None:
+    uncounted = (Seen(0.0, None), Seen(1.0, 0))
+    for seen in ((), uncounted):
+        assert not judge("m", rule, Watched(Level("1", level, of_evidence=True), seen)).declined
+
+
+@given(rules_for_judging, judged_values, st.integers(0, 7), st.floats(0, 1), st.floats(0, 1))
+def test_worse_value_never_takes_a_decline_away_and_a_larger_drop_never_makes_one(
+    rule: Decline, values: list[tuple[float, int]], at: int, by: float, level: float
+) -> None:
+    before, place = judged(rule, values, level), at % len(values)
+    way = -1 if rule.direction is Direction.HIGHER else 1
+    worse = [(value + way * by if where == place else value, count) for where, (value, count) in enumerate(values)]
+    assert before <= judged(rule, worse, level)
+    assert judged(replace(rule, drop=rule.drop + by), values, level) <= before
+    assert judged(replace(rule, min_examples=rule.min_examples + at), values, level) <= before
+
+
 # Force
 
 
@@ -288,19 +376,28 @@ ledgers = st.builds(
     st.sets(st.integers(0, 9)),
     st.lists(st.tuples(outcomes, st.integers(0, 9)), max_size=8),
 )
+DECLINE = Decline(0.03, 7 * DAY, 5000)
 rules_of_any_kind = st.builds(
     Rules,
+    performance=st.sampled_from([{}, {"auc": DECLINE}]),
     new_span=st.booleans(),
     max_age=st.one_of(st.none(), st.integers(1, 60).map(lambda days: days * DAY)),
     drift=st.one_of(st.none(), st.just(DRIFT)),
     attempts=st.integers(1, 4),
 )
+seen_values = st.lists(st.builds(Seen, st.floats(0, 1), st.none() | st.integers(0, 9000)), max_size=6).map(tuple)
+watched = st.builds(
+    Watched, st.none() | st.floats(0, 1).map(lambda value: Level("1", value, of_evidence=True)), seen_values
+)
 situations = st.builds(
-    lambda held, known, champion, age: situation(*sorted(held), ledger=known, champion=champion, age=age * DAY),
+    lambda held, known, champion, age, seen: replace(
+        situation(*sorted(held), ledger=known, champion=champion, age=age * DAY), watched={"auc": seen}
+    ),
     st.sets(st.integers(0, 9)),
     ledgers,
     st.one_of(st.none(), st.integers(0, 9)),
     st.integers(0, 90),
+    watched,
 )
 distances = st.one_of(st.none(), st.floats(0, 1))
 

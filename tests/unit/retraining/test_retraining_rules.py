@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tfx_pedigree.comparison import parse_policy
+from tfx_pedigree.comparison import Direction, parse_policy
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.retraining.rules import Bounds, DriftRule, Rules, in_words, read_time
+from tfx_pedigree.retraining.rules import Bounds, Decline, DriftRule, Rules, in_words, performance_in_words, read_time
 from tfx_pedigree.retraining.rules_file import load_rules, parse_rules
 
 WHOLE = """\
@@ -24,6 +24,9 @@ retraining:
     features:
       dep_delay: {jensen_shannon: 0.05}
       carrier: {infinity_norm: 0.01}
+  performance:
+    auc: {drop: 0.03, over: 7d, min_examples: 5000}
+    late_share: {drop: 2, over: 12h, direction: lower}
 """
 
 
@@ -31,12 +34,25 @@ def test_all_that_a_section_can_say_is_read() -> None:
     drift = DriftRule(
         Bounds(jensen_shannon=0.1), {"dep_delay": Bounds(0.05), "carrier": Bounds(infinity_norm=0.01)}, ("date",)
     )
-    assert parse_rules(WHOLE) == Rules(new_span=False, max_age=timedelta(days=30), drift=drift, attempts=2)
+    performance = {
+        "auc": Decline(0.03, timedelta(days=7), 5000),
+        "late_share": Decline(2, timedelta(hours=12), 1, Direction.LOWER),
+    }
+    assert parse_rules(WHOLE) == Rules(False, timedelta(days=30), drift, 2, performance)
 
 
 @pytest.mark.parametrize("text", ["metric: auc\n", "metric: auc\nretraining:\n", "metric: auc\nretraining: {}\n"])
 def test_policy_without_a_section_retrains_on_new_spans_only(text: str) -> None:
     assert parse_rules(text) == Rules() == Rules(new_span=True, max_age=None, drift=None, attempts=3)
+
+
+def test_section_says_in_words_when_a_decline_is_a_reason() -> None:
+    assert performance_in_words(Rules()) == ()
+    said = performance_in_words(parse_rules(WHOLE))
+    assert said[0].startswith(
+        "Training again: when auc of the champion, observed over 7 days on 5,000 examples or more"
+    )
+    assert "above its evidence by more than 2" in said[1]
 
 
 def test_section_changes_neither_the_gates_policy_nor_its_digest() -> None:
@@ -56,6 +72,11 @@ def test_section_changes_neither_the_gates_policy_nor_its_digest() -> None:
         ("  max_age: 0d\n", 3, "must be a length of time such as 30d"),
         ("  attempts: 0\n", 3, "must be 1 or more"),
         ("  drift: {}\n", 3, "bounds nothing"),
+        ("  performance: {}\n", 3, "names no metric"),
+        ("  performance: {auc: {drop: 0.1}}\n", 3, "`over`"),
+        ("  performance: {auc: {drop: 0, over: 7d}}\n", 3, "how far the metric may fall"),
+        ("  performance: {auc: {drop: 0.1, over: soon}}\n", 3, "must be a length of time"),
+        ("  performance: {late_share: {drop: 0.1, over: 7d}}\n", 3, "no known direction"),
         ("  drift: {ignore: [a]}\n", 3, "bounds nothing"),
         ("  drift:\n    default: {jensen: 0.1}\n", 4, "`retraining.drift.default.jensen` is not known"),
         ("  drift:\n    default: {}\n", 4, "bounds nothing: give jensen_shannon or infinity_norm"),
