@@ -201,6 +201,7 @@ RECIPES: dict[str, Wheel | Debian | Venv] = {
     "ci-tools": Venv((("pre-commit", "pre_commit"), ("check-jsonschema", "check_jsonschema"))),
     "model-signing": Venv((("model_signing", "model_signing"),)),
     "mlflow": Venv((("mlflow", "mlflow"),)),
+    "oidc-provider": Venv((("oidc_provider", "oidc_provider_mock"),)),
     "haproxy": Debian("haproxy", ("usr/sbin/haproxy",), (2, 6), needs=True),
     "schemathesis": Venv((("schemathesis", "schemathesis.cli"),)),
     "prometheus": Debian("prometheus", ("usr/bin/prometheus", "usr/bin/promtool"), (2, 42), needs=False),

@@ -1,0 +1,74 @@
+"""A person signs in: Chromium, our server, and a provider of OpenID Connect that others made, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from programs_testing import program
+from server_processes import free_port
+from server_testing import Switch
+from tfx_pedigree.registry import Registry
+from tfx_pedigree.server import PublicUrl, Server, ServerSettings, application
+from tfx_pedigree.server.identity import COOKIE, Credentials
+from tfx_pedigree.server.issuers import Issuer, SignInWith
+
+PERSON = '{"sub": "1", "email": "ada@example.com", "email_verified": true, "groups": ["ml"]}'
+
+
+@pytest.fixture
+def provider(tmp_path: Path) -> Iterator[str]:
+    """Its address. It knows one person, and no client yet."""
+    port = free_port()
+    words = ["--port", str(port), "--user-claims", PERSON, "--require-registration", "--require-nonce"]
+    with (
+        (tmp_path / "provider.log").open("w") as log,
+        subprocess.Popen([program("oidc_provider"), *words], stderr=log, env={**os.environ, "NO_COLOR": "1"}) as process,
+    ):
+        address = f"http://localhost:{port}"
+        give_up = time.monotonic() + 60
+        while True:
+            try:
+                httpx.get(f"{address}/.well-known/openid-configuration")
+                break
+            except httpx.HTTPError:
+                assert process.poll() is None and time.monotonic() < give_up, (tmp_path / "provider.log").read_text()
+                time.sleep(0.05)
+        yield address
+        process.kill()
+
+
+def test_a_person_signs_in_where_he_has_an_account(provider: str, switch: Switch, tmp_path: Path) -> None:
+    at = switch.address.replace("127.0.0.1", "localhost")
+    client = {"redirect_uris": [f"{at}/sign-in/from/example"], "token_endpoint_auth_method": "client_secret_basic"}
+    told = httpx.post(f"{provider}/oauth2/clients", json=client).json()
+    (tmp_path / "client-secret").write_text(told["client_secret"])
+    way = SignInWith("example", told["client_id"], str(tmp_path / "client-secret"), "Example")
+    Registry.create(tmp_path / "registry", actor="ada").close()
+    registry = Registry.open(tmp_path / "registry", actor="server")
+    credentials = Credentials(registry, issuers=[Issuer(provider, principal="{email}", groups="groups", sign_in=way)])
+    app = application(Server(ServerSettings("", public_url=PublicUrl.of(at)), registry, credentials))
+    with switch.serving(app), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(f"{at}/audit")
+        page.get_by_role("link", name="Sign in").click()
+        page.get_by_role("link", name="Sign in with Example").click()
+        page.get_by_role("button", name="ada@example.com").or_(page.get_by_role("button", name="1", exact=True)).click()
+        expect(page.locator(".who")).to_contain_text("ada@example.com")
+        assert page.url == f"{at}/audit", "the page that was wanted, and no code in its address"
+        kept = {one["name"]: one for one in page.context.cookies(at)}
+        assert list(kept) == [COOKIE]
+        assert (kept[COOKIE]["httpOnly"], kept[COOKIE]["secure"], kept[COOKIE]["sameSite"]) == (True, True, "Lax")
+        assert registry.session_presented(kept[COOKIE]["value"]).groups == ("ml",)
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        assert page.context.cookies(at) == []
+        browser.close()
