@@ -1,4 +1,4 @@
-"""A person signs in: Chromium, our server, and a provider of OpenID Connect that others made, in a process of its own."""
+"""A person signs in: Chromium, our server, and a provider of OpenID Connect that others made, in its own process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def provider(tmp_path: Path) -> Iterator[str]:
     words = ["--port", str(port), "--user-claims", PERSON, "--require-registration", "--require-nonce"]
     with (
         (tmp_path / "provider.log").open("w") as log,
-        subprocess.Popen([program("oidc_provider"), *words], stderr=log, env={**os.environ, "NO_COLOR": "1"}) as process,
+        subprocess.Popen(
+            [program("oidc_provider"), *words], stderr=log, env={**os.environ, "NO_COLOR": "1"}
+        ) as process,
     ):
         address = f"http://localhost:{port}"
         give_up = time.monotonic() + 60
