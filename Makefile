@@ -12,7 +12,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-light demo demo-rollout tour test lint unit unit-light fuzz format bench lock test-latest mlmd-check image-check clean
+.PHONY: help setup setup-light demo demo-rollout tour test lint unit unit-light site fuzz format bench lock test-latest mlmd-check image-check clean
 # The targets follow one another; the tools use the cores themselves.
 .NOTPARALLEL:
 
@@ -74,6 +74,10 @@ unit-light: setup-light  ## the tests that need no TFX, in five minutes: make un
 
 fuzz: setup  ## the HTTP API against 10,000 made-up requests; more: make fuzz ARGS='--cases 50000 --seed 7'
 	@PYTHONPATH=tests $(VENV)/bin/python tests/fuzz_testing.py $(ARGS)
+
+site: setup  ## the documents as a site, with every name of the Python API: build/site/index.html
+	PYTHONPATH=components $(VENV)/bin/python -m mkdocs build --quiet
+	@echo 'Open build/site/index.html'
 
 format: setup  ## let ruff format and mend the code
 	$(VENV)/bin/ruff format $(IGNORED)
