@@ -23,6 +23,7 @@ from tfx_pedigree.service.judgement import (
     facts_of,
     judged,
 )
+from tfx_pedigree.service.observing import observe_baseline
 from tfx_pedigree.service.push import Move, Pushed, PushTarget, register_and_promote
 from tfx_pedigree.service.push_rollout import ByRollout, PipelineRollout
 from tfx_pedigree.service.version_record import check_record
@@ -72,6 +73,8 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
             if result.healed:
                 logging.warning("The store's bytes of %s were damaged. This run's model healed them.", reference)
             logging.info("%s: %s. %s", result.version.name, result.outcome.value, result.reason)
+            if unobserved := observe_baseline(workspace.registry, reference.model, evidence, facts.tags):
+                logging.warning("%s", unobserved)
             destination = _push(workspace.store, result, exec_properties, output)
         _mark(output, result, destination)
         bless(artifacts.single(output_dict, "blessing"), result.serves)
