@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfx_pedigree.errors import PedigreeError
-from tfx_pedigree.registry import LARGEST_PAGE, Evidence, Judgement, NewObservation, Reference, RegistryApi, every
+from tfx_pedigree.registry import LARGEST_PAGE, Evidence, Judgement, NewObservation, Reference, RegistryApi
 from tfx_pedigree.retraining.ledger import SPAN_TAG
 from tfx_pedigree.text import short_digest
 
@@ -34,7 +34,7 @@ def observe_baseline(
 
 def _observe(registry: RegistryApi, model: str, evidence: Evidence, span: str | None) -> None:
     values = _values(evidence.metrics.get("champion"))
-    filed = _filed(registry, model, evidence.digest)
+    filed = _filed(registry, model, evidence)
     if not values or filed is None:
         return
     champion = registry.get(Reference(model, str(evidence.champion)))
@@ -48,7 +48,7 @@ def _observe(registry: RegistryApi, model: str, evidence: Evidence, span: str | 
         return
     examples = evidence.details.get("examples")
     counted = examples if isinstance(examples, int) and not isinstance(examples, bool) and examples >= 0 else None
-    seen = NewObservation(values, filed.created_at, filed.created_at, counted, source)
+    seen = NewObservation(values, filed.filed_at, filed.filed_at, counted, source)
     registry.observe(Reference(model, champion.version), seen)
 
 
@@ -64,7 +64,12 @@ def _values(table: Any) -> dict[str, float]:
     return dict(itertools.islice(((name, one) for name, one in found.items() if math.isfinite(one)), _MOST))
 
 
-def _filed(registry: RegistryApi, model: str, digest: str) -> Judgement | None:
-    """When the evidence was filed: the same time, however often a run is repeated."""
-    judgements = every(lambda after: registry.judgements(model, limit=_NEAR, after=after))
-    return next((one for one in itertools.islice(judgements, _NEAR) if one.digest == digest), None)
+def _filed(registry: RegistryApi, model: str, evidence: Evidence) -> Judgement | None:
+    """The evidence as it is on file: a decision may have been made once more before, and a repeated run files nothing.
+    Its time is the same, however often a run is repeated."""
+    judgements = registry.judgements(model, limit=_NEAR).items
+    return next((one for one in judgements if _about(one.evidence) == _about(evidence)), None)
+
+
+def _about(evidence: Evidence) -> tuple[str | None, ...]:
+    return evidence.challenger, evidence.champion, evidence.evaluation_data

@@ -44,7 +44,7 @@ def test_evaluation_on_a_new_span_adds_what_was_measured_of_the_champion(registr
     (seen,) = registry.observations(MODEL).items
     assert (seen.version, seen.metric, seen.value, seen.examples) == ("1.0.0", "auc", 0.79, 4000)
     assert seen.source.startswith("evaluation on span 5 (")
-    assert seen.began_at == seen.ended_at == registry.judgements(MODEL, limit=1).items[0].created_at
+    assert seen.began_at == seen.ended_at == registry.judgements(MODEL, limit=1).items[0].filed_at
     assert registry.verify_audit().problems == ()
 
 
