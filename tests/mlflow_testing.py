@@ -18,7 +18,10 @@ from programs_testing import program
 
 # Expressions come line by line, and what they are goes back: starting MLflow for each would take seconds.
 LOOP = """
-import json, os, sys
+import json, os, sys, warnings
+warnings.simplefilter("ignore")
+if sys.argv[1] not in sys.path:
+    sys.path.append(sys.argv[1])
 import mlflow
 from mlflow import MlflowClient
 out, sys.stdout = sys.stdout, sys.stderr
@@ -65,13 +68,14 @@ class Client:
 
 
 @contextlib.contextmanager
-def client_process(folder: Path, python: str | None = None, path: str = "") -> Iterator[Client]:
-    """MLflow's venv has no TensorFlow; with another `python`, `path` says where it finds MLflow."""
+def client_process(folder: Path, python: str | None = None) -> Iterator[Client]:
+    """MLflow's venv has no TensorFlow: a `python` that has it takes from there only what it has not itself."""
     tree = Path(program("mlflow")).parent / "mlflow.d"
     # One that is refused for good is not asked again; what TensorFlow says at its start is of no use here.
-    environ = {**os.environ, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path}
-    environ = {key: value for key, value in environ.items() if not key.startswith(("PEDIGREE_", "COV_"))}
-    words = [python or str(tree / "bin/python"), "-c", LOOP]
+    environ = {**os.environ, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environ = {key: value for key, value in environ.items() if not key.startswith(("PEDIGREE_", "PYTHON"))}
+    [packages] = tree.glob("lib/python*/site-packages")
+    words = [python or str(tree / "bin/python"), "-c", LOOP, str(packages)]
     with (
         (folder / "mlflow.log").open("w") as log,
         subprocess.Popen(

@@ -79,7 +79,6 @@ def _mlmodel(version: Version, description: ModelDescription, size: int) -> str:
             "artifact_path": "model",
             "flavors": {
                 "python_function": {
-                    "data": FOLDER,
                     "env": {"virtualenv": "python_env.yaml"},
                     "loader_module": "mlflow.tensorflow",
                     "python_version": "3.10",
