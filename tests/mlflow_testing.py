@@ -30,6 +30,8 @@ for line in sys.stdin:
     asked = json.loads(line)
     os.environ.update(asked["environ"])
     mlflow.set_registry_uri(asked["at"])
+    if asked["tracking"]:
+        mlflow.set_tracking_uri(asked["tracking"])
     client = MlflowClient(tracking_uri=asked["tracking"] or asked["at"], registry_uri=asked["at"])
     try:
         told = {"value": eval(asked["code"])}

@@ -82,6 +82,8 @@ SECTIONS = {
         "gc": Lazy(f"{_HERE}.content:gc", "Find or delete bytes that no version needs."),
         "export": Lazy(f"{_HERE}.transfer:export", "Write a model with its history to one file."),
         "import": Lazy(f"{_HERE}.transfer:import_", "Bring a model from an exported file."),
+        "import-mlflow": Lazy(f"{_HERE}.mlflow:import_mlflow", "Bring in the models of an MLflow registry."),
+        "export-mlflow": Lazy(f"{_HERE}.mlflow:export_mlflow", "Bring models to an MLflow registry."),
     },
     "Trust": {
         "audit": Lazy(f"{_HERE}.audit:audit", "Check the audit log, or anchor it elsewhere."),

@@ -8,8 +8,8 @@ from typing import Any
 
 from tfx_pedigree.registry import Model, State, Version
 
-# The tags under which an import keeps what MLflow knew, and those that every version shows.
-RUN_ID = "mlflow.run_id"
+# What `register --from-run mlflow:ID` and an import write, and the tags that every version shows.
+RUN, OF_MLFLOW = "run", "mlflow:"
 DESCRIPTION = "description"
 OURS = "pedigree."
 STAGES = {State.PRODUCTION: "Production", State.STAGING: "Staging", State.ARCHIVED: "Archived"}
@@ -55,7 +55,7 @@ def version_entity(version: Version, source: str) -> dict[str, Any]:
         "current_stage": stage_of(version),
         "description": version.tags.get(DESCRIPTION, ""),
         "source": source_of(version, source),
-        "run_id": version.tags.get(RUN_ID, ""),
+        "run_id": run_of(version),
         "status": "PENDING_REGISTRATION" if version.state is State.RESERVED else "READY",
         "tags": [{"key": key, "value": value} for key, value in {**version.tags, **ours}.items()],
         "aliases": list(version.aliases),
@@ -66,6 +66,12 @@ def version_entity(version: Version, source: str) -> dict[str, Any]:
 
 def source_of(version: Version, source: str) -> str:
     return f"{source}/{version.model}/{version.sequence}"
+
+
+def run_of(version: Version) -> str:
+    """The id of the run of MLflow that it comes from; empty where it comes from none."""
+    named = version.tags.get(RUN, "")
+    return named.removeprefix(OF_MLFLOW) if named.startswith(OF_MLFLOW) else ""
 
 
 def _changed(version: Version) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
 from tfx_pedigree.integrations.mlflow import entities, filters
-from tfx_pedigree.integrations.mlflow.entities import DESCRIPTION, NO_STAGE, OURS, RUN_ID, STAGES
+from tfx_pedigree.integrations.mlflow.entities import DESCRIPTION, NO_STAGE, OF_MLFLOW, OURS, RUN, STAGES
 from tfx_pedigree.integrations.mlflow.files import File, files_of
 from tfx_pedigree.integrations.mlflow.filters import Clause
 from tfx_pedigree.integrations.mlflow.protocol import Endpoint
@@ -215,7 +215,7 @@ class Facade:
             return version.model
         if clause.key == "version_number":
             return version.sequence
-        return version.tags.get(RUN_ID, "") if clause.key == "run_id" else entities.source_of(version, self.source)
+        return entities.run_of(version) if clause.key == "run_id" else entities.source_of(version, self.source)
 
     def _version_answer(self, version: Version) -> dict[str, Any]:
         return {"model_version": self._version_entity(version)}
@@ -231,7 +231,7 @@ class _Versions:
         self._registry = workspace.registry
         self._names = tuple(one for one in clauses if one.key == "name" and not one.is_tag)
         # What an index finds, of what is asked.
-        self._terms = tuple(f"tag.{key}={one.values[0]}" for one in clauses if (key := _indexed_tag(one)))
+        self._terms = tuple(term for one in clauses if (term := _term(one)))
         self._ahead: Iterator[str] | None = None
 
     def after(self, place: str | None, limit: int) -> Page[Version]:
@@ -264,12 +264,13 @@ class _Versions:
         return (name for name in names if all(one.holds(name) for one in self._names))
 
 
-def _indexed_tag(clause: Clause) -> str:
-    """Under which tag the search of the registry finds it; empty where versions must be looked through."""
-    key = clause.key if clause.is_tag else RUN_ID if clause.key == "run_id" else ""
-    value = clause.values[0]
+def _term(clause: Clause) -> str:
+    """As the registry's own search finds it along an index; empty where versions must be looked through."""
+    run = clause.key == "run_id" and not clause.is_tag
+    key, value = (RUN, OF_MLFLOW + clause.values[0]) if run else (clause.key, clause.values[0])
     simple = key.isascii() and key.isprintable() and not set(key) & set(" <>=!") and key != filters.IS_PROMPT
-    return key if simple and clause.op == "=" and value.isprintable() and value.strip() == value != "" else ""
+    fits = clause.op == "=" and value.isprintable() and value.strip() == value not in ("", OF_MLFLOW)
+    return f"tag.{key}={value}" if (run or clause.is_tag) and simple and fits else ""
 
 
 def _walk(

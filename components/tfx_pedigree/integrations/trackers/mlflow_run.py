@@ -63,17 +63,17 @@ class MlflowRuns:
                 "its page."
             )
         base, run = (page[1], page[2]) if page else (given, named)
-        if not re.fullmatch(r"https?://[^\s#?]{1,1000}", base) or (origin := _origin(base)) is None:
+        if not re.fullmatch(r"https?://[^\s#?]{1,1000}", base) or (server := origin(base)) is None:
             raise InvalidInputError(
                 f"The environment variable {URI_VARIABLE} must be the address of the MLflow server that has the run, "
                 "such as https://mlflow.example.com. Runs in a folder or a database are not read: start "
                 "`mlflow server` on it."
             )
-        known = origin == _origin(given)
+        known = server == origin(given)
         patience = RetryPolicy.from_environment(environ)
         return cls(
             without_password(base).rstrip("/"),
-            _credentials(base, environ) if known else {},
+            credentials(base, environ) if known else {},
             environ.get(_AUTHORITY) if known else None,
             patience,
         ), run
@@ -150,7 +150,7 @@ class MlflowRuns:
         return UnavailableError(f"The MLflow server {self.base} answers {told}, so the run {run} was not reached.")
 
 
-def _origin(address: str) -> tuple[str, str | None, int | None] | None:
+def origin(address: str) -> tuple[str, str | None, int | None] | None:
     """None for what is no address."""
     try:
         parts = urlsplit(address)
@@ -160,7 +160,7 @@ def _origin(address: str) -> tuple[str, str | None, int | None] | None:
     return (parts.scheme, parts.hostname, port) if parts.hostname else None
 
 
-def _credentials(base: str, environ: Mapping[str, str]) -> dict[str, str]:
+def credentials(base: str, environ: Mapping[str, str]) -> dict[str, str]:
     from base64 import b64encode  # noqa: PLC0415  as urllib3
 
     user, password = environ.get(_USER), environ.get(_PASSWORD, "")

@@ -1,0 +1,162 @@
+"""A server of MLflow, asked over its REST interface; MLflow's library need not be there."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from tfx_pedigree import __version__
+from tfx_pedigree.bounded_parse import LARGEST_JSON, parse_json
+from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, PedigreeError, UnavailableError
+from tfx_pedigree.integrations.trackers.mlflow_run import URI_VARIABLE, credentials, origin
+from tfx_pedigree.retry_policy import RetryPolicy
+from tfx_pedigree.secrets import masked, without_password
+from tfx_pedigree.text import plain
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+T = TypeVar("T")
+API = "/api/2.0/mlflow"
+ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+_CONNECT, _ANSWER = 10.0, 120.0
+_PASSING = (429, 502, 503, 504)
+_PIECE = 1 << 20
+
+
+class _PassingError(Exception):
+    """What may be over in a moment; `told` is what to say if it is not."""
+
+    def __init__(self, told: PedigreeError) -> None:
+        super().__init__(str(told))
+        self.told = told
+
+
+@dataclass(frozen=True)
+class MlflowServer:
+    """`headers` hold the credentials, where there are any. What is asked for here may be asked for twice: a question,
+    or a change that is the same when it is done again."""
+
+    base: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    patience: RetryPolicy = field(default_factory=RetryPolicy)
+
+    @classmethod
+    def of(cls, address: str, environ: Mapping[str, str] = os.environ) -> MlflowServer:
+        """MLflow's credentials are for the server in MLFLOW_TRACKING_URI, or for this one where none is named there."""
+        if not re.fullmatch(r"https?://[^\s#?]{1,1000}", address) or (server := origin(address)) is None:
+            raise InvalidInputError(
+                f"{plain(masked(address), 100)!r} is no address of an MLflow server. Give one such as "
+                "https://mlflow.example.com. For a database or a folder, start a server on it: `mlflow server "
+                "--backend-store-uri sqlite:///mlflow.db`."
+            )
+        given = environ.get(URI_VARIABLE)
+        known = {} if given and origin(given) != server else dict(environ)
+        return cls(
+            without_password(address).rstrip("/"), credentials(address, known), RetryPolicy.from_environment(environ)
+        )
+
+    def get(self, address: str, **query: Any) -> Mapping[str, Any]:
+        asked = urlencode({key: value for key, value in query.items() if value is not None}, doseq=True)
+        return self._patiently("GET", f"{address}?{asked}" if asked else address, None, self._table)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._patiently("POST", path, lambda: json.dumps(body).encode(), self._table)
+
+    def put(self, path: str, content: Callable[[], Any], size: int) -> None:
+        """`content` is asked for anew for each try."""
+        self._patiently("PUT", path, content, lambda response: response.read(LARGEST_JSON), size)
+
+    def download(self, path: str, take: Callable[[Iterator[bytes]], T]) -> T:
+        """What `take` makes of the bytes; it is called again where they break off."""
+        return self._patiently("GET", path, None, lambda response: take(_pieces(response)))
+
+    def _patiently(
+        self,
+        method: str,
+        path: str,
+        body: Callable[[], Any] | None,
+        take: Callable[[BaseHTTPResponse], T],
+        size: int | None = None,
+    ) -> T:
+        try:
+            return self.patience.calls(lambda: self._once(method, path, body and body(), take, size), _PassingError)
+        except _PassingError as error:
+            raise error.told from error
+
+    def _once(self, method: str, path: str, body: Any, take: Callable[[BaseHTTPResponse], T], size: int | None) -> T:
+        import urllib3  # noqa: PLC0415  for those alone who ask a server of MLflow
+
+        kind = "application/json" if size is None else "application/octet-stream"
+        own = {"user-agent": f"tfx-pedigree/{__version__}", "content-type": kind, "accept-encoding": "identity"}
+        if size is not None:
+            own["content-length"] = str(size)
+        try:
+            response = self._pool.request(
+                method,
+                self.base + path,
+                body=body,
+                headers={**own, **self.headers},
+                preload_content=False,
+                redirect=False,
+                retries=False,
+            )
+            try:
+                if response.status < 300:
+                    return take(response)
+                refusal = self._refusal(response.status, response.read(LARGEST_JSON))
+            finally:
+                response.drain_conn()
+                response.release_conn()
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
+            cause = plain(masked(str(getattr(error, "reason", None) or error)).rpartition(">: ")[2], 200)
+            told = f"The MLflow server {self.base} cannot be reached: {cause}. Check the address and the server."
+            raise _PassingError(UnavailableError(told)) from error
+        raise _PassingError(refusal) if response.status in _PASSING else refusal
+
+    @functools.cached_property
+    def _pool(self) -> PoolManager:
+        import urllib3  # noqa: PLC0415  as above
+
+        timeout = urllib3.Timeout(connect=_CONNECT, read=_ANSWER)
+        return urllib3.PoolManager(timeout=timeout, maxsize=16, cert_reqs="CERT_REQUIRED")
+
+    def _table(self, response: BaseHTTPResponse) -> Mapping[str, Any]:
+        content = response.read(LARGEST_JSON + 1)
+        found = parse_json(content or b"{}", f"the answer of {self.base}", words=True)
+        if not isinstance(found, dict):
+            raise UnavailableError(f"{self.base} answers, but not as MLflow does. Check the address.")
+        return found
+
+    def _refusal(self, status: int, content: bytes) -> PedigreeError:
+        try:
+            answer = parse_json(content, "the refusal")
+        except InvalidInputError:
+            answer = {}
+        found = answer if isinstance(answer, dict) else {}
+        said = plain(str(found.get("message") or found.get("error_code") or ""), 200)
+        told = f"The MLflow server {self.base} answers {status}{f': {said}' if said else ''}"
+        if status in (401, 403):
+            return UnavailableError(
+                f"{told}. Credentials are read from MLFLOW_TRACKING_TOKEN, or from MLFLOW_TRACKING_USERNAME and "
+                "MLFLOW_TRACKING_PASSWORD."
+            )
+        if found.get("error_code") == "RESOURCE_ALREADY_EXISTS":
+            return ConflictError(f"{told}.")
+        return NotFoundError(f"{told}.") if status == 404 else UnavailableError(f"{told}.")
+
+
+def file_path(uri_path: str) -> str:
+    """Below the server's artifacts."""
+    return f"{ARTIFACTS}/{quote(uri_path.strip('/'))}"
+
+
+def _pieces(response: BaseHTTPResponse) -> Iterator[bytes]:
+    while piece := response.read(_PIECE):
+        yield piece

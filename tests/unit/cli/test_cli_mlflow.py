@@ -1,0 +1,205 @@
+"""`import-mlflow` and `export-mlflow` against MLflow's own server, and against one that ends or lies at any point."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_testing import MODELS, Pedigree
+from documents_testing import DOCS
+
+from mlflow_testing import Client, client_process, server_process
+from tfx_pedigree.integrations.mlflow.importing import ImportPlan, import_registry
+from tfx_pedigree.integrations.mlflow.rest import MlflowServer
+from tfx_pedigree.registry import Registry, State
+from tfx_pedigree.service.workspace import Workspace
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with server_process(tmp_path_factory.mktemp("server")) as at:
+        yield at
+
+
+@pytest.fixture(scope="module")
+def mlflow(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """MLflow's client on that server, which has a model with a run, stages, aliases and bytes."""
+    folder = tmp_path_factory.mktemp("client")
+    with client_process(folder) as client:
+        client.at = client.tracking = server
+        client("client.create_registered_model('Taxi Fare')")
+        run = client("client.create_run('0').info.run_id")
+        client(f"client.log_metric({run!r}, 'auc', 0.75)")
+        client(f"client.log_param({run!r}, 'epochs', 3)")
+        for name in ("keras", "keras_wider", "keras_deeper"):
+            client(f"client.log_artifacts({run!r}, {str(MODELS / name)!r}, {name!r})")
+            source = f"client.get_run({run!r}).info.artifact_uri + '/{name}'"
+            made = f"client.create_model_version('Taxi Fare', {source}, run_id={run!r}, tags={{'team': '{name}'}})"
+            client(f"{made}.version")
+        client("client.transition_model_version_stage('Taxi Fare', '1', 'Archived')")
+        client("client.set_registered_model_alias('Taxi Fare', 'champion', '2')")
+        client("client.set_registered_model_alias('Taxi Fare', 'Best_Yet', '3')")
+        client("client.update_model_version('Taxi Fare', '3', 'for autumn')")
+        client.run = run  # type: ignore[attr-defined]
+        yield client
+
+
+@pytest.fixture
+def pedigree(tmp_path: Path) -> Pedigree:
+    """With a registry of its own, in which nothing is yet."""
+    pedigree = Pedigree(tmp_path / "registry")
+    pedigree("init")
+    return pedigree
+
+
+@pytest.fixture
+def registry(pedigree: Pedigree) -> Iterator[Registry]:
+    with Registry.open(pedigree.registry, actor=pedigree.actor) as registry:
+        yield registry
+
+
+def state(registry: Registry) -> dict[str, Any]:
+    """All that an import makes, without times."""
+    model = "taxi-fare"
+    versions = registry.versions(model).items
+    return {
+        "versions": [(one.version, one.digest, one.state, one.tags, one.metrics, one.parameters) for one in versions],
+        "aliases": registry.aliases(model),
+        "champion": registry.model(model).champion,
+    }
+
+
+def test_import_brings_versions_with_bytes_facts_aliases_and_stages(
+    pedigree: Pedigree, mlflow: Client, server: str, registry: Registry
+) -> None:
+    assert (
+        "3 versions at MLflow, 3 of them new. Nothing was written."
+        in pedigree("import-mlflow", server, "--dry-run").out
+    )
+    said = pedigree("import-mlflow", server).out
+    assert "Taxi Fare (here taxi-fare): 3 versions at MLflow, 3 of them new; set: best-yet and champion 1.1.0." in said
+    one, two, three = (registry.get(f"taxi-fare@{number}") for number in (1, 2, 3))
+    assert (one.state, two.state, three.state) == (State.ARCHIVED, State.PRODUCTION, State.DEVELOPMENT)
+    assert (three.tags["team"], three.tags["description"]) == ("keras_deeper", "for autumn")
+    assert three.tags["run"] == f"mlflow:{mlflow.run}"  # type: ignore[attr-defined]
+    assert (two.metrics, two.parameters["epochs"]) == ({"auc": 0.75}, "3")
+    registered = pedigree("register", "keras", MODELS / "keras_wider", "--json").json["version"]
+    assert two.digest == registered["digest"]
+    before = [event.position for event in registry.history("taxi-fare", limit=1).items]
+    again = pedigree("import-mlflow", server, "--model", "Taxi Fare").out
+    assert "0 of them new." in again
+    assert [event.position for event in registry.history("taxi-fare", limit=1).items] == before
+
+
+def test_what_was_decided_here_since_stays(pedigree: Pedigree, mlflow: Client, server: str, registry: Registry) -> None:
+    pedigree("import-mlflow", server)
+    pedigree("promote", "taxi-fare@3")
+    pedigree("alias", "set", "best-yet", "taxi-fare@2")
+    said = pedigree("import-mlflow", server).out
+    assert "The champion stays" in said
+    assert "The alias best-yet stays" in said
+    assert registry.get("taxi-fare@champion").sequence == 3
+
+
+def test_facts_alone_make_versions_that_cannot_serve(
+    pedigree: Pedigree, mlflow: Client, server: str, registry: Registry
+) -> None:
+    said = pedigree("import-mlflow", server, "--without-bytes").out
+    assert "3 of them new (3 without bytes)" in said
+    assert "did not become champion" in said
+    assert registry.model("taxi-fare").champion is None
+
+
+class _Ended(BaseException):
+    """The process is killed here: nothing catches this."""
+
+
+def test_an_import_that_ends_anywhere_goes_on_from_there(
+    mlflow: Client, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before each transaction, with the bytes stored: the next import makes what one import in a whole makes."""
+
+    def fresh(name: str) -> Workspace:
+        return Workspace(Registry.create(tmp_path / name, actor="ada"))
+
+    def steps(target: type, names: tuple[str, ...], left: list[int]) -> None:
+        for name in names:
+            original = getattr(target, name)
+
+            def step(self: Any, *arguments: Any, _original: Callable[..., Any] = original, **named: Any) -> Any:
+                left[0] -= 1
+                if left[0] == 0:
+                    raise _Ended
+                return _original(self, *arguments, **named)
+
+            monkeypatch.setattr(target, name, step)
+
+    at = MlflowServer.of(server)
+    with fresh("whole").registry as registry:
+        import_registry(Workspace(registry), at, ImportPlan())
+        wanted = state(registry)  # type: ignore[arg-type]
+    left = [0]
+    steps(Registry, ("add", "annotate", "archive", "set_alias", "promote"), left)
+    ended = 0
+    for point in range(1, 1000):
+        left[0] = point
+        workspace = fresh(f"point{point}")
+        try:
+            import_registry(workspace, at, ImportPlan())
+        except _Ended:
+            ended += 1
+            left[0] = 0
+            import_registry(workspace, at, ImportPlan())
+            assert state(workspace.registry) == wanted, point  # type: ignore[arg-type]
+        else:
+            break
+        finally:
+            workspace.close()
+    assert ended == point - 1 >= 7
+
+
+def test_export_is_what_mlflows_client_loads(
+    pedigree: Pedigree, mlflow: Client, server: str, registry: Registry, tmp_path: Path
+) -> None:
+    pedigree("register", "exported", MODELS / "keras", "--metric", "auc=0.5", "--tag", "team=ops")
+    pedigree("register", "exported", MODELS / "keras_wider")
+    pedigree("promote", "exported@1")
+    assert "2 of them new" in pedigree("export-mlflow", server, "--model", "exported", "--dry-run").out
+    assert "2 of them new at MLflow; aliases champion." in pedigree("export-mlflow", server, "--model", "exported").out
+    assert "0 of them new" in pedigree("export-mlflow", server, "--model", "exported").out
+    served = "client.get_model_version_by_alias('exported', 'champion')"
+    tags, metrics = mlflow(f"{served}.tags"), mlflow(f"client.get_run({served}.run_id).data.metrics")
+    version = registry.get("exported@champion")
+    assert (tags["pedigree.digest"], tags["team"], metrics) == (version.digest, "ops", {"auc": 0.5})
+    folder = Path(
+        mlflow(f"mlflow.artifacts.download_artifacts('models:/exported@champion', dst_path={str(tmp_path)!r})")
+    )
+    assert (folder / "tf2model/saved_model.pb").read_bytes() == (MODELS / "keras/saved_model.pb").read_bytes()
+    assert "tf1-estimator" in (folder / "MLmodel").read_text()
+
+
+@pytest.mark.parametrize(
+    ("source", "said", "code"),
+    [
+        ("sqlite:///mlflow.db", "start a server on it", 2),
+        ("https://user:secret@", "is no address of an MLflow server", 2),
+        ("http://127.0.0.1:9", "cannot be reached", 8),
+    ],
+)
+def test_an_address_that_is_none_is_refused(pedigree: Pedigree, source: str, said: str, code: int) -> None:
+    refused = pedigree("import-mlflow", source, code=code, PEDIGREE_PATIENCE="0")
+    assert said in refused.err
+    assert "secret" not in refused.err
+
+
+def test_page_about_mlflow_runs_as_it_is_printed(pedigree: Pedigree, mlflow: Client, server: str) -> None:
+    pedigree("register", "flight-delay", MODELS / "keras")
+    text = (DOCS / "mlflow.md").read_text()
+    commands = re.findall(r"^\$ pedigree (.*)$", text, re.M)
+    assert len(commands) == 5
+    for command in commands:
+        pedigree(*shlex.split(command.replace("https://mlflow.example.com", server)))
