@@ -72,6 +72,9 @@ SECTIONS = {
     "Serve": {
         "rollout": Lazy(f"{_HERE}.rollouts:rollout", "Let a version take over the traffic step by step."),
         "deploy": Lazy(f"{_HERE}.serving:deploy", "Bring the traffic of a model to its champion."),
+        "serving-config": Lazy(
+            f"{_HERE}.serving_config:serving_config", "Write TensorFlow Serving's model config file."
+        ),
         "serving": Lazy(f"{_HERE}.serving:serving", "Show what should serve, and what does."),
         "observe": Lazy(f"{_HERE}.observations:observe", "Add what was measured of a version while it served."),
         "observations": Lazy(f"{_HERE}.observations:observations", "List what was observed, newest first."),

@@ -12,16 +12,26 @@ from tfx_pedigree.integrations.card import Card, card_of
 from tfx_pedigree.integrations.card_pages import card_as_html, card_as_markdown
 from tfx_pedigree.integrations.comparison_markdown import comparison_as_markdown
 from tfx_pedigree.integrations.cyclonedx import bill_of_materials
+from tfx_pedigree.integrations.serving_config import ServedModel, config_text, served_models, write_config
 from tfx_pedigree.integrations.spdx import spdx_document
+from tfx_pedigree.integrations.warmup_requests import FILE as WARM_UP_FILE
+from tfx_pedigree.integrations.warmup_requests import warmup_records, write_warmup
 
 __all__ = [
+    "WARM_UP_FILE",
     "Card",
+    "ServedModel",
     "bill_of_materials",
     "card_as_html",
     "card_as_markdown",
     "card_of",
     "comparison_as_markdown",
+    "config_text",
     "evidence_statement",
     "provenance_statement",
+    "served_models",
     "spdx_document",
+    "warmup_records",
+    "write_config",
+    "write_warmup",
 ]

@@ -27,16 +27,26 @@ class ModelEntry:
     def text(self) -> str:
         versions = " ".join(f"versions: {number}" for number in self.versions)
         labels = "".join(
-            f'\n    version_labels {{ key: "{key}" value: {number} }}' for key, number in self.labels.items()
+            f"\n    version_labels {{ key: {_quoted(key)} value: {number} }}" for key, number in self.labels.items()
         )
         return (
             f"  config {{\n"
-            f'    name: "{self.name}"\n'
-            f'    base_path: "{self.base_path}"\n'
+            f"    name: {_quoted(self.name)}\n"
+            f"    base_path: {_quoted(self.base_path)}\n"
             f'    model_platform: "tensorflow"\n'
             f"    model_version_policy {{ specific {{ {versions} }} }}{labels}\n"
             f"  }}\n"
         )
+
+
+def _quoted(text: str) -> str:
+    """As protobuf's text format has it: what is no plain letter is written as the bytes of its UTF-8."""
+    plain = {'"': '\\"', "\\": "\\\\"}
+    return (
+        '"'
+        + "".join(plain.get(c, c) if " " <= c <= "~" else "".join(f"\\{byte:03o}" for byte in c.encode()) for c in text)
+        + '"'
+    )
 
 
 def with_entry(text: str, entry: ModelEntry | None, name: str) -> str:
