@@ -56,9 +56,15 @@ def look(workspace: Workspace, recorded: Recorded, given: Given, sources: Source
     )
     if place_of(recorded, here) is Place.HERE:
         return here
-    wanted = {name: version for name, version in recorded.environment.packages.items() if name != OWN_PACKAGE}
-    asked = package_index.ask(wanted, sources or package_index.sources())
+    asked = package_index.ask(_most_doubtful_first(recorded, here), sources or package_index.sources())
     return Here(**{**vars(here), "availability": asked})
+
+
+def _most_doubtful_first(recorded: Recorded, here: Here) -> dict[str, str]:
+    """What is installed here was to be had not long ago: where time runs out, it is asked for last."""
+    packages = recorded.environment.packages
+    names = sorted(packages, key=lambda name: here.packages.get(name) == packages[name])
+    return {name: packages[name] for name in names if name != OWN_PACKAGE}
 
 
 def look_and_check(
