@@ -25,6 +25,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--issuers", type=_FILE, help="Issuers whose JWTs are taken, such as those of CI jobs (YAML).")
 @click.option("--proxy", "proxies", multiple=True, metavar="NETWORK", help="Where a proxy is; repeatable.")
 @click.option("--proxy-header", metavar="NAME", help="In which it says who asks; left out, it names nobody.")
+@click.option("--presigned", is_flag=True, help="Clients fetch large files from the store's S3 bucket themselves.")
 @click.option("--as", "everybody", metavar="NAME", help="Whoever reaches it acts as NAME; only on this computer.")
 @click.option("--controller", is_flag=True, help="Also drive the rollouts, as --actor, to where --config says.")
 @pass_app
@@ -41,6 +42,7 @@ def server(
     issuers: Path | None,
     proxies: tuple[str, ...],
     proxy_header: str | None,
+    presigned: bool,
     everybody: str | None,
     controller: bool,
 ) -> None:
@@ -78,6 +80,7 @@ def server(
         key=key,
         everybody=everybody,
         issuers=issuers,
+        presigned=presigned,
         controller=RolloutDriver(app.settings.actor, app.settings.file) if controller and app.settings.file else None,
         proxy=TrustedProxy(proxies, proxy_header.lower() if proxy_header else None) if proxies else None,
     )

@@ -5,20 +5,30 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
 
+from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.client.transport import PassingError, Transport, whole_of
 from tfx_pedigree.errors import DamagedError, InvalidInputError, NotFoundError, UnavailableError
+from tfx_pedigree.json_form import read
 from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.store import FileEntry, GcReport, Manifest, ObjectRef, Store, StoreUser, VerifyReport
 from tfx_pedigree.store.backend import MANIFESTS, SMALL_FILE, Backend, Stored, sha256_of_key
 from tfx_pedigree.store.hashing_copy import CHUNK, Step, hash_all
 from tfx_pedigree.store.source import Opened, SourceFile, SourceTree, changed
 from tfx_pedigree.wire import PREFIX, STORE
-from tfx_pedigree.wire.store import FILL_PATH, READ_PATH, VERSION_PATH
+from tfx_pedigree.wire.store import (
+    ADDRESS,
+    DIRECT,
+    DIRECT_HEADER,
+    FILL_PATH,
+    READ_PATH,
+    VERSION_PATH,
+    BytesAddress,
+)
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -103,6 +113,9 @@ class ServerBackend(Backend):
             raise NotFoundError(f"No version that was looked at in {self.url} has the object {sha256}.")
         path = PREFIX + READ_PATH.format(digest=digest, sha256=sha256)
         return cast("BinaryIO", _Download(self.transport, path))
+
+    def address(self, key: str, seconds: int) -> str | None:
+        _only_there()
 
     def write(self, key: str, data: bytes) -> None:
         self.transport.request("PUT", _version_path(key), whole_of, data)
@@ -218,12 +231,26 @@ class _Download(io.RawIOBase):
 
     def _continued(self) -> BaseHTTPResponse:
         headers = {"range": f"bytes={self._at}-"} if self._at else {}
-        response = self._transport.response("GET", self._path, None, headers)
+        asked = {**headers, DIRECT_HEADER: DIRECT} if self._transport.direct else headers
+        response = self._transport.response("GET", self._path, None, asked)
+        if response.headers.get("content-type") == ADDRESS:
+            response = self._from_bucket(response, headers) or self._transport.response(
+                "GET", self._path, None, headers
+            )
         if self._at and response.status != 206:
             response.close()
             raise UnavailableError(f"{self._transport.url} does not go on where its answer broke off. Try again.")
         self._response = response
         return response
+
+    def _from_bucket(self, response: BaseHTTPResponse, headers: Mapping[str, str]) -> BaseHTTPResponse | None:
+        """None where this computer does not get them there: then the server sends them, these and all others."""
+        try:
+            said = read(BytesAddress, parse_json(whole_of(response), "the address"), "the address")
+            return self._transport.elsewhere(said.url, headers)
+        except (InvalidInputError, UnavailableError):
+            self._transport.direct = False
+            return None
 
     def close(self) -> None:
         if self._response is not None:

@@ -40,6 +40,8 @@ T = TypeVar("T")
 LARGEST_ANSWER = 256 << 20
 _PIECE = 1 << 20
 _CONNECT = 10.0
+# A bucket sends a piece within this time, else the server is asked.
+_BUCKET = 30.0
 _CONNECTION = re.compile(r"^(<[^>]*>|\w+\([^)]*\)): ")
 # Checking a whole registry takes its time, and nothing comes before it is done.
 _ANSWER = 3600.0
@@ -52,6 +54,8 @@ class Transport:
 
     def __init__(self, address: ServerAddress, patience: RetryPolicy | None = None) -> None:
         self.url = address.url
+        # Whether bytes may be fetched from where the server says; not again where that failed.
+        self.direct = True
         self._patience = patience or RetryPolicy.from_environment()
         self._headers = {"user-agent": f"tfx-pedigree/{__version__}", "accept-encoding": "identity"}
         if address.token is not None:
@@ -114,6 +118,24 @@ class Transport:
             return response
         refusal = self._refusal(response)
         raise PassingError(refusal) if response.status in _PASSING else refusal
+
+    def elsewhere(self, url: str, headers: Mapping[str, str]) -> BaseHTTPResponse:
+        """The response of a bucket, to which no token is sent. UnavailableError where it gives no bytes."""
+        import urllib3  # noqa: PLC0415  as below
+
+        if not url.startswith("https://") and not self.url.startswith("http://"):
+            raise UnavailableError("The bytes would not be encrypted on their way.")
+        told = {"user-agent": self._headers["user-agent"], "accept-encoding": "identity", **headers}
+        options: dict[str, Any] = {"redirect": False, "retries": False, "preload_content": False}
+        options["enforce_content_length"] = True
+        try:
+            response = self._pool.request("GET", url, headers=told, timeout=_BUCKET, **options)
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
+            raise UnavailableError("The bucket cannot be reached.") from error
+        if response.status != (206 if "range" in headers else 200):
+            response.close()
+            raise UnavailableError(f"The bucket answered {response.status}.")
+        return response
 
     @staticmethod
     def pieces(response: BaseHTTPResponse) -> Iterator[bytes]:

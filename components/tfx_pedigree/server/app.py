@@ -19,7 +19,7 @@ from tfx_pedigree.server import answers
 from tfx_pedigree.server.answers import Answer, wants_page
 from tfx_pedigree.server.api import Api
 from tfx_pedigree.server.authentication import authenticator_for, issuers_of
-from tfx_pedigree.server.content import CONTENT
+from tfx_pedigree.server.content import CONTENT, check_presigning
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.groups import RouteGroup
 from tfx_pedigree.server.health import HEALTH
@@ -57,6 +57,8 @@ def create_app(settings: ServerSettings) -> Starlette:
     """Opens the registry: an address that cannot be used is refused here."""
     issuers = issuers_of(settings)
     registry = Registry.open(settings.registry, actor=ACTOR, store=settings.store)
+    if settings.presigned:
+        check_presigning(registry.store)
     return application(Server(settings, registry, authenticator_for(settings, registry, issuers)))
 
 

@@ -20,19 +20,32 @@ from tfx_pedigree.digest import check_digest
 from tfx_pedigree.errors import DamagedError, InvalidInputError, NotFoundError
 from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.registry import Registry
+from tfx_pedigree.server.answers import NOT_STORED, json_bytes
 from tfx_pedigree.server.bodies import next_piece, read_body, too_large
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.groups import RouteGroup
 from tfx_pedigree.server.streams import send_pieces, start
-from tfx_pedigree.store import Manifest, ObjectRef, VerifyReport
+from tfx_pedigree.store import Manifest, ObjectRef, Store, VerifyReport
 from tfx_pedigree.wire import PREFIX, StoreApi
-from tfx_pedigree.wire.store import FILL_PATH, READ_PATH, VERSION_PATH
+from tfx_pedigree.wire.store import (
+    ADDRESS,
+    DIRECT,
+    DIRECT_HEADER,
+    FILL_PATH,
+    READ_PATH,
+    VERSION_PATH,
+    BytesAddress,
+)
 
 # What has this name never changes.
 _FOREVER = {"cache-control": "private, max-age=31536000, immutable", "accept-ranges": "bytes"}
 _RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})?")
 _AT_ONCE = 1 << 20
 LARGEST_MANIFEST = 32 << 20
+# A smaller object is here before the bucket could be asked.
+DIRECT_FROM = 1 << 20
+# Only a transfer must begin within this time; it may then take as long as it takes.
+ADDRESS_LASTS = 60
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,14 @@ def _routes(server: Server) -> Sequence[BaseRoute]:
 
 
 CONTENT = RouteGroup("content", _routes)
+
+
+def check_presigning(store: Store) -> None:
+    if store.address_of("0" * 64, ADDRESS_LASTS) is None:
+        raise InvalidInputError(
+            f"The store {store.url} lies in no bucket of S3, so nobody can be sent there for bytes. Leave out "
+            "--presigned, or name the bucket with --store."
+        )
 
 
 class _Content:
@@ -100,7 +121,15 @@ class _Content:
 
     async def read(self, request: Request) -> Response:
         size = await self._server.run(self._server.bytes, self._size, request)
-        return _Pieces(self._server, request.path_params["sha256"], size, request.headers.get("range"))
+        sha256 = request.path_params["sha256"]
+        wanted = request.method == "GET" and request.headers.get(DIRECT_HEADER) == DIRECT
+        if wanted and self._server.settings.presigned and size >= DIRECT_FROM:
+            url = await self._server.run(
+                self._server.bytes, self._server.registry.store.address_of, sha256, ADDRESS_LASTS
+            )
+            if url is not None:
+                return Response(json_bytes(BytesAddress(url)), headers=NOT_STORED, media_type=ADDRESS)
+        return _Pieces(self._server, sha256, size, request.headers.get("range"))
 
     def _size(self, request: Request) -> int:
         digest, sha256 = check_digest(request.path_params["digest"]), request.path_params["sha256"]

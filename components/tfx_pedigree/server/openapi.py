@@ -21,7 +21,7 @@ from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.groups import RouteGroup
 from tfx_pedigree.wire import KEY_HEADER, NDJSON, OPERATIONS, PREFIX, PROBLEM, Kind, Operation, Place, Problem
 from tfx_pedigree.wire.operation import REQUIRED, without_references
-from tfx_pedigree.wire.store import FILL_PATH, READ_PATH, VERSION_PATH
+from tfx_pedigree.wire.store import ADDRESS, DIRECT, FILL_PATH, READ_PATH, VERSION_PATH, BytesAddress
 
 _WHERE = "#/components/schemas/"
 _STYLE = """
@@ -44,7 +44,7 @@ def document(public_url: str | None = None) -> dict[str, Any]:
         told = _operation(operation, schemas)
         told["responses"]["default"] = refusal
         paths.setdefault(PREFIX + operation.path, {})[operation.method.lower()] = told
-    for path, methods in _bytes_paths().items():
+    for path, methods in _bytes_paths(schemas).items():
         for told in methods.values():
             told["responses"]["default"] = refusal
         paths[PREFIX + path] = methods
@@ -113,7 +113,7 @@ def _answer(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     return {"description": "The answer.", "content": {"application/json": {"schema": schemas.of(operation.result)}}}
 
 
-def _bytes_paths() -> dict[str, dict[str, Any]]:
+def _bytes_paths(schemas: Schemas) -> dict[str, dict[str, Any]]:
     """Bytes are in no table: they are no JSON."""
     octets = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     manifest = {"application/json": {"schema": {"type": "object"}}}
@@ -134,7 +134,14 @@ def _bytes_paths() -> dict[str, dict[str, Any]]:
                 **stored,
             ),
         },
-        READ_PATH: {"get": told("object", "The bytes of one file", [digest, sha256], responses=_content(octets))},
+        READ_PATH: {
+            "get": told(
+                "object",
+                "The bytes of one file",
+                [digest, sha256, _header("Pedigree-Bytes", f"`{DIRECT}`: or from where the bucket hands them out.")],
+                responses=_content({**octets, ADDRESS: {"schema": schemas.of(BytesAddress)}}),
+            )
+        },
         FILL_PATH: {
             "put": told(
                 "put_object",

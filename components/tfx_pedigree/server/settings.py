@@ -65,7 +65,8 @@ class ServerSettings:
     """`hosts` are the names by which the server may be called, without a port; the loopback names always count.
 
     `public_url` is where people find it; its host is one of those names. `workers` are processes. With `everybody`,
-    whoever reaches the server acts as this principal: for one person's own computer. What does not go together is
+    whoever reaches the server acts as this principal: for one person's own computer. With `presigned`, clients that
+    can do so fetch bytes from the store's bucket. What does not go together is
     refused here, before anything is opened.
     """
 
@@ -82,6 +83,7 @@ class ServerSettings:
     proxy: TrustedProxy | None = None
     issuers: Path | None = None
     controller: RolloutDriver | None = None
+    presigned: bool = False
     largest_object: int = 64 << 30
 
     def __post_init__(self) -> None:

@@ -66,6 +66,10 @@ class Backend(Protocol):
 
     def open(self, key: str) -> BinaryIO | None: ...
 
+    def address(self, key: str, seconds: int) -> str | None:
+        """From where whoever is given it may read the object for so long; None where the place has no such thing."""
+        ...
+
     def write(self, key: str, data: bytes) -> None: ...
 
     def touch(self, key: str, data: bytes) -> None:

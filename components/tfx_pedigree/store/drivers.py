@@ -83,7 +83,10 @@ def _connect(url: str, safe_url: str, options: dict[str, Any]) -> tuple[Any, str
             "environment, or pass them as storage_options."
         )
     if protocol in ("s3", "s3a"):
-        options.setdefault("config_kwargs", {"connect_timeout": 10, "retries": {"mode": "standard", "max_attempts": 2}})
+        retries = {"mode": "standard", "max_attempts": 2}
+        # The older signature, which botocore still puts into addresses in some regions, is refused in most.
+        config = {"connect_timeout": 10, "retries": retries, "signature_version": "s3v4"}
+        options.setdefault("config_kwargs", config)
     try:
         # Listings kept from before would hide what other processes have stored since.
         fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)

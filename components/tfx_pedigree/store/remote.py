@@ -53,6 +53,11 @@ class RemoteBackend:
         stored = self.stat(key)
         return None if stored is None else _RemoteFile(self, key, stored.size)  # type: ignore[return-value]
 
+    def address(self, key: str, seconds: int) -> str | None:
+        if self._protocol not in _SIGNS:
+            return None
+        return self._try(lambda: str(self._fs.sign(self._path(key), expiration=seconds)))
+
     def range(self, key: str, start: int, end: int) -> bytes:
         return self._try(lambda: bytes(self._fs.cat_file(self._path(key), start=start, end=end)))
 
@@ -260,6 +265,8 @@ class _RemoteFile:
         self.close()
 
 
+_SIGNS = {"s3", "s3a"}
+"""Where an address can be signed without asking anybody."""
 _ATOMIC = {"memory", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"}
 """Where one request stores a small object whole."""
 _COMMITS = {"s3", "s3a", "gs", "gcs"}

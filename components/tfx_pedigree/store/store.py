@@ -139,6 +139,10 @@ class Store:
         """An object's bytes from `start` on, piece by piece, for who checks them."""
         return object_pieces(self._backend, check_sha256(sha256), start)
 
+    def address_of(self, sha256: str, seconds: int) -> str | None:
+        """From where anybody may read an object for so long, if the store lies where that can be. It is a secret."""
+        return self._backend.address(object_key(check_sha256(sha256)), seconds)
+
     def copy_object(self, sha256: str, out: BinaryIO) -> int:
         """Writes an object's bytes to `out`, and returns how many. If it raises, discard what was written."""
         return copy_out(self._backend, check_sha256(sha256), None, out.write)

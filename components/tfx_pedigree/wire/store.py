@@ -6,14 +6,27 @@ and `/store/objects/SHA256` takes a new one (PUT). A version is there once its m
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
+from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.store import ObjectRef, VerifyReport
 
 VERSION_PATH = "/store/versions/{digest}"
 READ_PATH = "/store/versions/{digest}/objects/{sha256}"
 FILL_PATH = "/store/objects/{sha256}"
+# Whoever asks for an object with this header takes it from the bucket, too, if the server says from where.
+DIRECT_HEADER = "pedigree-bytes"
+DIRECT = "direct"
+ADDRESS = "application/vnd.pedigree.address+json"
+
+
+@dataclass(frozen=True)
+class BytesAddress(JsonForm):
+    """From where an object may be fetched for a short while, by whoever has the address: it is a secret."""
+
+    url: str
 
 
 class StoreApi(Protocol):

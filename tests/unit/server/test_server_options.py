@@ -50,6 +50,7 @@ OPTIONS: dict[str, tuple[tuple[str, ...], Callable[[ServerSettings], Any], Any]]
         lambda told: told.proxy,
         TrustedProxy(("10.0.0.7",), "x-forwarded-user"),
     ),
+    "presigned": (("--presigned",), lambda told: told.presigned, True),
     "everybody": (("--as", "ada"), lambda told: told.everybody, "ada"),
     "controller": (
         ("--controller", "--config", "rollouts.yaml", "--actor", "robot"),
