@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import NotFoundError, UnavailableError
@@ -38,12 +39,14 @@ class LocalRun(JsonForm):
 
 @dataclass(frozen=True)
 class LocalPipeline:
-    """`settings` say where the registry is and who acts. `python` and `environ` are of the process that is started."""
+    """`settings` say where the registry is and who acts. `python`, `environ` and `folder` are of the process that is
+    started: its interpreter, its variables, and where it runs."""
 
     config: PipelineConfig
     settings: Settings
     python: str = sys.executable
     environ: Mapping[str, str] | None = None
+    folder: str | None = None
 
     @classmethod
     def of(cls, file: Path, settings: Settings) -> LocalPipeline:
@@ -79,9 +82,8 @@ class LocalPipeline:
         order = tfx_process.order_of(self.config, self.settings, span)
         if told := told_to_components(self.config, span):
             order["settings"]["pedigree"]["recipe"] = told
-        code = tfx_process.start(
-            tfx_process.RUN_PIPELINE, order, python=self.python, pass_fds=locks, env=self.environ
-        ).returncode
+        where: dict[str, Any] = {"python": self.python, "env": self.environ, "cwd": self.folder}
+        code = tfx_process.start(tfx_process.RUN_PIPELINE, order, pass_fds=locks, **where).returncode
         return LocalRun(code, self.config.log, None if code else self._changed(registry, before))
 
     def measure(self, span: int, champion: Champion, locks: tuple[int, ...] = ()) -> MeasuredDrift:

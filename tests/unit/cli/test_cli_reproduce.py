@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_testing import MODELS, Pedigree
 from reproduce_testing import Repeated, git
 
+from server_testing import Switch
+from tfx_pedigree.registry import Registry
 from tfx_pedigree.service import tfx_process
 from tfx_pedigree.service.reproducing import running, workshop
 from tfx_pedigree.versioning import capture_diff
@@ -53,6 +56,8 @@ def test_version_is_made_again_from_its_commit_its_span_and_its_settings(repeate
     assert order["settings"]["data"] == str(repeated.code / "../data")
     assert order["settings"]["pedigree"]["policy"] == str(place / "code/policy.yaml")
     assert order["settings"]["pedigree"]["registry"] == str(place / "run/registry")
+    assert order["settings"]["pedigree"]["store"] == str(place / "run/registry/store")
+    assert order["cwd"] == str(place / "code")
     assert order["prepare"] is None
 
 
@@ -71,6 +76,16 @@ def test_real_registry_gets_a_note_and_no_version(repeated: Repeated) -> None:
     assert (event["subject"], event["details"]["level"], event["position"]) == ("1.0.1", "bytes", said["noted"])
     assert "reproduce 1.0.1: bytes" in repeated.pedigree("history", "m@1.0.1").out
     assert repeated.pedigree("audit", "verify", "--json").json["ok"]
+
+
+def test_registry_may_be_on_a_server(repeated: Repeated, switch: Switch) -> None:
+    registry = Registry.open(repeated.folder / "registry", actor="server")
+    with switch.registry(registry, str(repeated.folder / "registry")) as at:
+        environ = {"PEDIGREE_TOKEN": "ada", "PEDIGREE_ACTOR": None}
+        said = Pedigree(at)("reproduce", "m@1.0.1", "--json", **environ).json
+    assert (said["level"], said["inputs"]) == ("bytes", [])
+    (event,) = [one for one in _history(repeated) if one["action"] == "reproduce"]
+    assert (event["actor"], event["position"]) == ("ada", said["noted"])
 
 
 def test_without_a_record_there_is_no_note(repeated: Repeated) -> None:
@@ -213,8 +228,6 @@ def test_version_whose_run_left_no_recipe_needs_a_config(repeated: Repeated) -> 
 
 
 def test_version_without_lineage_says_what_is_missing(repeated: Repeated) -> None:
-    from cli_testing import MODELS
-
     repeated.pedigree("register", "other", MODELS / "keras")
     said = repeated("other@1.0.0", "--check", "--json", code=1).json
     assert [one["kind"] for one in said["missing"]] == ["recipe", "code"]
@@ -245,17 +258,19 @@ def test_record_that_is_no_package_is_refused(repeated: Repeated) -> None:
 
 
 def test_only_listed_variables_are_set_for_the_run(repeated: Repeated, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And none that names the real registry, whose bytes and metadata are nobody's business there."""
     told = {"PYTHONHASHSEED": "3", "LD_PRELOAD": "/tmp/evil.so", "PYTHONPATH": "/tmp"}
     repeated.behave = {"environment": {"variables": told}}
     repeated.train(1)
     monkeypatch.setenv("OMP_NUM_THREADS", "77")
     monkeypatch.delenv("LD_PRELOAD", raising=False)
+    monkeypatch.setenv("PEDIGREE_MLMD", "mysql://mlmd.example.com/m")
     repeated.orders.clear()
     repeated("m@latest", "--no-record")
     environ = repeated.orders[0]["env"]
     assert environ["PYTHONHASHSEED"] == "3"
     assert "OMP_NUM_THREADS" not in environ
-    assert "LD_PRELOAD" not in environ
+    assert not {"LD_PRELOAD", "PEDIGREE_MLMD", "PEDIGREE_REGISTRY", "PEDIGREE_ACTOR"} & environ.keys()
     assert environ.get("PYTHONPATH") != "/tmp"
 
 
@@ -327,6 +342,8 @@ def test_folder_of_something_else_is_not_touched(repeated: Repeated) -> None:
     mine = repeated.folder / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("x")
+    (repeated.folder / "again").mkdir()
+    (repeated.folder / "again/.reproduction.json.123").write_text("of a call that died")
     assert "is no reproduction" in repeated("m@1.0.1", "--into", mine, code=4).err
     assert [one.name for one in mine.iterdir()] == ["thesis.txt"]
     repeated("m@1.0.1", "--into", "again")

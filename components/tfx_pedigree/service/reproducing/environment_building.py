@@ -22,6 +22,10 @@ _IMPORT = "import importlib, sys; [importlib.import_module(name) for name in sys
 # Of what is installed, what a pipeline cannot do without: package and module.
 _NEEDED = {"tfx": "tfx", "tensorflow": "tensorflow", "apache-beam": "apache_beam", "ml-metadata": "ml_metadata"}
 _RUNNER = "tfx_pedigree.tfx_runner.run_pipeline"
+# What names the real registry, its bytes, its metadata and who acts there: none of it is the reproduction's affair.
+_OF_THE_REGISTRY = frozenset(
+    f"PEDIGREE_{name}" for name in ("REGISTRY", "STORE", "ACTOR", "TOKEN", "CONFIG", "MLMD", "MLMD_PASSWORD")
+)
 # They would bring packages of this environment into the other one.
 _FOREIGN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 
@@ -63,7 +67,8 @@ def python_of(folder: Path) -> str:
 def variables(environment: Environment, built: bool, now: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The variables of the process that runs the pipeline: of the list, those that were recorded and no others. Another
     name in the record is not set: it could be one that makes a process load somebody's code."""
-    kept = {name: value for name, value in now.items() if name not in VARIABLES and not (built and name in _FOREIGN)}
+    dropped = {*VARIABLES, *_OF_THE_REGISTRY, *(_FOREIGN if built else ())}
+    kept = {name: value for name, value in now.items() if name not in dropped}
     told = {name: value for name, value in environment.variables.items() if name in VARIABLES and "\0" not in value}
     return {**kept, **told}
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import platform
+import posixpath
 import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tfx_pedigree.secrets import HIDDEN
@@ -144,9 +145,9 @@ def _files(recipe: Recipe, given: Given) -> dict[str, FileState]:
 def _moved(file: DataFile, recipe: Recipe, given: Given) -> Path:
     """Where a file is now: below the setting that a person gave another value, if it was below it."""
     for name, value in given.settings.items():
-        before = recipe.settings.get(name)
-        if isinstance(before, str) and file.path.startswith(f"{before.rstrip('/')}/"):
-            return Path(value) / file.path[len(before.rstrip("/")) + 1 :]
+        before, path = recipe.settings.get(name), PurePosixPath(posixpath.normpath(file.path))
+        if isinstance(before, str) and path.is_relative_to(posixpath.normpath(before)):
+            return Path(value) / path.relative_to(posixpath.normpath(before))
     return Path(file.path)
 
 

@@ -39,7 +39,7 @@ from tfx_pedigree.service.reproducing.recipe import Recipe
 from tfx_pedigree.service.reproducing.recorded import CodeState, Recorded, read_recorded
 from tfx_pedigree.service.reproducing.workshop import Workshop
 from tfx_pedigree.service.workspace import Workspace, connect
-from tfx_pedigree.settings import Settings
+from tfx_pedigree.settings import KEYS, Settings
 from tfx_pedigree.versioning import Request
 from tfx_pedigree.versioning.git_checkout import check_out
 from tfx_pedigree.versioning.git_diff import apply_diff
@@ -190,9 +190,10 @@ class _Making:
             span = f" on span {self.recorded.span}" if self.recorded.span is not None else ""
             self.tell(PartBegins(f"running the pipeline{span}"))
             config = order.config_of(self.recipe, self.wanted.given, checkout, place)
-            settings = Settings(self._address, None, ACTOR, {"registry": "reproduce", "actor": "reproduce"})
+            settings = Settings(self._address, f"{self._address}/store", ACTOR, dict.fromkeys(KEYS, "reproduce"))
             environ = environment_building.variables(self.recorded.environment, self.built)
-            pipeline = LocalPipeline(config, settings, python, environ)
+            # In the checkout: what lies where this command is run must not be found by the pipeline.
+            pipeline = LocalPipeline(config, settings, python, environ, str(checkout))
             if not self.built:
                 pipeline.check()
             with connect(self._address, actor=ACTOR) as own:

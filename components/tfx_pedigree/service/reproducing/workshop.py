@@ -65,7 +65,7 @@ class Workshop:
     def _refuse_strangers(self, told: dict[str, Any]) -> None:
         mark = self.folder / _MARK
         if not mark.is_file():
-            if self.folder.exists() and (not self.folder.is_dir() or set(os.listdir(self.folder)) - {_LOCK}):  # noqa: PTH208
+            if self.folder.exists() and (not self.folder.is_dir() or any(map(_is_strange, self.folder.iterdir()))):
                 raise ConflictError(
                     f"{self.folder} is there already and is no reproduction. Give another folder with --into."
                 )
@@ -78,6 +78,11 @@ class Workshop:
             raise ConflictError(
                 f"{self.folder} holds the reproduction of something else. Remove it, or give another folder: --into."
             )
+
+
+def _is_strange(path: Path) -> bool:
+    """Not what a call leaves that dies before its mark is written."""
+    return path.name != _LOCK and not path.name.startswith(f".{_MARK}.")
 
 
 def _write(file: Path, text: str) -> None:
