@@ -80,6 +80,7 @@ NAMES = (
     "kind/recall@top_k=2",
 )
 KEPT = Guardrail("kind/auc@class_id=0", max_regression=Regression(0.05))
+EACH = Guardrail("kind/auc@macro_average", max_regression=Regression(0.05), min_positives=5)
 WEIGHTS = {"late/recall": 2.0, "late/fall_out": -1.0, "kind/auc@macro_average": 0.5, "kind/recall@top_k=2": 1.0}
 WORTH = {"true_positive": 10.0, "false_positive": -1.0, "false_negative": -5.0}
 UTILITIES = {"value": Utility(WEIGHTS), "money": Utility(outcomes=WORTH, threshold=0.3)}
@@ -88,6 +89,7 @@ POLICY = Policy(
     guardrails=(
         *(Guardrail(name, bounds=Bounds(at_least=0.0)) for name in NAMES),
         KEPT,
+        EACH,
         Guardrail("value", bounds=Bounds(at_least=0.0)),
         Guardrail("late/money", bounds=Bounds(at_least=-5.0)),
     ),
@@ -124,6 +126,8 @@ def test_outputs_classes_averages_and_queries_are_computed_as_they_are_named(inp
     assert value["late/positives"] == sum(truth)
     assert value["late/negatives"] == len(truth) - sum(truth)
     assert value["kind/positives@class_id=1"] == kind.count(1.0)
+    counts = [value[f"kind/positives@class_id={at}"] for at in range(3)]
+    assert counts == [kind.count(float(at)) for at in range(3)]
     assert value["kind/auc@class_id=1"] == pytest.approx(classes[1], abs=1e-3)
     assert value["kind/auc@macro_average"] == pytest.approx(sum(classes) / 3, abs=1e-3)
     assert value["value"] == pytest.approx(sum(weight * value[name] for name, weight in WEIGHTS.items()))

@@ -82,7 +82,9 @@ def evaluator_plan(
     config: Json = {
         "modelSpecs": [inputs.to_json()],
         "slicingSpecs": _distinct(specs),
-        "metricsSpecs": metrics_specs([*policy.metrics, *extra], thresholds, extra | utilities, inputs),
+        "metricsSpecs": metrics_specs(
+            [*policy.metrics, *policy.counts(inputs.classes), *extra], thresholds, extra | utilities, inputs
+        ),
     }
     if policy.confidence is not None:
         config["options"] = {

@@ -8,9 +8,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tfx_pedigree.comparison.class_counts import count_name
+from tfx_pedigree.comparison.class_counts import counted, is_of_each_class
 from tfx_pedigree.comparison.earlier import Earlier
 from tfx_pedigree.comparison.margin import Measure, Pair, Spread
+from tfx_pedigree.comparison.metric_names import MetricName
 from tfx_pedigree.comparison.metrics import known
 from tfx_pedigree.comparison.numbers import Interval, Key, MetricValue, Scores
 from tfx_pedigree.comparison.policy import RuleKind
@@ -87,22 +88,32 @@ def enough(key: Key, found: Measured, least: int) -> str | None:
 
 def few_of_class(key: Key, found: Measured, least: Mapping[str, int]) -> tuple[str, bool] | None:
     """Which class has fewer examples than asked for, and whether that is known or only feared. None if neither."""
+    there = {one.metric for one in found.challenger.metrics if one.slice == key.slice}
     for which, asked in least.items():
         if not asked:
             continue
-        name = count_name(key.metric, which)
-        if name is None:
-            return f"there is no one class of which {named(key)} could have {asked} {which}", False
-        value = found.challenger.get(name, key.slice)
-        if value is None or not math.isfinite(value.value):
-            return f"the evaluation does not say how many {which} {named(key)} was measured on ({name})", False
-        if value.value < asked:
-            count = number(value.value)
-            return (
-                f"{named(key)} was measured on {count} {which}, fewer than the {asked} that the policy asks for",
-                True,
-            )
+        names = counted(key.metric, which, there)
+        if not names:
+            of = " of each class" if is_of_each_class(key.metric) else ""
+            return f"the evaluation does not say how many {which}{of} {named(key)} was measured on", False
+        for name in names:
+            if problem := _few(key, found, name, which, asked):
+                return problem
     return None
+
+
+def _few(key: Key, found: Measured, name: str, which: str, asked: int) -> tuple[str, bool] | None:
+    value = found.challenger.get(name, key.slice)
+    if value is None or not math.isfinite(value.value):
+        return f"the evaluation does not say how many {which} {named(key)} was measured on ({name})", False
+    if value.value >= asked:
+        return None
+    count, each = number(value.value), is_of_each_class(key.metric)
+    of_class = f" of class {MetricName.parse(name).class_id}" if each else ""
+    sentence = (
+        f"{named(key)} was measured on {count} {which}{of_class}, fewer than the {asked} that the policy asks for"
+    )
+    return f"{sentence}{' of each class' if each else ''}", True
 
 
 def count_of(key: Key, found: Measured) -> int | None:

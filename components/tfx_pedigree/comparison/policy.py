@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from tfx_pedigree.comparison.class_counts import NEGATIVES, POSITIVES, class_counts
+from tfx_pedigree.comparison.class_counts import NEGATIVES, POSITIVES, class_counts, counts_of_each_class
 from tfx_pedigree.comparison.metric_names import base_of
 from tfx_pedigree.comparison.metrics import KNOWN, Direction, known
 from tfx_pedigree.comparison.numbers import Slice
@@ -334,6 +334,13 @@ class Policy:
     @property
     def _asked(self) -> tuple[str, ...]:
         return (self.metric, *(rail.metric for rail in self.guardrails), *self.first_version)
+
+    def counts(self, classes: int | None) -> tuple[str, ...]:
+        """Counts of each class that it needs as well, of so many classes."""
+        found = counts_of_each_class(self.metric, self.least_of_each(), classes)
+        for rail in self.guardrails:
+            found += counts_of_each_class(rail.metric, self.least_of_each(rail), classes)
+        return tuple(dict.fromkeys(found))
 
     def least_of_each(self, rail: Guardrail | None = None) -> dict[str, int]:
         """How many examples of both classes the guardrail asks for, or the score."""

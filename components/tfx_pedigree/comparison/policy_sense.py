@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
-from tfx_pedigree.comparison.class_counts import count_name
+from tfx_pedigree.comparison.class_counts import has_classes
 from tfx_pedigree.comparison.metric_names import MetricName
 from tfx_pedigree.comparison.metrics import KNOWN, Direction, Metric, known
 from tfx_pedigree.comparison.policy import Bounds, Policy, Regression, Rule, RuleKind
@@ -70,8 +70,8 @@ def misnamed(name: str) -> str | None:
 
 def _classes(path: str, metric: str, least: Mapping[str, int]) -> Iterator[Problem]:
     for which, asked in least.items():
-        if asked and count_name(metric, which) is None:
-            yield path, f"is of no one class, so it cannot be measured on {asked} {which}. Give `min_{which}: 0` here."
+        if asked and not has_classes(metric):
+            yield path, f"is of no class, so it cannot be measured on {asked} {which}. Give `min_{which}: 0` here."
 
 
 def _utilities(policy: Policy) -> Iterator[Problem]:

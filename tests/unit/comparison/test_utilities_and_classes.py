@@ -75,7 +75,7 @@ def test_the_file_says_it_and_the_json_form_says_it_again() -> None:
         ("utilities: {a: {weights: {auc: 1}}, b: {weights: {a: 1}}}", "which is a utility itself"),
         ("utilities: {value: {weights: {fall_out: 1}}}", "it rises as fall_out gets worse"),
         ("utilities: {value: {weights: {auc: 1}}}\nguardrails: [{metric: late/value, at_least: 1}]", "write `value`"),
-        ("min_positives: 5\nguardrails: [{metric: auc@macro_average, at_least: 0.5}]", "`min_positives: 0` here"),
+        ("min_positives: 5\nguardrails: [{metric: ndcg@top_k=5, at_least: 0.5}]", "`min_positives: 0` here"),
         ("format: pedigree.policy/1\nmin_positives: 5", "pedigree.policy/2"),
     ],
 )
@@ -180,6 +180,54 @@ def test_the_counts_are_those_of_the_metrics_own_output_and_class_and_tfma_compu
     assert [one["exampleWeights"] for one in specs if "exampleWeights" in one] == [{"unweighted": True}] * 3
     off = Guardrail("kind/recall@class_id=2", bounds=Bounds(at_least=0.1), min_positives=0)
     assert Policy("late/auc", min_positives=50, guardrails=(off,)).metrics[2:] == ("late/positives",)
+
+
+AVERAGES = ("auc@macro_average", "recall@top_k=3", "auc@k=2", "sparse_categorical_accuracy")
+
+
+@pytest.mark.parametrize("metric", AVERAGES)
+@pytest.mark.parametrize(
+    ("counts", "verdict", "said"),
+    [
+        ((50, 60, 70), Verdict.PASS, ""),
+        (
+            (50, 49, 70),
+            Verdict.INSUFFICIENT,
+            "on 49 positives of class 1, fewer than the 50 that the",
+        ),
+        ((), Verdict.INSUFFICIENT, "does not say how many positives of each class"),
+    ],
+)
+def test_what_rests_on_each_class_needs_so_many_of_each(
+    metric: str, counts: tuple[int, ...], verdict: Verdict, said: str
+) -> None:
+    policy = Policy(f"kind/{metric}", min_positives=50)
+    numbers = {Key(f"kind/positives@class_id={at}"): MetricValue(one) for at, one in enumerate(counts)}
+    others = {Key("late/positives@class_id=0"): MetricValue(1), Key("positives"): MetricValue(1)}
+    sides = [Scores({Key(policy.metric): MetricValue(one), **numbers, **others}) for one in (0.9, 0.8)]
+    found = decide(policy, *sides)
+    assert found.verdict is verdict and said in found.reason
+    assert verdict is Verdict.PASS or "each class" in found.reason
+
+
+@pytest.mark.parametrize("metric", AVERAGES)
+def test_tfma_is_asked_for_the_counts_of_each_class(metric: str) -> None:
+    policy = Policy(f"kind/{metric}", min_positives=50, min_negatives=5)
+    plan = evaluator_plan(policy, ModelInputs(label_keys={"kind": "b"}, classes=3))
+    counts = [
+        (metric["className"], spec["binarize"]["classIds"]["values"][0], spec["outputNames"])
+        for spec in plan.config["metricsSpecs"]
+        for metric in spec["metrics"]
+        if metric["className"] in ("Positives", "Negatives")
+    ]
+    assert sorted(counts) == [(name, at, ["kind"]) for name in ("Negatives", "Positives") for at in range(3)]
+    with pytest.raises(InvalidInputError, match=r"classes"):
+        evaluator_plan(policy, ModelInputs(label_keys={"kind": "b"}))
+
+
+def test_a_ranking_has_no_classes() -> None:
+    with pytest.raises(InvalidInputError, match="is of no class"):
+        parse_policy("metric: ndcg@top_k=5\nmin_positives: 5")
 
 
 def test_a_policy_explains_all_of_it() -> None:
