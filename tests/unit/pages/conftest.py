@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from pages_testing import fill, rolling_out, with_files
 from pedigree_testing import Clock
+from programs_testing import program
 from server_testing import NamedByToken, Switch, running
 from tfx_pedigree.registry import Registry, Role
 from tfx_pedigree.server import Server, ServerSettings, application
@@ -56,3 +61,29 @@ def site(pages_switch: Switch, tmp_path_factory: pytest.TempPathFactory) -> Iter
         app = application(Server(ServerSettings(str(folder)), served, NamedByToken()))
         with pages_switch.serving(app) as address:
             yield Site(address, registry, clock)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+@contextmanager
+def opened(browser: Browser, site: Site, who: str | None = "rel", **options: Any) -> Iterator[Page]:
+    """A page whose every request and complaint is looked at: none leaves the host, the policy stops nothing."""
+    headers = {"authorization": f"Bearer {who}"} if who else {}
+    context = browser.new_context(base_url=site.address, extra_http_headers=headers, **options)
+    page = context.new_page()
+    trouble: list[str] = []
+    page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("dialog", lambda dialog: trouble.append(dialog.message))
+    asked: set[str] = set()
+    page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
+    yield page
+    context.close()
+    assert asked <= {urlsplit(site.address).netloc}
+    assert [one for one in trouble if "status of 40" not in one] == []

@@ -93,12 +93,27 @@ def _offers(registry: Registry, request: ApprovalRequest) -> list[Offer]:
         return []
     role, at = registry.role(request.model), of_request(request.model, request.number)
     found = []
-    mine = request.requested_by == registry.actor
-    if not mine and registry.actor not in [one.by for one in request.approvals]:
+    if _blocked(registry, request, "approve") is None:
         found.append(offer(role, Action.APPROVE, "Approve", f"{at}/approve", "main"))
-    word = "Withdraw" if mine else "Reject"
-    found.append(offer(role, Action.REJECT if mine else Action.APPROVE, word, f"{at}/reject", "danger"))
+    word = "Withdraw" if request.requested_by == registry.actor else "Reject"
+    found.append(offer(role, _action(registry, request, "reject"), word, f"{at}/reject", "danger"))
     return found
+
+
+def _action(registry: Registry, request: ApprovalRequest, word: str) -> Action:
+    """Who filed a request may take it back; to reject those of others needs what approving needs."""
+    return Action.REJECT if word == "reject" and request.requested_by == registry.actor else Action.APPROVE
+
+
+def _blocked(registry: Registry, request: ApprovalRequest, word: str) -> str | None:
+    """Why nobody could do this, whatever his role; the registry would refuse it with the same."""
+    if not request.status.is_open:
+        return f"The request is over: {request.detail}."
+    if word == "approve" and request.requested_by == registry.actor:
+        return "Whoever filed a request cannot approve it. Somebody else must, or you can withdraw it."
+    if word == "approve" and registry.actor in [one.by for one in request.approvals]:
+        return "You have approved it already. It needs others, too."
+    return None
 
 
 def page(asked: Asked) -> View:
@@ -148,6 +163,9 @@ def _page(asked: Asked, word: str, form: Mapping[str, str], refusal: PedigreeErr
         "compare": _compare(request),
         "mine": request.requested_by == asked.registry.actor,
         "back": of_request(model, number),
+        "blocked": _blocked(asked.registry, request, word) if word else None,
+        "offer": offer(asked.registry.role(model), _action(asked.registry, request, word), word, ""),
+        "role": asked.registry.role(model),
         "of": of_version(model, request.version),
     }
     made = RequestPage(line, str(refusal) if refusal else None)

@@ -31,7 +31,7 @@ _PAGE = """<!doctype html>
 {style}
 </head>
 <body>
-<header>
+<header aria-label="Of the picture">
 <div><p class="kicker">Lineage</p><h1>{title}</h1></div>
 <form role="search"><input id="search" type="search" placeholder="Search: span, commit, digest …" \
 aria-label="Search" autocomplete="off" spellcheck="false"><output id="found"></output></form>
@@ -43,7 +43,7 @@ aria-label="Search" autocomplete="off" spellcheck="false"><output id="found"></o
 <button id="further" type="button" aria-label="Zoom out" title="Zoom out (−)">−</button>
 </div>
 </header>
-<main>
+<main aria-label="Picture">
 <div id="stage">
 <svg id="picture" tabindex="0" role="group" aria-label="Lineage, earlier on the left. Arrow keys move between boxes, \
 Enter opens one."></svg>
@@ -51,7 +51,7 @@ Enter opens one."></svg>
 </div>
 <aside id="details" aria-live="polite"></aside>
 </main>
-<footer>
+<footer aria-label="Of the picture">
 <ul class="legend">{legend}</ul>
 <p>{counts} An arrow leads from what was used to what came of it.{limit}</p>
 </footer>

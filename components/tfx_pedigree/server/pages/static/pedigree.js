@@ -124,7 +124,9 @@ function live() {
   source.onerror = poll;
 }
 
-function dress(where) { times(where); copying(where); }
+/* What is wider than the screen shows its newest end first. */
+const newest = where => { for (const one of all(where, ".scroll")) one.scrollLeft = one.scrollWidth; };
+function dress(where) { times(where); copying(where); newest(where); }
 dress(document);
 live();
 })();
