@@ -77,6 +77,7 @@ SECTIONS = {
         ),
         "serving": Lazy(f"{_HERE}.serving:serving", "Show what should serve, and what does."),
         "observe": Lazy(f"{_HERE}.observations:observe", "Add what was measured of a version while it served."),
+        "monitor": Lazy(f"{_HERE}.monitor:monitor", "Add to the observations what Prometheus knows."),
         "observations": Lazy(f"{_HERE}.observations:observations", "List what was observed, newest first."),
     },
     "Bytes": {

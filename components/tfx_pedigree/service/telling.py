@@ -9,22 +9,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import ipaddress
 import json
-import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 from tfx_pedigree import __version__
 from tfx_pedigree.errors import UnavailableError
 from tfx_pedigree.registry import Due, Outcome, check_secret
+from tfx_pedigree.service.outgoing import host_of, path_of, pool_of
 from tfx_pedigree.text import format_timestamp, plain
 
 if TYPE_CHECKING:
-    from urllib3 import HTTPConnectionPool
+    pass
 
 # After the first try, in seconds. Then it is dead, until somebody asks for it again.
 WAITS = (5, 30, 120, 600, 3600, 6 * 3600, 24 * 3600)
@@ -98,12 +96,12 @@ def send(due: Due, source: str, clock: Callable[[], datetime], link: str | None 
     now = clock()
     message = message_of(due, source, now, link)
     try:
-        with _pool(due) as pool:
+        with pool_of(due.url, private=due.private) as pool:
             response = pool.urlopen(
                 "POST",
-                _path(due.url),
+                path_of(due.url),
                 body=message.body,
-                headers={**message.headers, "host": _host(due.url)},
+                headers={**message.headers, "host": host_of(due.url)},
                 redirect=False,
                 retries=False,
                 timeout=_TIMEOUT,
@@ -114,46 +112,3 @@ def send(due: Due, source: str, clock: Callable[[], datetime], link: str | None 
     except (UnavailableError, urllib3.exceptions.HTTPError, OSError) as error:
         return failed(str(error), due.attempts, now)
     return outcome_of(response.status, plain(said, _LONGEST_ERROR), due.attempts, now)
-
-
-def _pool(due: Due) -> HTTPConnectionPool:
-    """To the address that was looked at, and to no other one that the name may mean a moment later."""
-    import urllib3  # noqa: PLC0415
-
-    parts = urlsplit(due.url)
-    host = parts.hostname or ""
-    if parts.scheme == "http":
-        return urllib3.HTTPConnectionPool(_address(host, parts.port or 80, private=due.private), parts.port or 80)
-    named: dict[str, Any] = {"server_hostname": host, "assert_hostname": host}
-    address = _address(host, parts.port or 443, private=due.private)
-    return urllib3.HTTPSConnectionPool(address, parts.port or 443, cert_reqs="CERT_REQUIRED", **named)
-
-
-def _address(host: str, port: int, *, private: bool) -> str:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise UnavailableError(f"{host} has no address: {error.strerror or error}") from error
-    addresses = [str(one[4][0]) for one in found]
-    if not private and (hidden := not_public(addresses)):
-        raise UnavailableError(f"{host} leads to {hidden}, which is not public; nothing was sent there")
-    return addresses[0]
-
-
-def not_public(addresses: Sequence[str]) -> str | None:
-    """The first one that belongs to this machine or to a network of one's own."""
-    for text in addresses:
-        address = ipaddress.ip_address(text.partition("%")[0])
-        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        if not (mapped or address).is_global or (mapped or address).is_multicast:
-            return text
-    return None
-
-
-def _path(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).netloc

@@ -192,6 +192,7 @@ def _check(pedigree: Pedigree, words: list[str], stdin: bytes | None = None) -> 
 def nothing_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """What runs until somebody stops it begins, and ends at once."""
     monkeypatch.setattr("tfx_pedigree.server.running.serve", lambda *_: None)
+    monkeypatch.setattr("tfx_pedigree.cli.monitor.keep_looking", lambda *_: None)
     monkeypatch.setattr("tfx_pedigree.server.running.serve_locally", lambda *_: None)
     monkeypatch.setattr("tfx_pedigree.service.rollouts.RolloutDesk.run_controller", lambda *_, **__: None)
 

@@ -87,6 +87,20 @@ def test_refusals_say_what_to_do(served: Pedigree) -> None:
     assert "this needs contributor" in served("observe", MODEL, "--metric", "a=1", *times, actor="eve", code=6).err
 
 
+def test_one_look_of_the_monitor_says_what_it_could_not_read(served: Pedigree, tmp_path: Path) -> None:
+    file = tmp_path / "monitor.yaml"
+    watch = "{model: flight-delay, source: there, every: 1h, metrics: {auc: model_auc}}"
+    file.write_text(
+        f'monitor:\n  sources: {{there: {{url: "http://127.0.0.1:9", private: true}}}}\n  watches: [{watch}]\n'
+    )
+    assert (
+        "Not observed: flight-delay: there does not answer" in served("--config", file, "monitor", "--once", code=1).out
+    )
+    found = served("--config", file, "monitor", "--once", "--json", code=1).json
+    assert (found["recorded"], len(found["problems"])) == ([], 1)
+    assert "--config" in served("monitor", "--once", code=3).err
+
+
 def series(values: list[float], level: float | None) -> Series:
     points = tuple(
         Observation("1.0.0", "m", value, 1, START + timedelta(hours=at), START + timedelta(hours=at), "x", START, "a")

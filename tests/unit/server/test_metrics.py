@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pedigree_testing import candidate
 from programs_testing import program
+from prometheus_testing import ask, prometheus, until
 from server_testing import Switch
 from tfx_pedigree.errors import ForbiddenError
 from tfx_pedigree.registry import Evidence, Identity, PromotionRequest, Registry, Role, Verdict
@@ -182,56 +182,3 @@ def expressions() -> Iterator[str]:
             yield re.sub(
                 r"\[(1d|1h)\]", "[10s]", target["expr"].replace("$model", ".*").replace("$__rate_interval", "10s")
             )
-
-
-def prometheus(folder: Path) -> Any:
-    return _Prometheus(folder)
-
-
-class _Prometheus:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> httpx.Client:
-        import socket
-
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        options = {
-            "config.file": self._folder / "prometheus.yaml",
-            "storage.tsdb.path": self._folder / "data",
-            "web.listen-address": f"127.0.0.1:{port}",
-        }
-        command = [program("prometheus"), *(f"--{name}={value}" for name, value in options.items())]
-        self._log = (self._folder / "log").open("w")
-        self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT)
-        client = httpx.Client(base_url=f"http://127.0.0.1:{port}")
-        until(lambda: _ready(client))
-        return client
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(10)
-        self._log.close()
-
-
-def _ready(client: httpx.Client) -> bool:
-    try:
-        return client.get("/-/ready").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def ask(client: httpx.Client, expression: str) -> list[Any]:
-    answer = client.get("/api/v1/query", params={"query": expression}).json()
-    assert answer["status"] == "success", answer
-    result: list[Any] = answer["data"]["result"]
-    return result
-
-
-def until(holds: Any, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.1)
