@@ -21,7 +21,7 @@ from tfx_pedigree.registry import TOLD, Identity, NewWebhook, Outcome, Registry
 from tfx_pedigree.registry.replay import ModelReplay, RegistryReplay
 from tfx_pedigree.server import Server, ServerSettings
 from tfx_pedigree.server.webhooks import LEASE, Teller
-from tfx_pedigree.service import telling
+from tfx_pedigree.service import outgoing, telling
 
 MODEL = "flight-delay"
 SECRET = "whsec_" + "c2VjcmV0" * 5
@@ -271,7 +271,7 @@ def test_name_that_means_something_within_gets_nothing(
 ) -> None:
     """Also where only one of its addresses does."""
     found = [(0, 0, 0, "", (one, 443)) for one in ("93.184.215.14", within)]
-    monkeypatch.setattr(telling.socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(outgoing.socket, "getaddrinfo", lambda *_, **__: found)
     registry.add_webhook(NewWebhook("team", "https://example.com/hook", SECRET, events=("register",)))
     registry.add(MODEL, candidate("a"))
     outbox = registry.outbox()
