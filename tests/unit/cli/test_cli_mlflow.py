@@ -62,6 +62,31 @@ def registry(pedigree: Pedigree) -> Iterator[Registry]:
         yield registry
 
 
+def test_run_of_mlflows_own_server_gives_all_and_is_told_its_version(
+    pedigree: Pedigree, mlflow: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow.at)
+    run = mlflow("client.create_run('0').info.run_id")
+    for code in (
+        "log_param({!r}, 'rate', 0.01)", "log_param({!r}, 'shuffle', True)", "log_param({!r}, 'optimizer', 'adam')",
+        "log_metric({!r}, 'auc', 0.7, step=1)", "log_metric({!r}, 'auc', 0.8, step=2)",
+        "log_metric({!r}, 'far', float('inf'))", "log_metric({!r}, 'bad', float('nan'))",
+    ):  # fmt: skip
+        mlflow(f"client.{code.format(run)}")
+    dataset = "mlflow.entities.Dataset('flights', 'abc123', 'http', '{}')"
+    mlflow(f"client.log_inputs({run!r}, [mlflow.entities.DatasetInput({dataset})])")
+    said = pedigree("register", "m", MODELS / "keras", "--from-run", f"mlflow:{run}", "--json")
+    version = said.json["version"]
+    assert version["parameters"] == {"rate": 0.01, "shuffle": True, "optimizer": "adam"}
+    assert version["metrics"] == {"auc": 0.8, "far": "Infinity"}
+    assert "1 metric without a number: bad" in said.err
+    assert version["tags"]["dataset.flights"] == "abc123"
+    assert version["tags"]["run_address"].startswith(f"{mlflow.at}/#/experiments/0/runs/")
+    told = mlflow(f"client.get_run({run!r}).data.tags")
+    assert (told["pedigree.version"], told["pedigree.digest"]) == ("m@1.0.0", version["digest"])
+    assert "answers 404" in pedigree("register", "m", MODELS / "keras", "--from-run", "mlflow:ffff", code=3).err
+
+
 def state(registry: Registry) -> dict[str, Any]:
     """All that an import makes, without times."""
     model = "taxi-fare"

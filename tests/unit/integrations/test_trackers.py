@@ -289,15 +289,16 @@ def test_credentials_go_to_the_configured_server_alone(
 @pytest.mark.parametrize(
     "case",
     [
-        (404, {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "\x1b[2JRun not found"}, 3, "knows no run"),
+        (404, {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "\x1b[2JRun not found"}, 3, "answers 404"),
         (401, b"<html>", 8, "Credentials are read from MLFLOW_TRACKING_TOKEN"),
-        (500, {"message": "x" * 10_000}, 8, "was not reached"),
+        (500, {"message": "x" * 10_000}, 8, "answers 500"),
         (302, b"", 8, "answers 302"),
         (200, b"[1]", 8, "not as MLflow does"),
         (200, b"{", 2, "this is not JSON"),
         (200, b'{"run": [1]}', 0, "Registered m 1.0.0"),
         (200, {"run": {"info": 5, "data": {"params": [7, {"key": 5}, {"key": "a", "value": {"b": 1}}]}}}, 0, "Regist"),
         (200, {"run": {"data": {"metrics": [{"key": "a", "value": True}, {"key": "b", "value": 10**400}]}}}, 2, "num"),
+        (200, {"run": {"data": {"metrics": [{"key": "b", "value": -(10**390)}]}}}, 0, "Regist"),
         (200, {"run": {"inputs": {"dataset_inputs": [{"dataset": {"name": [], "digest": {}}}, {}]}}}, 0, "Regist"),
     ],
 )

@@ -9,12 +9,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from tfx_pedigree import __version__
 from tfx_pedigree.bounded_parse import LARGEST_JSON, parse_json
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, PedigreeError, UnavailableError
-from tfx_pedigree.integrations.trackers.mlflow_run import URI_VARIABLE, credentials, origin
 from tfx_pedigree.retry_policy import RetryPolicy
 from tfx_pedigree.secrets import masked, without_password
 from tfx_pedigree.text import plain
@@ -23,6 +22,10 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
 T = TypeVar("T")
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
+CREDENTIALS = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+_TOKEN, _USER, _PASSWORD = CREDENTIALS
+_AUTHORITY = "MLFLOW_TRACKING_SERVER_CERT_PATH"
 API = "/api/2.0/mlflow"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _CONNECT, _ANSWER = 10.0, 120.0
@@ -46,6 +49,7 @@ class MlflowServer:
     base: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     patience: RetryPolicy = field(default_factory=RetryPolicy)
+    authority: str | None = None
 
     @classmethod
     def of(cls, address: str, environ: Mapping[str, str] = os.environ) -> MlflowServer:
@@ -59,7 +63,10 @@ class MlflowServer:
         given = environ.get(URI_VARIABLE)
         known = {} if given and origin(given) != server else dict(environ)
         return cls(
-            without_password(address).rstrip("/"), credentials(address, known), RetryPolicy.from_environment(environ)
+            without_password(address).rstrip("/"),
+            _credentials(address, known),
+            RetryPolicy.from_environment(environ),
+            environ.get(_AUTHORITY) or None,
         )
 
     def get(self, address: str, **query: Any) -> Mapping[str, Any]:
@@ -114,7 +121,7 @@ class MlflowServer:
             finally:
                 response.drain_conn()
                 response.release_conn()
-        except (urllib3.exceptions.HTTPError, ValueError) as error:
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             cause = plain(masked(str(getattr(error, "reason", None) or error)).rpartition(">: ")[2], 200)
             told = f"The MLflow server {self.base} cannot be reached: {cause}. Check the address and the server."
             raise _PassingError(UnavailableError(told)) from error
@@ -125,7 +132,7 @@ class MlflowServer:
         import urllib3  # noqa: PLC0415  as above
 
         timeout = urllib3.Timeout(connect=_CONNECT, read=_ANSWER)
-        return urllib3.PoolManager(timeout=timeout, maxsize=16, cert_reqs="CERT_REQUIRED")
+        return urllib3.PoolManager(timeout=timeout, maxsize=16, cert_reqs="CERT_REQUIRED", ca_certs=self.authority)
 
     def _table(self, response: BaseHTTPResponse) -> Mapping[str, Any]:
         content = response.read(LARGEST_JSON + 1)
@@ -150,6 +157,29 @@ class MlflowServer:
         if found.get("error_code") == "RESOURCE_ALREADY_EXISTS":
             return ConflictError(f"{told}.")
         return NotFoundError(f"{told}.") if status == 404 else UnavailableError(f"{told}.")
+
+
+def origin(address: str) -> tuple[str, str | None, int | None] | None:
+    """None for what is no address."""
+    try:
+        parts = urlsplit(address)
+        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    except ValueError:
+        return None
+    return (parts.scheme, parts.hostname, port) if parts.hostname else None
+
+
+def _credentials(base: str, environ: Mapping[str, str]) -> dict[str, str]:
+    from base64 import b64encode  # noqa: PLC0415  as above
+
+    user, password = environ.get(_USER), environ.get(_PASSWORD, "")
+    parts = urlsplit(base)
+    if not user and parts.username:
+        user, password = parts.username, parts.password or ""
+    if user:
+        return {"authorization": f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"}
+    token = environ.get(_TOKEN)
+    return {"authorization": f"Bearer {token}"} if token else {}
 
 
 def file_path(uri_path: str) -> str:

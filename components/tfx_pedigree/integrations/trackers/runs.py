@@ -41,8 +41,7 @@ class RunAddress:
 
     def read(self, environ: Mapping[str, str] = os.environ) -> TrackedRun:
         if self.tracker == mlflow_run.TRACKER:
-            runs, run = mlflow_run.MlflowRuns.of(self.rest, environ)
-            return runs.read(run)
+            return mlflow_run.MlflowRun.of(self.rest, environ).read()
         read = wandb_folder.read_folder if self.tracker == wandb_folder.TRACKER else event_files.read_logdir
         try:
             return read(self._folder)
@@ -54,8 +53,7 @@ class RunAddress:
         if self.tracker == event_files.TRACKER:
             write_version(self._folder, version, address)
         elif self.tracker == mlflow_run.TRACKER:
-            runs, run = mlflow_run.MlflowRuns.of(self.rest, environ)
-            runs.mark(run, tags_for(version, address))
+            mlflow_run.MlflowRun.of(self.rest, environ).mark(tags_for(version, address))
 
     @property
     def _folder(self) -> Path:
