@@ -175,6 +175,25 @@ class Venv:
             (work / program).chmod(0o755)
 
 
+INTERPRETER = """\
+#!/bin/sh
+exec "$(dirname "$(readlink -f "$0")")/{tree}/bin/python" "$@"
+"""
+
+
+class Library(Venv):
+    """A library that is no program: the Python that has it is. It may bring one file under several names."""
+
+    def provide(self, name: str, python: str, work: Path) -> None:
+        super().provide(name, python, work)
+        for program in self.programs:
+            (work / program).write_text(INTERPRETER.format(tree=f"{name}.d"), "utf-8")
+        for library in (work / f"{name}.d").rglob("lib*.so"):
+            for other in library.parent.glob(f"{library.name}.*"):
+                other.unlink()
+                other.hardlink_to(library)
+
+
 class Browser(Debian):
     """The system's Chromium where there is one, because it gets its own updates; else that of the Debian package."""
 
@@ -202,6 +221,7 @@ RECIPES: dict[str, Wheel | Debian | Venv] = {
     "model-signing": Venv((("model_signing", "model_signing"),)),
     "mlflow": Venv((("mlflow", "mlflow"),)),
     "oidc-provider": Venv((("oidc_provider", "oidc_provider_mock"),)),
+    "helm": Library((("helm_python", ""),)),
     "haproxy": Debian("haproxy", ("usr/sbin/haproxy",), (2, 6), needs=True),
     "schemathesis": Venv((("schemathesis", "schemathesis.cli"),)),
     "prometheus": Debian("prometheus", ("usr/bin/prometheus", "usr/bin/promtool"), (2, 42), needs=False),
