@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import shlex
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -160,6 +161,14 @@ class Registry(
             return work(other)
 
         return once.carry_out(self.transactions, asked, within)
+
+    @contextlib.contextmanager
+    def as_one(self) -> Iterator[Registry]:
+        """The changes of the registry that it gives are one transaction: all of them, or none."""
+        with self.transactions.as_one() as (_, transactions):
+            other = copy.copy(self)
+            other.transactions, other._owner = transactions, False
+            yield other
 
     def forget_requests(self) -> None:
         """Drops idempotency keys that are days old."""

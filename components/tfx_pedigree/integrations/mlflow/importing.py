@@ -6,6 +6,7 @@ one that is repeated changes nothing.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import tempfile
@@ -29,6 +30,8 @@ from tfx_pedigree.registry import (
     Facts,
     PromotionRequest,
     Reference,
+    Registry,
+    RegistryApi,
     State,
     Version,
 )
@@ -37,8 +40,11 @@ from tfx_pedigree.service.promotion import promote
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.text import plain
 from tfx_pedigree.versioning import ModelDescription, Request
+from tfx_pedigree.versioning.description import OPAQUE
 
 _WHY = "archived in MLflow"
+# Of what is brought without bytes, in one transaction.
+_AT_ONCE = 100
 _REFUSALS = (ConflictError, DamagedError, ForbiddenError, InvalidInputError, NotFoundError)
 
 
@@ -95,7 +101,8 @@ class _Import:
     """Of one model."""
 
     def __init__(self, workspace: Workspace, server: MlflowServer, plan: ImportPlan, model: RemoteModel) -> None:
-        self._workspace, self._registry = workspace, workspace.registry
+        self._workspace = workspace
+        self._registry: RegistryApi = workspace.registry
         self._server, self._plan, self.model = server, plan, model
         self._there = list(records.versions(server, model))
         # Which version here is which of MLflow's, and which of MLflow's are the same bytes.
@@ -124,12 +131,31 @@ class _Import:
     def run(self) -> Iterator[str]:
         """The number of each version as it is there."""
         found = records.runs(self._server, (one.run for one in self.missing if one.run))
-        for one in self.missing:
-            metrics, parameters = found.get(one.run, ({}, {}))
-            version = self._bring(dataclasses.replace(one, metrics=metrics, parameters=parameters))
-            self._remember(version)
-            yield version.version
+        many = _AT_ONCE if self._plan.without_bytes else 1
+        for begin in range(0, len(self.missing), many):
+            brought: list[str] = []
+            with self._together():
+                for one in self.missing[begin : begin + many]:
+                    metrics, parameters = found.get(one.run, ({}, {}))
+                    version = self._bring(dataclasses.replace(one, metrics=metrics, parameters=parameters))
+                    self._remember(version)
+                    brought.append(version.version)
+            yield from brought
         self._name_versions()
+
+    @contextlib.contextmanager
+    def _together(self) -> Iterator[None]:
+        """One transaction, where the registry is a database: waiting for its disk is most of what a version takes."""
+        outer = self._workspace
+        if not isinstance(self._registry, Registry) or not self._plan.without_bytes:
+            yield
+            return
+        with self._registry.as_one() as inner:
+            self._workspace, self._registry = Workspace(inner), inner
+            try:
+                yield
+            finally:
+                self._workspace, self._registry = outer, outer.registry
 
     def report(self) -> ImportedModel:
         return ImportedModel(
@@ -156,10 +182,12 @@ class _Import:
 
     def _added(self, candidate: Candidate, facts: Facts) -> Version:
         """Where two models cannot be compared, nobody is there to say how large the step is: a minor one."""
+        minor = Request.of("minor", None, None)
+        if candidate.description.kind == OPAQUE:
+            return self._registry.add(self.model.ours, candidate, minor, facts).version
         try:
             return self._registry.add(self.model.ours, candidate, facts=facts).version
-        except InvalidInputError:
-            minor = Request.of("minor", None, None)
+        except InvalidInputError:  # the one before cannot be compared with it
             return self._registry.add(self.model.ours, candidate, minor, facts).version
 
     def _candidate(self, remote: RemoteVersion) -> Candidate:
@@ -173,7 +201,7 @@ class _Import:
                 self._notes.append(f"{self.model.name} {remote.number} has no bytes at MLflow any more.")
         self._bare += 1
         told = {"mlflow": self._server.base, "name": self.model.name, "version": remote.number}
-        return Candidate(digest_of(canonical_json(told)), ModelDescription(kind="opaque", parameters=parameters))
+        return Candidate(digest_of(canonical_json(told)), ModelDescription(kind=OPAQUE, parameters=parameters))
 
     def _stage(self, version: Version) -> None:
         if version.state is State.DEVELOPMENT:
