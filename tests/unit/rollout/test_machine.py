@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfx_pedigree.errors import ConflictError
+from tfx_pedigree.rollout import machine
 from tfx_pedigree.rollout.machine import (
     NOTHING_KNOWN,
     Decision,
@@ -217,14 +220,16 @@ def test_what_is_asked_in_vain_says_why() -> None:
 
 # Properties
 
+_AS_IT_SHOULD_BE = "as it should be"
+# What is usual is drawn often: with each thing as likely as another, hardly a sequence would come to a first step.
 _seen = st.builds(
     Seen,
-    champion=st.sampled_from([STABLE.digest, CANDIDATE.digest, None]),
-    prepared=st.sampled_from([None, *(Prepared(one, None) for one in Readiness)]),
-    validated=st.sampled_from([None, True, False]),
-    convergence=st.sampled_from([None, *Convergence]),
-    candidate=st.sampled_from([None, *Readiness]),
-    disobedient_seconds=st.sampled_from([0.0, 100.0]),
+    champion=st.sampled_from([_AS_IT_SHOULD_BE] * 9 + [STABLE.digest, CANDIDATE.digest, None]),
+    prepared=st.sampled_from([Prepared(Readiness.READY)] * 6 + [None, *(Prepared(one, None) for one in Readiness)]),
+    validated=st.sampled_from([True, True, True, None, False]),
+    convergence=st.sampled_from([Convergence.CONVERGED] * 6 + [None, *Convergence]),
+    candidate=st.sampled_from([Readiness.READY] * 8 + [None, *Readiness]),
+    disobedient_seconds=st.sampled_from([0.0] * 8 + [100.0]),
     emptied=st.booleans(),
 )
 _judged = st.builds(
@@ -241,8 +246,10 @@ _events = st.lists(st.tuples(_seen, _judged, _asks, st.sampled_from([1, 100, 500
 def _play(one: Rollout, events: list[tuple[Seen, Judgement, Ask | None, int]]) -> list[tuple[Rollout, Ask | None]]:
     """Every state that follows, with what a person asked for just before."""
     now, states = NOW, [(one, None)]
-    for seen, judged, ask, seconds in events:
+    for drawn, judged, ask, seconds in events:
         now += timedelta(seconds=seconds)
+        champion = CANDIDATE if one.state.moved or one.is_deployment else STABLE
+        seen = replace(drawn, champion=champion.digest) if drawn.champion == _AS_IT_SHOULD_BE else drawn
         try:
             decision = asked(one, ask, "because", now) if ask else decide(one, seen, judged, now)
         except ConflictError:
@@ -260,15 +267,65 @@ def test_no_sequence_of_events_leads_from_no_data_to_an_advance(
 ) -> None:
     """Whatever happens: without requests, or without health, no step follows another and nothing is promoted, unless
     a person says so, with a reason."""
-    blind = [
+    assert not _advanced(_blind(events))
+
+
+def _blind(events: list[tuple[Seen, Judgement, Ask | None, int]]) -> list[tuple[Seen, Judgement, Ask | None, int]]:
+    """The same, as one without data sees it, and without a person's word."""
+    return [
         (seen, replace(judged, requests=0, healthy=True) if judged.requests else replace(judged, healthy=False), ask, s)
         for seen, judged, ask, s in events
         if ask is not Ask.ADVANCE
     ]
-    for one, _ in _play(rollout(), blind):
-        assert one.state.step == 0
-        assert not one.state.moved
-        assert one.share <= 1000
+
+
+def _advanced(events: list[tuple[Seen, Judgement, Ask | None, int]]) -> bool:
+    return any(one.state.step > 0 or one.state.moved or one.share > 1000 for one, _ in _play(rollout(), events))
+
+
+def _many(count: int = 1500) -> Iterator[list[tuple[Seen, Judgement, Ask | None, int]]]:
+    """Sequences from the same values as the properties' own, drawn without a search."""
+    draw = random.Random(1)
+
+    def seen() -> Seen:
+        usual = draw.random() < 0.8
+        return Seen(
+            champion=_AS_IT_SHOULD_BE if usual else draw.choice([STABLE.digest, CANDIDATE.digest, None]),
+            prepared=Prepared(Readiness.READY if usual else draw.choice(list(Readiness))),
+            validated=draw.choice([True, None, False]),
+            convergence=Convergence.CONVERGED if usual else draw.choice([None, *Convergence]),
+            candidate=Readiness.READY if usual else draw.choice([None, *Readiness]),
+            disobedient_seconds=0.0 if usual else draw.choice([0.0, 100.0]),
+            emptied=draw.random() < 0.5,
+        )
+
+    def judged() -> Judgement:
+        harm = "harm" if draw.random() < 0.05 else None
+        return Judgement(draw.choice([0, 50, 1000]), draw.choice([0.0, 1000.0]), draw.random() < 0.7, harm)
+
+    for _ in range(count):
+        ask = [draw.choice([*[None] * 12, *Ask]) for _ in range(18)]
+        yield [(seen(), judged(), ask[number], draw.choice([1, 100, 5000])) for number in range(18)]
+
+
+def test_the_laws_hold_of_something() -> None:
+    """Sequences like those of the properties come to every phase, to a step without data, and with data beyond it."""
+    phases, blind = set(), set()
+    for events in _many():
+        phases |= {one.state.phase for one, _ in _play(rollout(), events)}
+        blind |= {one.state.phase for one, _ in _play(rollout(), _blind(events))}
+    assert phases >= set(Phase) - {Phase.VALIDATING, Phase.SUPERSEDED}
+    assert Phase.STEPPING in blind
+    assert any(_advanced(events) for events in _many(100))
+    assert not any(_advanced(_blind(events)) for events in _many())
+
+
+def test_a_machine_that_advances_without_data_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def careless(one: Rollout, seen: Seen, judged: Judgement, now: datetime) -> Decision | None:
+        return machine._next_step(one, now, None) if seen.convergence is Convergence.CONVERGED else None
+
+    monkeypatch.setitem(machine._FORWARD, Phase.STEPPING, careless)
+    assert any(_advanced(_blind(events)) for events in _many(100))
 
 
 @settings(max_examples=100, deadline=None)

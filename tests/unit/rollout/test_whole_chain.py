@@ -106,6 +106,28 @@ def test_a_candidate_that_is_killed_is_rolled_back_and_no_client_saw_it(
     assert champion.digest == FIRST.digest
 
 
+def test_harm_that_was_shown_ends_the_share_in_the_same_look(balancer: Haproxy | Envoy, ledger: Ledger) -> None:
+    """Counted in looks, since a busy machine is slow; with the period of a controller a look is half a second."""
+    balancer.serving.behaviour[SECOND.sequence] = {"failing": 1.0}
+    manager = balancer.bench().manager()
+    controller = Controller(ledger, lambda rollout: manager, holder="here")
+    ledger.start_rollout(MODEL, "1.0.1", "eu", SLOWLY, PromotionRequest())
+    with Load(balancer.port) as load:
+        drive(controller, lambda tick: phase(tick) is Phase.STEPPING)
+        tick = drive(controller, lambda tick: tick.judged.harm is not None)
+        assert (phase(tick), tick.decided) == (Phase.ROLLING_BACK, True)
+        assert manager.observe().points(SECOND.digest) == 0, "at the end of the look that showed the harm"
+        time.sleep(0.5)  # what was under way is answered
+        failed = load.failures["500"]
+        time.sleep(0.5)
+        assert load.failures["500"] == failed
+    assert failed > 0
+    assert load.answers[1] > 0
+    evidence = ledger.registry.evidence(f"{MODEL}@1.0.1")
+    assert evidence is not None
+    assert evidence.verdict is Verdict.FAIL
+
+
 def test_a_good_candidate_becomes_the_champion_and_a_rollback_returns_the_traffic(
     balancer: Haproxy | Envoy, ledger: Ledger
 ) -> None:
