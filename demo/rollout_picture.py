@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 Scale = Callable[[float], float]
-WIDTH, LEFT = 1000.0, 60.0
+WIDTH, LEFT, RIGHT = 1000.0, 60.0, 30.0
 SHARES, FAILURES = (40.0, 200.0), (300.0, 90.0)  # top and height of both charts
 COLOURS = ("#4c78a8", "#e45756", "#54a24b", "#b279a2")
 STYLE = """
@@ -62,7 +62,7 @@ def write_picture(file: Path, moments: Sequence[Moment], marks: Sequence[Mark]) 
 
 def _svg(moments: Sequence[Moment], marks: Sequence[Mark], colours: dict[str, str], end: float) -> str:
     def x(seconds: float) -> float:
-        return LEFT + (WIDTH - LEFT) * seconds / end
+        return LEFT + (WIDTH - LEFT - RIGHT) * seconds / end
 
     parts = [f'<svg viewBox="0 0 {WIDTH:.0f} 430" role="img" aria-label="Shares and failures over time">']
     top, height = SHARES

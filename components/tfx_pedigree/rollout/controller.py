@@ -17,11 +17,13 @@ from tfx_pedigree.rollout import machine
 from tfx_pedigree.rollout.answers import Answered
 from tfx_pedigree.rollout.ledger import ChangedMeanwhileError, Ledger
 from tfx_pedigree.rollout.machine import Decision, Judgement, RegistryMove, Seen
-from tfx_pedigree.rollout.plan import MetricRule
+from tfx_pedigree.rollout.plan import CountQueries, MetricRule
+from tfx_pedigree.rollout.prometheus import SUMMED
 from tfx_pedigree.rollout.response_log import LogPosition
 from tfx_pedigree.rollout.state import Phase, Rollout
 from tfx_pedigree.rollout.traffic.api import (
     Convergence,
+    Counters,
     FencedError,
     Prepared,
     RouteState,
@@ -36,7 +38,9 @@ PERIOD_SECONDS = 0.5
 _SAVE_SECONDS = 2.0
 _DRAIN_SECONDS = 30.0
 
-Measure = Callable[[MetricRule, ServedVersion], float | None]
+# A metric of a version, over the time since; and its requests and failures. None is not known.
+Measure = Callable[[MetricRule, ServedVersion, datetime], float | None]
+Count = Callable[[CountQueries, ServedVersion], Counters | None]
 # What came into the response log since, and where to go on. UnavailableError where it cannot be read.
 ReadAnswers = Callable[[Rollout, LogPosition | None], tuple[Answered, LogPosition | None]]
 Validate = Callable[[Rollout, RouteState], tuple[bool | None, str | None]]
@@ -54,7 +58,11 @@ class Tick:
     notes: tuple[str, ...] = ()
 
 
-def measures_nothing(rule: MetricRule, version: ServedVersion) -> float | None:
+def measures_nothing(rule: MetricRule, version: ServedVersion, since: datetime) -> float | None:
+    return None
+
+
+def counts_nothing(queries: CountQueries, version: ServedVersion) -> Counters | None:
     return None
 
 
@@ -89,6 +97,7 @@ class Controller:
         measure: Measure = measures_nothing,
         validate: Validate = validates_nothing,
         read_answers: ReadAnswers = reads_nothing,
+        count: Count = counts_nothing,
     ) -> None:
         self._ledger = ledger
         self._open_manager = open_manager
@@ -96,6 +105,7 @@ class Controller:
         self._measure = measure
         self._validate = validate
         self._read_answers = read_answers
+        self._count = count
         self._reigns: dict[str, _Reign] = {}
 
     def tick_all(self) -> tuple[Tick, ...]:
@@ -180,7 +190,8 @@ class Controller:
         rollout, now = reign.rollout, self._ledger.now()
         verification = self._verified(reign, notes)
         plan, before = rollout.order.plan, reign.watch.verified_at
-        reign.watch = reign.watch.after(self._look(reign, verification, now), plan.judge, plan.lease_seconds)
+        look = self._look(reign, verification, now)
+        reign.watch = reign.watch.after(look, plan.judge, plan.lease_seconds)
         if rollout.state.phase is Phase.STEPPING:
             self._measure_windows(reign, now)
             self._judge_answers(reign, notes)
@@ -209,16 +220,25 @@ class Controller:
     def _look(self, reign: _Reign, verification: Verification | None, now: datetime) -> Look:
         if verification is None:
             return Look(now, None)
-        rollout, manager = reign.rollout, reign.manager
+        rollout = reign.rollout
         arm = verification.state.arm(rollout.candidate.digest)
         loaded = rollout.state.phase not in (Phase.PREPARING, Phase.BLOCKED)
         try:
-            stable = manager.counters(rollout.stable.digest) if rollout.stable else None
-            candidate = manager.counters(rollout.candidate.digest) if loaded else None
+            stable = self._counters(reign, rollout.stable)
+            candidate = self._counters(reign, rollout.candidate) if loaded else None
         except UnavailableError:
             stable = candidate = None
+        if _fell(reign.watch.stable, stable) or _fell(reign.watch.candidate, candidate):
+            # Processes went away with what they had counted: from here on it is counted anew, for both.
+            reign.watch = replace(reign.watch, stable=None, candidate=None)
         readiness = (arm.readiness if arm else machine.GONE) if loaded else None
         return Look(now, verification.convergence, stable, candidate, readiness)
+
+    def _counters(self, reign: _Reign, version: ServedVersion | None) -> Counters | None:
+        if version is None:
+            return None
+        queries = reign.rollout.order.plan.judge.counts
+        return self._count(queries, version) if queries else reign.manager.counters(version.digest)
 
     def _seen(self, reign: _Reign, verification: Verification | None, now: datetime, notes: list[str]) -> Seen:
         rollout, watch = reign.rollout, reign.watch
@@ -315,7 +335,7 @@ class Controller:
             last = watch.windows.get(rule.name) or watch.verified_at
             if last is None or (now - last).total_seconds() < rule.window_seconds or rollout.stable is None:
                 continue
-            candidate, stable = self._measure(rule, rollout.candidate), self._measure(rule, rollout.stable)
+            candidate, stable = (self._measure(rule, one, last) for one in (rollout.candidate, rollout.stable))
             watch = replace(watch, windows={**watch.windows, rule.name: now})
             if candidate is not None and stable is not None:
                 watch = replace(watch, tally=watch.tally.measured(rule, candidate, stable))
@@ -338,6 +358,13 @@ class Controller:
             return
         self._ledger.save_tally(reign.rollout, reign.watch.to_json())
         reign.saved_at = now
+
+
+def _fell(before: Counters | None, now: Counters | None) -> bool:
+    """Of sums over several processes, which are none that begin anew at 0."""
+    if before is None or now is None or now.process != SUMMED or before.process != SUMMED:
+        return False
+    return now.requests < before.requests or now.failures < before.failures
 
 
 def _in_place(verification: Verification | None) -> bool:

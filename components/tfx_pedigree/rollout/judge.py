@@ -171,8 +171,8 @@ def judge(plan: Plan, tally: Tally, *, points: int, seconds: float) -> Judgement
         log_e = log_mean([test.log_e for test in tests.harm], steps)
         if log_e >= threshold:
             harm = harm or (
-                f"{name.capitalize()}: the candidate has {bad:,} in {requests:,} requests, more than {rate.harm:g} "
-                f"times the stable version's rate (evidence {_e(log_e)} to 1, needed {math.exp(threshold):.0f})."
+                f"{name.capitalize()}: the candidate has {bad:,} in {requests:,} requests, {_more(rate)} "
+                f"(evidence {_e(log_e)} to 1, needed {math.exp(threshold):.0f})."
             )
         elif tests.harm[-1].log_e >= _MOUNTING:
             waits.append(f"doubt about {name}")
@@ -237,6 +237,12 @@ def skewed(plan: JudgePlan, tally: Tally, points: int) -> bool:
         log_e_rate(requests, total, most, above=True) >= threshold
         or log_e_rate(requests, total, least, above=False) >= threshold
     )
+
+
+def _more(rate: Rate) -> str:
+    if rate.harm == 1:
+        return "more often than the stable version"
+    return f"more than {rate.harm:g} times as often as the stable version"
 
 
 def _e(log_e: float) -> str:

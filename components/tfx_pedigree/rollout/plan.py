@@ -88,6 +88,15 @@ class MetricRule(JsonForm):
 
 
 @dataclass(frozen=True)
+class CountQueries(JsonForm):
+    """Where the load balancer counts nothing for each version: queries for the requests that a version has answered and
+    for those that failed, both as counters that only grow. `$version` and `$digest` stand for the version."""
+
+    requests: str
+    failed: str
+
+
+@dataclass(frozen=True)
 class AnswerRule(JsonForm):
     """The answers of both versions, from the target's response log.
 
@@ -116,6 +125,7 @@ class JudgePlan(JsonForm):
     ratio_tolerance: Chance = 0.1  # how far the observed split may be from the wanted one
     down_seconds: Seconds = 2.0  # how long the load balancer's own check may call the candidate down
     answers: AnswerRule | None = None
+    counts: CountQueries | None = None
 
 
 @dataclass(frozen=True)
@@ -213,8 +223,8 @@ def check_capabilities(plan: Plan, can: Capabilities, target: str, *, has_log: b
                 f"The target {target} gives shares in steps of {can.step / 100:g} %, and the plan has one of "
                 f"{step.points / 100:g} %."
             )
-    if plan.steps and not can.counters and not plan.judge.metrics and plan.judge.answers is None:
+    if plan.steps and not can.counters and plan.judge.counts is None:
         raise InvalidInputError(
-            f"The target {target} counts nothing for each version, so nothing could be judged. Give the plan a metric "
-            "that is asked for elsewhere, or promote the version and deploy it at once."
+            f"The target {target} counts nothing for each version, so no step could ever end. Give the plan `counts`: "
+            "queries for the requests and failures of a version. Or promote the version and deploy it at once."
         )

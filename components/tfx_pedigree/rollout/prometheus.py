@@ -16,10 +16,12 @@ from collections.abc import Mapping
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import InvalidInputError, UnavailableError
 from tfx_pedigree.rollout.judge import Increment
-from tfx_pedigree.rollout.plan import MetricRule
-from tfx_pedigree.rollout.traffic.api import ServedVersion
+from tfx_pedigree.rollout.plan import CountQueries
+from tfx_pedigree.rollout.traffic.api import Counters, ServedVersion
 
 VARIABLE = "PEDIGREE_PROMETHEUS"
+# The `process` of counters that are sums over many.
+SUMMED = "prometheus"
 _SECONDS = 2.0
 _LARGEST = 1 << 20
 
@@ -32,13 +34,16 @@ class PrometheusMetrics:
         if self._address and not self._address.startswith(("http://", "https://")):
             raise InvalidInputError(f"{VARIABLE} must be an address such as http://prometheus:9090.")
 
-    def measure(self, rule: MetricRule, version: ServedVersion) -> float | None:
-        """The number that the query has for this version; None where there is not exactly one."""
-        return self._ask(rule.query, version) if rule.query is not None else None
+    def summed(self, queries: CountQueries, version: ServedVersion) -> Counters | None:
+        try:
+            found = self.counts((queries.requests, queries.failed), version)
+        except UnavailableError:
+            return None
+        return Counters(SUMMED, found.requests, found.failures)
 
     def counts(self, queries: tuple[str, str], version: ServedVersion) -> Increment:
         """Requests and failures of a version, for who needs them now."""
-        found = [self._ask(query, version) for query in queries]
+        found = [self.measure(query, version) for query in queries]
         if None in found or any(one is not None and not 0 <= one < 2**53 for one in found):
             where = self._address or f"no Prometheus, as {VARIABLE} is not set"
             raise UnavailableError(
@@ -48,7 +53,8 @@ class PrometheusMetrics:
         requests, failed = (round(one or 0) for one in found)
         return Increment(max(requests, failed), failed)
 
-    def _ask(self, template: str, version: ServedVersion) -> float | None:
+    def measure(self, template: str, version: ServedVersion) -> float | None:
+        """The number that the query has for this version; None where there is not exactly one."""
         if not self._address:
             return None
         names = {"version": version.version, "digest": version.digest, "model": version.model}

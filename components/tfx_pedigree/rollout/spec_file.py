@@ -35,6 +35,7 @@ from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.rollout.plan import (
     AnswerRule,
     Bake,
+    CountQueries,
     Direction,
     JudgePlan,
     Limits,
@@ -183,7 +184,7 @@ def _baked(found: dict[str, ConfigNode], usual: Bake) -> Bake:
 
 
 def _judge(node: ConfigNode) -> JudgePlan:
-    found = node.fields(("alpha", "beta", "errors", "slow", "metrics", "ratio_tolerance", "down", "answers"))
+    found = node.fields(("alpha", "beta", "errors", "slow", "metrics", "ratio_tolerance", "down", "answers", "counts"))
     usual = JudgePlan()
     slow = found.get("slow")
     return JudgePlan(
@@ -196,7 +197,13 @@ def _judge(node: ConfigNode) -> JudgePlan:
         _or(optional(found, "ratio_tolerance", chance), usual.ratio_tolerance),
         _or(optional(found, "down", seconds), usual.down_seconds),
         optional(found, "answers", _answers),
+        optional(found, "counts", _counts),
     )
+
+
+def _counts(node: ConfigNode) -> CountQueries:
+    found = node.fields(("requests", "failed"), ("requests", "failed"))
+    return CountQueries(found["requests"].text(), found["failed"].text())
 
 
 def _answers(node: ConfigNode) -> AnswerRule:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, PedigreeError, UnavailableError
 from tfx_pedigree.json_form import JsonForm, Layout
-from tfx_pedigree.registry import PromotionRequest, Reference, Registry, State, Version
+from tfx_pedigree.registry import PromotionRequest, Reference, Registry, RegistryApi, State, Version
 from tfx_pedigree.rollout.answers import Answered
 from tfx_pedigree.rollout.api import Followed, RolloutApi
 from tfx_pedigree.rollout.controller import PERIOD_SECONDS, Controller, Tick
 from tfx_pedigree.rollout.ledger import Ledger, served
-from tfx_pedigree.rollout.plan import Plan, check_capabilities
+from tfx_pedigree.rollout.plan import MetricRule, Plan, check_capabilities
 from tfx_pedigree.rollout.prometheus import PrometheusMetrics
 from tfx_pedigree.rollout.response_log import AnswerReader, LogPosition
 from tfx_pedigree.rollout.state import Rollout
@@ -33,6 +35,7 @@ from tfx_pedigree.text import listed, short_digest
 
 _FOR_EVER = 366 * 86400.0
 _LATELY = 1000  # rollouts
+_MOST_OBSERVATIONS = 200
 
 
 @dataclass(frozen=True)
@@ -186,15 +189,17 @@ class RolloutDesk:
     def controller(self) -> Controller:
         """One life of a controller. Its name is nobody else's, so that its lease is its own."""
         holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
-        validator, metrics = Validator(), PrometheusMetrics(self.environ)
+        validator, prometheus = Validator(), PrometheusMetrics(self.environ)
+        measures = Measures(self.workspace.registry, prometheus)
         ledger, logs = Ledger(self.workspace.database("A controller")), ResponseLogs(self)
         return Controller(
             ledger,
             self._manager_of,
             holder=holder,
-            measure=metrics.measure,
+            measure=measures.measure,
             validate=validator.validate,
             read_answers=logs.read,
+            count=prometheus.summed,
         )
 
     def _manager_of(self, rollout: Rollout) -> TrafficManager:
@@ -276,6 +281,23 @@ class RolloutDesk:
                 sleep(max(0.0, period - (time.monotonic() - began)))
         finally:
             controller.leave_all()
+
+
+@dataclass(frozen=True)
+class Measures:
+    """A plan's metrics: asked of Prometheus where they have a query, else what was observed of the version since then
+    (`pedigree observe`), on the average."""
+
+    registry: RegistryApi
+    prometheus: PrometheusMetrics
+
+    def measure(self, rule: MetricRule, version: ServedVersion, since: datetime) -> float | None:
+        if rule.query is not None:
+            return self.prometheus.measure(rule.query, version)
+        page = self.registry.observations(
+            version.model, version.version, metric=rule.name, since=since, limit=_MOST_OBSERVATIONS
+        )
+        return statistics.fmean(one.value for one in page.items) if page.items else None
 
 
 @dataclass

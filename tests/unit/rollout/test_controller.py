@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rollout_testing import CANDIDATE, MODEL, PLAN, STABLE, World, copied, harmful, make_registry
 
+from pedigree_testing import candidate
 from tfx_pedigree.errors import ForbiddenError, UnavailableError
-from tfx_pedigree.registry import Evidence, PromotionRequest, Verdict
+from tfx_pedigree.registry import Evidence, NewObservation, PromotionRequest, Registry, Verdict
 from tfx_pedigree.rollout.controller import Controller
 from tfx_pedigree.rollout.ledger import Ledger
 from tfx_pedigree.rollout.machine import Decision, RegistryMove
-from tfx_pedigree.rollout.plan import Bake, JudgePlan, Limits, Step, Validation
+from tfx_pedigree.rollout.plan import (
+    Bake,
+    CountQueries,
+    Direction,
+    JudgePlan,
+    Limits,
+    MetricRule,
+    Step,
+    Validation,
+)
+from tfx_pedigree.rollout.prometheus import SUMMED, PrometheusMetrics
 from tfx_pedigree.rollout.state import Ask, Phase, Rollout
-from tfx_pedigree.rollout.traffic.api import WHOLE, FencedError, ServedVersion, WantedRoutes
+from tfx_pedigree.rollout.traffic.api import WHOLE, Counters, FencedError, ServedVersion, WantedRoutes
 from tfx_pedigree.rollout.traffic.memory import Behaviour, MemoryTraffic
+from tfx_pedigree.service.rollouts import Measures
 
 PASSED = PromotionRequest()
 
@@ -388,14 +401,12 @@ def test_answers_to_recorded_requests_that_are_wrong_let_no_traffic_through(worl
 
 
 def test_a_metric_is_asked_for_once_a_window_and_can_roll_back(world: World) -> None:
-    from tfx_pedigree.rollout.plan import Direction, MetricRule
-
     rule = MetricRule("revenue", Direction.HIGHER, window_seconds=3)
     patient = (Step(2500, Bake(10**6, 0)), PLAN.steps[1])
     plan = replace(PLAN, steps=patient, judge=JudgePlan(metrics=(rule,)))
     asked: list[str] = []
 
-    def measure(rule: object, version: object) -> float:
+    def measure(rule: object, version: object, since: object) -> float:
         asked.append(getattr(version, "digest", ""))
         return 1.0 if asked[-1] == CANDIDATE else 2.0
 
@@ -404,3 +415,62 @@ def test_a_metric_is_asked_for_once_a_window_and_can_roll_back(world: World) -> 
         until(world, Controller(ledger, world.open, holder="x", measure=measure), Phase.ROLLED_BACK)
         assert "revenue: worse" in str(ledger.newest(MODEL).state.reason)
         assert asked.count(CANDIDATE) < 15
+
+
+def summing(world: World, lost: dict[str, int] | None = None) -> Callable[[CountQueries, ServedVersion], Counters]:
+    """As a Prometheus that sums over processes, some of which are gone with what they had counted."""
+
+    def count(queries: CountQueries, version: ServedVersion) -> Counters:
+        found = world.balancer.counted(version.digest)
+        gone = (lost or {}).get(version.digest, 0)
+        return Counters(SUMMED, max(0, found.requests - gone), max(0, found.failures - gone))
+
+    return count
+
+
+COUNTED = replace(PLAN, judge=replace(PLAN.judge, counts=CountQueries("requests", "failed")))
+
+
+@pytest.mark.parametrize(("failing", "end"), [(0.0, CANDIDATE), (1.0, STABLE)])
+def test_a_backend_that_counts_nothing_is_judged_by_counts_from_elsewhere(
+    world: World, failing: float, end: str
+) -> None:
+    world.balancer.capabilities = replace(world.balancer.capabilities, counters=False)
+    world.balancer.behaviour[CANDIDATE] = Behaviour(failing=failing)
+    with world.process() as (ledger, _):
+        ledger.start_rollout(MODEL, "1.0.1", "eu", COUNTED, PASSED)
+        world.play(ledger, Controller(ledger, world.open, holder="x", count=summing(world)))
+        assert champion(ledger) == end
+
+
+def test_counts_of_processes_that_went_away_are_nobodys_evidence(world: World) -> None:
+    """A sum that fell begins anew where it is, for both: nothing that was counted before is counted twice."""
+    lost: dict[str, int] = {}
+    patient = replace(COUNTED, steps=(Step(2500, Bake(10**6, 0)), PLAN.steps[1]))
+    with world.process() as (ledger, _):
+        ledger.start_rollout(MODEL, "1.0.1", "eu", patient, PASSED)
+        controller = Controller(ledger, world.open, holder="x", count=summing(world, lost))
+        until(world, controller, Phase.STEPPING)
+        controller.tick(MODEL)
+        world.balancer.send(400)
+        before = controller.tick(MODEL).judged.requests
+        assert before > 50
+        lost[CANDIDATE] = 40
+        assert controller.tick(MODEL).judged.requests == before
+        sent = world.balancer.send(100, seed=9).get(CANDIDATE, 0)
+        assert controller.tick(MODEL).judged.requests == before + sent
+
+
+def test_metrics_without_a_query_are_what_was_observed_since(registry: Registry) -> None:
+    for seed in "ab":
+        registry.add(MODEL, candidate(seed))
+    now = registry.transactions.clock()
+    measures = Measures(registry, PrometheusMetrics({}))
+    rule, version = MetricRule("revenue", Direction.HIGHER), ServedVersion(MODEL, CANDIDATE, "1.0.1", 2)
+    assert measures.measure(rule, version, now) is None
+    for minute, value in ((1, 2.0), (2, 4.0)):
+        at = now + timedelta(minutes=minute)
+        registry.observe(f"{MODEL}@1.0.1", NewObservation({"revenue": value}, at, at))
+    assert measures.measure(rule, version, now) == 3.0
+    assert measures.measure(rule, version, now + timedelta(seconds=90)) == 4.0
+    assert measures.measure(MetricRule("clicks", Direction.HIGHER), version, now) is None

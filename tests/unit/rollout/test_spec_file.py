@@ -120,5 +120,5 @@ def test_a_plan_that_the_backend_can_carry_out_passes() -> None:
 
 def test_the_example_of_the_documents_is_a_plan() -> None:
     page = (Path(__file__).parents[3] / "docs" / "rollout-design.md").read_text()
-    example = page.partition("```yaml\n")[2].partition("```")[0]
+    example = page.partition("## The plan\n\n```yaml\n")[2].partition("```")[0]
     assert plan(example).steps[0] == Step(1000, Bake(500, 300))

@@ -136,7 +136,7 @@ def sample(value: str, count: int = 1) -> dict[str, Any]:
 def test_prometheus_is_asked_about_each_version(servers: tuple[Server, Server]) -> None:
     servers[0].says = sample("0.25")
     metrics = PrometheusMetrics({"PEDIGREE_PROMETHEUS": servers[0].address})
-    assert metrics.measure(RULE, CANDIDATE) == 0.25
+    assert metrics.measure(str(RULE.query), CANDIDATE) == 0.25
     assert "version%3D%221.1.0%22" in servers[0].asked[0]  # type: ignore[attr-defined]
 
 
@@ -146,12 +146,12 @@ def test_prometheus_is_asked_about_each_version(servers: tuple[Server, Server]) 
 def test_what_is_not_one_number_is_not_known(servers: tuple[Server, Server], says: Any) -> None:
     servers[0].says = says
     metrics = PrometheusMetrics({"PEDIGREE_PROMETHEUS": servers[0].address})
-    assert metrics.measure(RULE, CANDIDATE) is None
+    assert metrics.measure(str(RULE.query), CANDIDATE) is None
     servers[0].code = 503
-    assert metrics.measure(RULE, CANDIDATE) is None
+    assert metrics.measure(str(RULE.query), CANDIDATE) is None
 
 
 def test_without_prometheus_no_number_is_known_and_a_wrong_address_is_refused() -> None:
-    assert PrometheusMetrics({}).measure(RULE, CANDIDATE) is None
+    assert PrometheusMetrics({}).measure("up", CANDIDATE) is None
     with pytest.raises(InvalidInputError, match="PEDIGREE_PROMETHEUS"):
         PrometheusMetrics({"PEDIGREE_PROMETHEUS": "file:///etc/passwd"})
