@@ -191,9 +191,14 @@ class Replica:
         return self._struck.exists()
 
     def _signal(self) -> None:
-        pid = int(self._pid.read_text())
-        self._pid.unlink()
-        os.kill(pid, signal.SIGTERM)
+        """To the process that lives: one that was killed has left its number, and another one is on its way."""
+        while True:
+            self._wait()
+            pid = int(self._pid.read_text())
+            self._pid.unlink()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+                return
 
     def _wait(self) -> None:
         give_up = time.monotonic() + 30

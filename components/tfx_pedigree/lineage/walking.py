@@ -128,8 +128,7 @@ def shortest_path(connection: Connection, a: Node, b: Node) -> Subgraph | None:
     ids = storage.ids_of(connection, [a.key, b.key])
     if len(ids) < 2:
         return None
-    ways = (_way(connection, ids[a.key], ids[b.key]), _way(connection, ids[b.key], ids[a.key]))
-    found = min((way for way in ways if way), key=len, default=None)
+    found = _shortest(_Search(connection, ids[a.key], ids[b.key]), _Search(connection, ids[b.key], ids[a.key]))
     if found is None:
         return None
     rows = read_rows(connection, found)
@@ -225,24 +224,54 @@ def _depths(start: str, edges: Iterable[Edge], ways: Iterable[Way]) -> dict[str,
     return depths
 
 
-def _way(connection: Connection, later: int, earlier: int) -> list[int] | None:
-    """The nodes of a shortest way up, both ends included: sought from both ends at once, level by level."""
-    came: dict[Way, dict[int, int | None]] = {Way.UP: {later: None}, Way.DOWN: {earlier: None}}
-    front: dict[Way, set[int]] = {Way.UP: {later}, Way.DOWN: {earlier}}
-    while front[Way.UP] and front[Way.DOWN]:
-        way = Way.UP if len(front[Way.UP]) <= _DOWN_COSTS * len(front[Way.DOWN]) else Way.DOWN
+def _shortest(*searches: _Search) -> list[int] | None:
+    """Of the ways that they find. They take turns, the one that has met fewer nodes first: mostly there is a way in one
+    direction only, and the other search would go through all that ever came before or after."""
+    best: list[int] | None = None
+    while True:
+        going = [one for one in searches if one.goes_on and (best is None or one.steps + 2 < len(best))]
+        if not going:
+            return best
+        found = min(going, key=lambda one: one.met).step()
+        best = best if found is None or (best and len(best) <= len(found)) else found
+
+
+class _Search:
+    """For a shortest way up: from both ends at once, level by level."""
+
+    def __init__(self, connection: Connection, later: int, earlier: int) -> None:
+        self._connection = connection
+        self._came: dict[Way, dict[int, int | None]] = {Way.UP: {later: None}, Way.DOWN: {earlier: None}}
+        self._front: dict[Way, set[int]] = {Way.UP: {later}, Way.DOWN: {earlier}}
+        self._found = False
+        self.steps = 0
+
+    @property
+    def goes_on(self) -> bool:
+        return bool(self._front[Way.UP] and self._front[Way.DOWN]) and not self._found
+
+    @property
+    def met(self) -> int:
+        return len(self._came[Way.UP]) + len(self._came[Way.DOWN])
+
+    def step(self) -> list[int] | None:
+        """One level further at the end where fewer nodes were met; the way, both ends included, once they meet. An end
+        that leads nowhere is soon known to, then, however far the other one leads."""
+        came = self._came
+        way = Way.UP if len(came[Way.UP]) <= _DOWN_COSTS * len(came[Way.DOWN]) else Way.DOWN
         found: dict[int, int] = {}
-        for source, _, target in steps(connection, front[way], way):
+        for source, _, target in steps(self._connection, self._front[way], way):
             start, end = (source, target) if way is Way.UP else (target, source)
             if end not in came[way]:
                 found[end] = min(start, found.get(end, start))
         came[way].update(found)
-        front[way] = set(found)
+        self._front[way] = set(found)
+        self.steps += 1
         meeting = found.keys() & came[Way.DOWN if way is Way.UP else Way.UP].keys()
-        if meeting:
-            middle = min(meeting)
-            return [*reversed(_back(came[Way.UP], middle)), *_back(came[Way.DOWN], middle)[1:]]
-    return None
+        if not meeting:
+            return None
+        self._found, middle = True, min(meeting)
+        return [*reversed(_back(came[Way.UP], middle)), *_back(came[Way.DOWN], middle)[1:]]
 
 
 def _back(came: Mapping[int, int | None], node: int) -> list[int]:

@@ -308,7 +308,7 @@ class Tokens(Protocol):
         than the token with which it is made; nor does it outlive that one, unless an admin makes it."""
         ...
 
-    def tokens(self, principal: str | None = None, *, limit: int = PAGE, after: str | None = None) -> Page[Token]:
+    def tokens(self, principal: str | None = None, *, limit: Limit = PAGE, after: str | None = None) -> Page[Token]:
         """One's own tokens, or those of somebody else, or of everybody (`*`), newest first, the revoked ones too."""
         ...
 
@@ -354,7 +354,7 @@ class Approvals(Protocol):
         """How many must approve a new champion of the model, and who may; None where nobody must."""
         ...
 
-    def protect(self, model: str, approvals_needed: int, approvers: str = "reviewer") -> ProtectionChange:
+    def protect(self, model: str, approvals_needed: Number, approvers: str = "reviewer") -> ProtectionChange:
         """From now on a version becomes champion only when so many have approved it: people with at least this role,
         or the members of `group:NAME`; never who filed the request. Changing it voids the requests that are open."""
         ...
@@ -383,7 +383,7 @@ class Approvals(Protocol):
         ...
 
     def approval_requests(
-        self, model: str | None = None, *, only_open: bool = True, limit: int = PAGE, after: str | None = None
+        self, model: str | None = None, *, only_open: bool = True, limit: Limit = PAGE, after: str | None = None
     ) -> Page[ApprovalRequest]:
         """Requests, newest first: those that can still lead to a promotion, or all; of one model or of every one. A
         page may hold less than `limit`."""

@@ -49,8 +49,8 @@ _KNOWN = Statement(
 # Mostly the numbers that a new one could meet are among these, and nobody has to be asked again.
 _NEWEST = Statement(
     sa.select(_V.version, _V.predecessor, _V.bump)
-    .join(_MODELS, _V.model_id == _M.id)
-    .where(_M.name == MODEL)
+    # No join: PostgreSQL would sort all versions that the model has.
+    .where(_V.model_id == stored.MODEL_ID)
     .order_by(_V.sequence.desc())
     .limit(sa.literal_column("8"))
 )

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from tfx_pedigree.json_form import JsonForm
-from tfx_pedigree.registry import PromotionRequest, Reference, Version
+from tfx_pedigree.registry import Limit, Number, PromotionRequest, Reference, Version
 from tfx_pedigree.rollout.plan import Plan
 from tfx_pedigree.rollout.state import Ask, Rollout
 from tfx_pedigree.rollout.traffic.api import ServedVersion
@@ -50,11 +50,11 @@ class RolloutStatus(JsonForm):
 class RolloutApi(Protocol):
     """Rollouts and deployments of a registry, for whoever opened it."""
 
-    def rollouts(self, model: str | None = None, *, only_open: bool = False, limit: int = 50) -> tuple[Rollout, ...]:
+    def rollouts(self, model: str | None = None, *, only_open: bool = False, limit: Limit = 50) -> tuple[Rollout, ...]:
         """Rollouts and deployments, newest first: of one model, or of all."""
         ...
 
-    def rollout(self, model: str, number: int | None = None) -> RolloutStatus:
+    def rollout(self, model: str, number: Number | None = None) -> RolloutStatus:
         """Where a rollout stands, what was counted, and who drives it. Without a number it is the newest."""
         ...
 

@@ -10,6 +10,7 @@ import pytest
 
 from pedigree_testing import candidate, digest
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.json_form import read
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment, Node, NodeKind, Way
 from tfx_pedigree.registry import (
     Action,
@@ -170,3 +171,13 @@ def test_what_cannot_be_meant_is_refused_with_its_name(
 ) -> None:
     with pytest.raises(InvalidInputError, match=sentence):
         arguments_of(operation(name), segments, query.encode(), body)
+
+
+def test_how_much_may_be_asked_for_has_bounds() -> None:
+    """`limit=-1193416997` ended in a failure of the server."""
+    limits = [one for operation in OPERATIONS for one in operation.parameters if one.name in ("limit", "number")]
+    assert len(limits) > 10
+    for one in limits:
+        for wrong in (-1193416997, 10**20):
+            with pytest.raises(InvalidInputError):
+                read(one.kind, wrong, one.name)
