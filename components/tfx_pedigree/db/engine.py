@@ -37,11 +37,14 @@ from tfx_pedigree.retry_policy import RetryPolicy
 from tfx_pedigree.text import plain
 
 # The revision of the newest migration. A test holds it to what Alembic finds in `migrations/`.
-HEAD = "0011"
+HEAD = "0012"
 BUSY_SECONDS = 60
 _ASK_AGAIN, _PATIENT = "PRAGMA busy_timeout = 3", f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}"
 # PostgreSQL's words for what is over in a moment. Any other FATAL (a wrong password, no such database) stays.
-_PASSING = ("starting up", "shutting down", "recovery mode", "too many", "connection slots", "terminating connection")
+_PASSING = (
+    *("starting up", "accepting connections", "shutting down", "recovery mode"),
+    *("too many", "connection slots", "terminating connection"),
+)
 # SQLite's words for a full disk, and the operating system's, which PostgreSQL passes on.
 _FULL = ("disk is full", "No space left on device")
 T = TypeVar("T")
@@ -288,13 +291,24 @@ def _engine(url: URL, **options: Any) -> Engine:
         arguments["prepare_threshold"] = None
     try:
         options = {"pool_pre_ping": True, **options}
-        return sa.create_engine(url, json_deserializer=parse_json, connect_args=arguments, **options)
+        engine = sa.create_engine(url, json_deserializer=parse_json, connect_args=arguments, **options)
+        sa.event.listen(engine, "connect", _prepare_postgresql)
+        return engine
     except ModuleNotFoundError as error:
         raise UnavailableError(
             "The PostgreSQL driver is not installed. Run: pip install 'tfx-pedigree[postgres]'"
         ) from error
     except NoSuchModuleError as error:
         raise InvalidInputError(f"There is no database driver {url.drivername!r}. Use postgresql://…") from error
+
+
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    """A page is read along an index that has it in order. PostgreSQL takes each model for one of the average length, and
+    would rather collect a short history (a bitmap of its rows) and sort it, which for a long one is all of it."""
+    cursor = connection.cursor()
+    cursor.execute("SET enable_bitmapscan = off")
+    cursor.close()
+    connection.commit()
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

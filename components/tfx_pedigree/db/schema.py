@@ -100,6 +100,8 @@ model_versions = sa.Table(
     sa.Index("ix_model_versions_state", "model_id", "state", "sequence"),
     sa.Index("ix_model_versions_created", "model_id", "created_at", "sequence"),
     sa.Index("ix_model_versions_timestamp_tag", "model_id", "timestamp_tag"),
+    # Who asks for bytes names no model.
+    sa.Index("ix_model_versions_digest", "digest"),
     # The database itself holds that a model has one champion at the most.
     sa.Index(
         "uq_model_versions_champion",
@@ -177,6 +179,7 @@ evidence = sa.Table(
     sa.Column("created_by", sa.Text, nullable=False),
     sa.UniqueConstraint("version_id", "digest"),
     sa.Index("ix_evidence_version", "version_id", "id"),
+    sa.Index("ix_evidence_model", "model_id", "id"),
 )
 
 # What was ordered of the traffic, and where that stands. The events hold all of it: the audit compares.
@@ -454,6 +457,7 @@ events = sa.Table(
     # The token with which it was done, by its id; NULL where there was none.
     sa.Column("token", sa.String(64)),
     sa.Index("ix_events_subject", "chain", "subject", "position"),
+    sa.Index("ix_events_action", "chain", "action", "position"),
 )
 
 # The lineage graph: rows are only ever added. What a node is follows from its content; what was seen of it is facts.

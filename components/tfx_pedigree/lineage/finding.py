@@ -123,7 +123,8 @@ def describe(node: Node) -> str:
 
 
 def _version(connection: Connection, text: str) -> Node:
-    found = reading.resolve(connection, Reference.parse(text)).version
+    with storage.as_usual(connection):
+        found = reading.resolve(connection, Reference.parse(text)).version
     return _as_recorded(connection, version_node(found.model, found.digest, version=found.version))
 
 

@@ -9,6 +9,7 @@ the driver gives it: to put a statement together and to wrap its rows took longe
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import itertools
@@ -42,6 +43,18 @@ def prepare_reading(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         off = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_sort", "jit")
         connection.execute(sa.select(*(sa.func.set_config(name, "off", True) for name in off)))
+
+
+@contextlib.contextmanager
+def as_usual(connection: Connection) -> Iterator[None]:
+    """For questions about other tables, within such a transaction: PostgreSQL may sort their few rows. It would walk all
+    of a history that an index has in order instead."""
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    connection.execute(sa.select(sa.func.set_config("enable_sort", "on", True)))
+    yield
+    connection.execute(sa.select(sa.func.set_config("enable_sort", "off", True)))
 
 
 def batches(items: Iterable[T]) -> Iterator[list[T]]:

@@ -119,7 +119,9 @@ def promotions(connection: Connection, versions: Iterable[Node]) -> Iterator[Pro
                 _EV.action.in_(["promote", "rollback"]),
                 _EV.to_state == State.PRODUCTION.value,
             )
-            for row in connection.execute(query.order_by(_EV.position)):
+            with storage.as_usual(connection):
+                rows = connection.execute(query.order_by(_EV.position)).all()
+            for row in rows:
                 yield _promotion(row, promoted[keys[row.subject]], keys[row.subject])
 
 

@@ -182,11 +182,13 @@ NEWEST_EVIDENCE = Statement(
     .order_by(_E.id.desc())
     .limit(1)
 )
+_ONE_MODEL = sa.bindparam("id", type_=_E.model_id.type)
 JUDGEMENTS = Statement(
     sa.select(_E.id, _V.version, _E.digest, _E.content, _E.created_at, _E.created_by)
     .join_from(schema.evidence, schema.model_versions, _V.id == _E.version_id)
-    .where(_E.model_id == sa.bindparam("id", type_=_E.model_id.type), _E.id < sa.bindparam("before", type_=_E.id.type))
-    .order_by(_E.id.desc())
+    # A range, though it holds one model: by equality, PostgreSQL would go through the evidence of all models.
+    .where(_E.model_id.between(_ONE_MODEL, _ONE_MODEL), _E.id < sa.bindparam("before", type_=_E.id.type))
+    .order_by(_E.model_id.desc(), _E.id.desc())
     .limit(LIMIT)
 )
 DESCRIPTION = Statement(

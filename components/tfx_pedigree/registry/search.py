@@ -243,16 +243,21 @@ def _compare(column: sa.ColumnElement[Any], op: str, value: Any) -> sa.ColumnEle
     return operations[op]
 
 
-_NEWEST = (
-    sa.select(_T.value, sa.func.max(_T.sequence).label("sequence"))
-    .where(_T.model_id == MODEL_ID, _T.key == sa.bindparam("key", type_=sa.Text))
-    .group_by(_T.value)
-    .subquery()
+_KEY = sa.bindparam("key", type_=sa.Text)
+_OF_KEY = sa.and_(_T.model_id == MODEL_ID, _T.key == _KEY)
+# From the greatest value to the next one below it, and so on: to group all that carry the tag would read them all.
+_VALUES = sa.select(sa.func.max(_T.value).label("value")).where(_OF_KEY).cte("values", recursive=True)
+_BELOW = sa.select(sa.func.max(_T.value)).where(_OF_KEY, _T.value < _VALUES.c.value).scalar_subquery()
+_VALUES = _VALUES.union_all(sa.select(_BELOW).where(_VALUES.c.value.is_not(None)))
+_LAST = (
+    sa.select(_T.version_id)
+    .where(_OF_KEY, _T.value == _VALUES.c.value)
+    .order_by(_T.sequence.desc())
+    .limit(sa.literal_column("1"))
+    .scalar_subquery()
 )
 NEWEST_BY_TAG = Statement(
-    sa.select(*stored.VERSION_COLUMNS)
-    .join_from(schema.model_versions, _NEWEST, _V.sequence == _NEWEST.c.sequence)
-    .where(_V.model_id == MODEL_ID)
+    sa.select(*stored.VERSION_COLUMNS).join_from(_VALUES, schema.model_versions, _V.id == _LAST)
 )
 
 

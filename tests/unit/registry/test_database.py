@@ -156,8 +156,9 @@ def test_unreachable_server_is_said_without_the_password(monkeypatch: pytest.Mon
     assert "hunter2" not in database.url
 
 
+@pytest.mark.parametrize("why", ["starting up", "not yet accepting connections", "in recovery mode"])
 def test_server_that_is_restarting_gets_a_few_tries(
-    new_postgres: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    new_postgres: Callable[[], str], monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
     database = Database(new_postgres())
     with database.creating():
@@ -166,7 +167,7 @@ def test_server_that_is_restarting_gets_a_few_tries(
 
     def flapping(self: sa.Engine) -> sa.Connection:
         if next(failures, False):
-            raise sa.exc.OperationalError("connect", {}, Exception("the server is starting up"))
+            raise sa.exc.OperationalError("connect", {}, Exception(f"FATAL:  the database system is {why}"))
         return real()
 
     monkeypatch.setattr(time, "sleep", lambda _: None)
