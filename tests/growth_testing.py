@@ -102,8 +102,9 @@ def changes(registry: Registry, size: Size) -> Calls:
         registry.attach_evidence(f"{BIG}@5", evidence)
 
     def archive() -> None:
-        registry.archive(f"{BIG}@latest", reason="old")
-        registry.restore(f"{BIG}@latest")
+        version = registry.add(BIG, new_candidate()).version.version
+        registry.archive(f"{BIG}@{version}", reason="old")
+        registry.restore(f"{BIG}@{version}")
 
     def token() -> None:
         number = next(_fresh)
@@ -118,7 +119,7 @@ def changes(registry: Registry, size: Size) -> Calls:
         "move an alias": lambda: registry.set_alias("canary", f"{BIG}@{next(flips)}"),
         "annotate": annotate,
         "attach evidence": attach,
-        "archive and restore": archive,
+        "register, archive and restore": archive,
         "note": lambda: registry.note(BIG, Action.RETRAIN, reason="new data", details={"span": next(_fresh)}),
         "grant and revoke": lambda: (registry.grant("bob", Role.VIEWER), registry.revoke("bob")),
         "make and revoke a token": token,
@@ -155,4 +156,6 @@ def of_lineage(registry: Registry, size: Size) -> Calls:
 
 def operations(registry: Registry, size: Size) -> Calls:
     registry.set_alias("canary", f"{BIG}@1")
+    if registry.model(BIG).champion is None:
+        registry.promote(f"{BIG}@latest")
     return {**questions(registry, size), **changes(registry, size), **of_lineage(registry, size)}

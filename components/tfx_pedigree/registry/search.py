@@ -256,9 +256,7 @@ _LAST = (
     .limit(sa.literal_column("1"))
     .scalar_subquery()
 )
-NEWEST_BY_TAG = Statement(
-    sa.select(*stored.VERSION_COLUMNS).join_from(_VALUES, schema.model_versions, _V.id == _LAST)
-)
+NEWEST_BY_TAG = Statement(sa.select(*stored.VERSION_COLUMNS).join_from(_VALUES, schema.model_versions, _V.id == _LAST))
 
 
 def _only(text: str, op: str, *allowed: str) -> str:

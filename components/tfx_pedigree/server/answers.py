@@ -54,12 +54,12 @@ def tagged(content: bytes, if_none_match: str | None) -> Answer:
     """The content, or that it is what the asker has. The tag is the content's own digest: it changes with each byte."""
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {"etag": tag, **PRIVATE}
-    if if_none_match is not None and _holds(tag, if_none_match):
+    if if_none_match is not None and holds(tag, if_none_match):
         return Answer(304, b"", None, headers)
     return Answer(200, content, JSON, headers)
 
 
-def _holds(tag: str, if_none_match: str) -> bool:
+def holds(tag: str, if_none_match: str) -> bool:
     return any(one.strip().removeprefix("W/") in (tag, "*") for one in if_none_match.split(","))
 
 

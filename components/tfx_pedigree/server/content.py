@@ -20,7 +20,7 @@ from tfx_pedigree.digest import check_digest
 from tfx_pedigree.errors import DamagedError, InvalidInputError, NotFoundError
 from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.registry import Registry
-from tfx_pedigree.server.answers import NOT_STORED, json_bytes
+from tfx_pedigree.server.answers import NOT_STORED, holds, json_bytes
 from tfx_pedigree.server.bodies import next_piece, read_body, too_large
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.groups import RouteGroup
@@ -96,7 +96,8 @@ class _Content:
 
     async def manifest(self, request: Request) -> Response:
         content = await self._server.run(self._server.bytes, self._manifest, request)
-        return Response(content, headers=_FOREVER, media_type="application/json")
+        tag = f'"{request.path_params["digest"]}"'
+        return _kept(request, tag) or Response(content, headers=_headers(tag), media_type="application/json")
 
     def _manifest(self, request: Request) -> bytes:
         digest = check_digest(request.path_params["digest"])
@@ -122,6 +123,9 @@ class _Content:
     async def read(self, request: Request) -> Response:
         size = await self._server.run(self._server.bytes, self._size, request)
         sha256 = request.path_params["sha256"]
+        kept = _kept(request, f'"{sha256}"')
+        if kept is not None:
+            return kept
         wanted = request.method == "GET" and request.headers.get(DIRECT_HEADER) == DIRECT
         if wanted and self._server.settings.presigned and size >= DIRECT_FROM:
             url = await self._server.run(
@@ -153,6 +157,16 @@ class _Content:
         if size > self._server.settings.largest_object:
             raise too_large(self._server.settings.largest_object)
         registry.store_to_fill.put_object(_Arriving(request.receive, loop), request.path_params["sha256"], size)
+
+
+def _headers(tag: str) -> dict[str, str]:
+    return {"etag": tag, **_FOREVER}
+
+
+def _kept(request: Request, tag: str) -> Response | None:
+    """That the asker has it already. Who may not read it was refused before."""
+    asked = request.headers.get("if-none-match")
+    return Response(status_code=304, headers=_headers(tag)) if asked and holds(tag, asked) else None
 
 
 def _announced(request: Request) -> int:
@@ -200,7 +214,7 @@ class _Pieces(Response):
         self._part = _part(asked, size)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        own = {"content-type": "application/octet-stream", "etag": f'"{self._sha256}"', **_FOREVER}
+        own = {"content-type": "application/octet-stream", **_headers(f'"{self._sha256}"')}
         if self._part is None:
             await start(send, 416, {"content-range": f"bytes */{self._size}", "content-length": "0"})
             await send({"type": "http.response.body", "body": b""})

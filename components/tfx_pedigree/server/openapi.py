@@ -158,7 +158,8 @@ _NAMES = ("digest", "sha256")
 
 
 def _content(content: dict[str, Any]) -> dict[str, Any]:
-    return {"200": {"description": "The answer.", "content": content}}
+    told = "What the asker has, by If-None-Match. It has no content."
+    return {"200": {"description": "The answer.", "content": content}, "304": {"description": told}}
 
 
 @functools.cache

@@ -122,6 +122,25 @@ def test_download_goes_on_where_it_broke_off(
     assert (cuts, len(ranges)) == ([], 3)
 
 
+def test_bytes_are_kept_for_good_and_never_shown_to_who_may_not_read_them(at: str, store: Store, model: Path) -> None:
+    """A cache asks with the tag that it has; the answer has no content, and a stranger is refused as before."""
+    digest = store.put(model).digest
+    sha256 = hashlib.sha256(b"graph").hexdigest()
+    for path, tag in ((f"versions/{digest}", digest), (f"versions/{digest}/objects/{sha256}", sha256)):
+        for who, asked, status in (
+            ("ada", {}, 200),
+            ("ada", {"if-none-match": f'"{tag}"'}, 304),
+            ("ada", {"if-none-match": '"other"'}, 200),
+            ("eve", {"if-none-match": f'"{tag}"'}, 403),
+        ):
+            answer = httpx.get(f"{at}/api/v1/store/{path}", headers={"authorization": f"Bearer {who}", **asked})
+            assert answer.status_code == status, (path, who, asked)
+            if status != 403:
+                assert answer.headers["etag"] == f'"{tag}"'
+                assert "immutable" in answer.headers["cache-control"]
+                assert bool(answer.content) == (status == 200)
+
+
 @pytest.mark.parametrize(
     ("asked", "status", "begin"),
     [
