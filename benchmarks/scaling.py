@@ -6,8 +6,8 @@
 On PostgreSQL: one of its own from a wheel, or the server at ADDRESS, where databases named scaling_N are made and, with
 --keep, found again the next time. Each is filled by the database itself (tests/filling_testing.py): a tenth as many
 models as versions, ten times as many nodes of lineage. What is asked is asked of the model that has a tenth of all
-versions, so that the total and the history of the one model grow together. All sizes are asked in turn within one run; the best and the median of the
-rounds are printed, and how many times as long the largest takes as the smallest.
+versions, so that the total and the history of the one model grow together. All sizes are asked in turn within one run;
+the best and the median of the rounds are printed, and how many times as long the largest takes as the smallest.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ tags, evidence, three events and ten nodes of lineage, and follows the one befor
 content says; only the hashes of events are not chained, so `audit verify` has nothing to say here.
 """
 
-# ruff: noqa: S608  the statements are written here, and nothing in them comes from elsewhere
 from __future__ import annotations
 
 import re

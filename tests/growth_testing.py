@@ -25,8 +25,8 @@ from tfx_pedigree.registry import (
 )
 
 Calls = dict[str, Callable[[], object]]
-# These cost what they must look at, which is said in docs/scaling.md: each model's name or chain, or all that one term of
-# a search fits.
+# These cost what they must look at, as docs/scaling.md says: each model's name or chain, or all that one term of a
+# search fits.
 BY_NATURE = {"overview: by a name", "anchor", "search: nothing fits"}
 _fresh = itertools.count(1)
 

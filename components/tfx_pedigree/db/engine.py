@@ -303,8 +303,8 @@ def _engine(url: URL, **options: Any) -> Engine:
 
 
 def _prepare_postgresql(connection: Any, _record: Any) -> None:
-    """A page is read along an index that has it in order. PostgreSQL takes each model for one of the average length, and
-    would rather collect a short history (a bitmap of its rows) and sort it, which for a long one is all of it."""
+    """A page is read along an index that has it in order. PostgreSQL takes each model for one of the average length,
+    and would rather collect a short history (a bitmap of its rows) and sort it: of a long one that is all of it."""
     cursor = connection.cursor()
     cursor.execute("SET enable_bitmapscan = off")
     cursor.close()

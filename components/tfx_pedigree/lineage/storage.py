@@ -47,8 +47,8 @@ def prepare_reading(connection: Connection) -> None:
 
 @contextlib.contextmanager
 def as_usual(connection: Connection) -> Iterator[None]:
-    """For questions about other tables, within such a transaction: PostgreSQL may sort their few rows. It would walk all
-    of a history that an index has in order instead."""
+    """For questions about other tables, within such a transaction: PostgreSQL may sort their few rows. Else it would
+    walk all of a history that an index has in order."""
     if connection.dialect.name != "postgresql":
         yield
         return

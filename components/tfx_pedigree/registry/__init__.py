@@ -11,7 +11,6 @@ from tfx_pedigree.registry.api import (
     Approvals,
     JudgementQuestions,
     Limit,
-    Number,
     Observations,
     RegistryApi,
     Signatures,
@@ -21,7 +20,7 @@ from tfx_pedigree.registry.api import (
     Webhooks,
 )
 from tfx_pedigree.registry.approval_rules import Approval, RequestStatus
-from tfx_pedigree.registry.approvals import ApprovalRequest, Protection, ProtectionChange, RequestChange
+from tfx_pedigree.registry.approvals import ApprovalRequest, Number, Protection, ProtectionChange, RequestChange
 from tfx_pedigree.registry.audit import Anchor, AuditReport
 from tfx_pedigree.registry.decisions import PromotionRequest
 from tfx_pedigree.registry.differences import Row, VersionDiff

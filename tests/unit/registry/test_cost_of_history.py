@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import pytest
 import sqlalchemy as sa
 
 from filling_testing import Size, fill
