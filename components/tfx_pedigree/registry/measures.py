@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,9 +20,12 @@ from tfx_pedigree.registry.events import REGISTRY_CHAIN
 from tfx_pedigree.states import State
 
 _M, _V, _R = schema.models.c, schema.model_versions.c, schema.reigns.c
-_C, _E = schema.chains.c, schema.events.c
+_C, _E, _O = schema.chains.c, schema.events.c, schema.observations.c
 # A transaction that began earlier may end later: by far no transaction takes so long.
 _OVERLAP = timedelta(minutes=10)
+# Each metric of each champion is a series of whoever scrapes: a contributor must not make as many as he likes.
+MOST_OBSERVED = 2000
+MOST_OBSERVED_OF_MODEL = 20
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,23 @@ class ChampionGauge:
 
 
 @dataclass(frozen=True)
+class ObservedGauge:
+    """The newest value of one series of a champion."""
+
+    model: str
+    version: str
+    metric: str
+    value: float
+    ended_at: datetime
+
+
+@dataclass(frozen=True)
 class Gauges:
     """What is so now. `versions` counts by model and state."""
 
     champions: tuple[ChampionGauge, ...]
     versions: tuple[tuple[str, str, int], ...]
+    observed: tuple[ObservedGauge, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +85,36 @@ def read_gauges(database: Database) -> Gauges:
         return Gauges(
             tuple(ChampionGauge(*row) for row in connection.execute(champions)),
             tuple((row[0], row[1], row[2]) for row in connection.execute(counts)),
+            tuple(_observed(connection)),
         )
+
+
+def _observed(connection: Connection) -> Iterator[ObservedGauge]:
+    """One step along the index for each series, however long they are; not more of a model than somebody looks at."""
+    mine = sa.select(sa.func.min(_O.metric)).where(_O.version_id == _V.id).scalar_subquery()
+    series = sa.select(_V.id.label("version_id"), mine.label("metric")).where(_V.state == State.PRODUCTION.value)
+    names = series.cte("series", recursive=True)
+    after = sa.select(sa.func.min(_O.metric)).where(_O.version_id == names.c.version_id, _O.metric > names.c.metric)
+    following = sa.select(names.c.version_id, after.scalar_subquery()).where(names.c.metric.is_not(None))
+    names = names.union_all(following)
+    o = schema.observations.alias().c
+    newest = sa.select(o.id).where(o.version_id == names.c.version_id, o.metric == names.c.metric)
+    newest = newest.order_by(o.ended_at.desc(), o.id.desc()).limit(1)
+    query = (
+        sa.select(_M.name, _V.version, _O.metric, _O.value, _O.ended_at)
+        .select_from(names)
+        .join(schema.observations, _O.id == newest.scalar_subquery())
+        .join(schema.model_versions, _V.id == names.c.version_id)
+        .join(schema.models, _M.id == _V.model_id)
+        .where(names.c.metric.is_not(None))
+        .order_by(_M.name, _O.metric)
+        .limit(MOST_OBSERVED)
+    )
+    shown: Counter[str] = Counter()
+    for row in connection.execute(query):
+        shown[row[0]] += 1
+        if shown[row[0]] <= MOST_OBSERVED_OF_MODEL:
+            yield ObservedGauge(*row)
 
 
 class LogCounts:

@@ -81,7 +81,17 @@ def _gauges(found: Gauges) -> Iterator[Metric]:
     versions = GaugeMetricFamily("pedigree_versions", "Versions by state.", labels=["model", "state"])
     for model, state, count in found.versions:
         versions.add_metric([model, state], count)
-    yield from (champion, since, created, versions)
+    yield from (champion, since, created, versions, *_observed(found))
+
+
+def _observed(found: Gauges) -> Iterator[Metric]:
+    labels = ["model", "version", "metric"]
+    value = GaugeMetricFamily("pedigree_observed_value", "What was observed last of the champion.", labels=labels)
+    when = GaugeMetricFamily("pedigree_observed_timestamp_seconds", "When that time ended.", labels=labels)
+    for one in found.observed:
+        value.add_metric([one.model, one.version, one.metric], one.value)
+        when.add_metric([one.model, one.version, one.metric], one.ended_at.timestamp())
+    yield from (value, when)
 
 
 def _counters(told: dict[Told, int]) -> Iterator[Metric]:

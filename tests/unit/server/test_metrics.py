@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from programs_testing import program
 from prometheus_testing import ask, prometheus, until
 from server_testing import Switch
 from tfx_pedigree.errors import ForbiddenError
-from tfx_pedigree.registry import Evidence, Identity, PromotionRequest, Registry, Role, Verdict
+from tfx_pedigree.registry import Evidence, Identity, NewObservation, PromotionRequest, Registry, Role, Verdict
 from tfx_pedigree.registry.roles import EVERYBODY
 
 MONITORING = Path(__file__).parents[3] / "configs" / "monitoring"
@@ -33,6 +34,10 @@ def told(registry: Registry) -> Registry:
         registry.add(MODEL, candidate(seed))
     first, second, third = (registry.get(f"{MODEL}@{number}").digest for number in ("1.0.0", "1.0.1", "1.0.2"))
     registry.promote(f"{MODEL}@1.0.0")
+    now = registry.transactions.clock()
+    for number, value in (("1.0.0", 0.1), ("1.0.1", 0.84), ("1.0.1", 0.79)):
+        now += timedelta(seconds=1)
+        registry.observe(f"{MODEL}@{number}", NewObservation({"auc": value, "loss": 0.3}, now, now, 1000))
     registry.attach_evidence(f"{MODEL}@1.0.1", Evidence(second, first, Verdict.PASS, "better"))
     registry.promote(f"{MODEL}@1.0.1")
     registry.attach_evidence(f"{MODEL}@1.0.2", Evidence(third, second, Verdict.FAIL, 'not "better"'))
@@ -73,6 +78,17 @@ def test_metrics_say_what_the_registry_holds(served: httpx.Client, told: Registr
     assert values(served, "pedigree_gate_verdicts_total") == {(MODEL, "PASS"): 1, (MODEL, "FAIL"): 1}
     assert values(served, "pedigree_rollbacks_total") == {(MODEL,): 1}
     assert values(served, "pedigree_registrations_total") == {(MODEL,): 3}
+    # By metric, model and version: the newest of the champion's.
+    assert values(served, "pedigree_observed_value") == {("auc", MODEL, "1.0.1"): 0.79, ("loss", MODEL, "1.0.1"): 0.3}
+    assert set(values(served, "pedigree_observed_timestamp_seconds").values()) == {
+        told.observations(MODEL, "1.0.1", limit=1).items[0].ended_at.timestamp()
+    }
+
+
+def test_series_of_observations_are_no_more_than_somebody_looks_at(served: httpx.Client, told: Registry) -> None:
+    now = told.transactions.clock() + timedelta(minutes=1)
+    told.observe(f"{MODEL}@champion", NewObservation({f"m{number:02}": 1.0 for number in range(40)}, now, now))
+    assert len(values(served, "pedigree_observed_value")) == 20
 
 
 def test_counts_grow_with_the_log_and_are_the_same_in_every_process(told: Registry) -> None:
