@@ -12,7 +12,18 @@ from rollout_testing import World, make_registry
 from lineage_testing import make_versions, record_story
 from pedigree_testing import Clock, candidate
 from tfx_pedigree.comparison import Comparison, MajorChange, Policy
-from tfx_pedigree.registry import Evidence, Facts, Identity, PromotionRequest, Registry, Role, State, Verdict, Version
+from tfx_pedigree.registry import (
+    Evidence,
+    Facts,
+    Identity,
+    NewObservation,
+    PromotionRequest,
+    Registry,
+    Role,
+    State,
+    Verdict,
+    Version,
+)
 from tfx_pedigree.rollout.plan import Bake, JudgePlan, Plan, Rate, Step, Strategy
 from tfx_pedigree.service.gate import COMPARISON
 from tfx_pedigree.service.registering import register_model
@@ -57,6 +68,7 @@ def fill(registry: Registry, clock: Clock, *, versions: int = 7) -> None:
     registry.annotate(f"{MODEL}@1.1.0", Facts(tags={"description": TEXT, "span": "3", "team": "ops"}))
     _series(registry, clock, versions)
     registry.reserve(EMPTY, candidate("waiting"))
+    _observed(registry, clock)
     _protected(registry, clock)
 
 
@@ -79,6 +91,18 @@ def _protected(registry: Registry, clock: Clock) -> None:
     registry.grant("cora", Role.CONTRIBUTOR)
     registry.acting_as(Identity("cora")).request_promotion(f"{GUARDED}@latest", comment="Trained on `May`, please look")
     registry.approve(GUARDED, 1, comment="looks right")
+
+
+def _observed(registry: Registry, clock: Clock) -> None:
+    """Three weeks of taxi-fare's champion, of which the last days are worse, and a value of the one before."""
+    before, after = (one.version for one in (registry.reigns(OTHER)[1], registry.reigns(OTHER)[0]))
+    for day in range(21):
+        began, ended = clock(), clock.advance(days=1)
+        value = 0.75 + 0.002 * (day % 3) - (0.01 * max(day - 14, 0))
+        seen = NewObservation({"auc": value, "loss": 1.1 - value}, began, ended, 11_000 + day, "monitor prometheus")
+        registry.observe(f"{OTHER}@{after}", seen)
+        if day == 10:
+            registry.observe(f"{OTHER}@{before}", NewObservation({"auc": 0.71}, began, ended))
 
 
 def _series(registry: Registry, clock: Clock, versions: int) -> None:

@@ -15,16 +15,18 @@ from tfx_pedigree.text import format_minute, plural
 _WIDE, _HIGH = 1200, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 28, 34
 _NAMED = 60.0  # a band that is narrower has no room for its name
+_GREY = "Grey dots are of versions that were not champion then."
 _STYLE = (
     ":root{--ink:#1f2328;--muted:#59636e;--line:#d1d9e0;--card:#fff;--band:#eaf2fb;--dot:#0550ae;--level:#9a3412}"
     "@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--muted:#9da7b3;--line:#30363d;--card:#0d1117;"
     "--band:#16233a;--dot:#79b8ff;--level:#ffa657}}"
     "body{font:16px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem;color:var(--ink);"
     "background:var(--card)}h2{margin-top:2rem}.note{color:var(--muted)}"
-    ".scroll{overflow-x:auto}svg.chart{width:100%;min-width:44rem;height:auto}"
+    ".scroll{overflow-x:auto}svg.chart{width:100%;min-width:62rem;height:auto}"
     ".chart text{fill:var(--muted);font-size:13px}.chart .axis{stroke:var(--line)}"
     ".chart .band{fill:var(--band)}.chart .band1{fill-opacity:.45}.chart .way{fill:none;stroke:var(--dot);"
-    "stroke-width:1.5}.chart .f-new{fill:var(--dot)}.chart .level{stroke:var(--level);stroke-dasharray:6 4;"
+    "stroke-width:1.5}.chart .f-new{fill:var(--dot)}.chart .f-none{fill:var(--muted)}"
+    ".chart .level{stroke:var(--level);stroke-dasharray:6 4;"
     "stroke-width:1.5}table{border-collapse:collapse;width:100%}caption{text-align:left;color:var(--muted)}"
     "th,td{text-align:left;padding:.25rem .75rem .25rem 0;border-bottom:1px solid var(--line);font-weight:400}"
     "thead th{font-weight:650}td.n{font-variant-numeric:tabular-nums}"
@@ -55,9 +57,9 @@ def _section(series: Series, reigns: Sequence[ChampionPeriod]) -> Markup:
 def told_level(series: Series) -> str:
     level = series.level
     if level is None:
-        return "No value of the champion is on file to compare with."
+        return f"No value of the champion is on file to compare with. {_GREY}"
     where = "in the evidence by which it was judged" if level.of_evidence else "when it was registered"
-    return f"The dashed line is the champion {level.version} at {number(level.value)}, {where}."
+    return f"The dashed line is the champion {level.version} at {number(level.value)}, {where}. {_GREY}"
 
 
 def table_of(series: Series, reigns: Sequence[ChampionPeriod]) -> Markup:
@@ -68,7 +70,7 @@ def table_of(series: Series, reigns: Sequence[ChampionPeriod]) -> Markup:
             el("th", format_minute(one.began_at), scope="row"),
             el("td", format_minute(one.ended_at)),
             el("td", one.version),
-            el("td", _serving(reigns, one.ended_at)),
+            el("td", serving_at(reigns, one.ended_at) or "–"),
             el("td", number(one.value), class_="n"),
             el("td", "–" if one.examples is None else f"{one.examples:,}", class_="n"),
             el("td", one.source),
@@ -79,9 +81,10 @@ def table_of(series: Series, reigns: Sequence[ChampionPeriod]) -> Markup:
     return el("table", el("caption", f"{series.metric}, newest first"), heads, el("tbody", *rows))
 
 
-def _serving(reigns: Sequence[ChampionPeriod], when: datetime) -> str:
+def serving_at(reigns: Sequence[ChampionPeriod], when: datetime) -> str | None:
+    """The version that was champion then, as far as the times say."""
     found = (one.version for one in reigns if one.began_at <= when and (one.ended_at is None or one.ended_at > when))
-    return next(found, "–")
+    return next(found, None)
 
 
 # The picture
@@ -114,8 +117,8 @@ def drawing(series: Series, reigns: Sequence[ChampionPeriod]) -> Markup:
         marks.append(el("line", x1=_LEFT, x2=_WIDE - _RIGHT, y1=y, y2=y, class_="level"))
     for points in _by_version(series.points).values():
         places = [f"{frame.x(_middle(one)):.1f} {frame.y(one.value):.1f}" for one in points]
-        marks.append(el("path", d=f"M{'L'.join(places)}", class_="way"))
-    marks += [_dot(frame, series.metric, one) for one in series.points]
+        marks.append(el("path", d=f"M{'L'.join(places)}", class_="way seen"))
+    marks += [_dot(frame, series.metric, one, reigns) for one in series.points]
     label = f"{series.metric}: {plural(len(series.points), 'value')} over time; the table says the same"
     return el("svg", marks, viewBox=f"0 0 {_WIDE} {_HIGH}", role="img", aria_label=label, class_="chart")
 
@@ -160,8 +163,9 @@ def _middle(one: Observation) -> datetime:
     return one.began_at + (one.ended_at - one.began_at) / 2
 
 
-def _dot(frame: _Frame, metric: str, one: Observation) -> Markup:
+def _dot(frame: _Frame, metric: str, one: Observation, reigns: Sequence[ChampionPeriod]) -> Markup:
     counted = "" if one.examples is None else f" on {plural(one.examples, 'example')}"
     said = f"{one.version}: {metric} {number(one.value)}{counted}, to {format_minute(one.ended_at)}"
-    dot = el("circle", cx=frame.x(_middle(one)), cy=frame.y(one.value), r=4, class_="f-new")
+    kind = "f-new" if serving_at(reigns, _middle(one)) == one.version else "f-none"
+    dot = el("circle", cx=frame.x(_middle(one)), cy=frame.y(one.value), r=4, class_=kind)
     return el("g", el("title", said), dot)

@@ -24,6 +24,8 @@ PAGES = (
     f"/models/{MODEL}",
     f"/models/{EMPTY}",
     f"/models/{OTHER}?sort=-auc&state=development",
+    f"/models/{OTHER}/performance",
+    f"/models/{OTHER}/performance?metric=auc",
     f"/models/{MODEL}/versions/1.1.0",
     f"/models/{OTHER}/compare/1.0.0...1.2.0",
     f"/models/{MODEL}/events/3",

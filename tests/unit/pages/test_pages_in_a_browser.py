@@ -17,9 +17,11 @@ from playwright.sync_api import Browser, Page, expect
 
 from lineage_testing import HOSTILE
 from pages_testing import EMPTY, GUARDED, MODEL, OTHER, REAL, ROLLED
+from tfx_pedigree.integrations.performance_pages import performance_as_html
 from tfx_pedigree.registry import Facts
 from tfx_pedigree.rollout.ledger import Ledger
 from tfx_pedigree.rollout.state import Ask
+from tfx_pedigree.service.performance import performance
 
 SHOTS = Path(__file__).resolve().parents[3] / "build/screenshots"
 PAGES = {
@@ -27,6 +29,8 @@ PAGES = {
     "model": f"/models/{OTHER}",
     "model-with-rollback": f"/models/{MODEL}",
     "model-without-champion": f"/models/{EMPTY}",
+    "performance": f"/models/{OTHER}/performance",
+    "performance-unknown": f"/models/{EMPTY}/performance",
     "version": f"/models/{MODEL}/versions/1.1.0",
     "champion": f"/models/{OTHER}/versions/1.5.0",
     "compare": f"/models/{OTHER}/compare/1.0.0...1.2.0",
@@ -94,6 +98,22 @@ def test_every_page_fits_and_can_be_used_by_everybody(looked_at: Page, name: str
         for one in violations(page, OF_LOOKS if number else None):
             found[look, one["id"]] = [node["html"][:160] for node in one["nodes"][:2]]
     assert (wide, found) == ({}, {})
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_of_the_command_performance_needs_nothing_and_can_be_used_by_everybody(
+    browser: Browser, site: Site, scheme: str
+) -> None:
+    with opened(browser, site, color_scheme=scheme) as page:
+        page.set_content(performance_as_html(performance(site.registry, OTHER)))
+        page.eval_on_selector_all("details", "all => all.forEach(one => one.open = true)")
+        page.add_script_tag(content=Axe().axe_script)
+        for width in (1300, 390):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.screenshot(path=SHOTS / f"performance-alone-{scheme}-{width}.png")
+            assert [one["id"] for one in violations(page)] == []
+        assert page.locator("circle").count() == 43
+        assert page.locator("circle.f-none").count() == 1
 
 
 def test_hostile_texts_are_shown_and_do_nothing(browser: Browser, site: Site) -> None:

@@ -27,6 +27,7 @@ from tfx_pedigree.server.pages import (
     lineage,
     model,
     models,
+    performance,
     rollouts,
     version,
 )
@@ -47,6 +48,7 @@ QUESTIONS: tuple[tuple[str, Make], ...] = (
     (f"{_VERSION}/files", downloads.page),
     (f"{_MODEL}/compare", compare.chosen),
     (f"{_MODEL}/compare/{{pair}}", compare.page),
+    (f"{_MODEL}/performance", performance.page),
     (f"{_MODEL}/events/{{position:int}}", audit.event),
     ("/events/{position:int}", audit.event),
     ("/approvals", approvals.listing),
