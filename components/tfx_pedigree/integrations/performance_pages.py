@@ -49,7 +49,11 @@ def performance_as_html(found: Performance) -> str:
 
 def _section(series: Series, reigns: Sequence[ChampionPeriod]) -> Markup:
     label = f"{series.metric} over time"
-    table = el("details", el("summary", f"{plural(len(series.points), 'value')} as a table"), table_of(series, reigns))
+    count = plural(len(series.points), "value")
+    rows = el(
+        "div", table_of(series, reigns), class_="scroll", tabindex="0", role="region", aria_label=f"{label}, table"
+    )
+    table = el("details", el("summary", f"{count} as a table"), rows)
     picture = el("div", drawing(series, reigns), class_="scroll", tabindex="0", role="region", aria_label=label)
     return el("section", el("h2", series.metric), el("p", told_level(series), class_="note"), picture, table)
 
