@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from tfx_pedigree.errors import InvalidInputError
@@ -19,6 +19,7 @@ from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.rollout.judge import Increment, Tally, judge
 from tfx_pedigree.rollout.plan import Plan, Step
 from tfx_pedigree.rollout.traffic.api import WHOLE
+from tfx_pedigree.text import listed
 
 RATIOS = (1.5, 2.0, 5.0, 20.0)
 DRIFT = 0.5
@@ -82,6 +83,7 @@ class Simulation(JsonForm):
 def simulate(
     plan: Plan, traffic: Traffic, *, runs: int = 100, seed: int = 1, progress: Progress = silent
 ) -> Simulation:
+    whole, plan = plan, errors_alone(plan)
     cases = []
     for index, ratio in enumerate((1.0, *RATIOS)):
         draw = random.Random(f"{seed}/{ratio}")  # noqa: S311  no secret
@@ -90,7 +92,27 @@ def simulate(
             played.append(play(plan, traffic, ratio, draw))
             progress(index * runs + number + 1, (len(RATIOS) + 1) * runs, f"{ratio:g} times the errors")
         cases.append(_case(ratio, played))
-    return Simulation(traffic, cases[0], tuple(cases[1:]), tuple(_warnings(plan, traffic, cases)))
+    warnings = (*_not_played(whole), *_warnings(plan, traffic, cases))
+    return Simulation(traffic, cases[0], tuple(cases[1:]), warnings)
+
+
+def errors_alone(plan: Plan) -> Plan:
+    """Only errors are drawn. They keep their part of alpha, as the other tests have theirs in a real rollout."""
+    alone = replace(
+        plan.judge, alpha=plan.judge.alpha / plan.tests, slow_than_ms=None, metrics=(), answers=None, counts=None
+    )
+    return replace(plan, judge=alone)
+
+
+def _not_played(plan: Plan) -> list[str]:
+    judged = plan.judge
+    others = {"slow": judged.slow_than_ms is not None, "metrics": judged.metrics, "answers": judged.answers is not None}
+    names = [name for name, given in others.items() if given]
+    if not names:
+        return []
+    return [
+        f"Only errors are drawn: what the plan says of {listed(names)} is not played, and can only add to the time."
+    ]
 
 
 def play(plan: Plan, traffic: Traffic, ratio: float, draw: random.Random) -> Played:
@@ -203,7 +225,7 @@ def _warnings(plan: Plan, traffic: Traffic, cases: list[Case]) -> list[str]:
             f"{double.healthy:.0%} of candidates that fail twice as often pass as healthy. Lower `acceptable` or "
             "`margin`, or demand more requests, if that is too many."
         )
-    if harmless.rolled_back > 2 * plan.judge.alpha:
+    if harmless.rolled_back > 2 * plan.judge.alpha + 3 * math.sqrt(plan.judge.alpha / harmless.runs):
         found.append(f"{harmless.rolled_back:.0%} of harmless candidates were rolled back, more than alpha allows.")
     return found
 

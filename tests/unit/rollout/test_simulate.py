@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import statistics
+from pathlib import Path
 
 import pytest
 
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.rollout.plan import Bake, Limits, Plan, Step, Strategy, canary
 from tfx_pedigree.rollout.simulate import End, Traffic, binomial, play, simulate
+from tfx_pedigree.rollout.spec_file import parse_plan
 from tfx_pedigree.rollout.traffic.api import WHOLE
 
 SHORT = Plan(Strategy.CANARY, (Step(2500, Bake(200, 30)), Step(WHOLE, Bake(200, 30))))
@@ -56,3 +58,12 @@ def test_numbers_are_drawn_from_the_binomial_distribution(count: int, chance: fl
 def test_traffic_that_cannot_be_is_refused(per_second: float, rate: float) -> None:
     with pytest.raises(InvalidInputError):
         Traffic(per_second, rate)
+
+
+def test_a_plan_that_judges_more_than_errors_is_played_by_its_errors_and_says_so() -> None:
+    """The plan of docs/rollout-design.md: nothing of it may wait for what a simulation does not draw."""
+    page = (Path(__file__).parents[3] / "docs" / "rollout-design.md").read_text()
+    plan = parse_plan(page.partition("## The plan\n\n```yaml\n")[2].partition("```")[0], "the document")
+    found = simulate(plan, Traffic(200, 0.01), runs=10)
+    assert found.harmless.healthy >= 0.8
+    assert "slow, metrics and answers" in found.warnings[0]
