@@ -113,7 +113,7 @@ def _recipe(app: App) -> Recipe | None:
     file = app.settings.file
     if file is None or file.suffix == ".toml" or section_of(file, "pipeline") is None:
         return None
-    return recipe_of(load_pipeline(file), None, files=False)
+    return recipe_of(load_pipeline(file), None)
 
 
 def _tell_report(report: CheckReport) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -46,6 +47,7 @@ _ENVIRON = Path("/proc/self/environ")
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
 # One of them has the name; which one depends on the processor.
 _CPU_NAMES = ("model name", "Hardware", "cpu model", "cpu")
+_VENDORED = "_vendor"
 _SEPARATORS = re.compile(r"[-_.]+")
 
 
@@ -84,9 +86,10 @@ def environ_at_start(file: Path = _ENVIRON) -> Mapping[str, str]:
 
 
 def installed_packages() -> dict[str, str]:
-    """Name and version of every distribution that Python finds, the first on the path where there are two."""
+    """Name and version of every distribution that Python finds, the first on the path where there are two. What a
+    package brings along inside itself, and puts on the path of whoever imports it, is a part of that package."""
     found: dict[str, str] = {}
-    for one in metadata.distributions():
+    for one in metadata.distributions(path=[path for path in sys.path if Path(path).name != _VENDORED]):
         # Twenty times as fast as `one.metadata`, which reads the long description as well.
         head = one.read_text("METADATA") or one.read_text("PKG-INFO") or ""
         name, version = (_line(head, (key,), until="") for key in ("Name", "Version"))

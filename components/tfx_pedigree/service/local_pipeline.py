@@ -82,6 +82,7 @@ class LocalPipeline:
         order = tfx_process.order_of(self.config, self.settings, span)
         if told := told_to_components(self.config, span):
             order["settings"]["pedigree"]["recipe"] = told
+            order["spans"] = dict(self.config.spans)
         where: dict[str, Any] = {"python": self.python, "env": self.environ, "cwd": self.folder}
         code = tfx_process.start(tfx_process.RUN_PIPELINE, order, pass_fds=locks, **where).returncode
         return LocalRun(code, self.config.log, None if code else self._changed(registry, before))

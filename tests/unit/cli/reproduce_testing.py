@@ -19,6 +19,7 @@ from tfx_pedigree.registry import Evidence, Facts, Reference, Verdict
 from tfx_pedigree.service import tfx_process
 from tfx_pedigree.service.environment import environment
 from tfx_pedigree.service.intake import candidate_of
+from tfx_pedigree.service.reproducing.recipe import with_files
 from tfx_pedigree.service.workspace import connect
 from tfx_pedigree.versioning import capture_git
 
@@ -137,7 +138,7 @@ class Repeated:
                 seen_evaluated=Seen(uris={"eval": str(examples)}),
                 run=PipelineRun(id=f"run-{len(self.orders)}"),
                 diff=made["keep"](code) if made.get("keep") else None,
-                recipe=None if made.get("silent") else given["recipe"],
+                recipe=None if made.get("silent") else with_files(given["recipe"], order["spans"]),
             )
             workspace.lineage.record(fragment, model="m")
 

@@ -25,6 +25,18 @@ def test_every_installed_package_is_there_under_one_spelling() -> None:
     assert all(name == name.lower() and "_" not in name for name in found)
 
 
+def test_what_a_package_brings_along_inside_itself_is_no_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """setuptools puts its own copies on the path of whoever imports it: then, and not before, they would be seen."""
+    before = capture.installed_packages()
+    info = tmp_path / "_vendor" / "inner-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Name: inner\nVersion: 1.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "_vendor"))
+    assert capture.installed_packages() == before
+
+
 def test_the_same_place_is_the_same_environment() -> None:
     assert environment_node(capture.environment()).key == environment_node(capture.environment()).key
 

@@ -128,6 +128,14 @@ def test_where_nobody_answers_all_is_unknown() -> None:
     assert ask({"a": "1"}, Sources()) == {"a": UNKNOWN}
 
 
+def test_certificate_or_proxy_that_is_none_leaves_all_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_CERT", "/no/such/file")
+    assert ask({"a": "1"}, Sources(("https://127.0.0.1:9/simple",)), 5) == {"a": UNKNOWN}
+    monkeypatch.setenv("http_proxy", "socks9://nowhere")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert ask({"a": "1"}, Sources(("http://one.example.com/simple",)), 5) == {"a": UNKNOWN}
+
+
 def test_best_word_of_several_indexes_counts_and_silence_is_no_word(index: Index) -> None:
     index.json("a", "a-1.2.tar.gz")
     nowhere = "http://127.0.0.1:9/simple"

@@ -15,7 +15,7 @@ from tfx_pedigree.lineage.graph import EdgeKind, NodeKind
 from tfx_pedigree.lineage.run_graph import fragment_of
 from tfx_pedigree.pipeline_config import load_pipeline
 from tfx_pedigree.service.reproducing import recipe as recipes
-from tfx_pedigree.service.reproducing.recipe import Recipe, recipe_of, told_to_components
+from tfx_pedigree.service.reproducing.recipe import Recipe, recipe_of, told_to_components, with_files
 
 CONFIG = """\
 pipeline:
@@ -41,7 +41,8 @@ def project(tmp_path: Path) -> Path:
 
 
 def made(project: Path, span: int | None = 2) -> Recipe:
-    return recipe_of(load_pipeline(project / "local.yaml"), span)
+    config = load_pipeline(project / "local.yaml")
+    return read(Recipe, with_files(recipe_of(config, span).to_json(), config.spans), "the recipe")
 
 
 def test_recipe_holds_how_the_run_was_started_and_which_files_it_had(project: Path) -> None:
@@ -65,6 +66,17 @@ def test_no_secret_and_nothing_of_the_registry_is_in_it(project: Path) -> None:
     assert made(project).settings["pedigree"] == {"policy": f"{project}/policy.yaml"}
 
 
+def test_files_are_looked_for_once_prepare_has_written_them(project: Path) -> None:
+    config = load_pipeline(project / "local.yaml")
+    told = recipe_of(config, 3).to_json()
+    assert with_files(told, config.spans) == told
+    (project / "data/span-3").mkdir()
+    (project / "data/span-3/rows.csv").write_text("x")
+    assert len(with_files(told, config.spans)["files"]) == 1
+    for elsewhere in ({}, {"pattern": "gs://bucket/span-{SPAN}/*"}, {"pattern": "no place of a span"}):
+        assert with_files(told, elsewhere) == told
+
+
 def test_many_files_are_counted_where_they_are_not_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(4):
         (project / f"data/span-2/{number}.csv").write_text("x" * 100)
@@ -74,9 +86,7 @@ def test_many_files_are_counted_where_they_are_not_named(project: Path, monkeypa
     assert (len(found.files), found.others) == (3, 2)
     assert [file.sha256 is None for file in found.files] == [False, False, True]
     monkeypatch.setattr(recipes, "LARGEST", 600)
-    told = told_to_components(load_pipeline(project / "local.yaml"), 2)
-    assert told is not None
-    assert (told["files"], told["others"]) == ([], 5)
+    assert (made(project).files, made(project).others) == ((), 5)
     monkeypatch.setattr(recipes, "LARGEST", 10)
     assert told_to_components(load_pipeline(project / "local.yaml"), 2) is None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -82,11 +84,22 @@ def _bring_own(python: str, log: Path) -> None:
 
 def _run(words: Iterable[str], log: Path, problem: str) -> str:
     environ = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
-    done = subprocess.run(list(words), capture_output=True, text=True, check=False, env=environ)
+    # In a session of its own: pip starts itself once more, and all of it must end with this command.
+    with subprocess.Popen(
+        list(words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ, start_new_session=True
+    ) as running:
+        try:
+            out, err = running.communicate()
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+            raise
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file:
-        file.write(f"$ {' '.join(words)}\n{done.stdout}{done.stderr}")
-    if done.returncode:
-        last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "").strip()
-        raise UnavailableError(f"{problem}: {last[:300] or f'exit code {done.returncode}'}. The full log is in {log}.")
-    return done.stdout
+        file.write(f"$ {' '.join(words)}\n{out}{err}")
+    if running.returncode:
+        last = next((line for line in reversed(err.splitlines()) if line.strip()), "").strip()
+        raise UnavailableError(
+            f"{problem}: {last[:300] or f'exit code {running.returncode}'}. The full log is in {log}."
+        )
+    return out

@@ -57,15 +57,18 @@ def look(workspace: Workspace, recorded: Recorded, given: Given, sources: Source
     )
     if place_of(recorded, here) is Place.HERE:
         return here
-    asked = package_index.ask(_most_doubtful_first(recorded, here), sources or package_index.sources())
+    asked = package_index.ask(_not_installed(recorded, here), sources or package_index.sources())
     return Here(**{**vars(here), "availability": asked})
 
 
-def _most_doubtful_first(recorded: Recorded, here: Here) -> dict[str, str]:
-    """What is installed here was to be had not long ago: where time runs out, it is asked for last."""
+def _not_installed(recorded: Recorded, here: Here) -> dict[str, str]:
+    """What is installed here at its version was to be had, and no index is troubled with it."""
     packages = recorded.environment.packages
-    names = sorted(packages, key=lambda name: here.packages.get(name) == packages[name])
-    return {name: packages[name] for name in names if name != OWN_PACKAGE}
+    return {
+        name: version
+        for name, version in packages.items()
+        if name != OWN_PACKAGE and here.packages.get(name) != version
+    }
 
 
 def look_and_check(

@@ -7,8 +7,10 @@ answer in time leaves a package unknown, never missing.
 from __future__ import annotations
 
 import configparser
+import contextlib
 import os
 import re
+import ssl
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -19,6 +21,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 
@@ -136,7 +139,10 @@ class _Asking:
 
     def __init__(self, indexes: tuple[str, ...], until: float) -> None:
         self._indexes, self._until = indexes, until
-        self._pool = urllib3.PoolManager(num_pools=len(indexes), maxsize=_AT_ONCE, retries=False)
+        self._pools: dict[str, urllib3.PoolManager] = {}
+        for index in indexes:
+            with contextlib.suppress(OSError, ValueError, urllib3.exceptions.HTTPError):  # a certificate, or a proxy
+                self._pools[index] = _pool(index)
         self._over = threading.Event()
 
     def all_of(self, packages: Mapping[str, str]) -> dict[str, Availability]:
@@ -161,12 +167,12 @@ class _Asking:
         return Availability.MISSING
 
     def _at(self, index: str, name: str, version: str) -> Availability:
-        if self._over.is_set() or not self._left:
+        if self._over.is_set() or not self._left or index not in self._pools:
             return Availability.UNKNOWN
         address, headers = _without_user(f"{index.rstrip('/')}/{name}/")
         limit = urllib3.Timeout(total=max(0.05, self._left))
         try:
-            answer = self._pool.request(
+            answer = self._pools[index].request(
                 "GET", address, headers={"Accept": _ACCEPT, **headers}, timeout=limit, preload_content=False, redirect=3
             )
             try:
@@ -189,6 +195,17 @@ class _Asking:
             if len(whole) > _LARGEST or self._over.is_set() or not self._left:
                 return None
         return bytes(whole)
+
+
+def _pool(index: str) -> urllib3.PoolManager:
+    """Connections to an index, by way of the proxy that the environment names, as pip would go."""
+    options: dict[str, Any] = {"maxsize": _AT_ONCE, "retries": False}
+    parts = urlsplit(index)
+    if parts.scheme == "https":
+        # Read once: a context for each connection takes longer than the asking.
+        options["ssl_context"] = ssl.create_default_context(cafile=os.environ.get("PIP_CERT") or None)
+    proxy = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+    return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
 
 
 def _without_user(address: str) -> tuple[str, dict[str, str]]:

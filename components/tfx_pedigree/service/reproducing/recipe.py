@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar
 
 from tfx_pedigree.digest import PREFIX, check_digest, plain_json
 from tfx_pedigree.errors import InvalidInputError, PedigreeError
-from tfx_pedigree.json_form import Bounds, JsonForm, Layout
+from tfx_pedigree.json_form import Bounds, JsonForm, Layout, read
 from tfx_pedigree.pipeline_config import PipelineConfig
 from tfx_pedigree.retraining.spans import SpanPattern, files_of_span
 from tfx_pedigree.secrets import clean_values
@@ -91,13 +91,13 @@ class Recipe(JsonForm):
         return None if relative.startswith("..") else relative
 
 
-def recipe_of(config: PipelineConfig, span: int | None, *, files: bool = True) -> Recipe:
-    """Of a run that begins now. Secrets in the settings are hidden, and then a person must give them again."""
+def recipe_of(config: PipelineConfig, span: int | None) -> Recipe:
+    """Of a run that begins now, without the files of the span: `prepare` may write them first. Secrets in the settings
+    are hidden, and then a person must give them again."""
     settings = {key: value for key, value in config.settings.items() if key != "span"}
     told = {key: value for key, value in (settings.get("pedigree") or {}).items() if key not in _OF_THE_RUN}
     settings = clean_values(plain_json({**settings, "pedigree": told}))
     named = config.writes or WRITES
-    span, paths = _files(config, span) if files else (span, [])
     return Recipe(
         config.create,
         posixpath.normpath(config.path),
@@ -105,30 +105,32 @@ def recipe_of(config: PipelineConfig, span: int | None, *, files: bool = True) -
         span,
         top_of(Path(config.path)),
         tuple(name for name in named if isinstance(settings.get(name), str)),
-        tuple(_looked_at(paths[:MOST_FILES])),
-        max(0, len(paths) - MOST_FILES),
     )
 
 
 def told_to_components(config: PipelineConfig, span: int | None) -> dict[str, Any] | None:
-    """For the LineageRecorder's parameter; without the files where it would be too long, and None where it is all the
-    same. A run must not fail for it."""
+    """For the LineageRecorder's parameter, and None where it would be too long. A run must not fail for it."""
     try:
-        whole = recipe_of(config, span)
+        told = recipe_of(config, span).to_json()
     except PedigreeError:
         return None
-    for one in (whole, replace(whole, files=(), others=len(whole.files) + whole.others)):
-        told = one.to_json()
-        if len(json.dumps(told)) <= LARGEST:
-            return told
-    return None
+    return told if len(json.dumps(told)) <= LARGEST else None
 
 
-def _files(config: PipelineConfig, span: int | None) -> tuple[int | None, list[str]]:
-    """Of the span, or the newest, where the config says where spans are and they are on this machine."""
-    if not config.spans.get("pattern") or "://" in config.spans["pattern"]:
-        return span, []
-    return files_of_span(SpanPattern.of(config.spans), span)
+def with_files(told: Mapping[str, Any], spans: Mapping[str, str]) -> dict[str, Any]:
+    """With the files of the span, or of the newest, once they are there; without them where it would be too long, or
+    where the config does not say where spans are, or they are not on this machine."""
+    if not spans.get("pattern") or "://" in spans["pattern"]:
+        return dict(told)
+    try:
+        recipe = read(Recipe, told, "the recipe")
+        span, paths = files_of_span(SpanPattern.of(spans), recipe.span)
+    except PedigreeError:
+        return dict(told)
+    files = tuple(_looked_at(paths[:MOST_FILES]))
+    whole = replace(recipe, span=span, files=files, others=max(0, len(paths) - MOST_FILES))
+    named = whole.to_json()
+    return named if len(json.dumps(named)) <= LARGEST else replace(whole, files=(), others=len(paths)).to_json()
 
 
 def _looked_at(paths: list[str]) -> Iterator[DataFile]:
