@@ -1,4 +1,4 @@
-"""`git`: a version as an annotated tag that GTO reads, for those who keep their history in git."""
+"""`git`: versions as annotated tags that GTO reads, and what GTO assigned there brought into the registry."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfx_pedigree.cli import output
+from tfx_pedigree.cli import exits, output
 from tfx_pedigree.cli.app import App, pass_app
-from tfx_pedigree.cli.complete import references
+from tfx_pedigree.cli.complete import model_names, references
 from tfx_pedigree.cli.lazy import PedigreeGroup
 from tfx_pedigree.cli.progress import bar
 from tfx_pedigree.text import listed
 
 if TYPE_CHECKING:
+    from tfx_pedigree.service.git_following import Assignment, Followed
     from tfx_pedigree.service.git_tags import GitTagging
 
 _NAMED = 5
@@ -23,7 +24,7 @@ _NAMED = 5
 
 @click.group(cls=PedigreeGroup)
 def git() -> None:
-    """Write versions into a git repository as tags."""
+    """Keep versions in step with tags of a git repository."""
 
 
 @git.command("tag")
@@ -51,6 +52,51 @@ def tag(app: App, ref: str, everything: bool, repo: Path) -> None:
         output.emit({"changed": bool(done.new), "tags": list(done.tags), **told})
     else:
         _say(done, f"All {len(done.versions)} versions of {ref}" if everything else done.versions[0].name)
+
+
+@git.command("follow")
+@click.argument("model", shell_complete=model_names)
+@click.option("--repo", type=click.Path(path_type=Path), default=Path(), help="The repository, if not the one here.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be asked of the registry.")
+@click.pass_context
+@pass_app
+def follow(app: App, ctx: click.Context, *, model: str, repo: Path, dry_run: bool) -> None:
+    """Promote what was assigned in git with GTO.
+
+    Tags of stages that are newer than what the registry did count; those that Pedigree wrote say nothing new. The
+    registry decides as it always does: gate, roles, approvals. Exit code 1 means that it refused something.
+    """
+    from tfx_pedigree.service.git_following import follow_git, new_assignments
+
+    with app.open() as workspace:
+        if dry_run:
+            found = new_assignments(workspace.registry, model, repo)
+            output.answer({"dry_run": True, "assignments": found}, lambda _: _say_found(model, found))
+            return
+        with bar("Checking") as progress:
+            done = follow_git(workspace, model, repo, progress)
+    refused = [one for one in done if one.refusal]
+    output.answer({"changed": len(done) > len(refused), "followed": done}, lambda _: _say_followed(model, done))
+    if refused:
+        ctx.exit(exits.FOUND_PROBLEMS)
+
+
+def _say_found(model: str, found: tuple[Assignment, ...]) -> None:
+    for one in found:
+        output.say(f"{one.tag} asks for {model} {one.version} in {one.stage}.")
+    if not found:
+        output.say(f"Git asks for nothing new of {model}.")
+
+
+def _say_followed(model: str, done: tuple[Followed, ...]) -> None:
+    for one in done:
+        asked = one.assignment
+        if one.refusal:
+            output.say(f"{asked.tag} was refused: {one.refusal}")
+        else:
+            output.done(f"{model} {asked.version} is in {asked.stage} now, as {asked.tag} says.")
+    if not done:
+        output.done(f"Git asks for nothing new of {model}; nothing changed.")
 
 
 def _say(done: GitTagging, subject: str) -> None:

@@ -54,7 +54,7 @@ SECTIONS = {
         "tag": Lazy(f"{_HERE}.register:tag", "Set or remove tags of a version."),
         "evidence": Lazy(f"{_HERE}.evidence:evidence", "Attach, show or replay the evidence for a decision."),
         "alias": Lazy(f"{_HERE}.alias:alias", "Give versions names of your own."),
-        "git": Lazy(f"{_HERE}.git:git", "Write versions into a git repository as tags."),
+        "git": Lazy(f"{_HERE}.git:git", "Keep versions in step with tags of a git repository."),
     },
     "Decide": {
         "gate": Lazy(f"{_HERE}.gate:gate", "Ask the gate about numbers in files, or what a policy demands."),

@@ -158,6 +158,10 @@ class GitTags:
 
     def assigned(self, model: str, stage: str) -> tuple[str, ...]:
         """The versions that are in a stage, the one that GTO shows last."""
+        return tuple(self.assignments(model, stage))
+
+    def assignments(self, model: str, stage: str) -> dict[str, Tag]:
+        """The versions that are in a stage, the one that GTO shows last, each with the tag that says so."""
         tags = self.tags(model)
         last: dict[str, Tag] = {}
         for tag in tags:
@@ -165,7 +169,7 @@ class GitTags:
                 last.pop(tag.commit, None)
                 last[tag.commit] = tag
         numbers = {commit: number for number, commit in self._registered(tags)}
-        return tuple(numbers[tag.commit] for tag in last.values() if not tag.ends and tag.commit in numbers)
+        return {numbers[tag.commit]: tag for tag in last.values() if not tag.ends and tag.commit in numbers}
 
     def pointer(self, model: str, version: str) -> VersionPointer:
         """The pointer file of a version, read from the commit that its tag is on."""

@@ -81,3 +81,82 @@ def test_champion_that_is_not_in_git_takes_production_from_the_one_that_is(
     pedigree("promote", "flight-delay@1.1.0", "--override", "--reason", "urgent")
     tag(pedigree, repository, "flight-delay@1.0.1")
     assert in_stage(repository, "production") == []
+
+
+# The way back: what GTO assigned comes to the registry
+
+
+def state_of(pedigree: Pedigree, version: str) -> str:
+    return str(pedigree("show", f"{MODEL}@{version}", "--json").json["state"])
+
+
+def follow(pedigree: Pedigree, repository: Path, code: int = 0) -> Any:
+    return pedigree("git", "follow", MODEL, "--repo", repository, "--json", code=code).json
+
+
+@pytest.fixture
+def tagged(pedigree: Pedigree, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """All versions are in git, and somebody works there with GTO."""
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "ops")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "ops@example.com")
+    tag(pedigree, repository, MODEL, "--all")
+    return repository
+
+
+def test_stage_that_gto_assigned_is_taken_once_and_stays_in_step(pedigree: Pedigree, tagged: Path) -> None:
+    assert follow(pedigree, tagged) == {"changed": False, "followed": []}
+    gto.api.assign(str(tagged), MODEL, "staging", version="v1.1.0")
+    dry = pedigree("git", "follow", MODEL, "--repo", tagged, "--dry-run")
+    assert f"asks for {MODEL} 1.1.0 in staging" in dry.out
+    assert state_of(pedigree, "1.1.0") != "staging"
+    [done] = follow(pedigree, tagged)["followed"]
+    assert (done["refusal"], done["assignment"]["stage"]) == ("", "staging")
+    assert state_of(pedigree, "1.1.0") == "staging"
+    [event] = pedigree("history", f"{MODEL}@1.1.0", "--limit", "1", "--json").json["items"]
+    assert event["reason"] == f"assigned in git: {done['assignment']['tag']}"
+    assert follow(pedigree, tagged) == {"changed": False, "followed": []}
+    tag(pedigree, tagged, MODEL, "--all")
+    assert in_stage(tagged, "staging") == ["v1.1.0"]
+
+
+def test_former_champion_that_git_brings_back_is_a_rollback(pedigree: Pedigree, tagged: Path) -> None:
+    gto.api.assign(str(tagged), MODEL, "production", version="v1.0.0")
+    [done] = follow(pedigree, tagged)["followed"]
+    assert done["refusal"] == ""
+    assert state_of(pedigree, "1.0.0") == "production"
+    [event] = pedigree("history", f"{MODEL}@1.0.0", "--limit", "1", "--json").json["items"]
+    assert event["action"] == "rollback"
+    tag(pedigree, tagged, MODEL, "--all")
+    assert in_stage(tagged, "production") == ["v1.0.0"]
+
+
+def test_registry_refuses_what_it_would_refuse_anybody(pedigree: Pedigree, tagged: Path) -> None:
+    gto.api.assign(str(tagged), MODEL, "production", version="v1.1.0")
+    [done] = follow(pedigree, tagged, code=1)["followed"]
+    assert "1.1.0" in done["refusal"]
+    assert state_of(pedigree, "1.0.1") == "production"
+    said = pedigree("git", "follow", MODEL, "--repo", tagged, code=1)
+    assert "was refused" in said.out
+
+
+def test_assignment_that_the_registry_has_outdone_is_not_followed(pedigree: Pedigree, tagged: Path) -> None:
+    """It moved on after the tag was made: whoever spoke last counts."""
+    gto.api.assign(str(tagged), MODEL, "staging", version="v1.1.0")
+    follow(pedigree, tagged)
+    pedigree.clock.time = pedigree.clock.time.replace(year=2030)
+    pedigree("archive", f"{MODEL}@1.1.0", "--reason", "leaks")
+    pedigree("restore", f"{MODEL}@1.1.0")
+    assert follow(pedigree, tagged)["followed"] == []
+
+
+def test_version_that_git_has_with_other_bytes_is_not_followed(
+    pedigree: Pedigree, tagged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tfx_pedigree.versioning.git_tags import GitTags
+
+    gto.api.assign(str(tagged), MODEL, "staging", version="v1.0.0")
+    pointer = GitTags(tagged).pointer(MODEL, "1.0.1")
+    monkeypatch.setattr(GitTags, "pointer", lambda *_: pointer)
+    [done] = follow(pedigree, tagged, code=1)["followed"]
+    assert "has other bytes in git" in done["refusal"]

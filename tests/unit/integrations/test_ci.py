@@ -60,6 +60,7 @@ def of_github(tmp_path: Path, github: Service, event: str) -> dict[str, str]:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_pull_request_is_gated_and_gets_one_comment_and_a_merge_is_promoted(
     tmp_path: Path, github: Service, registry: str
 ) -> None:
@@ -116,6 +117,7 @@ def test_job_without_a_token_says_which_permission_it_needs(tmp_path: Path, gith
     assert "permissions: id-token: write" in job.log
 
 
+@pytest.mark.slow
 def test_merge_request_of_gitlab_is_gated_and_noted(tmp_path: Path, github: Service, registry: str) -> None:
     job = yaml.safe_load((ROOT / "ci" / "gitlab.yml").read_text())[".pedigree"]
     write_json(tmp_path / "metrics.json", {"auc": 0.5})

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from cli_testing import MODELS, Pedigree
 from documents_testing import DOCS
 from tracker_testing import KERAS, WANDB, mlflow_server
 
-PAGES = {"trackers.md": 3, "ci.md": 4, "serving-config.md": 4}
+PAGES = {"trackers.md": 3, "ci.md": 6, "serving-config.md": 4}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -28,6 +29,7 @@ def test_commands_of_a_page_run(page: str, tmp_path: Path, monkeypatch: pytest.M
     shutil.copytree(KERAS, "logs/november")
     shutil.copytree(WANDB, f"wandb/{WANDB.name}")
     shutil.copytree(DOCS.parent / "configs", "configs")
+    subprocess.run(["git", "init", "--quiet", "flights"], check=True)
     Path("requests.jsonl").write_text(json.dumps({"instances": [[0.1, 0.2, 0.3]]}))
     commands = re.findall(r"^\$ pedigree (.*)$", (DOCS / page).read_text(), re.M)
     assert len(commands) == PAGES[page]

@@ -6,16 +6,19 @@ import shutil
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from cli_testing import MODELS, Pedigree
 from tracker_testing import ID, KERAS, WANDB, WRITER, MlflowServer, mlflow_server
 
+from server_testing import running
 from tfx_pedigree.errors import DamagedError, InvalidInputError, NotFoundError, PedigreeError
 from tfx_pedigree.integrations.trackers.event_files import read_logdir
 from tfx_pedigree.integrations.trackers.framing import LARGEST_RECORD, leveldb_records, masked_crc, tfrecord, tfrecords
 from tfx_pedigree.integrations.trackers.wandb_folder import read_folder
+from tfx_pedigree.registry import Registry
 from tfx_pedigree.service import tracked_run
 from tfx_pedigree.service.tracked_run import Dataset, TrackedRun
 from tfx_pedigree.versioning.wire_writing import double, number, run, single
@@ -338,3 +341,17 @@ def test_answer_that_did_not_come_is_asked_for_again(
     mlflow.answers = [(503, b"")]
     pedigree("register", "m", MODELS / "keras", "--from-run", f"mlflow:{ID}")
     assert len(mlflow.asked) == 3
+
+
+def test_registry_on_a_server_is_named_by_the_versions_page(tmp_path: Path, mlflow: MlflowServer) -> None:
+    with ExitStack() as stack:
+        held = stack.enter_context(Registry.create(tmp_path / "registry", actor="mia"))
+        switch = stack.enter_context(running())
+        address = stack.enter_context(switch.registry(held, str(tmp_path / "registry")))
+        far = Pedigree(address)
+        words = ("register", "flight-delay", MODELS / "keras", "--from-run", f"mlflow:{ID}", "--json")
+        who: dict[str, str | None] = {"PEDIGREE_TOKEN": "mia", "PEDIGREE_ACTOR": None}
+        version = far(*words, **who).json["version"]  # type: ignore[arg-type]
+    assert version["metrics"] == {"auc": 0.91, "diverged": "Infinity"}
+    assert version["tags"]["dataset.flights"] == "2485371048"
+    assert mlflow.marked["pedigree.url"] == f"{address}/models/flight-delay/versions/1.0.0"
