@@ -69,8 +69,13 @@ class Asked:
     def __call__(self, method: str, path: str, body: Any = None) -> bytes:
         content = None if body is None else json.dumps(body)
         headers = {**self._headers, **({"content-type": "application/json"} if content else {})}
-        self._connection.request(method, path, content, headers)
-        answer = self._connection.getresponse()
+        try:
+            self._connection.request(method, path, content, headers)
+            answer = self._connection.getresponse()
+        except (http.client.RemoteDisconnected, ConnectionError):  # closed while others were asked
+            self._connection.close()
+            self._connection.request(method, path, content, headers)
+            answer = self._connection.getresponse()
         found = answer.read()
         assert answer.status < 400, (answer.status, path, found[:300])
         return found
