@@ -248,7 +248,7 @@ def test_tokens_work_as_bearer_and_as_password(process: Client, registry: Regist
     secret = make_token(registry, "mlflow").text
 
     settings = ServerSettings("sqlite")
-    server = Server(settings, registry, authenticator_for(settings, registry))
+    server = Server(settings, registry, authenticator_for(settings, registry, ()))
     call = f"client.get_model_version_by_alias('{NAME}', 'champion').version"
     with switch.serving(application(server)) as address:
         process.at = address
@@ -353,5 +353,5 @@ def test_who_may_not_read_gets_neither_lists_nor_bytes(at: str, registry: Regist
 
 def test_page_about_mlflow_lists_the_endpoints_as_they_are() -> None:
     text = (Path(__file__).parents[3] / "docs" / "mlflow.md").read_text()
-    rows = [line for line in text.splitlines() if line.startswith("| `")][-len(ENDPOINTS) :]
+    rows = [line for line in text.splitlines() if line.startswith("| `") and line.count(" | ") == 2]
     assert rows == [f"| `{one.name}` | {'refused' if one.refused else 'yes'} | {one.here} |" for one in ENDPOINTS]
