@@ -77,12 +77,14 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Debian:
-    """Programs of a Debian package; `needs` says whether they need libraries of other packages."""
+    """Programs of a Debian package; `needs` says whether they need libraries of other packages, `also` names packages
+    into which newer releases of Debian put some of the programs."""
 
     package: str
     members: tuple[str, ...]
     least: tuple[int, int]
     needs: bool
+    also: tuple[str, ...] = ()
 
     @property
     def programs(self) -> list[str]:
@@ -132,7 +134,8 @@ class Debian:
         return sorted(work.glob("*.deb"))
 
     def download(self, options: list[str], work: Path, fails: bool = True) -> bool:
-        names = [self.package]
+        known = [one for one in self.also if run(["apt-cache", *options, "show", one], "", fails=False)]
+        names = [self.package, *known]
         if self.needs:
             simulate = ["apt-get", *options, "--simulate", "--no-install-recommends", "install", self.package]
             listed = run(simulate, f"apt-get knows no {self.package}", fails)
@@ -224,7 +227,7 @@ RECIPES: dict[str, Wheel | Debian | Venv] = {
     "helm": Library((("helm_python", ""),)),
     "haproxy": Debian("haproxy", ("usr/sbin/haproxy",), (2, 6), needs=True),
     "schemathesis": Venv((("schemathesis", "schemathesis.cli"),)),
-    "prometheus": Debian("prometheus", ("usr/bin/prometheus", "usr/bin/promtool"), (2, 42), needs=False),
+    "prometheus": Debian("prometheus", ("usr/bin/prometheus", "usr/bin/promtool"), (2, 42), False, also=("promtool",)),
 }
 
 
