@@ -52,6 +52,10 @@ VALUES: dict[str, dict[str, Any]] = {
     },
     "sqlite and issuers": {"issuersSecret": "pedigree-issuers"},
 }
+[SITE] = re.findall(
+    r"^```yaml\n# site\.yaml\n(.*?)^```$", (ROOT / "docs/deployment.md").read_text("utf-8"), re.S | re.M
+)
+VALUES["the documents"] = yaml.safe_load(SITE)
 WRONG: list[dict[str, Any]] = [
     {"replica": 3},
     {"image": {"repository": "x", "digest": "latest"}},
@@ -155,7 +159,7 @@ def test_changed_settings_start_the_pods_anew(rendered: dict[str, dict[str, Mani
         objects["Deployment"]["spec"]["template"]["metadata"]["annotations"]["pedigree/settings"]
         for objects in rendered.values()
     }
-    assert len(marks) == 3, "two of them have the same settings"
+    assert len(marks) == 4, "two of them have the same settings"
 
 
 def test_values_that_are_none_are_refused(helm: tuple[Any, list[Any]]) -> None:

@@ -3,8 +3,9 @@ session ends."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -27,6 +28,9 @@ from tfx_pedigree.server.pages.refusals import refused
 from tfx_pedigree.server.pages.view import View
 from tfx_pedigree.text import did_you_mean, plain
 from tfx_pedigree.wire import problem_of
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 HOME = "/models"
 BACK = "/sign-in/from"
@@ -92,7 +96,7 @@ class _Door:
         try:
             way, site = self._way(request)
             attempt = Attempt.new(way.name, _wanted(request), self._server.clock())
-            described = await self._server.ask(site.described)
+            described = await self._far(site.described)
             answer = RedirectResponse(sent_to(described, way, attempt, self._redirect(way)), 303, _KEPT_QUIET)
         except PedigreeError as error:
             return self._page(request, _wanted(request), error)
@@ -104,13 +108,17 @@ class _Door:
 
     async def come_back(self, request: Request) -> Response:
         try:
-            secret, then = await self._server.change(self._from_issuer, request)
+            secret, then = await self._far(self._from_issuer, request)
             answer = _let_in(secret, then)
         except PedigreeError as error:
             answer = self._page(request, HOME, error)
         answer.headers.update(_KEPT_QUIET)
         answer.delete_cookie(code_flow.COOKIE, secure=True, httponly=True, samesite="lax", path="/")
         return answer
+
+    async def _far(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """What may wait for an issuer keeps no thread from those who ask or write here."""
+        return await self._server.run(self._server.bytes, work, *arguments, **named)
 
     async def sign_out(self, request: Request) -> Response:
         try:

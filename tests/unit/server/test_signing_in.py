@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ import httpx
 import pytest
 from joserfc.jwk import OctKey, RSAKey
 
+from authority_testing import Authority
 from oidc_testing import CLIENT, SECRET, Provider
 from pedigree_testing import Clock
 from server_testing import Switch
@@ -526,6 +528,22 @@ def test_a_sign_in_that_could_not_work_is_refused_at_the_start(tmp_path: Path, s
     file.write_text(json.dumps({"issuers": [{"issuer": "https://issuer.example.com", "sign_in": sign_in}]}))
     with pytest.raises(InvalidInputError):
         load_issuers(file)
+
+
+def test_the_documents_own_issuers_are_read(tmp_path: Path) -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs/identity.md").read_text("utf-8")
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", text, re.S | re.M)
+    assert len(blocks) == 2
+    for name in ("ca", "cluster-ca"):
+        Authority.new(tmp_path / f"{name}.pem")
+    (tmp_path / "client-secret").write_text(SECRET)
+    found: list[Issuer] = []
+    for block in blocks:
+        (tmp_path / "issuers.yaml").write_text(block.replace("/etc/pedigree", str(tmp_path)))
+        found += load_issuers(tmp_path / "issuers.yaml")
+    (way,) = [one.sign_in for one in found if one.sign_in]
+    assert (way.title, way.secret, way.hours) == ("Example", SECRET, 12)
+    assert f"/sign-in/from/{way.name}`" in text
 
 
 def test_each_issuer_and_each_sign_in_stands_once(tmp_path: Path) -> None:
