@@ -13,6 +13,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+# Python 3.13 asks for all that RFC 5280 does.
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 @dataclass(frozen=True)
 class Authority:
@@ -27,6 +40,7 @@ class Authority:
         name = _name(file.stem)
         made = _built(name, name, key, days=1)
         made = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        made = made.add_extension(_SIGNS, critical=True)
         file.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
         return cls(file, key)
 
@@ -38,6 +52,8 @@ class Authority:
             names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
         made = _built(_name(name), _name(self.file.stem), key, days)
         made = made.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        made = made.add_extension(signer, critical=False)
         certificate = made.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -58,5 +74,6 @@ def _built(
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.timezone.utc)
     made = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
+    made = made.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     made = made.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=10))
     return made.not_valid_after(now + datetime.timedelta(days=days))
