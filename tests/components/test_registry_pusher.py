@@ -66,6 +66,22 @@ def test_what_does_not_pass_is_kept_with_its_reason_and_the_run_goes_on(place: P
     assert [path.name for path in (place.root / "serving" / NAME).iterdir()] == ["1"]
 
 
+@pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.FAIL])
+def test_what_was_measured_of_the_champion_on_new_data_is_an_observation_of_it(
+    place: Place, local_registry: Registry, verdict: Verdict
+) -> None:
+    run(place, "keras")
+    model, champion = place.trained("keras_retrained"), place.champion()
+    version = place.version(model, champion=champion)
+    measured = {"challenger": {"auc": 0.75}, "champion": {"auc": 0.71, "example_count": 4000.0}}
+    more = {"evaluation_data": "sha256:" + "f" * 64, "metrics": measured, "details": {"examples": 4000}}
+    comparison = place.compared(version, verdict, **more)
+    for _ in range(2):
+        place.push(version, model=model, comparison=comparison)
+    (seen,) = local_registry.observations(NAME).items
+    assert (seen.version, seen.metric, seen.value, seen.examples) == ("1.0.0", "auc", 0.71, 4000)
+
+
 @pytest.mark.parametrize("step", ["register", "promote", "lay_out"])
 @pytest.mark.parametrize("before", [True, False])
 def test_a_run_that_died_at_any_step_ends_as_one_that_did_not(

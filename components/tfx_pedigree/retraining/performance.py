@@ -94,7 +94,6 @@ def _seen(registry: RegistryApi, champion: Version, metric: str, rule: Decline, 
             champion.version,
             metric=metric,
             since=now - rule.over,
-            until=now,
             limit=LARGEST_PAGE,
             after=after,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -175,6 +176,38 @@ def test_pipeline_that_the_system_kills_has_failed_and_why_is_said(project: Proj
     for words in (("run", "--span", 1), ("retrain",), ("backfill", "--from", 1, "--to", 1)):
         assert "pipeline was ended by SIGKILL, as when memory runs out" in project(*words, code=1).err
     assert "was ended by SIGKILL" in project.pedigree("history", "m").out
+
+
+# Performance
+
+
+def test_champion_that_got_worse_while_it_served_is_trained_again_on_data_that_are_new(project: Project) -> None:
+    rules = "retraining: {new_span: false, performance: {auc: {drop: 0.03, over: 52w, min_examples: 100}}}\n"
+    (project.folder / "policy.yaml").write_text(f"metric: auc\n{rules}")
+    project.data(1)
+    project("retrain")
+    project.data(2)
+    assert "auc of the champion was not observed within 364 days." in project("retrain").out
+    champion = project.pedigree("show", "m", "--json").json
+    evidence = {"format": "pedigree.evidence/1", "challenger": champion["digest"], "champion": None}
+    evidence |= {"verdict": "PASS", "reason": "good", "metrics": {"challenger": {"auc": 0.85}}}
+    project.pedigree("evidence", "attach", "m@champion", "-", stdin=json.dumps(evidence))
+
+    def observed(value: str, examples: int) -> None:
+        times = ("--from", champion["created_at"], "--to", champion["created_at"], "--source", f"{value} on {examples}")
+        project.pedigree("observe", "m@champion", "--metric", f"auc={value}", "--examples", examples, *times)
+
+    observed("0.5", 99)
+    assert "was observed on 99 examples within 364 days, 100 are needed." in project("retrain").out
+    assert project.runs == [1]
+    observed("0.81", 1000)
+    said = project("retrain", "--json").json
+    assert [(one["span"], [reason["kind"] for reason in one["reasons"]]) for one in said["runs"]] == [
+        (2, ["performance"])
+    ]
+    assert "0.7821 on 1,099 examples within 364 days, and 0.85 in its evidence" in said["runs"][0]["reasons"][0]["text"]
+    assert project("retrain", "--json").json["outcome"] == "nothing"
+    assert project.pedigree("audit", "verify", "--json").json["ok"]
 
 
 # Drift
