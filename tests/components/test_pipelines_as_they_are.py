@@ -25,6 +25,8 @@ from tfx_pedigree.comparison import ErrorBudget, ModelInputs, Policy
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage.graph import EdgeKind, NodeKind
 from tfx_pedigree.lineage.lineage import Lineage
+from tfx_pedigree.lineage.wording import label
+from tfx_pedigree.mlmd import Mapper, connect, scan
 from tfx_pedigree.registry import Evidence, Registry, Verdict
 from tfx_pedigree.retraining.ledger import spans_of
 from tfx_pedigree.service.intake import candidate_of
@@ -61,6 +63,17 @@ def written(folder: Path, name: str) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in paths]
 
 
+def _without_its_record(config: Any, folder: Path) -> set[tuple[EdgeKind, str, str]]:
+    """What ML Metadata alone tells of a run, as of one from before Pedigree: kinds of edges between nodes in words."""
+    for path in (folder / "root").rglob("version.json"):
+        path.unlink()
+    with connect(config) as reader:
+        mapper = Mapper(reader.identity)
+        fragments = [mapper.fragment(piece) for piece in scan(reader)]
+    said = {node.key: label(node) for fragment in fragments for node in fragment.nodes}
+    return {(one.kind, said[one.source], said[one.target]) for fragment in fragments for one in fragment.edges}
+
+
 def test_a_tuner_a_warm_start_and_an_infra_validator_are_heard(
     given: dict[str, Any], local_registry: Registry, tmp_path: Path
 ) -> None:
@@ -85,7 +98,7 @@ def test_a_tuner_a_warm_start_and_an_infra_validator_are_heard(
         infra_blessing=validated.outputs["blessing"],
         **given,
     )
-    run_pipeline(tmp_path, [examples, champion, tuner, trainer, validated, *pedigree.components])
+    config = run_pipeline(tmp_path, [examples, champion, tuner, trainer, validated, *pedigree.components])
     second = local_registry.get(f"{NAME}@latest")
     assert {key: second.parameters[key] for key in ("units", "rate", "seed")} == {"units": 7, "rate": 0.3, "seed": 5}
     assert second.refusal == "FAIL: The infrastructure's validation did not bless the model."
@@ -100,6 +113,12 @@ def test_a_tuner_a_warm_start_and_an_infra_validator_are_heard(
     told = json.dumps(lineage.explain(f"{NAME}@{second.version}").to_json())
     assert f"Its training went on from {NAME} 1.0.0" in told
     assert replay_all(local_registry).ok
+    known = _without_its_record(config, tmp_path)
+    new, old = f"{NAME} {second.version}", f"{NAME} {first}"
+    assert (EdgeKind.DERIVED_FROM, new, old) in known, "the warm start"
+    assert [source[:3] for kind, source, target in known if (kind, target) == (EdgeKind.USED, old)] == ["run"]
+    configured = {target for kind, source, target in known if (kind, source) == (EdgeKind.CONFIGURED_BY, new)}
+    assert any("rate=0.3" in one and "units=7" in one for one in configured), configured
 
 
 def test_a_first_model_has_nothing_to_go_on_from_and_what_was_blessed_is_on_file(place: Place) -> None:

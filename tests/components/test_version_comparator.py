@@ -165,11 +165,22 @@ def _alone(world: World, tmp_path: Path) -> dict[str, Any]:  # noqa: F811
     return {"evaluation": evaluation, "model_blessing": None}
 
 
-def test_a_real_evaluation_without_a_baseline_is_a_first_version(world: World, tmp_path: Path) -> None:  # noqa: F811
+def test_a_real_evaluation_without_a_baseline_is_a_first_version(
+    world: World,  # noqa: F811
+    judged: Judged,
+    tmp_path: Path,
+) -> None:
     version = write_version(tmp_path / "version", world.new)
     inputs = {**world.inputs, **world.alone, "champion": None, "version": version}
-    judged = compare(tmp_path / "out", inputs, FLOORS)
-    assert judged.verdict == "PASS" and judged.evidence.champion is None
+    first = compare(tmp_path / "out", inputs, FLOORS)
+    assert first.verdict == "PASS" and first.evidence.champion is None
+    # Its report draws what the one model said: the same counts as beside a champion.
+    said, both = first.comparison.outcomes, judged.comparison.outcomes
+    assert said is not None and both is not None
+    assert (said.challenger, said.champion) == (both.challenger, None)
+    assert (first.comparison.flips, first.comparison.performance_delta, first.warnings) == (None, None, "")
+    for part in ("What the model said", "ROC", "Precision and recall", "Calibration", "Scores where truth is yes"):
+        assert part in first.report
 
 
 def test_a_champion_that_a_pipeline_forgot_to_connect_is_not_a_first_version(

@@ -19,6 +19,8 @@ from tfx_pedigree.store import manifest_of
 # Of Pedigree's own components; docs/components.md describes them.
 _VERSION_FILE, _VERSION_FORMAT = "version.json", "pedigree.model-version/1"
 _COMPARISON_FILE = "comparison.json"
+# As TFX's Tuner writes it.
+_TUNED_FILE = "best_hyperparameters.txt"
 _LARGEST = 64 << 20
 # Where TFX's Trainer has put the model to serve, by the age of TFX.
 _SERVING = ("Format-Serving", "serving_model_dir")
@@ -52,6 +54,12 @@ class ArtifactFiles:
             return Comparison.from_text(text) if text is not None else None
         except PedigreeError:
             return None
+
+    def hyperparameters(self, uri: str) -> Mapping[str, Any] | None:
+        """The values that a Tuner found best. KerasTuner writes them beside the space that it searched."""
+        found = _json(uri, _TUNED_FILE)
+        values = found.get("values") if isinstance(found, dict) and "space" in found else found
+        return values if isinstance(values, dict) and values else None
 
     def digest_of(self, uri: str) -> str | None:
         """Of a folder, as the store counts it."""

@@ -46,6 +46,12 @@ class ExecutionSettings:
         return self._made[key]
 
 
+def tuned(values: Mapping[str, Any]) -> Node:
+    """What a Tuner found best, as parameters of the model that was trained with it."""
+    found = {str(name): _short(_without_zero(plain_json(value))) for name, value in values.items()}
+    return node_factory.parameters_node(found, {})
+
+
 def code_of(execution: Execution) -> list[Node]:
     """The user's modules, and the commit that Pedigree's Versioner was given."""
     found = []

@@ -6,7 +6,7 @@ files that still lie where the store says (artifact_files.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tfx_pedigree.lineage import node_factory, run_graph
@@ -259,8 +259,10 @@ class Mapper:
                     told.link(node, EdgeKind.RESTS_ON, self._ids.of(other).values())
 
     def _ends(self, told: _Told, run: Node, steps: list[MappedExecution]) -> None:
-        """What a run produced, and what it brought in from outside. A champion is brought in to be compared with."""
+        """What a run produced, and what it brought in from outside. A champion is brought in to be compared with, and
+        used where the training goes on from it."""
         made = {artifact.id for step in steps for artifact in step.outputs}
+        trained = {artifact.id for step in steps if step.inputs for artifact in step.outputs}
         for step in steps:
             for artifact in step.outputs:
                 for origin, edge in self._ids.origins(artifact):
@@ -278,6 +280,8 @@ class Mapper:
                     told.link(run, EdgeKind.USED, self._brought(told, artifact))
                 elif artifact.id not in made and key in vocabulary.RIVALS:
                     told.link(run, EdgeKind.COMPARED_WITH, self._ids.of(artifact).values())
+                if key == vocabulary.BASE_MODEL and artifact.id not in trained:
+                    told.link(run, EdgeKind.USED, self._ids.of(artifact).values())
 
     def _brought(self, told: _Told, artifact: Artifact) -> Iterable[Node]:
         """Of examples, what the run's models were trained on: the rest only judged them."""
@@ -297,8 +301,17 @@ class Mapper:
             for node in self._ids.of(artifact).values():
                 told.link(node, EdgeKind.BUILT_BY, execution_settings.code_of(execution))
                 unrecorded = artifact.type == vocabulary.MODEL and not self._is_recorded(node)
-                if settings is not None and unrecorded and vocabulary.is_trainer(execution.component):
-                    told.link(node, EdgeKind.CONFIGURED_BY, [settings])
+                if unrecorded and vocabulary.is_trainer(execution.component):
+                    configured = [settings] if settings is not None else []
+                    told.link(node, EdgeKind.CONFIGURED_BY, [*configured, *self._tuned(step)])
+
+    def _tuned(self, step: MappedExecution) -> Iterator[Node]:
+        """What a Tuner found for this training, where its file is still there."""
+        for key, artifact in step.inputs:
+            if key == vocabulary.TUNED and artifact.type == vocabulary.HYPERPARAMETERS:
+                values = self._files.hyperparameters(artifact.uri)
+                if values is not None:
+                    yield execution_settings.tuned(values)
 
     def _is_recorded(self, node: Node) -> bool:
         return node.kind is NodeKind.VERSION and node.content["digest"] in self._ids.recorded

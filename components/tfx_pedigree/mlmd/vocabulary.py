@@ -12,6 +12,7 @@ SCHEMA = "Schema"
 TRANSFORM = "TransformGraph"
 MODEL = "Model"
 EVALUATION = "ModelEvaluation"
+HYPERPARAMETERS = "HyperParameters"
 MODEL_BLESSING = "ModelBlessing"
 INFRA_BLESSING = "InfraBlessing"
 PUSHED_MODEL = "PushedModel"
@@ -37,6 +38,8 @@ PIPELINE_CONTEXTS = ("pipeline", "system.Pipeline")
 
 # Inputs that are there to be compared with: what made them flows into nothing.
 RIVALS = ("baseline_model", "champion")
+# What TFX's Trainer calls the model that a training goes on from, and what a Tuner found.
+BASE_MODEL, TUNED = "base_model", "hyperparameters"
 
 _MADE = {
     SCHEMA: EdgeKind.CONFORMS_TO,

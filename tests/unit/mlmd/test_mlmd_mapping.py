@@ -101,6 +101,29 @@ def test_champion_is_compared_with_and_its_data_flow_into_nothing(
     assert f"id {new}" not in carried
 
 
+def test_a_warm_start_and_what_a_tuner_found_are_read(books: Books, path: Path, tmp_path: Path) -> None:
+    """The values stand in the Tuner's file alone. Where that is gone, the model still comes from what it made."""
+    first, ran = books.run(1), books.run(2)
+    (tmp_path / "tuned").mkdir()
+    file = tmp_path / "tuned" / "best_hyperparameters.txt"
+    file.write_text('{"space": [], "values": {"units": 7, "rate": 0.3}}')
+    found = {"best_hyperparameters": ("HyperParameters", {"@uri": str(file.parent)})}
+    books.step(ran, PIPELINE, "Tuner", {}, {"examples": "examples"}, found)
+    ran.outputs["base"] = first.outputs["model"]
+    given = {"examples": "examples", "hyperparameters": "best_hyperparameters", "base_model": "base"}
+    books.step(ran, PIPELINE, "WarmTrainer", {"custom_config": '{"seed": 5}'}, given, {"warm": ("Model", {})})
+    said, warm = sentences(whole(path)), f"Model {ran.outputs['warm']}"
+    assert f"{warm} was derived from Model {first.outputs['model']}." in said
+    assert f"run {ran.name} used Model {first.outputs['model']}." in said
+    assert f"{warm} was configured by parameters rate=0.3, units=7." in said
+    assert f"{warm} was configured by parameters seed=5." in said
+    tuned = f"HyperParameters {ran.outputs['best_hyperparameters']}"
+    assert f"{warm} was derived from {tuned}." in said
+    for text in ("no JSON", '{"values": 7, "space": 1}', "[]", "{}"):
+        file.write_text(text)
+        assert not [one for one in sentences(whole(path)) if "units=7" in one]
+
+
 def test_cached_steps_link_the_run_to_what_it_used_again(books: Books, path: Path) -> None:
     first = books.run(1)
     again = books.run(1, name="again", cached=first, learning_rate=0.1)

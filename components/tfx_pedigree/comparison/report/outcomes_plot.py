@@ -46,7 +46,7 @@ def outcomes_section(comparison: Comparison) -> Markup | None:
     legend = [el("li", legend_dot(side.kind, hollow=side.kind == "old"), side.name) for side in sides]
     return el(
         "section",
-        el("h2", "What the models said, and what was true"),
+        el("h2", f"What the {'models' if len(sides) > 1 else 'model'} said, and what was true"),
         el("ul", legend, class_="legend"),
         _matrices(found, sides),
         _plots(found, [side for side in sides if side.said.has_scores]),

@@ -185,6 +185,12 @@ class PairedSums:
         """What the comparison makes of it."""
         return Predicted(self.delta if self.count else None, self.flips, self.agreement, self.outcomes)
 
+    @property
+    def predicted_alone(self) -> Predicted:
+        """Of a model that was its own rival: what it said of the truth, and nothing of a difference."""
+        found = self.outcomes
+        return Predicted(outcomes=replace(found, champion=None) if found else None)
+
     def to_json(self) -> dict[str, Any]:
         """Sums as hexadecimal text: they are longer than any number that JSON can hold."""
         counts = {name: list(getattr(self, name)) for name in _COUNTED}

@@ -26,7 +26,8 @@ BATCH_SIZE = 4096
 
 @dataclass(frozen=True)
 class PairOf:
-    """Where two models lie and how to call them. `handle` finds them again where this process has them loaded."""
+    """Where two models lie and how to call them. `handle` finds them again where this process has them loaded. A model
+    that stands alone is both of them, and predicts once."""
 
     challenger: str
     champion: str
@@ -39,8 +40,12 @@ class PairOf:
 
     def load(self) -> Pair:
         """Once per process and handle, whatever number of threads asks."""
-        found: Pair = self.handle.acquire(lambda: Pair(self._one(self.challenger), self._one(self.champion)))
+        found: Pair = self.handle.acquire(self._both)
         return found
+
+    def _both(self) -> Pair:
+        challenger = self._one(self.challenger)
+        return Pair(challenger, challenger if self.champion == self.challenger else self._one(self.champion))
 
     def offer(self, pair: Pair) -> None:
         """What runs in this process then uses models that are loaded already."""
@@ -87,7 +92,8 @@ class PredictPairs(beam.DoFn):  # type: ignore[misc]
     def _sums(self, batch: Any) -> PairedSums:
         plan, pair = self._plan, self._pair or self._plan.pair.load()
         try:
-            new, old = pair.challenger.predict(batch), pair.champion.predict(batch)
+            new = pair.challenger.predict(batch)
+            old = new if pair.champion is pair.challenger else pair.champion.predict(batch)
             return PairedSums.of_outputs(_truth(batch, plan, pair, new.shape[1]), new, old, plan.threshold)
         except tf.errors.OpError as error:
             # One example that a model cannot read must not take the whole comparison with it.
