@@ -13,6 +13,7 @@ from lineage_testing import make_versions, record_story
 from pedigree_testing import Clock, candidate
 from tfx_pedigree.comparison import Comparison, MajorChange, Policy
 from tfx_pedigree.registry import (
+    Action,
     Evidence,
     Facts,
     Identity,
@@ -34,6 +35,7 @@ OTHER = "taxi-fare"
 EMPTY = "reserved-only"
 GUARDED = "house-price"
 REAL = "with-files"
+LONG = "a-model-whose-name-is-as-long-as-names-may-be-or-nearly-so"
 TEXT = "**Night flights** left out, see [the notes](https://example.com/notes).\n\n- `auc` on 24,951 rows\n"
 
 
@@ -67,9 +69,21 @@ def fill(registry: Registry, clock: Clock, *, versions: int = 7) -> None:
     registry.set_alias("canary", f"{MODEL}@1.1.0")
     registry.annotate(f"{MODEL}@1.1.0", Facts(tags={"description": TEXT, "span": "3", "team": "ops"}))
     _series(registry, clock, versions)
+    _long(registry)
     registry.reserve(EMPTY, candidate("waiting"))
     _observed(registry, clock)
     _protected(registry, clock)
+
+
+def _long(registry: Registry) -> None:
+    """A name, metrics, tags and reasons that are as long as such things get."""
+    metrics = {"precision_at_recall(0.8)@class_id=3_of_the_late_flights_only": 0.8123, "auc": 0.7}
+    tags = {"description": TEXT + "\n```\n" + "code " * 60 + "\n```", "owner": "team-" * 36}
+    for number in range(2):
+        registry.add(LONG, candidate(f"l{number}", rate=number), facts=Facts(metrics, tags))
+    registry.promote(f"{LONG}@1.0.0", PromotionRequest(reason="because " * 40))
+    registry.set_alias("an-alias-of-some-length", f"{LONG}@latest")
+    registry.note(LONG, Action.DESCRIBE, reason=None, details={"text": f"# What for\n\n{TEXT * 4}\n{'y' * 120}"})
 
 
 def with_files(folder: Path, store: Path) -> None:

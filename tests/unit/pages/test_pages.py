@@ -226,10 +226,11 @@ def test_a_model_is_described_on_its_page(site: Site) -> None:
         assert "<form method" not in client.get(at).text
         assert client.post(at, data={"seen": "0", "description": "x", "idempotency": "v"}).status_code == 403
     with site.client("cora") as client:
-        form = {**form_of(site, "cora", at), "description": "**Delays** <b>of</b> [trains](javascript:1)"}
+        form = {**form_of(site, "cora", at), "description": "# Of\n**Delays** <b>of</b> [trains](javascript:1)"}
         done = client.post(at, data=form)
         assert done.status_code == 200, re.findall("reason.>(.*)<", done.text)
         assert "Done: cora described" in done.text and "<strong>Delays</strong> &lt;b&gt;of" in done.text
+        assert "<h2>Of</h2>" in done.text and done.text.count("<h1") == 1
         assert "javascript:" not in re.sub(r"\[trains\]\(javascript:1\)", "", done.text)
         assert client.post(at, data=form).url.path == f"/models/{EMPTY}"  # the same click once more
         stale = client.post(at, data={**form, "description": "other", "idempotency": "other"})
@@ -238,7 +239,7 @@ def test_a_model_is_described_on_its_page(site: Site) -> None:
         assert client.post(at, data=again).status_code == 200
         assert client.get(f"/models/{EMPTY}.json").json()["description"]["text"] == "other"
         assert (
-            client.get(f"/audit.json?model={EMPTY}&action=describe").json()["events"][1]["details"]["text"][:3] == "**D"
+            client.get(f"/audit.json?model={EMPTY}&action=describe").json()["events"][1]["details"]["text"][:3] == "# O"
         )
 
 

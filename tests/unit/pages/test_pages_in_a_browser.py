@@ -56,7 +56,6 @@ PAGES = {
     "audit-of-the-registry": "/audit",
     "lineage-unasked": "/lineage",
     "not-found": "/models/nothing",
-    "sign-in": "/sign-in",
 }
 PICTURES = ("lineage", "picture")
 LOOKS = {

@@ -24,12 +24,20 @@ def _markdown() -> MarkdownIt:
     made.disable("image")
     made.validateLink = lambda url: bool(_LINK.match(url))  # type: ignore[method-assign]
     made.add_render_rule("link_open", _link_open)
+    for rule in ("heading_open", "heading_close"):
+        made.add_render_rule(rule, _heading)
     return made
 
 
 def _link_open(renderer, tokens, at, options, env):  # type: ignore[no-untyped-def]
     tokens[at].attrSet("rel", "noopener noreferrer nofollow")
     return renderer.renderToken(tokens, at, options, env)
+
+
+def _heading(renderer, tokens, at, options, env):  # type: ignore[no-untyped-def]
+    """The page's own title stays the only one of its rank."""
+    level = min(6, int(tokens[at].tag[1]) + 1)
+    return renderer.renderToken([*tokens[:at], tokens[at].copy(tag=f"h{level}"), *tokens[at + 1 :]], at, options, env)
 
 
 def markdown(text: str) -> Markup:

@@ -74,7 +74,7 @@ def run_models(
         )
         found = replace(found, predicted=sums.predicted) if sums else found
         notes.append(note)
-    elif new is not None and settings.label_key and _alike(new, new, batch, []):
+    elif champion is None and new is not None and settings.label_key and _alike(new, new, batch, []):
         alone = PairOf.at(challenger, challenger, settings.target)
         sums, _ = _sums(alone, Pair(new, new), examples, settings, compute)
         found = replace(found, predicted=sums.predicted_alone) if sums else found
