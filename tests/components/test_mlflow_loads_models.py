@@ -3,6 +3,7 @@ SavedModel itself predicts."""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,8 +31,8 @@ FLAT = "{{key: np.ravel(value).tolist() for key, value in dict({}).items()}}"
 def mlflow(tmp_path_factory: pytest.TempPathFactory, switch: Switch) -> Iterator[Client]:
     folder = tmp_path_factory.mktemp("mlflow")
     with Registry.create(folder / "registry", actor="ada") as registry:
-        for name in ASKED:
-            register_model(Workspace(registry), name, MODELS / name)
+        for name in (*ASKED, "flight-delay"):
+            register_model(Workspace(registry), name, MODELS / (name if name in ASKED else "keras"))
             registry.promote(f"{name}@1")
         with switch.registry(registry, "sqlite") as at, client_process(folder, sys.executable) as client:
             client.at, client.environ = at, {"MLFLOW_TRACKING_TOKEN": "ada"}
@@ -67,3 +68,10 @@ def test_arrays_and_tables_are_taken_by_the_models_signature(mlflow: Client, own
     assert array == own("keras")["output_0"]
     with pytest.raises(RefusedError, match="incompatible input types|shape|dtype"):
         mlflow(f"{model}.predict({{'features': np.array(['text'])}})")
+
+
+def test_code_in_the_page_about_mlflow_runs(mlflow: Client) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "mlflow.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.S | re.M)
+    code = code.replace('"7"', '"1"')  # the version that is there
+    mlflow(f"exec({code!r}, {{}})")
