@@ -8,16 +8,23 @@ from pathlib import Path
 
 import pytest
 from components_testing import NAME, Place, record
+from stock_testing import WarmTrainer
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.context import RequestContext
 from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams import api_pb2, list_session_groups
 from tensorboard.plugins.hparams.backend_context import Context
+from tfx.components.example_gen.import_example_gen.component import ImportExampleGen
+from tfx.components.trainer.component import Trainer
+from tfx.proto import trainer_pb2
 from tfx.types import standard_artifacts
 from tracker_testing import ID, KERAS, WANDB, mlflow_server
 
+from tfx_pedigree.comparison import Policy
+from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import Registry
+from tfx_pedigree.tfx_components import add_pedigree
 
 HPARAMS = {"learning_rate": 0.01, "optimizer": "adam", "shuffle": True, "units": 32}
 
@@ -91,3 +98,26 @@ def test_tracker_that_cannot_be_reached_fails_no_training_and_is_said_once(
     found = record(place.version(place.trained("keras"), {"from_run": named}))
     assert (found["version"], found["parameters"], found["tracked_run"]) == ("1.0.0", {}, None)
     assert caplog.text.count("The tracker's run is left out") == 1
+
+
+def test_pipeline_takes_the_trainers_own_run_or_one_by_its_address() -> None:
+    examples = ImportExampleGen("/data")
+    inputs = {"examples": examples.outputs["examples"], "model_name": NAME, "policy": Policy("auc")}
+    trainer = Trainer(
+        run_fn="flights.run",
+        examples=examples.outputs["examples"],
+        train_args=trainer_pb2.TrainArgs(),
+        eval_args=trainer_pb2.EvalArgs(),
+    )
+    own = add_pedigree(trainer, **inputs, from_run="model_run").versioner
+    assert own.inputs["model_run"] is trainer.outputs["model_run"]
+    assert "from_run" not in own.exec_properties
+    named = add_pedigree(trainer, **inputs, from_run="tensorboard:/logs").versioner
+    assert (named.exec_properties["from_run"], "model_run" in named.inputs) == ("tensorboard:/logs", False)
+    with pytest.raises(InvalidInputError, match="names no run"):
+        add_pedigree(trainer, **inputs, from_run="mlflow")
+    with pytest.raises(InvalidInputError, match="holds a password"):
+        add_pedigree(trainer, **inputs, from_run="mlflow:https://u:pw@host/#/experiments/1/runs/a")
+    bare = WarmTrainer(examples.outputs["examples"], "/ready")
+    with pytest.raises(InvalidInputError, match="has no output of that name"):
+        add_pedigree(bare, **inputs, from_run="model_run")

@@ -276,7 +276,7 @@ def _versioner(
         champion=champion.outputs["model"],
         tuned_hyperparameters=trainer.inputs.get(TUNED),
         base_model=trainer.inputs.get(BASE_MODEL),
-        model_run=trainer.outputs[MODEL_RUN] if run == MODEL_RUN else None,
+        model_run=_model_run(trainer) if run == MODEL_RUN else None,
         from_run=None if run == MODEL_RUN else run,
         training=training_of(trainer),
         git=git.to_json() if git else None,
@@ -287,6 +287,15 @@ def _versioner(
         **{key: given[key] for key in told},
         **place,
     )
+
+
+def _model_run(trainer: BaseComponent) -> BaseChannel:
+    if MODEL_RUN not in trainer.outputs:
+        raise InvalidInputError(
+            f"from_run is {MODEL_RUN}, but {trainer.id} has no output of that name. Give the run's address, such as "
+            "mlflow:ID, or leave it out."
+        )
+    return trainer.outputs[MODEL_RUN]
 
 
 def _namer(name: str | None) -> Callable[[Any], Any]:

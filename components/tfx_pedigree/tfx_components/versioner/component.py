@@ -17,6 +17,7 @@ from tfx_pedigree.tfx_components.artifacts import ModelVersion
 from tfx_pedigree.tfx_components.declaring import filled, spec_class
 from tfx_pedigree.tfx_components.uncached import UncachedComponent
 from tfx_pedigree.tfx_components.versioner import executor
+from tfx_pedigree.tfx_components.versioner.tracking import check_run
 from tfx_pedigree.versioning import Request
 
 
@@ -83,6 +84,8 @@ class Versioner(UncachedComponent):
     ) -> None:
         if all(value is None or isinstance(value, str) for value in (bump, pre, version)):
             Request.of(bump, pre, version)  # refuses now what would be refused after the training
+        if isinstance(from_run, str):
+            check_run(from_run)
         given = {**locals(), executor.VERSION_NUMBER: version}
         # Every runner keeps parameters in clear text.
         given |= {key: _without_secrets(given[key]) for key in ("hyperparameters", "training", "git")}

@@ -10,9 +10,10 @@ from typing import Any
 
 from absl import logging
 
-from tfx_pedigree.errors import PedigreeError
+from tfx_pedigree.errors import InvalidInputError, PedigreeError
 from tfx_pedigree.integrations.trackers import RunAddress, tell_run
 from tfx_pedigree.registry import Version
+from tfx_pedigree.secrets import has_password
 from tfx_pedigree.service.tracked_run import TrackedRun
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 
@@ -38,6 +39,16 @@ class Tracked:
         told = tell_run(self.address, replace(version, metrics=self.run.metrics), registry)
         if told:
             logging.warning("%s", told)
+
+
+def check_run(named: str) -> None:
+    """When the pipeline is built: a slip is told before the training, and no password goes into a parameter."""
+    RunAddress.parse(named)
+    if has_password(named):
+        raise InvalidInputError(
+            "The parameter `from_run` holds a password, and parameters of a pipeline can be read by everybody who sees "
+            "it. Leave it out and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD for the executor."
+        )
 
 
 def read_tracked(inputs: Mapping[str, list[Any]], properties: Mapping[str, Any]) -> Tracked | None:
