@@ -1,7 +1,7 @@
 """What every operation costs as a registry grows to 100,000 models, a million versions and ten million nodes.
 
     python benchmarks/scaling.py [--versions 1000 10000 100000 1000000] [--rounds 15] [--seconds 3] [--json FILE]
-                                 [--svg FILE] [--postgres ADDRESS] [--keep]
+                                 [--svg FILE] [--pages] [--postgres ADDRESS] [--keep]
 
 On PostgreSQL: one of its own from a wheel, or the server at ADDRESS, where databases named scaling_N are made and, with
 --keep, found again the next time. Each is filled by the database itself (tests/filling_testing.py): a tenth as many
@@ -21,7 +21,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,11 @@ import sqlalchemy as sa
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from filling_testing import Size, fill
-from growth_testing import Calls, operations
+from growth_testing import Calls, PagesRead, operations
 from tfx_pedigree.registry import Registry
 
 MODELS = 10  # versions of each, on the average
+NAMED = 50  # in the plot: what grows that many times
 
 
 def measured(calls: dict[int, Calls], rounds: int, seconds: float) -> dict[str, dict[int, list[float]]]:
@@ -56,6 +57,24 @@ def measured(calls: dict[int, Calls], rounds: int, seconds: float) -> dict[str, 
         sys.stdout.write(f"{name:<32} {shown}  x {growth:.2f}\n")
         sys.stdout.flush()
     return found
+
+
+def counted(at: str, addresses: dict[int, str]) -> dict[str, dict[int, int]]:
+    """Pages of tables and indexes that each operation reads."""
+    engine = sa.create_engine(at.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT")
+    found: dict[str, dict[int, int]] = {}
+    with engine.connect() as admin:
+        each = {size: PagesRead(admin, address, _size(size)) for size, address in addresses.items()}
+        for name in next(iter(each.values())).calls:
+            found[name] = {size: pages.of(name) for size, pages in each.items()}
+            sys.stdout.write(f"{name:<32} {'  '.join(f'{one:>9,}' for one in found[name].values())}\n")
+            sys.stdout.flush()
+    engine.dispose()
+    return found
+
+
+def _size(versions: int) -> Size:
+    return Size(max(10, versions // MODELS), versions)
 
 
 @contextlib.contextmanager
@@ -86,7 +105,7 @@ def databases(at: str, sizes: list[int], keep: bool) -> Iterator[dict[int, str]]
                 continue
             connection.execute(sa.text(f"DROP DATABASE IF EXISTS {name}"))
             connection.execute(sa.text(f"CREATE DATABASE {name}"))
-            fill(address, Size(max(10, versions // MODELS), versions), lambda _: None)
+            fill(address, _size(versions), lambda _: None)
             size = connection.execute(sa.text(f"SELECT pg_size_pretty(pg_database_size('{name}'))")).scalar()
             sys.stdout.write(f"{versions:,} versions: {size}, filled in {time.monotonic() - began:.0f} s\n")
         yield found
@@ -95,11 +114,11 @@ def databases(at: str, sizes: list[int], keep: bool) -> Iterator[dict[int, str]]
     engine.dispose()
 
 
-def svg(found: dict[str, dict[int, list[float]]]) -> str:
-    """A line for each operation: how many times as long it takes as at the smallest size, by powers of ten."""
+def svg(found: Mapping[str, Mapping[int, float]]) -> str:
+    """A line for each operation: how many times as much it takes as at the smallest size, by powers of ten."""
     sizes = list(next(iter(found.values())))
     width, height, left, top = 720, 360, 60, 20
-    ratios = {name: [min(times[size]) / min(times[sizes[0]]) for size in sizes] for name, times in found.items()}
+    ratios = {name: [max(1, one[size]) / max(1, one[sizes[0]]) for size in sizes] for name, one in found.items()}
     low, high = -1.0, max(1.0, math.log10(max(max(some) for some in ratios.values())))
 
     def point(at: int, ratio: float) -> str:
@@ -111,20 +130,24 @@ def svg(found: dict[str, dict[int, list[float]]]) -> str:
     for name, some in ratios.items():
         points = " ".join(point(at, ratio) for at, ratio in enumerate(some))
         lines.append(f'<polyline points="{points}"><title>{name}: x {some[-1]:.2f}</title></polyline>')
+        if some[-1] > NAMED:
+            y = float(point(len(some) - 1, some[-1]).split(",")[1]) - 6
+            lines.append(f'<text x="{width - 20}" y="{y:.1f}" text-anchor="end">{name}</text>')
     marks = []
     for power in range(int(low), int(high) + 1):
         y = point(0, 10.0**power).split(",")[1]
-        marks.append(f'<path d="M{left} {y}H{width - 20}"/><text x="{left - 8}" y="{y}">x {10.0**power:g}</text>')
+        marks.append(f'<path d="M{left} {y}H{width - 20}"/><text x="{left - 8}" y="{y}" text-anchor="end">x {10.0**power:g}</text>')
     for at, size in enumerate(sizes):
         x = point(at, 1).split(",")[0]
-        marks.append(f'<text x="{x}" y="{height - 12}" text-anchor="middle">{size:,} versions</text>')
+        anchor = "start" if at == 0 else "end" if at == len(sizes) - 1 else "middle"
+        marks.append(f'<text x="{x}" y="{height - 12}" text-anchor="{anchor}">{size:,} versions</text>')
     style = (
         "polyline{fill:none;stroke:#2563eb;stroke-opacity:.55;stroke-width:1.5}path{stroke:#8888}"
-        "text{font:12px sans-serif;fill:#666;text-anchor:end}"
+        "text{font:12px sans-serif;fill:#666}"
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">'
-        "<title>How many times as long each operation takes as in the smallest registry</title>"
+        "<title>How many times as much each operation takes as in the smallest registry</title>"
         f"<style>{style}</style>{''.join(marks)}{''.join(lines)}</svg>\n"
     )
 
@@ -136,6 +159,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="for one operation at one size")
     parser.add_argument("--postgres", metavar="ADDRESS")
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--pages", action="store_true", help="count the pages that are read, instead of the time")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--svg", type=Path)
     options = parser.parse_args()
@@ -144,10 +168,16 @@ def main() -> None:
         databases(at, options.versions, options.keep) as addresses,
         contextlib.ExitStack() as stack,
     ):
+        if options.pages:
+            sys.stdout.write(f"{'pages':<32} {'  '.join(f'{size:>9,}' for size in addresses)}\n")
+            pages = counted(at, addresses)
+            if options.svg:
+                options.svg.write_text(svg(pages), "utf-8")
+            return
         calls = {}
         for versions, address in addresses.items():
             registry = stack.enter_context(Registry.open(address, actor="ada"))
-            calls[versions] = operations(registry, Size(max(10, versions // MODELS), versions))
+            calls[versions] = operations(registry, _size(versions))
         sys.stdout.write(f"{'best and median in ms':<32} {'  '.join(f'{size:>19,}' for size in calls)}\n")
         found = measured(calls, options.rounds, options.seconds)
     if options.json:
@@ -156,7 +186,8 @@ def main() -> None:
         }
         options.json.write_text(json.dumps(kept, indent=1))
     if options.svg:
-        options.svg.write_text(svg(found), "utf-8")
+        best = {name: {size: min(some) for size, some in times.items()} for name, times in found.items()}
+        options.svg.write_text(svg(best), "utf-8")
 
 
 if __name__ == "__main__":

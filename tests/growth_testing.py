@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 
+import sqlalchemy as sa
+
 from filling_testing import BIG, DESCRIPTION, SMALL, Size
 from tfx_pedigree.lineage.graph import Edge, EdgeKind, Fragment
 from tfx_pedigree.lineage.lineage import Lineage
@@ -28,6 +30,8 @@ Calls = dict[str, Callable[[], object]]
 # These cost what they must look at, as docs/scaling.md says: each model's name or chain, or all that one term of a
 # search fits.
 BY_NATURE = {"overview: by a name", "anchor", "search: nothing fits"}
+_READ = "SELECT coalesce(sum(blks_hit + blks_read), 0) FROM pg_stat_database WHERE datname = :name"
+_ALIVE = "SELECT count(*) FROM pg_stat_activity WHERE datname = :name"
 _fresh = itertools.count(1)
 
 
@@ -159,3 +163,37 @@ def operations(registry: Registry, size: Size) -> Calls:
     if registry.model(BIG).champion is None:
         registry.promote(f"{BIG}@latest")
     return {**questions(registry, size), **changes(registry, size), **of_lineage(registry, size)}
+
+
+class PagesRead:
+    """A registry on PostgreSQL, and the pages that its connections have read: they tell it when they end. No other
+    program disturbs that."""
+
+    def __init__(self, admin: sa.Connection, address: str, size: Size) -> None:
+        self._admin, self._name = admin, str(sa.make_url(address).database)
+        self._registry = Registry.open(address, actor="ada")
+        self.calls = operations(self._registry, size)
+
+    def of(self, name: str) -> int:
+        """Of a second call: the first one also reads what PostgreSQL knows of its tables, as does each connection."""
+        return self._read(name, 3) - self._read(name, 2)
+
+    def _read(self, name: str, times: int) -> int:
+        self._ended()
+        before = self._number(_READ)
+        for _ in range(times):
+            self.calls[name]()
+        self._ended()
+        return self._number(_READ) - before
+
+    def _ended(self) -> None:
+        database = self._registry.transactions.database
+        database.engine.dispose()
+        database._asking.dispose()
+        give_up = time.monotonic() + 20
+        while self._number(_ALIVE):
+            assert time.monotonic() < give_up
+            time.sleep(0.005)
+
+    def _number(self, question: str) -> int:
+        return int(self._admin.execute(sa.text(question), {"name": self._name}).scalar_one())

@@ -70,7 +70,10 @@ def of_versions(connection: Connection, nodes: Iterable[Node]) -> dict[str, Vers
     for model, keys in wanted.items():
         for batch in storage.batches(sorted(keys)):
             query = sa.select(_V.id, _V.version, _V.sequence, _V.digest, _V.state)
-            query = query.join(schema.models, _M.id == _V.model_id).where(_M.name == model, _V.digest.in_(batch))
+            # The sum is nothing that an index has: PostgreSQL takes each model for a small one, and would read all of
+            # its versions where it may.
+            own = sa.select(_M.id).where(_M.name == model).scalar_subquery()
+            query = query.where(_V.digest.in_(batch), _V.model_id + 0 == own)
             rows = connection.execute(query).all()
             reigns = _reigns(connection, model, {row.id: row.version for row in rows})
             for row in rows:
