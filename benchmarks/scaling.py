@@ -136,7 +136,8 @@ def svg(found: Mapping[str, Mapping[int, float]]) -> str:
     marks = []
     for power in range(int(low), int(high) + 1):
         y = point(0, 10.0**power).split(",")[1]
-        marks.append(f'<path d="M{left} {y}H{width - 20}"/><text x="{left - 8}" y="{y}" text-anchor="end">x {10.0**power:g}</text>')
+        marks.append(f'<path d="M{left} {y}H{width - 20}"/>')
+        marks.append(f'<text x="{left - 8}" y="{y}" text-anchor="end">x {10.0**power:g}</text>')
     for at, size in enumerate(sizes):
         x = point(at, 1).split(",")[0]
         anchor = "start" if at == 0 else "end" if at == len(sizes) - 1 else "middle"
