@@ -122,9 +122,10 @@ def _within(maker: Identity, scope: RolesCap | None) -> RolesCap:
     models = cap.models is None or (scope.models is not None and set(scope.models) <= set(cap.models))
     if scope.role <= cap.role and models:
         return scope
+    credential = f"the token {maker.token_id}" if maker.token_id else "a credential"
     raise ForbiddenError(
-        f"{maker.principal} may not create this token: it is asked for with the token {maker.token_id}, which reaches "
-        f"no further than {cap}, and a token made with it can reach no further either.",
+        f"{maker.principal} may not create this token: it is asked for with {credential}, which reaches no further "
+        f"than {cap}, and a token made with it can reach no further either.",
         operation=str(Action.CREATE_TOKEN),
     )
 

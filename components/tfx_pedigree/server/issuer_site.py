@@ -4,14 +4,16 @@ TLS within bounds of time and size, from where it was said to be and from nowher
 from __future__ import annotations
 
 import base64
+import contextlib
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPSConnection, IncompleteRead
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote_plus, urlencode
-
-import urllib3
+from urllib.parse import SplitResult, quote_plus, urlencode, urlsplit
 
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import InvalidInputError, PedigreeError, UnauthenticatedError, UnavailableError
@@ -31,7 +33,9 @@ _LAST = 3600.0
 _ASK_AGAIN = 60.0
 # While an issuer is away, not every request waits for it.
 _AWAY = 5.0
-_TIMEOUT = urllib3.Timeout(connect=3, read=5)
+# In seconds: between two pieces of an answer, and for all of it.
+_STEP = 5.0
+_WITHIN = 15.0
 
 
 @dataclass(frozen=True)
@@ -166,20 +170,24 @@ class IssuerSite:
     ) -> tuple[int, object]:
         """The status and the JSON of the answer. A redirection is an answer like others; nobody follows it."""
         shown = plain(address.partition("?")[0], 100)
-        pool = urllib3.PoolManager(
-            timeout=_TIMEOUT, retries=False, cert_reqs="CERT_REQUIRED", ca_certs=self.issuer.ca_file
-        )
+        connection = _connection(urlsplit(address), self.issuer.ca_file)
         told = {"accept": "application/json", "accept-encoding": "identity", **(headers or {})}
+        late = threading.Timer(_WITHIN, _cut, [connection])
+        late.daemon = True
+        late.start()
         try:
-            answer = pool.request(method, address, body=body, headers=told, redirect=False, preload_content=False)
-            content = answer.read(_LARGEST_ANSWER + 1, decode_content=False)
-            answer.close()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            cause = plain(str(getattr(error, "reason", None) or error), 150)
+            connection.request(method, _target(urlsplit(address)), body, told)
+            answer = connection.getresponse()
+            content = answer.read(_LARGEST_ANSWER + 1)
+            if answer.length and len(content) <= _LARGEST_ANSWER:
+                raise IncompleteRead(content, answer.length)
+        except (OSError, HTTPException) as error:
+            cause = plain(str(error) or type(error).__name__, 150)
             trust = " Name its authority with `ca_file`." if "CERTIFICATE_VERIFY_FAILED" in cause else ""
             raise UnavailableError(f"The issuer's {shown} cannot be reached: {cause}.{trust}") from None
         finally:
-            pool.clear()
+            late.cancel()
+            connection.close()
         if len(content) > _LARGEST_ANSWER:
             raise UnavailableError(f"The issuer's {shown} answered with more than {_LARGEST_ANSWER >> 10} KiB.")
         try:
@@ -188,6 +196,24 @@ class IssuerSite:
             if answer.status != 200:
                 return answer.status, None
             raise UnavailableError(f"The issuer's {shown}: {error}") from None
+
+
+def _connection(address: SplitResult, ca_file: str | None) -> HTTPConnection:
+    """Redirections and proxies are followed by nobody who has this alone."""
+    host = address.hostname or ""
+    if address.scheme == "http":
+        return HTTPConnection(host, address.port, timeout=_STEP)
+    return HTTPSConnection(host, address.port, timeout=_STEP, context=ssl.create_default_context(cafile=ca_file))
+
+
+def _cut(connection: HTTPConnection) -> None:
+    """An answer that comes byte by byte has an end, too."""
+    with contextlib.suppress(OSError, AttributeError):
+        connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+def _target(address: SplitResult) -> str:
+    return f"{address.path or '/'}{f'?{address.query}' if address.query else ''}"
 
 
 def _age(kept: tuple[float, object]) -> float:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +17,7 @@ from authority_testing import Authority
 from oidc_testing import Provider
 from tfx_pedigree.errors import InvalidInputError, UnauthenticatedError, UnavailableError
 from tfx_pedigree.server import issuer_site
+from tfx_pedigree.server.issuer_site import IssuerSite
 from tfx_pedigree.server.issuers import Issuer
 from tfx_pedigree.server.oidc import Issuers
 
@@ -134,6 +138,26 @@ def test_answers_are_bounded_and_lead_nowhere_else(
     with pytest.raises(UnavailableError, match=why):
         known(provider, own.file).identity(token(provider))
     assert provider.asked.count(path) == 1
+
+
+def test_an_answer_that_comes_byte_by_byte_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(issuer_site, "_WITHIN", 0.3)
+    ended = threading.Event()
+
+    def drip(held: socket.socket) -> None:
+        taken, _ = held.accept()
+        with taken, contextlib.suppress(OSError):
+            taken.recv(4096)
+            taken.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n")
+            while not ended.wait(0.05):
+                taken.sendall(b" ")
+
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        threading.Thread(target=drip, args=(held,), daemon=True).start()
+        site = IssuerSite(Issuer(f"http://127.0.0.1:{held.getsockname()[1]}", AUDIENCE))
+        with pytest.raises(UnavailableError, match="cannot be reached"):
+            site.described()
+        ended.set()
 
 
 @pytest.mark.parametrize(
