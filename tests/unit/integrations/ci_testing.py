@@ -140,6 +140,8 @@ def _lines(file: Path) -> dict[str, str]:
 
 def _filled(text: str, inputs: Mapping[str, str], outputs: Mapping[str, Mapping[str, str]]) -> str:
     def value(found: re.Match[str]) -> str:
+        if found[1] == "github.event.repository.default_branch":
+            return "main"
         words = found[1].split(".")
         return inputs[words[1]] if words[0] == "inputs" else outputs.get(words[1], {}).get(words[3], "")
 

@@ -108,6 +108,37 @@ def test_pull_request_is_gated_and_gets_one_comment_and_a_merge_is_promoted(
     assert len(github.comments) == 2
 
 
+@pytest.mark.parametrize(
+    ("event", "ref", "promotes"),
+    [
+        ("push", "refs/heads/main", True),
+        ("schedule", "refs/heads/main", True),
+        ("push", "refs/heads/feature", False),
+        ("push", "refs/tags/main", False),
+        ("pull_request", "refs/pull/12/merge", False),
+        ("pull_request_target", "refs/heads/main", False),
+    ],
+)
+def test_only_what_was_merged_is_promoted(tmp_path: Path, event: str, ref: str, promotes: bool) -> None:
+    [decide] = [
+        one for one in yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"] if one["name"] == "Decide"
+    ]
+    environ = {"GITHUB_EVENT_NAME": event, "GITHUB_REF": ref, "BRANCH": "main", "OUTCOME": "0", "VERSION": "m@1.0.0"}
+    (tmp_path / "pedigree").write_text("#!/bin/sh\necho called with: $*\n")
+    (tmp_path / "pedigree").chmod(0o755)
+    path = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    command = ["bash", "-eo", "pipefail", "-c", decide["run"]]
+
+    def said(promote: str) -> str:
+        done = subprocess.run(
+            command, env={**environ, **path, "PROMOTE": promote}, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    assert ("called with: promote m@1.0.0 --to production" in said("production")) is promotes
+    assert said("none") == ""
+
+
 def test_job_without_a_token_says_which_permission_it_needs(tmp_path: Path, github: Service) -> None:
     environ = of_github(tmp_path, github, "pull_request")
     del environ["ACTIONS_ID_TOKEN_REQUEST_URL"]
