@@ -207,6 +207,15 @@ def test_export_is_what_mlflows_client_loads(
     assert "tf1-estimator" in (folder / "MLmodel").read_text()
 
 
+def test_what_came_from_there_is_not_sent_back(pedigree: Pedigree, mlflow: Client, server: str, tmp_path: Path) -> None:
+    pedigree("register", "there-and-back", MODELS / "keras")
+    pedigree("export-mlflow", server, "--model", "there-and-back")
+    other = Pedigree(tmp_path / "other")
+    other("init")
+    other("import-mlflow", server, "--model", "there-and-back")
+    assert "0 of them new at MLflow" in other("export-mlflow", server).out
+
+
 @pytest.mark.parametrize(
     ("source", "said", "code"),
     [

@@ -78,12 +78,13 @@ class _Export:
         self._workspace, self._registry, self._server, self._model = workspace, workspace.registry, server, model
         found = every(lambda after: self._registry.versions(model, limit=LARGEST_PAGE, after=after))
         self._here = [one for one in found if one.state is not State.RESERVED][::-1]
-        # By digest, the version there.
-        self._there = {
-            one.tags[DIGEST]: one.number
-            for one in records.versions(server, RemoteModel(model, model, {}))
-            if DIGEST in one.tags
-        }
+        # By digest, the version there: those that went from here, and those that came from there.
+        there = list(records.versions(server, RemoteModel(model, model, {})))
+        self._there = {one.tags[DIGEST]: one.number for one in there if DIGEST in one.tags}
+        numbers = {one.number for one in there}
+        for one in self._here:
+            if came := records.marked(one.tags.get(records.VERSIONS, ""), server) & numbers:
+                self._there.setdefault(one.digest, max(came))
         self.missing = [one for one in self._here if one.digest not in self._there]
         self._runs = _Runs(server)
         self._added, self._notes, self._aliases = 0, list[str](), list[str]()

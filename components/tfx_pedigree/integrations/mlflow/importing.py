@@ -122,9 +122,7 @@ class _Import:
             return
 
     def _remember(self, version: Version) -> None:
-        numbers = (
-            marked(version.tags.get(VERSIONS, ""), self._server) if version.tags.get(VERSIONS) else frozenset[int]()
-        )
+        numbers = marked(version.tags.get(VERSIONS, ""), self._server)
         self._marks[version.digest] = numbers
         self._known |= dict.fromkeys(numbers, version.version)
 

@@ -55,7 +55,7 @@ def mark(server: MlflowServer, numbers: Iterable[int]) -> dict[str, str]:
 
 def marked(tag: str, server: MlflowServer) -> frozenset[int]:
     """Which versions of that server a version here was imported from, by its tag."""
-    base, *numbers = tag.split()
+    base, *numbers = tag.split() or [""]
     return (
         frozenset(int(one) for one in numbers if one.isdigit() and len(one) < 10)
         if base == server.base
