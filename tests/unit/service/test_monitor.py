@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -255,6 +257,24 @@ def test_answer_of_any_kind_is_used_or_told(
     assert made.recorded == ()
     assert problem in made.problems[0]
     assert "\x1b" not in made.problems[0]
+
+
+def test_server_that_sends_a_byte_now_and_then_is_not_waited_for(
+    looking: Callable[[Stand], Pass], stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drip(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                handler.wfile.write(b" ")
+                time.sleep(0.05)
+
+    monkeypatch.setattr(Handler, "do_GET", drip)
+    monkeypatch.setattr("tfx_pedigree.service.monitor.asking._SECONDS", 0.5)
+    began = time.monotonic()
+    assert "took more than 0.5 seconds" in looking(stand).problems[0]
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize(

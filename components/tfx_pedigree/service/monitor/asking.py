@@ -90,9 +90,11 @@ def _get(source: Source, operation: str, asked: Mapping[str, str]) -> Any:
 
 
 def _read(response: Any, until: float) -> bytes:
-    """A server that sends a byte a second is not waited for."""
+    """A server that sends a byte a second is not waited for: what is there is taken, and not a whole piece waited for.
+    urllib3 has `read1` itself since 2.0; before, only the response beneath does."""
+    take = getattr(response, "read1", None) or response._fp.read1
     parts, size = [], 0
-    while chunk := response.read1(_CHUNK) if hasattr(response, "read1") else response.read(_CHUNK):
+    while chunk := take(_CHUNK):
         parts.append(chunk)
         size += len(chunk)
         if size > _LARGEST:
