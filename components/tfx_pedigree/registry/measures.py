@@ -6,6 +6,7 @@ what is new in the log is read.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -89,8 +90,9 @@ def read_gauges(database: Database) -> Gauges:
         )
 
 
-def _observed(connection: Connection) -> Iterator[ObservedGauge]:
-    """One step along the index for each series, however long they are; not more of a model than somebody looks at."""
+@functools.cache
+def _newest_observations() -> sa.Select[tuple[str, str, str, float, datetime]]:
+    """One step along the index for each series of each champion, however long they are."""
     mine = sa.select(sa.func.min(_O.metric)).where(_O.version_id == _V.id).scalar_subquery()
     series = sa.select(_V.id.label("version_id"), mine.label("metric")).where(_V.state == State.PRODUCTION.value)
     names = series.cte("series", recursive=True)
@@ -99,8 +101,8 @@ def _observed(connection: Connection) -> Iterator[ObservedGauge]:
     names = names.union_all(following)
     o = schema.observations.alias().c
     newest = sa.select(o.id).where(o.version_id == names.c.version_id, o.metric == names.c.metric)
-    newest = newest.order_by(o.ended_at.desc(), o.id.desc()).limit(1)
-    query = (
+    newest = newest.order_by(o.ended_at.desc(), o.began_at.desc(), o.source.desc()).limit(1)
+    return (
         sa.select(_M.name, _V.version, _O.metric, _O.value, _O.ended_at)
         .select_from(names)
         .join(schema.observations, _O.id == newest.scalar_subquery())
@@ -110,8 +112,12 @@ def _observed(connection: Connection) -> Iterator[ObservedGauge]:
         .order_by(_M.name, _O.metric)
         .limit(MOST_OBSERVED)
     )
+
+
+def _observed(connection: Connection) -> Iterator[ObservedGauge]:
+    """Not more of a model than somebody looks at."""
     shown: Counter[str] = Counter()
-    for row in connection.execute(query):
+    for row in connection.execute(_newest_observations()):
         shown[row[0]] += 1
         if shown[row[0]] <= MOST_OBSERVED_OF_MODEL:
             yield ObservedGauge(*row)

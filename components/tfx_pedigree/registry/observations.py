@@ -198,7 +198,9 @@ def _series(*, version: bool, metric: bool) -> Statement:
     )
     if metric:
         query = query.where(_O.metric == _METRIC)
-    return Statement(query.order_by(_O.ended_at.desc(), _O.id.desc()).limit(LIMIT))
+    # As a sum, so that SQLite takes the index of the series and not the one of the whole version, which has this order.
+    key = _O.id + 0 if version and metric else _O.id
+    return Statement(query.order_by(_O.ended_at.desc(), key.desc()).limit(LIMIT))
 
 
 @dataclass(frozen=True)
