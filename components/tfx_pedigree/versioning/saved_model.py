@@ -121,9 +121,10 @@ def _read(open_file: Open, path: str, parse: Callable[[bytes], T], largest: int)
     try:
         with reading():
             return parse(data)
-    except WireError as error:
+    except (WireError, InvalidInputError) as error:
+        told = str(error).rstrip(".")
         raise InvalidInputError(
-            f"{path} cannot be read as part of a SavedModel: {error}. Copy or export the model again."
+            f"{path} cannot be read as part of a SavedModel: {told}. Copy or export the model again."
         ) from error
 
 

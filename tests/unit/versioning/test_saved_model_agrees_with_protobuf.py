@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from saved_model_messages import SavedModel
-from versioning_testing import SAVED_MODELS, quick
+from versioning_testing import LETTERS, SAVED_MODELS, quick
 
 from tfx_pedigree.versioning import describe_files
 from tfx_pedigree.versioning.tensors import dtype_name
@@ -17,8 +17,10 @@ from tfx_pedigree.versioning.wire import Span, signed, varint, whole
 _DIMENSIONS = st.one_of(st.just(-1), st.integers(0, 2**53 - 1))
 _SHAPES = st.one_of(st.none(), st.lists(_DIMENSIONS, max_size=4))
 _TENSORS = st.tuples(st.integers(0, 130), _SHAPES, st.sampled_from(["name", "coo_sparse"]))
-_TABLES = st.dictionaries(st.text(max_size=200), _TENSORS, max_size=4)
-_SIGNATURES = st.dictionaries(st.text(max_size=20), st.tuples(_TABLES, _TABLES, st.text(max_size=9)), max_size=3)
+_TABLES = st.dictionaries(st.text(LETTERS, max_size=200), _TENSORS, max_size=4)
+_SIGNATURES = st.dictionaries(
+    st.text(LETTERS, max_size=20), st.tuples(_TABLES, _TABLES, st.text(LETTERS, max_size=9)), max_size=3
+)
 
 
 def _fill(infos: Any, table: dict[str, Any]) -> None:

@@ -198,6 +198,16 @@ def _graph_with_functions() -> SavedModel:
     return model
 
 
+def test_a_name_that_no_registry_can_hold_is_refused_with_its_file() -> None:
+    model = SavedModel()
+    graph = model.meta_graphs.add()
+    graph.meta_info_def.tags.append("serve")
+    graph.signature_def["serving_default"].method_name = "predict\0"
+    data = model.SerializeToString()
+    with pytest.raises(InvalidInputError, match=r"^saved_model.pb cannot .*: Method holds the character zero"):
+        describe_files(lambda _: io.BytesIO(data), ["saved_model.pb"])
+
+
 def test_only_what_the_signatures_reach_is_counted() -> None:
     found = described(_graph_with_functions().SerializeToString())
     assert found.operations == {"MatMul": 1, "If": 1, "Relu": 1, "HashTableV2": 1}
