@@ -12,6 +12,8 @@ from tfx_pedigree.text import format_size
 
 # Between two pieces of a body; a client that is slower than that holds a connection and sends nothing.
 PATIENCE = 30.0
+# All of one, but for a model's bytes: who sends a byte now and then would hold his connection for days.
+WHOLE = 300.0
 
 
 class TooLargeError(InvalidInputError):
@@ -21,7 +23,7 @@ class TooLargeError(InvalidInputError):
 async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
     _check_length(scope, most)
     pieces: list[bytes] = []
-    size = 0
+    size, until = 0, asyncio.get_running_loop().time() + WHOLE
     while True:
         piece, more = await next_piece(receive)
         size += len(piece)
@@ -30,6 +32,10 @@ async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
         pieces.append(piece)
         if not more:
             return b"".join(pieces)
+        if asyncio.get_running_loop().time() > until:
+            raise InvalidInputError(
+                f"The request's body did not come whole within {WHOLE:.0f} s, so it was not answered. Send it again."
+            )
 
 
 async def next_piece(receive: Receive) -> tuple[bytes, bool]:

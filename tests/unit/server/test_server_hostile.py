@@ -14,7 +14,7 @@ import pytest
 
 from server_testing import Switch
 from tfx_pedigree.registry import Identity, Registry
-from tfx_pedigree.server import Server, ServerSettings, application, bodies, protocol
+from tfx_pedigree.server import Server, ServerSettings, api, application, bodies, protocol
 from tfx_pedigree.server.authentication import Everybody
 
 
@@ -84,6 +84,40 @@ def test_a_body_that_stops_is_answered_and_not_waited_for(at: str, monkeypatch: 
     answer = asked(at, head + b"content-length: 100\r\n\r\n{")
     assert answer.startswith(b"HTTP/1.1 400")
     assert b"stopped coming" in answer
+
+
+def test_a_body_that_comes_byte_by_byte_is_not_waited_for_to_its_end(at: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer may be lost when the connection is cut under a byte that was just sent; that it is cut may not."""
+    monkeypatch.setattr(bodies, "WHOLE", 0.2)
+    head = b"POST /api/v1/models/m/rollback HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ada\r\n"
+    with connected(at) as connection:
+        connection.sendall(head + b"content-length: 100000\r\n\r\n")
+        connection.settimeout(0.05)
+        answer, cut, give_up = b"", False, time.monotonic() + 20
+        while not (answer or cut):
+            assert time.monotonic() < give_up, "the server went on waiting"
+            try:
+                connection.sendall(b" ")
+                answer = connection.recv(65536)
+                cut = not answer
+            except socket.timeout:
+                continue
+            except ConnectionError:
+                cut = True
+    assert cut or (answer.startswith(b"HTTP/1.1 400") and b"did not come whole" in answer)
+
+
+def test_a_body_without_a_length_is_read_to_its_bound(at: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the last line would wait in vain for an answer."""
+    monkeypatch.setattr(api, "LARGEST_BODY", 10_000)
+    head = b"POST /api/v1/models/m/rollback HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ada\r\n"
+    with connected(at) as connection:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(head + b"transfer-encoding: chunked\r\n\r\n")
+            for _ in range(20):
+                connection.sendall(b"3e8\r\n" + b"x" * 1000 + b"\r\n")
+        answer = all_of(connection)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 413")
 
 
 @pytest.mark.parametrize(
