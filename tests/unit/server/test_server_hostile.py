@@ -100,7 +100,7 @@ def test_a_body_that_comes_byte_by_byte_is_not_waited_for_to_its_end(at: str, mo
                 connection.sendall(b" ")
                 answer = connection.recv(65536)
                 cut = not answer
-            except socket.timeout:
+            except TimeoutError:
                 continue
             except ConnectionError:
                 cut = True
