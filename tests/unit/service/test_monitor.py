@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 
 from pedigree_testing import Clock, candidate
 from programs_testing import program
-from prometheus_testing import prometheus
+from prometheus_testing import prometheus, until
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.registry import PromotionRequest, Registry
 from tfx_pedigree.service.monitor import Monitor, Pass, load_monitor
@@ -186,6 +187,39 @@ def test_label_names_the_version_and_a_pass_that_was_killed_between_two_is_finis
     asked = len(stand.asked)
     looking.once()
     assert len(stand.asked) == asked
+
+
+def test_process_that_is_killed_is_finished_by_the_next(tmp_path: Path, stand: Stand) -> None:
+    now = datetime.now(timezone.utc).replace(minute=30, second=0, microsecond=0)
+    clock, hang = Clock(), threading.Event()
+    clock.time = now - 6 * HOUR
+    with Registry.create(tmp_path / "registry", actor="ada", clock=clock) as registry:
+        registry.add(MODEL, candidate("a"))
+        registry.promote(MODEL)
+    file = tmp_path / "monitor.yaml"
+    file.write_text(f"registry: {tmp_path / 'registry'}\nactor: ada\n{config(stand.url)}")
+
+    def says(query: str, when: float) -> Any:
+        if len(stand.asked) == 3:
+            hang.wait(60)
+        return vector(({}, "0.8"))
+
+    stand.says = says
+    words = [sys.executable, "-c", "from tfx_pedigree.cli.main import main; main()", "--config", str(file), "monitor"]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until(lambda: len(stand.asked) == 3, 60)
+    process.kill()
+    process.wait()
+    hang.set()
+    with Registry.open(tmp_path / "registry", actor="ada") as registry:
+        before = registry.observations(MODEL).items
+        assert len(before) == 2
+        made = Monitor(registry, load_monitor(file, {}), lambda: datetime.now(timezone.utc)).once()
+        assert made.problems == ()
+        after = registry.observations(MODEL).items
+        assert len({one.ended_at for one in after}) == len(after) >= 3
+        assert set(before) <= set(after)
+        assert registry.verify_audit().problems == ()
 
 
 def test_range_is_asked_in_steps_and_becomes_one_number(
