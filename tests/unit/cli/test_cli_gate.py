@@ -57,6 +57,15 @@ def test_a_policy_is_explained_with_what_chance_makes_of_it(pedigree: Pedigree, 
     assert 0.04 < found["odds"]["half"] < found["odds"]["nine_of_ten"] < 0.1
 
 
+def test_explained_policy_says_when_the_champion_is_trained_again(pedigree: Pedigree, tmp_path: Path) -> None:
+    rule = "retraining: {performance: {auc: {drop: 0.03, over: 7d, min_examples: 5000}}}"
+    policy = written(tmp_path, "policy.yaml", f"metric: auc\n{rule}")
+    said = pedigree("gate", "explain", policy, "--examples", 2000).out
+    assert "Training again: when auc of the champion, observed over 7 days on 5,000 examples or more, is below" in said
+    wrong = written(tmp_path, "wrong.yaml", "metric: auc\nretraining: {performance: {auc: {drop: 0.03}}}")
+    assert "`over`" in pedigree("gate", "explain", wrong, code=2).err
+
+
 def test_a_decision_on_file_is_made_again_and_reported_again(pedigree: Pedigree, tmp_path: Path) -> None:
     version = pedigree("show", "flight-delay@1.1.0", "--json").json
     comparison = retrained()
