@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from programs_testing import program
 from server_processes import free_port
@@ -47,7 +47,9 @@ def provider(tmp_path: Path) -> Iterator[str]:
         process.kill()
 
 
-def test_a_person_signs_in_where_he_has_an_account(provider: str, switch: Switch, tmp_path: Path) -> None:
+def test_a_person_signs_in_where_he_has_an_account(
+    browser: Browser, provider: str, switch: Switch, tmp_path: Path
+) -> None:
     at = switch.address.replace("127.0.0.1", "localhost")
     client = {"redirect_uris": [f"{at}/sign-in/from/example"], "token_endpoint_auth_method": "client_secret_basic"}
     told = httpx.post(f"{provider}/oauth2/clients", json=client).json()
@@ -57,20 +59,18 @@ def test_a_person_signs_in_where_he_has_an_account(provider: str, switch: Switch
     registry = Registry.open(tmp_path / "registry", actor="server")
     credentials = Credentials(registry, issuers=[Issuer(provider, principal="{email}", groups="groups", sign_in=way)])
     app = application(Server(ServerSettings("", public_url=PublicUrl.of(at)), registry, credentials))
-    with switch.serving(app), sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
-        page = browser.new_page()
+    with switch.serving(app), browser.new_context() as context:
+        page = context.new_page()
         page.goto(f"{at}/audit")
         page.get_by_role("link", name="Sign in").click()
         page.get_by_role("link", name="Sign in with Example").click()
         page.get_by_role("button", name="ada@example.com").or_(page.get_by_role("button", name="1", exact=True)).click()
         expect(page.locator(".who")).to_contain_text("ada@example.com")
         assert page.url == f"{at}/audit", "the page that was wanted, and no code in its address"
-        kept = {one["name"]: one for one in page.context.cookies(at)}
+        kept = {one["name"]: one for one in context.cookies(at)}
         assert list(kept) == [COOKIE]
         assert (kept[COOKIE]["httpOnly"], kept[COOKIE]["secure"], kept[COOKIE]["sameSite"]) == (True, True, "Lax")
         assert registry.session_presented(kept[COOKIE]["value"]).groups == ("ml",)
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-        assert page.context.cookies(at) == []
-        browser.close()
+        assert context.cookies(at) == []
