@@ -237,6 +237,16 @@ def test_what_the_versioner_was_not_told_the_recorder_can_be(place: Place, local
     assert only(found, NodeKind.ENVIRONMENT).content["image"] == "trainer:1"
 
 
+def test_how_the_run_was_started_and_what_lay_uncommitted_can_be_kept(place: Place, local_registry: Registry) -> None:
+    """With both `pedigree reproduce` makes the version again."""
+    recipe = {"format": "pedigree.recipe/1", "create": "mine:create", "path": "/code", "settings": {"root": "/out"}}
+    diff = {"format": "pedigree.git-diff/1", "digest": digest_of(b"diff"), "patch": "789c", "files": {}}
+    place.recorded(place.version(place.trained("keras")), {"recipe": json.dumps(recipe), "diff": json.dumps(diff)})
+    kept = {node.content["type"]: node.content for node in of(graph(local_registry), NodeKind.ARTIFACT)}
+    assert kept["recipe"]["recipe"] == recipe
+    assert kept["diff"]["diff"] == diff
+
+
 def test_a_record_of_an_older_release_is_recorded(place: Place, local_registry: Registry) -> None:
     version = place.version(place.trained("keras"), MADE)
     old = record(version)

@@ -7,7 +7,7 @@ import posixpath
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -58,7 +58,7 @@ def look(workspace: Workspace, recorded: Recorded, given: Given, sources: Source
     if place_of(recorded, here) is Place.HERE:
         return here
     asked = package_index.ask(_not_installed(recorded, here), sources or package_index.sources())
-    return Here(**{**vars(here), "availability": asked})
+    return replace(here, availability=asked)
 
 
 def _not_installed(recorded: Recorded, here: Here) -> dict[str, str]:

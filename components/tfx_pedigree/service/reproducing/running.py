@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -308,7 +308,7 @@ class _Making:
         event = self.workspace.registry.note(
             version.model, Action.REPRODUCE, reason=reason, details=details, subject=version.version
         )
-        return Reproduction(**{**vars(outcome), "noted": event.position})
+        return replace(outcome, noted=event.position)
 
 
 class _FailedRunError(Exception):
