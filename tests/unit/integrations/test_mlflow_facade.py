@@ -19,6 +19,7 @@ from tfx_pedigree.integrations.mlflow import ENDPOINTS, PREFIX
 from tfx_pedigree.registry import Evidence, Facts, Registry, Role, State, TokenText, Verdict
 from tfx_pedigree.server import Server, ServerSettings, application
 from tfx_pedigree.server.authentication import authenticator_for
+from tfx_pedigree.service.describing import description_of
 from tfx_pedigree.service.registering import register_model
 from tfx_pedigree.service.tokens import make_token
 from tfx_pedigree.service.workspace import Workspace
@@ -195,6 +196,9 @@ def test_client_changes_tags_aliases_stages_and_descriptions(mlflow: Client, reg
     mlflow(f"client.set_model_version_tag('{NAME}', '2', 'note', 'for *autumn*')")
     mlflow(f"client.delete_model_version_tag('{NAME}', '2', 'team')")
     described = mlflow(f"client.update_model_version('{NAME}', '2', 'trained on November').description")
+    told = mlflow(f"client.update_registered_model('{NAME}', 'Delays of *flights*.').description")
+    assert told == mlflow(f"client.get_registered_model('{NAME}').description") == "Delays of *flights*."
+    assert description_of(registry, NAME).text == told  # type: ignore[union-attr]
     mlflow(f"client.set_registered_model_alias('{NAME}', 'canary', '2')")
     mlflow(f"client.delete_registered_model_alias('{NAME}', 'probe')")
     version = registry.get(f"{NAME}@canary")

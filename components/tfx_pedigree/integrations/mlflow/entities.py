@@ -20,7 +20,9 @@ def stage_of(version: Version) -> str:
     return STAGES.get(version.state, NO_STAGE)
 
 
-def model_entity(model: Model, aliases: Mapping[str, int], newest: Sequence[Version], source: str) -> dict[str, Any]:
+def model_entity(
+    model: Model, description: str, aliases: Mapping[str, int], newest: Sequence[Version], source: str
+) -> dict[str, Any]:
     """`aliases` give sequences; `source` is the address below which the bytes of versions are."""
     at = _milliseconds(model.created_at)
     return {
@@ -28,7 +30,7 @@ def model_entity(model: Model, aliases: Mapping[str, int], newest: Sequence[Vers
         "creation_timestamp": at,
         "last_updated_timestamp": max([at, *(_changed(one) for one in newest)]),
         "user_id": model.created_by,
-        "description": model.description,
+        "description": description,
         "latest_versions": [version_entity(one, source) for one in newest],
         "tags": [],
         "aliases": [{"alias": name, "version": str(sequence)} for name, sequence in aliases.items()],

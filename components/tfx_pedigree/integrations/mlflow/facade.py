@@ -28,6 +28,7 @@ from tfx_pedigree.registry import (
     check_model_name,
     every,
 )
+from tfx_pedigree.service.describing import describe_model, description_of
 from tfx_pedigree.service.promotion import promote
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.text import listed, plain
@@ -73,6 +74,10 @@ class Facade:
     def _model(self, name: str) -> dict[str, Any]:
         return {"registered_model": self._entity(self.workspace.registry.model(name))}
 
+    def _update_model(self, name: str, description: str = "") -> dict[str, Any]:
+        describe_model(self.workspace.registry, check_model_name(name), description)
+        return self._model(name)
+
     def _search_models(
         self, filter: str = "", max_results: int = _MODELS_AT_ONCE, order_by: tuple[str, ...] = (), page_token: str = ""
     ) -> dict[str, Any]:
@@ -108,7 +113,8 @@ class Facade:
         for number in set(aliases.values()) - set(known):
             known[number] = self.workspace.registry.get(Reference(model.name, number)).sequence
         named = {alias: known[number] for alias, number in aliases.items()}
-        return entities.model_entity(model, named, newest, self.source)
+        told = description_of(self.workspace.registry, model.name)
+        return entities.model_entity(model, told.text if told else "", named, newest, self.source)
 
     # Aliases
 
@@ -309,6 +315,7 @@ def _listed(name: str, items: list[dict[str, Any]], following: str | None) -> di
 _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "createRegisteredModel": Facade._create_model,
     "getRegisteredModel": Facade._model,
+    "updateRegisteredModel": Facade._update_model,
     "searchRegisteredModels": Facade._search_models,
     "getLatestVersions": Facade._latest,
     "setRegisteredModelAlias": Facade._set_alias,

@@ -102,8 +102,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "updateRegisteredModel",
         ("PATCH",),
         f"{_MODELS}/update",
-        "Models have no description of their own. Describe a version: `MlflowClient.update_model_version`.",
-        refused=True,
+        "The model's description, as `pedigree describe MODEL` shows it: a note in the log.",
+        (_NAME, Field("description", _text)),
     ),
     Endpoint(
         "deleteRegisteredModel",
