@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
 from programs_testing import program
@@ -63,6 +64,7 @@ def test_a_person_signs_in_where_he_has_an_account(
         page = context.new_page()
         page.goto(f"{at}/audit")
         page.get_by_role("link", name="Sign in").click()
+        assert Axe().run(page).violations_count == 0
         page.get_by_role("link", name="Sign in with Example").click()
         page.get_by_role("button", name="ada@example.com").or_(page.get_by_role("button", name="1", exact=True)).click()
         expect(page.locator(".who")).to_contain_text("ada@example.com")
