@@ -229,7 +229,6 @@ def test_client_copies_a_version_to_another_model(mlflow: Client, registry: Regi
         (f"client.delete_registered_model('{NAME}')", "NOT_IMPLEMENTED", "never deleted"),
         (f"client.set_registered_model_tag('{NAME}', 'a', 'b')", "NOT_IMPLEMENTED", "Tag a version"),
         (f"client.delete_registered_model_tag('{NAME}', 'a')", "NOT_IMPLEMENTED", "no tags"),
-        (f"client.update_registered_model('{NAME}', 'text')", "NOT_IMPLEMENTED", "Describe a version"),
         ("client.create_registered_model('new')", "NOT_IMPLEMENTED", "pedigree register new FOLDER"),
         (f"client.create_registered_model('{NAME}')", "RESOURCE_ALREADY_EXISTS", "is there already"),
         (f"client.create_model_version('{NAME}', 'http://169.254.169.254/x')", "INVALID_PARAMETER_VALUE", "fetches"),
