@@ -297,7 +297,8 @@ def test_hostile_values_are_refused_in_mlflows_form(http: httpx.Client, endpoint
     before = registry.history(NAME, limit=1).items[0].position
     good = {"name": NAME, "version": "1", "key": "k", "value": "v", "alias": "x", "stage": "Staging", "source": "a"}
     bodies: tuple[Any, ...] = (
-        *({one.name: value} for one in endpoint.fields for value in HOSTILE),
+        # A description may be any text: it is shown as what it is.
+        *({one.name: value} for one in endpoint.fields if one.name != "description" for value in HOSTILE),
         [],
         7,
         {"name": {}},
