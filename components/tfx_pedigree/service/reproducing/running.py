@@ -114,9 +114,8 @@ def reproduce(
         raise CannotBeMadeError(report)
     shop = Workshop(wanted.into.absolute())
     making = _Making(workspace, recorded, recorded.recipe, recorded.code, wanted, report, shop, tell)
-    with shop.claimed(
-        f"`pedigree reproduce` of {recorded.version.name}", order.order_of(recorded, wanted.given)
-    ) as locks:
+    version, asked = recorded.version, order.order_of(recorded, wanted.given)
+    with shop.claimed(f"`pedigree reproduce {version.model}@{version.version}`", asked) as locks:
         return making.to_the_end(here.interpreter or sys.executable, locks)
 
 
