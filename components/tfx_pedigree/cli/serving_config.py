@@ -84,13 +84,13 @@ def _warm_up(workspace: Workspace, versions: Sequence[Version], requests: Path |
     }
     written = []
     for version in versions:
-        target = folder / version.model / str(version.sequence)
-        if not target.is_dir():
+        place = folder / version.model / str(version.sequence)
+        if not place.is_dir():
             raise NotFoundError(
-                f"{version.name} is not in {target}. Put it there first: "
-                f"`pedigree pull {version.model}@{version.version} {target}`."
+                f"{version.name} is not in {place}. Put it there first: "
+                f"`pedigree pull {version.model}@{version.version} {place}`."
             )
         own = workspace.store.manifest(version.digest).file(WARM_UP_FILE) is not None
-        written.append(str(write_warmup(target, made[version.digest], own)))
+        written.append(str(write_warmup(place, made[version.digest], own)))
         output.done(f"{version.name} is warmed up by {written[-1]}.")
     return written

@@ -27,7 +27,7 @@ PRINTED |= {
     "command": "run",
 }
 # Messages also name commands without suggesting to run them: "an archive of `pedigree export`".
-NAMED = {"pedigree", "pedigree export", "pedigree import"}
+NAMED = {"pedigree", "pedigree export", "pedigree import", "pedigree reproduce"}
 
 
 def texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -56,7 +56,7 @@ def suggestions() -> Iterator[tuple[str, str]]:
         tree = ast.parse(file.read_text())
         place = file.relative_to(SOURCES).as_posix()
         for line, text in texts(tree):
-            for quoted, last in re.findall(r"`(pedigree[^`]*)`|: (pedigree [^`]*)$", text):
+            for quoted, last in re.findall(r"`(pedigree(?: [^`]*)?)`|: (pedigree [^`]*)$", text):
                 yield f"{place}:{line}", quoted or last
         for call in ast.walk(tree):
             if _suggests(call) and not any(isinstance(one, ast.Starred) for one in call.args):

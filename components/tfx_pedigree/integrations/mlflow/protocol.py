@@ -95,7 +95,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         ("POST",),
         f"{_MODELS}/rename",
         "A model keeps its name: the audit log, the lineage and whoever serves it know it by that. Register its "
-        "versions under the new name with `pedigree register`.",
+        "versions under the new name with `pedigree register MODEL FOLDER`.",
         refused=True,
     ),
     Endpoint(
@@ -196,7 +196,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "deleteModelVersion",
         ("DELETE",),
         f"{_VERSIONS}/delete",
-        "Archives it: nothing is ever deleted, and `pedigree restore` brings it back.",
+        "Archives it: nothing is ever deleted, and `pedigree restore MODEL@VERSION` brings it back.",
         (_NAME, _VERSION),
     ),
     Endpoint("getModelVersion", ("GET",), f"{_VERSIONS}/get", "One version, by its sequence.", (_NAME, _VERSION)),
