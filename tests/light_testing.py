@@ -18,6 +18,7 @@ LEFT_OUT = {
     "pipelines": "TFX",
     "unit/mlmd": "ML Metadata",
     "unit/orchestration/services": "the clients of Kubeflow and Vertex",
+    "unit/rollout/test_vertex.py": "the client of Vertex AI",
     "unit/orchestration/test_platform.py": "the client of Kubeflow",
 }
 ABSENT = (

@@ -29,6 +29,7 @@ def test_an_example_is_a_target_that_can_be_opened(text: str, tmp_path: Path, mo
     )
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     file = tmp_path / "serving.yaml"
     file.write_text(text, "utf-8")
     [target] = load_targets(file, {}).values()

@@ -11,7 +11,7 @@ from tfx_pedigree.cli.rollouts.common import target_option
 
 
 @click.command(cls=PedigreeCommand)
-@click.argument("kind", type=click.Choice(("envoy", "haproxy", "tensorflow-serving")))
+@click.argument("kind", type=click.Choice(("envoy", "haproxy", "tensorflow-serving", "vertex")))
 @target_option
 @click.option("--prepare", is_flag=True, help="Also make the files that it reads when it starts, if they are missing.")
 @pass_app
@@ -19,7 +19,8 @@ def template(app: App, *, kind: str, target: str | None, prepare: bool) -> None:
     """Write the load balancer's configuration for a target.
 
     To standard output; what is not the target's affair (certificates, limits, logs) is yours to add. With --prepare the
-    first shares are written as well, to the places that the target names: everything goes to the first place.
+    first shares are written as well, to the places that the target names: everything goes to the first place. For
+    Vertex AI it is the commands that make the endpoint, once.
     """
     from tfx_pedigree.service.rollouts import serving_template
 

@@ -23,6 +23,7 @@ KINDS: dict[str, str] = {
     "kserve": f"{_HERE}.kserve:open_kserve",
     "python": f"{_HERE}.opening:open_own",
     "tensorflow-serving": f"{_HERE}.tensorflow_serving:open_serving",
+    "vertex": f"{_HERE}.vertex:open_vertex",
 }
 Opener = Callable[[ConfigNode, ManagerContext], TrafficManager]
 

@@ -79,6 +79,13 @@ def _serving(settings: ConfigNode, context: ManagerContext) -> Template:
     return Template(text, begin)
 
 
+def _vertex(settings: ConfigNode, context: ManagerContext) -> Template:
+    from tfx_pedigree.rollout.traffic.vertex import read_settings  # noqa: PLC0415
+    from tfx_pedigree.rollout.traffic.vertex_template import vertex_template  # noqa: PLC0415
+
+    return Template(vertex_template(read_settings(settings), context.model), lambda: None)
+
+
 def _listen(settings: ConfigNode) -> str:
     """host:port, and nothing that would end a line of a configuration."""
     node = settings.table().get("listen")
@@ -95,4 +102,5 @@ _KINDS: dict[str, Callable[[ConfigNode, ManagerContext], Template]] = {
     "envoy": _envoy,
     "haproxy": _haproxy,
     "tensorflow-serving": _serving,
+    "vertex": _vertex,
 }
