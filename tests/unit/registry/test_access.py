@@ -50,8 +50,8 @@ def sign(registry: Registry) -> None:
 
 
 def observe(registry: Registry) -> None:
-    now = registry.transactions.clock()
-    registry.observe(MODEL, NewObservation({"auc": 0.7}, now, now, 100))
+    made = registry.get(MODEL).created_at
+    registry.observe(MODEL, NewObservation({"auc": 0.7}, made, made, 100))
 
 
 OPERATIONS: dict[Action, Callable[[Registry], object]] = {
