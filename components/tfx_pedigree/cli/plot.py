@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -66,7 +67,10 @@ def _range(values: Sequence[float], level: float | None) -> tuple[float, float]:
     low, high = min(values), max(values)
     if level is not None:
         low, high = min(low, level), max(high, level)
-    return (low, high) if low < high else (low - (abs(low) * 0.1 or 1.0), high + (abs(high) * 0.1 or 1.0))
+    if low < high:
+        return low, high
+    around = abs(low) * 0.1 or 1.0
+    return max(low - around, -sys.float_info.max), min(high + around, sys.float_info.max)
 
 
 def _row(value: float, low: float, high: float) -> int:

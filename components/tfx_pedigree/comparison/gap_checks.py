@@ -138,7 +138,9 @@ class _Both:
         return 0.0 if value.interval == (0.0, 0.0) else _half(value)
 
     def _half(self, mine: Pair, theirs: Pair) -> float:
-        """Of the gap of one pair less that of another. Each slice counts with the weights that it has in both."""
+        """Of the gap of one pair less that of another. Each slice counts with the weights that it has in both. How both
+        models vary together on a slice is held to what is possible, and never makes the difference of two gaps that
+        point in opposite directions more certain."""
         mine, theirs = _upright(self.new, mine), _upright(self.old, theirs)
         square = 0.0
         for where in {*mine, *theirs}:
@@ -146,7 +148,9 @@ class _Both:
             b = (where == theirs[0]) - (where == theirs[1])
             new, old = _half(self.new[where]) or 0.0, _half(self.old[where]) or 0.0
             apart = self._apart(where)
-            shared = 0.0 if apart is None else (new**2 + old**2 - apart**2) / 2
+            shared = 0.0 if apart is None else min((new**2 + old**2 - apart**2) / 2, new * old)
+            if a * b > 0:
+                shared = max(shared, 0.0)
             square += a * a * new**2 + b * b * old**2 + 2 * a * b * shared
         return math.sqrt(max(0.0, square))
 

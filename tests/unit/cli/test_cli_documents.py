@@ -182,8 +182,14 @@ def test_tour_in_the_readme_prints_what_it_says(stage_of: Callable[[int], Stage]
     play(DOCS.parent / "README.md", stage, [])
 
 
+PLAYED_WITH_THEIR_COMMANDS = {"observations.md": "test_cli_observations.py", "reproduce.md": "test_cli_reproduce.py"}
+
+
 def test_every_document_that_shows_what_is_printed_is_played() -> None:
-    assert {path.name for path in DOCS.glob("*.md") if shows_what_is_printed(path)} == STORIES.keys()
+    shown = {path.name for path in DOCS.glob("*.md") if shows_what_is_printed(path)}
+    assert shown == STORIES.keys() | PLAYED_WITH_THEIR_COMMANDS.keys()
+    for name, test in PLAYED_WITH_THEIR_COMMANDS.items():
+        assert name in Path(__file__).with_name(test).read_text()
 
 
 def test_one_log_of_both_streams_has_them_in_order(tmp_path: Path) -> None:

@@ -311,16 +311,23 @@ def test_a_wider_gap_is_judged_by_what_both_models_said_on_the_same_rows(
     assert against(replace(WORSE, point_estimate=True), wide(*new), wide(*old), apart).outcome is not UNKNOWN
 
 
-@given(
-    st.lists(st.tuples(hundredths, hundredths), min_size=2, max_size=3), st.floats(0.001, 0.1), st.floats(0.001, 0.2)
-)
+@given(st.lists(st.tuples(hundredths, hundredths), min_size=2, max_size=3), st.floats(0.001, 0.1), st.floats(1.01, 4))
 def test_the_same_model_is_never_wider_and_less_certainty_decides_no_more(
     values: list[tuple[float, float]], apart: float, wider: float
 ) -> None:
     new, old = zip(*values, strict=True)
-    sure, less = (against(WORSE, wide(*new), wide(*old), apart + extra, confidence=0.95) for extra in (0.0, wider))
+    sure, less = (
+        against(WORSE, wide(*new, half=0.05 * by), wide(*old, half=0.05 * by), apart * by, confidence=0.95)
+        for by in (1.0, wider)
+    )
     assert less.outcome in (sure.outcome, CheckOutcome.UNKNOWN)
     assert against(WORSE, wide(*new), wide(*new), 0.0, confidence=0.95).outcome is CheckOutcome.HOLDS
+
+
+@pytest.mark.parametrize("apart", [0.06, 0.19, 0.5])
+def test_differences_that_vary_more_than_both_models_do_make_nothing_certain(apart: float) -> None:
+    assert against(WORSE, wide(0.0, 0.0), wide(0.01, 0.0), apart, confidence=0.95).outcome is CheckOutcome.UNKNOWN
+    assert against(WORSE, wide(0.5, 0.5), wide(0.5, 0.5), apart, confidence=0.95).outcome is CheckOutcome.UNKNOWN
 
 
 def test_what_a_wider_gap_says() -> None:
