@@ -114,6 +114,8 @@ def test_every_option_of_the_comparator_stands_in_the_documents_with_its_default
         "champion",
         "model_blessing",
         "infra_blessing",
+        "best_champion",
+        "best_evaluation",
     }
 
 

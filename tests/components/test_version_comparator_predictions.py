@@ -338,7 +338,7 @@ def test_fewer_examples_than_a_batch_are_named_as_they_are(world: World, tmp_pat
     examples = Examples.of([write_examples(tmp_path / "few", Rows.make(5), files=2)], "eval")
     batch = examples.first(32)
     assert batch is not None and batch.shape[0] == 5
-    settings = ComparisonSettings(LABEL, latency=LatencySettings(rounds=2, batch_size=32))
+    settings = ComparisonSettings(latency=LatencySettings(rounds=2, batch_size=32))
     found = run_models(_serving(world.new), None, examples, settings, _never)
     assert found.latency is not None and found.latency.batch_size == 5
 

@@ -42,7 +42,7 @@ class Haproxy:
         checked = subprocess.run([program("haproxy"), "-c", "-f", config], capture_output=True, text=True, check=False)
         assert checked.returncode == 0, checked.stderr
         self.launch()
-        until(lambda: listens(self.port), "HAProxy listens")
+        until(lambda: listens(self.port) and Path(self.socket).exists(), "HAProxy listens")
 
     def launch(self) -> None:
         config = str(self.folder / "haproxy.cfg")
