@@ -117,11 +117,11 @@ def test_what_was_recorded_is_checked_field_by_field(other: dict[str, Any], proj
 
 
 def test_path_outside_the_repository_is_none_of_its_files(project: Path) -> None:
-    told = {**made(project).to_json(), "top": "/work/repository"}
+    told = {**made(project).to_json(), "top": "/srv/repository"}
     found = read(Recipe, told, "the recipe")
-    assert found.inside("/work/repository/configs/policy.yaml") == "configs/policy.yaml"
-    assert found.inside("/work/repository/../other/x") is None
-    assert found.inside("/work/repository2/x") is None
+    assert found.inside("/srv/repository/configs/policy.yaml") == "configs/policy.yaml"
+    assert found.inside("/srv/repository/../other/x") is None
+    assert found.inside("/srv/repository2/x") is None
 
 
 def test_run_leads_to_its_recipe_in_the_lineage(project: Path) -> None:
