@@ -24,7 +24,7 @@ The rooms, from the ground up. Imports point downwards only; all rooms but the l
 - `client/`: a registry on a server, over HTTP, for those who use one.
 - `service/`: use cases, which combine the rooms above; command line and components only translate them.
 - `server/`: one registry for a team, over HTTP.
-- `integrations/`: what other systems read: bills of materials, attestations, model cards.
+- `integrations/`: what other systems read and say: bills of materials, attestations, model cards, MLflow, trackers.
 - `cli/`: the command `pedigree`. `self_check`: whether an installation is sound.
 - `tfx_components/`: all this, plugged into TFX pipelines.
 - `tfx_runner/`: what starts TFX, each in a process of its own.
