@@ -3,7 +3,7 @@
 A wheel is checked against its hash in requirements/NAME.txt, and so is each package of a venv. A Debian package is
 checked by apt against the signed archive, and unpacked with the libraries that it needs and that are not here: no
 service is set up, nothing outside build/programs/ is touched, and it does not take root. Where there is no apt, a
-program on the PATH is taken.
+program on the PATH is taken; a browser is then downloaded by Playwright.
 
 `make setup` and `make setup-light` call this. What cannot be had is said and left out there: only the tests that need
 it fail, and say what to run.
@@ -197,22 +197,56 @@ class Library(Venv):
                 other.hardlink_to(library)
 
 
+# Says where Playwright's Chromium is.
+PLAYWRIGHTS = """\
+from playwright.sync_api import sync_playwright
+with sync_playwright() as playwright:
+    print(playwright.chromium.executable_path)
+"""
+
+
 class Browser(Debian):
-    """The system's Chromium where there is one, because it gets its own updates; else that of the Debian package."""
+    """The system's Chromium where there is one, because it gets its own updates; else that of the Debian package; else
+    the one that Playwright downloads, which fits the Playwright that drives it."""
 
     def provide(self, name: str, python: str, work: Path) -> None:
+        troubles = []
+        for way in (self.of_the_system, self.of_debian, self.of_playwright):
+            try:
+                way(work / f"{name}.d", python, work)
+                self.check(work / "chromium")
+            except NotHereError as error:
+                troubles.append(str(error))
+                (work / "chromium").unlink(missing_ok=True)
+                shutil.rmtree(work / f"{name}.d", ignore_errors=True)
+            else:
+                return
+        raise NotHereError(" ".join([*troubles, "Install chromium, or set this up where there is a network."]))
+
+    def of_the_system(self, tree: Path, python: str, work: Path) -> None:
         here = next(filter(None, (shutil.which(one, path=PATH) for one in ("chromium", "chromium-browser"))), None)
-        if here is not None:
-            (work / "chromium").symlink_to(here)
-        elif shutil.which("apt-get") and shutil.which("dpkg-deb"):
-            self.unpack(work / f"{name}.d", work)
-        else:
-            raise NotHereError("there is no apt-get here, and no chromium on the PATH. Install chromium.")
-        self.check(work / "chromium")
+        if here is None:
+            raise NotHereError("There is no chromium on the PATH.")
+        (work / "chromium").symlink_to(here)
+
+    def of_debian(self, tree: Path, python: str, work: Path) -> None:
+        if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+            raise NotHereError("There is no apt-get here.")
+        self.unpack(tree, work)
+
+    def of_playwright(self, tree: Path, python: str, work: Path) -> None:
+        """Into build/programs/, not into the folder that Playwright shares among all projects."""
+        say("No chromium of this system will do: fetching Playwright's own, about 180 MB.")
+        env = {**os.environ, "PLAYWRIGHT_BROWSERS_PATH": str(tree)}
+        run([python, "-m", "playwright", "install", "chromium"], "Playwright could not fetch its Chromium", env=env)
+        found = Path(run([python, "-c", PLAYWRIGHTS], "Playwright does not say where its Chromium is", env=env).strip())
+        if not found.is_relative_to(tree) or not os.access(found, os.X_OK):
+            raise NotHereError("Playwright fetched no Chromium.")
+        (work / "chromium").symlink_to(found.relative_to(work))
 
     def check(self, program: Path) -> None:
         said = run([str(program), "--version"], "chromium does not start")
-        version = re.search(r"Chrom\w+ (\d+)\.(\d+)", said)
+        version = re.search(r"Chrom\w+ (?:for Testing )?(\d+)\.(\d+)", said)
         if version is None or (int(version[1]), int(version[2])) < self.least:
             raise NotHereError(f"chromium here is not {self.least[0]} or newer: it says {said[:80]!r}.")
 
@@ -231,11 +265,23 @@ RECIPES: dict[str, Wheel | Debian | Venv] = {
 }
 
 
-def run(command: list[str], trouble: str, fails: bool = True, cwd: Path | None = None) -> str:
-    done = subprocess.run(command, check=False, cwd=cwd, capture_output=True, text=True)
+def say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def run(
+    command: list[str],
+    trouble: str,
+    fails: bool = True,
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
+) -> str:
+    done = subprocess.run(command, check=False, cwd=cwd, env=env, capture_output=True, text=True)
     if done.returncode and fails:
         lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
-        raise NotHereError(f"{trouble}: {lines[-1].strip()}")
+        # Programs on Node print where they were behind what went wrong.
+        said = next((line for line in lines if line.startswith("Error:")), lines[-1])
+        raise NotHereError(f"{trouble}: {said.strip().rstrip('.')}.")
     return done.stdout if done.returncode == 0 else ""
 
 
@@ -302,9 +348,6 @@ def main() -> int:
     unknown = sorted(set(options.names) - set(RECIPES))
     if unknown:
         parser.error(f"no recipe for {', '.join(unknown)}; there are {', '.join(RECIPES)}")
-
-    def say(text: str) -> None:
-        sys.stderr.write(f"{text}\n")
 
     names = options.names or list(RECIPES)
     return 0 if provide_all(names, options.python or python_with_pip(), say) else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import other_programs
@@ -78,3 +79,57 @@ def test_a_program_that_is_too_old_is_refused(tmp_path: Path) -> None:
     assert isinstance(recipe, other_programs.Debian)
     with pytest.raises(other_programs.NotHereError, match=r"not 2\.6 or newer"):
         recipe.check(old)
+
+
+PYTHON = """\
+#!/bin/sh
+chrome="$PLAYWRIGHT_BROWSERS_PATH/chromium-1/chrome"
+if [ "$3" = install ]; then
+    {fetch}
+else
+    echo "$chrome"
+fi
+"""
+FETCH = """\
+mkdir -p "${chrome%/*}"
+    printf '#!/bin/sh\\necho Google Chrome for Testing 159.0.1' >"$chrome"
+    chmod +x "$chrome" """
+
+
+@pytest.mark.parametrize("system", ["none", "a stub"])
+@pytest.mark.parametrize("reached", [True, False], ids=["reached", "not reached"])
+def test_playwrights_chromium_is_fetched_where_the_system_has_none_that_works(  # noqa: PLR0917
+    system: str,
+    reached: bool,
+    said: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Ubuntu's chromium-browser only says that there is a snap."""
+    path = tmp_path / "bin"
+    path.mkdir()
+    if system == "a stub":
+        (path / "chromium-browser").write_text("#!/bin/sh\necho get the snap >&2; exit 1\n", "utf-8")
+        (path / "chromium-browser").chmod(0o755)
+    monkeypatch.setattr(other_programs, "PATH", str(path))
+    monkeypatch.setattr(other_programs.shutil, "which", _only_in(path))
+    python = tmp_path / "python"
+    fetch = (
+        FETCH if reached else "printf 'Error: no address for cdn.example.com\\n    at onexit (node:1)\\n' >&2; exit 1"
+    )
+    python.write_text(PYTHON.replace("{fetch}", fetch), "utf-8")
+    python.chmod(0o755)
+    assert other_programs.provide_all(["chromium"], str(python), said.append) is reached
+    assert "fetching Playwright's own" in capsys.readouterr().err
+    if reached:
+        assert (tmp_path / "chromium").resolve() == tmp_path / "chromium.d/chromium-1/chrome"
+        assert other_programs.is_complete("chromium")
+        return
+    assert not (tmp_path / "chromium").exists()
+    assert "There is no apt-get here." in said[-1] and "its Chromium: Error: no address for cdn.example.com" in said[-1]
+    assert "Install chromium, or set this up where there is a network." in said[-1]
+
+
+def _only_in(path: Path) -> Callable[..., str | None]:
+    return lambda name, **_: str(path / name) if (path / name).exists() else None
