@@ -58,6 +58,8 @@ class Switch:
     def __init__(self) -> None:
         self.app: ASGIApp | None = None
         self.address = ""
+        # Those that the server holds open.
+        self.connections: set[Any] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self.app is not None, "no test is running"
@@ -96,6 +98,7 @@ def running() -> Iterator[Switch]:
     while not server.started:
         assert thread.is_alive() and time.monotonic() < give_up, "the server did not start"
         time.sleep(0.005)
+    switch.connections = server.server_state.connections
     switch.address = f"http://127.0.0.1:{held.getsockname()[1]}"
     yield switch
     server.should_exit = True

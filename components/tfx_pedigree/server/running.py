@@ -55,7 +55,7 @@ def serve_locally(settings: ServerSettings, actor: str, listening: Callable[[str
     server = Server(settings, registry, session)
     app = application(server, (*GROUPS, session.group))
     listening(f"http://127.0.0.1:{port}{session.path}")
-    options: dict[str, Any] = {"http": "httptools", "loop": "uvloop", "ws": "none", "log_config": None}
+    options: dict[str, Any] = {"http": PatientProtocol, "loop": "uvloop", "ws": "none", "log_config": None}
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(uvicorn.Config(app, access_log=False, server_header=False, **options)).run(sockets=[held])

@@ -10,22 +10,19 @@ from starlette.types import Receive, Send
 
 from tfx_pedigree.server.context import Server
 
-# For a reader that takes nothing: what is being read for him holds a moment of the database.
-PATIENCE = 60.0
-
 
 async def send_pieces(
     server: Server, pieces: Generator[bytes, None, None], first: bytes, receive: Receive, send: Send
 ) -> None:
-    """The body, whose first piece is there already. It ends early where nobody is left to read it, or nobody does."""
+    """The body, whose first piece is there already. It ends early where nobody is left to read it; who does not read is
+    cut off (see `protocol`)."""
     gone = asyncio.ensure_future(_gone(receive))
     piece = first
     try:
         while piece and not gone.done():
             following = asyncio.ensure_future(server.run(server.bytes, next, pieces, b""))
             try:
-                message = {"type": "http.response.body", "body": piece, "more_body": True}
-                await asyncio.wait_for(send(message), PATIENCE)
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
             finally:  # one at a time is in the pieces
                 piece = await following
         if not gone.done():

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
 
 from server_testing import Switch
 from tfx_pedigree.registry import Identity, Registry
 from tfx_pedigree.server import Server, ServerSettings, api, application, bodies, protocol
 from tfx_pedigree.server.authentication import Everybody
+from tfx_pedigree.server.protocol import LEAST_TAKEN, PatientProtocol
 
 
 @pytest.fixture
@@ -105,6 +111,84 @@ def test_a_body_that_comes_byte_by_byte_is_not_waited_for_to_its_end(at: str, mo
             except ConnectionError:
                 cut = True
     assert cut or (answer.startswith(b"HTTP/1.1 400") and b"did not come whole" in answer)
+
+
+LARGE = 24 << 20  # more than a system keeps for a connection by itself
+
+
+@pytest.fixture(params=["in pieces", "at once"])
+def large_answer(request: pytest.FixtureRequest, switch: Switch) -> Iterator[Switch]:
+    async def answer(_: Request) -> Response:
+        if request.param == "at once":
+            return Response(b"x" * LARGE)
+        return StreamingResponse((b"x" * (1 << 20) for _ in range(LARGE >> 20)), headers={"content-length": str(LARGE)})
+
+    switch.app = Starlette(routes=[Route("/", answer)])
+    yield switch
+    switch.app = None
+
+
+@contextlib.contextmanager
+def with_little_room(switch: Switch) -> Iterator[tuple[socket.socket, PatientProtocol]]:
+    """A connection that has asked, as the client has it and as the server has it."""
+    before = set(switch.connections)
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        connection.settimeout(20)
+        connection.connect(("127.0.0.1", urlsplit(switch.address).port or 0))
+        connection.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        within_seconds(lambda: len(switch.connections - before) == 1)
+        (held,) = switch.connections - before
+        yield connection, held
+
+
+def within_seconds(true: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+
+
+def test_whoever_does_not_take_his_answer_is_cut_off(large_answer: Switch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "TAKEN_WITHIN", 0.1)
+    with with_little_room(large_answer) as (connection, held):
+        within_seconds(lambda: held not in large_answer.connections)
+        assert len(all_of(connection)) < LARGE
+
+
+def test_whoever_takes_his_answer_slowly_is_not_cut_off_until_he_stops(large_answer: Switch) -> None:
+    with with_little_room(large_answer) as (connection, held):
+        for _ in range(30):
+            taken = 0
+            while taken < 2 * LEAST_TAKEN:
+                taken += len(connection.recv(8192))
+            in_loop_of(held, held.look)
+            assert held in large_answer.connections
+        for _ in range(2):
+            in_loop_of(held, held.look)
+        within_seconds(lambda: held not in large_answer.connections)
+
+
+def in_loop_of(held: PatientProtocol, work: Callable[[], None]) -> None:
+    done = threading.Event()
+    held.loop.call_soon_threadsafe(lambda: (work(), done.set()))
+    assert done.wait(20)
+
+
+@pytest.mark.parametrize("rest", [b"x", b"\r\n"])
+def test_a_body_that_nobody_waits_for_has_an_end_too(at: str, monkeypatch: pytest.MonkeyPatch, rest: bytes) -> None:
+    """What comes after an answer would otherwise hold the connection for as long as it comes."""
+    monkeypatch.setattr(protocol, "REST_WITHIN", 0.2)
+    length = b"content-length: 1000000\r\n" if rest == b"x" else b""
+    with connected(at) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n" + length + b"\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        give_up = time.monotonic() + 20
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() < give_up:
+                connection.sendall(rest)
+                time.sleep(0.02)
+    assert time.monotonic() < give_up
 
 
 def test_a_body_without_a_length_is_read_to_its_bound(at: str, monkeypatch: pytest.MonkeyPatch) -> None:
