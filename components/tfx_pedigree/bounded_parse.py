@@ -12,11 +12,13 @@ import errno
 import functools
 import json
 import math
+import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.text import plain
@@ -351,6 +353,18 @@ def read_bounded(file: Path, largest: int = LARGEST_JSON) -> bytes:
         raise FileNotFoundError(errno.ENOENT, "no file has a name with the character zero in it", str(file))
     with file.open("rb") as opened:
         return opened.read(largest + 1)
+
+
+def open_regular(file: Path) -> BinaryIO:
+    """A file, and nothing that would keep its reader waiting or never end, as a pipe or a device does. OSError where
+    it is none."""
+    if "\0" in str(file):
+        raise FileNotFoundError(errno.ENOENT, "no file has a name with the character zero in it", str(file))
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file", str(file))
+    return os.fdopen(descriptor, "rb")
 
 
 def _decoded(text: str | bytes, source: str, largest: int, form: str) -> str:

@@ -11,6 +11,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.rollout.eprocess import Count, log_e_rate, log_mean
@@ -117,6 +118,18 @@ class AnswerTests(JsonForm):
         ]
         if min(sides) < enough:
             yield "proof that the scores are distributed alike"
+
+
+def agree(one: Any, other: Any, tolerance: float) -> bool:
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(agree(a, b, tolerance) for a, b in zip(one, other, strict=True))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(agree(one[key], other[key], tolerance) for key in one)
+    return type(one) is type(other) and one == other
 
 
 def _at_most(rate: float) -> float:

@@ -243,9 +243,7 @@ class Controller:
     def _seen(self, reign: _Reign, verification: Verification | None, now: datetime, notes: list[str]) -> Seen:
         rollout, watch = reign.rollout, reign.watch
         champion = self._ledger.champion(rollout.model)
-        validated, detail = None, None
-        if rollout.state.phase is Phase.VALIDATING and verification is not None and not rollout.state.paused:
-            validated, detail = self._validate(rollout, verification.state)
+        validated, detail = self._validated(rollout, verification, notes)
         return Seen(
             champion.digest if champion else None,
             self._prepared(reign, verification, notes),
@@ -256,6 +254,17 @@ class Controller:
             watch.disobedient_seconds(now),
             self._emptied(reign, verification, now, notes),
         )
+
+    def _validated(
+        self, rollout: Rollout, verification: Verification | None, notes: list[str]
+    ) -> tuple[bool | None, str | None]:
+        if rollout.state.phase is not Phase.VALIDATING or verification is None or rollout.state.paused:
+            return None, None
+        try:
+            return self._validate(rollout, verification.state)
+        except UnavailableError as error:
+            notes.append(str(error))
+            return None, None
 
     def _prepared(self, reign: _Reign, verification: Verification | None, notes: list[str]) -> Prepared | None:
         """Brings the candidate to its place, and a deployment's again where it went away before the switch. A rollout

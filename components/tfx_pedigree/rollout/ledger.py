@@ -41,7 +41,7 @@ from tfx_pedigree.rollout import machine
 from tfx_pedigree.rollout.api import Asked, Followed, RolloutApi, RolloutStatus
 from tfx_pedigree.rollout.finding import finding
 from tfx_pedigree.rollout.machine import Decision, RegistryMove
-from tfx_pedigree.rollout.plan import DEPLOY, JudgePlan, Plan
+from tfx_pedigree.rollout.plan import DEPLOY, JudgePlan, Plan, checked
 from tfx_pedigree.rollout.prometheus import PrometheusMetrics
 from tfx_pedigree.rollout.state import Ask, Rollout, RolloutOrder, RolloutState
 from tfx_pedigree.rollout.traffic.api import FencedError, ServedVersion
@@ -174,6 +174,7 @@ class Ledger(RolloutApi):
     # Orders
 
     def start_rollout(self, model: str, version: str, target: str, plan: Plan, request: PromotionRequest) -> Rollout:
+        plan = checked(plan, "the plan")
         with self._transactions.changing(model, Action.ROLL_OUT) as write:
             write.require(request.action)
             facts = promotion.facts_of(write.connection, Reference(model, version), write.now)
@@ -320,6 +321,10 @@ def _follow(
 ) -> Rollout:
     """Opens a deployment. One that is going on gives way to it, and what was stable for that one serves meanwhile."""
     other = _open(write.connection, found.version.model)
+    if stable is not None:  # of what is said of it, only which version it is counts
+        stable = served(
+            reading.resolve(write.connection, Reference.parse(f"{found.version.model}@{stable.digest}")).version
+        )
     if other is not None:
         stable = other.stable or stable
         text = f"A deployment of {found.version.version} took over."

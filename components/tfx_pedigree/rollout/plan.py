@@ -6,18 +6,29 @@ Pure values. `spec_file` reads them from `rollout.yaml`; without a file they are
 from __future__ import annotations
 
 import itertools
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, ClassVar
 
 from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.json_form import Bounds, JsonForm, Layout, to_json
+from tfx_pedigree.json_form import Bounds, JsonForm, Layout, read, to_json
 from tfx_pedigree.rollout.traffic.api import WHOLE, Capabilities, Split
+from tfx_pedigree.text import plain
 
 Points = Annotated[int, Bounds(0, WHOLE)]
 Chance = Annotated[float, Bounds(0, 1)]
 Seconds = Annotated[float, Bounds(0, 366 * 86400)]
+Times = Annotated[float, Bounds(1.0, 100.0)]
+Tolerance = Annotated[float, Bounds(0, 1e9)]
+Query = Annotated[str, Bounds(longest=4000)]
+# A controller looks at all of it each time, for all rollouts.
+MOST_STEPS = 100
+MOST_METRICS = 20
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_URL_PATH = re.compile(r"/[A-Za-z0-9._~:/?&=%@!$'()*+,;-]{0,499}")
 
 
 class Strategy(str, Enum):
@@ -66,8 +77,8 @@ class Rate(JsonForm):
     than `margin` times the stable one's, or less than `acceptable` of all requests.
     """
 
-    harm: Annotated[float, Bounds(1.0, 100.0)] = 1.0
-    margin: Annotated[float, Bounds(1.0, 100.0)] = 2.0
+    harm: Times = 1.0
+    margin: Times = 2.0
     acceptable: Chance | None = 0.02
 
     def __post_init__(self) -> None:
@@ -80,11 +91,11 @@ class MetricRule(JsonForm):
     """A number that is pushed or asked for, of each version: harm where the candidate's is worse by more than `margin`
     in so many windows that chance does not explain it."""
 
-    name: str
+    name: Annotated[str, Bounds(longest=200)]
     direction: Direction
     margin: float = 0.0
-    query: str | None = None  # for Prometheus; `$version` and `$digest` stand for the version
-    window_seconds: Seconds = 30.0
+    query: Query | None = None  # for Prometheus; `$version` and `$digest` stand for the version
+    window_seconds: Annotated[float, Bounds(1, 366 * 86400)] = 30.0
 
 
 @dataclass(frozen=True)
@@ -92,8 +103,8 @@ class CountQueries(JsonForm):
     """Where the load balancer counts nothing for each version: queries for the requests that a version has answered and
     for those that failed, both as counters that only grow. `$version` and `$digest` stand for the version."""
 
-    requests: str
-    failed: str
+    requests: Query
+    failed: Query
 
 
 @dataclass(frozen=True)
@@ -106,9 +117,9 @@ class AnswerRule(JsonForm):
     """
 
     agreement: Chance | None = None
-    tolerance: float = 1e-6
+    tolerance: Tolerance = 1e-6
     shift: Annotated[float, Bounds(0.01, 0.4)] = 0.1
-    score: str | None = None
+    score: Annotated[str, Bounds(longest=200)] | None = None
 
 
 @dataclass(frozen=True)
@@ -130,13 +141,25 @@ class JudgePlan(JsonForm):
 
 @dataclass(frozen=True)
 class Validation(JsonForm):
-    """Recorded requests that are sent to both versions before any traffic is. `requests` is a file of JSON lines."""
+    """Recorded requests that are sent to both versions before any traffic is: a file of JSON lines in the folder that
+    the target's config names. Whoever orders a rollout chooses no file, and no server, of the controller's host."""
 
     requests: str
     path: str
     agreement: Chance = 0.0
-    tolerance: float = 1e-6
-    slower: float | None = None  # the candidate's median latency may be this many times the stable one's
+    tolerance: Tolerance = 1e-6
+    slower: Times | None = None  # the candidate's median latency may be this many times the stable one's
+
+    def __post_init__(self) -> None:
+        if not _FILE_NAME.fullmatch(self.requests):
+            raise InvalidInputError(
+                f"`requests` is {plain(self.requests, 60)!r}, but must be the name of a file in the folder that the "
+                "target's config names as `requests`, such as recorded.jsonl."
+            )
+        if not _URL_PATH.fullmatch(self.path):
+            raise InvalidInputError(
+                f"`path` is {plain(self.path, 60)!r}, but must be a path on the model's server, beginning with /."
+            )
 
 
 @dataclass(frozen=True)
@@ -162,6 +185,8 @@ class Plan(JsonForm):
     def __post_init__(self) -> None:
         if self.strategy is Strategy.DEPLOY:
             return
+        if len(self.steps) > MOST_STEPS or len(self.judge.metrics) > MOST_METRICS:
+            raise InvalidInputError(f"A plan has at most {MOST_STEPS} steps and {MOST_METRICS} metrics.")
         shares = [step.points for step in self.steps if not step.shadow]
         if not shares:
             raise InvalidInputError("A rollout needs a step that gives the candidate a share.")
@@ -187,6 +212,11 @@ class Plan(JsonForm):
         return 1 + (judge.slow_than_ms is not None) + len(judge.metrics) + of_answers
 
 
+def checked(plan: Plan, source: str) -> Plan:
+    """Within the bounds of its JSON form, as which it is kept: one beyond them could never be read again."""
+    return read(Plan, to_json(plan), source)
+
+
 def default_steps(bake: Bake) -> tuple[Step, ...]:
     """The documents' canary: 10 % first, 10 points more after each healthy step."""
     return tuple(Step(points, bake) for points in range(1000, WHOLE + 1, 1000))
@@ -203,13 +233,24 @@ def blue_green(bake: Bake = Bake()) -> Plan:
 DEPLOY = Plan(Strategy.DEPLOY, (), keep_seconds=0.0)
 
 
-def check_capabilities(plan: Plan, can: Capabilities, target: str, *, has_log: bool = False) -> None:
-    """Refuses a plan that this backend cannot carry out, before anything is moved. `has_log`: a response log."""
-    if plan.judge.answers is not None and not has_log:
-        raise InvalidInputError(
-            f"The plan judges answers, and the target {target} names no response log. Add `responses:` to the target, "
-            "or leave `answers` out of the plan."
-        )
+# What a target may name, and which part of a plan needs it.
+_NAMED_BY_TARGET = {
+    "responses": ("response log", "answers"),
+    "requests": ("folder of recorded requests", "validate"),
+}
+
+
+def check_capabilities(plan: Plan, can: Capabilities, target: str, *, has: Collection[str] = ()) -> None:
+    """Refuses a plan that this target cannot carry out, before anything is moved. `has`: `requests` and `responses`,
+    where the target names them."""
+    needs = {"responses": plan.judge.answers is not None, "requests": plan.validation is not None}
+    for key, needed in needs.items():
+        if needed and key not in has:
+            what, part = _NAMED_BY_TARGET[key]
+            raise InvalidInputError(
+                f"The plan has `{part}`, and the target {target} names no {what}. Add `{key}:` to the target, or leave "
+                f"`{part}` out of the plan."
+            )
     for step in plan.steps:
         if step.shadow and not can.mirror:
             raise InvalidInputError(f"The target {target} cannot mirror requests. Leave the shadow step out.")

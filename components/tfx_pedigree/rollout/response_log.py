@@ -11,20 +11,18 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from tfx_pedigree.bounded_parse import parse_json
+from tfx_pedigree.bounded_parse import open_regular, parse_json
 from tfx_pedigree.errors import InvalidInputError, UnavailableError
 from tfx_pedigree.json_form import Bounds, JsonForm
-from tfx_pedigree.rollout.answers import Answered, Duel
+from tfx_pedigree.rollout.answers import Answered, Duel, agree
 from tfx_pedigree.rollout.plan import AnswerRule
 from tfx_pedigree.rollout.traffic.api import ServedVersion
-from tfx_pedigree.rollout.validation import agree
 
 MOST_AT_ONCE = 4 << 20
 LONGEST_LINE = 256 << 10
@@ -57,15 +55,11 @@ class Answer:
 def read_lines(path: Path, position: LogPosition | None) -> tuple[list[bytes], LogPosition]:
     """The whole lines that came since, and where to go on; without a position none, and the file's end."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "no file has such a name"
-        raise UnavailableError(f"The response log {path} cannot be read: {why}.") from None
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        os.close(descriptor)
-        raise UnavailableError(f"The response log {path} is no file.")
-    with os.fdopen(descriptor, "rb") as file:
+        file = open_regular(path)
+    except OSError as error:
+        raise UnavailableError(f"The response log {path} cannot be read: {error.strerror}.") from None
+    with file:
+        found = os.fstat(file.fileno())
         if position is None:
             return [], LogPosition(found.st_ino, found.st_size)
         begin = position.offset if position.file == found.st_ino and position.offset <= found.st_size else 0

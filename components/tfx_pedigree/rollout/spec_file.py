@@ -17,14 +17,14 @@
     limits: {prepare: 30m, step: 24h, obey: 60s}
     target: edge                      # where it is rolled out; else `--target`, or the model's only one
 
-Paths are relative to the file.
+Recorded requests are a file of the folder that the target names: an order chooses no path on the controller's host.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ from tfx_pedigree.rollout.plan import (
     Strategy,
     Undecided,
     Validation,
+    checked,
     default_steps,
 )
 from tfx_pedigree.rollout.traffic.api import WHOLE
@@ -71,7 +72,7 @@ def load_rollout(file: Path) -> RolloutFile:
         raise NotFoundError(f"The rollout's file {file} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise InvalidInputError(f"The rollout's file {file} is not UTF-8 text.") from None
-    return parse_rollout(text, str(file), file.absolute().parent)
+    return parse_rollout(text, str(file))
 
 
 def load_plan(file: Path) -> Plan:
@@ -83,34 +84,33 @@ def rollout_from_data(values: Mapping[str, Any], source: str) -> RolloutFile:
     return parse_rollout(canonical_json(dict(values)).decode(), source)
 
 
-def parse_rollout(text: str, source: str, folder: Path | None = None) -> RolloutFile:
+def parse_rollout(text: str, source: str) -> RolloutFile:
     root = from_yaml(text, source)
     found = root.fields(_TOP)
-    return RolloutFile(_plan(found, source, folder), optional(found, "target", ConfigNode.text))
+    return RolloutFile(_plan(found, source), optional(found, "target", ConfigNode.text))
 
 
-def parse_plan(text: str, source: str, folder: Path | None = None) -> Plan:
-    return parse_rollout(text, source, folder).plan
+def parse_plan(text: str, source: str) -> Plan:
+    return parse_rollout(text, source).plan
 
 
-def _plan(found: dict[str, ConfigNode], source: str, folder: Path | None) -> Plan:
+def _plan(found: dict[str, ConfigNode], source: str) -> Plan:
     strategy = optional(found, "strategy", _strategy) or Strategy.CANARY
     bake = optional(found, "bake", lambda node: _bake(node, Bake())) or Bake()
     steps = optional(found, "steps", lambda node: node.each(lambda one: _step(one, bake)))
     if steps is None:
         steps = default_steps(bake) if strategy is Strategy.CANARY else (Step(WHOLE, bake),)
     plain = Plan(strategy, (Step(WHOLE),))
+    rest: dict[str, Any] = {
+        "judge": optional(found, "judge", _judge) or plain.judge,
+        "validation": optional(found, "validate", _validation),
+        "limits": optional(found, "limits", _limits) or plain.limits,
+        "undecided": optional(found, "undecided", lambda node: node.choice(Undecided)) or plain.undecided,
+        "keep_seconds": _or(optional(found, "keep", seconds), plain.keep_seconds),
+        "lease_seconds": _or(optional(found, "lease", _lease), plain.lease_seconds),
+    }
     try:
-        return Plan(
-            strategy,
-            steps,
-            optional(found, "judge", _judge) or JudgePlan(),
-            optional(found, "validate", lambda node: _validation(node, folder)),
-            optional(found, "limits", _limits) or Limits(),
-            optional(found, "undecided", lambda node: node.choice(Undecided)) or Undecided.ROLL_BACK,
-            _or(optional(found, "keep", seconds), plain.keep_seconds),
-            _or(optional(found, "lease", _lease), plain.lease_seconds),
-        )
+        return checked(Plan(strategy, steps, **rest), "the plan")
     except InvalidInputError as error:
         raise InvalidInputError(f"{source}: {error}") from None
 
@@ -211,9 +211,7 @@ def _answers(node: ConfigNode) -> AnswerRule:
     shift = _or(optional(found, "shift", chance), usual.shift)
     if not 0.01 <= shift <= 0.4:
         raise found["shift"].must_be("between 1 % and 40 %")
-    tolerance = _or(optional(found, "tolerance", ConfigNode.number), usual.tolerance)
-    if tolerance < 0:
-        raise found["tolerance"].must_be("a number from 0 on")
+    tolerance = _or(optional(found, "tolerance", _tolerance), usual.tolerance)
     return AnswerRule(optional(found, "agreement", chance), tolerance, shift, optional(found, "score", ConfigNode.text))
 
 
@@ -235,9 +233,11 @@ def _rate(node: ConfigNode, usual: Rate) -> Rate:
             chance(found["acceptable"]) if "acceptable" in found else usual.acceptable,
         )
     except InvalidInputError as error:
-        if str(error).startswith(node.source):
-            raise
-        raise node.wrong(f"cannot be used: {error}") from None
+        raise _cannot_be_used(node, error) from None
+
+
+def _cannot_be_used(node: ConfigNode, error: InvalidInputError) -> InvalidInputError:
+    return error if str(error).startswith(node.source) else node.wrong(f"cannot be used: {error}")
 
 
 def _times(node: ConfigNode) -> float:
@@ -259,19 +259,25 @@ def _metric(node: ConfigNode) -> MetricRule:
     )
 
 
-def _validation(node: ConfigNode, folder: Path | None) -> Validation:
+def _validation(node: ConfigNode) -> Validation:
     found = node.fields(("requests", "path", "agreement", "tolerance", "slower"), ("requests", "path"))
-    file, usual = found["requests"].text(), Validation("", "")
-    path = found["path"].text()
-    if not path.startswith("/"):
-        raise found["path"].must_be("a path on the model's server, beginning with /")
-    return Validation(
-        str(folder / file) if folder is not None else file,
-        path,
-        _or(optional(found, "agreement", chance), usual.agreement),
-        _or(optional(found, "tolerance", ConfigNode.number), usual.tolerance),
-        optional(found, "slower", _times),
+    try:
+        given = Validation(found["requests"].text(), found["path"].text())
+    except InvalidInputError as error:
+        raise _cannot_be_used(node, error) from None
+    return replace(
+        given,
+        agreement=_or(optional(found, "agreement", chance), given.agreement),
+        tolerance=_or(optional(found, "tolerance", _tolerance), given.tolerance),
+        slower=optional(found, "slower", _times),
     )
+
+
+def _tolerance(node: ConfigNode) -> float:
+    found = node.number()
+    if not 0 <= found <= 1e9:
+        raise node.must_be("a number from 0 on")
+    return found
 
 
 def _limits(node: ConfigNode) -> Limits:

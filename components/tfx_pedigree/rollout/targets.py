@@ -6,6 +6,7 @@
         kind: haproxy              # what moves the traffic; each kind takes settings of its own
         map: /etc/haproxy/pedigree.map
         responses: /var/log/models/responses.jsonl  # what both versions answered, for a plan that judges that
+        requests: /srv/recorded    # a folder of recorded requests, for a plan that validates with one of its files
 
 ${NAME} is the environment's NAME, ${here} this file's folder. The section may stand in the file that also says where
 the registry is (`pedigree.toml`), or in any other that `--config` names.
@@ -26,13 +27,13 @@ from tfx_pedigree.text import did_you_mean, listed
 
 SECTION = "serving"
 _COMMON = ("model", "kind")
-_RESPONSES = "responses"
+_PATHS = ("responses", "requests")
 
 
 @dataclass(frozen=True)
 class ServingTarget:
     """`settings` are those of its kind, not yet read: the kind's own module does that. `responses` is the response log
-    of what serves, as the controller sees it."""
+    of what serves and `requests` a folder of recorded requests, both as the controller sees them."""
 
     name: str
     model: str
@@ -40,6 +41,12 @@ class ServingTarget:
     file: Path
     settings: ConfigNode = field(repr=False)
     responses: Path | None = None
+    requests: Path | None = None
+
+    @property
+    def has(self) -> tuple[str, ...]:
+        """Which of them it names."""
+        return tuple(key for key in _PATHS if getattr(self, key) is not None)
 
 
 def load_targets(file: Path, environ: Mapping[str, str]) -> dict[str, ServingTarget]:
@@ -93,11 +100,18 @@ def _target(file: Path, name: str, node: ConfigNode) -> ServingTarget:
     for key in _COMMON:
         if key not in table:
             raise node.wrong(f"lacks `{key}`.")
-    ours = {k: v for k, v in table.items() if k not in (*_COMMON, _RESPONSES)}
-    rest = ConfigNode(ours, f"{SECTION}.{name}", node.source, node.line)
-    log = table.get(_RESPONSES)
-    if log is not None and not Path(log.text()).is_absolute():
-        raise log.must_be("an absolute path; ${here} is the config's folder")
-    return ServingTarget(
-        name, table["model"].text(), table["kind"].text(), file, rest, Path(log.text()) if log is not None else None
+    rest = ConfigNode(
+        {key: one for key, one in table.items() if key not in (*_COMMON, *_PATHS)},
+        f"{SECTION}.{name}",
+        node.source,
+        node.line,
     )
+    paths = {key: _absolute(table[key]) for key in _PATHS if key in table}
+    return ServingTarget(name, table["model"].text(), table["kind"].text(), file, rest, **paths)
+
+
+def _absolute(node: ConfigNode) -> Path:
+    path = Path(node.text())
+    if not path.is_absolute():
+        raise node.must_be("an absolute path; ${here} is the config's folder")
+    return path

@@ -130,7 +130,7 @@ class RolloutDesk:
 
     def _check_place(self, plan: Plan, place: ServingTarget, champion: ServedVersion | None) -> None:
         manager = self.manager(place)
-        check_capabilities(plan, manager.capabilities(), place.name, has_log=place.responses is not None)
+        check_capabilities(plan, manager.capabilities(), place.name, has=place.has)
         serving = manager.observe().serving
         if champion is not None and serving != champion.digest:
             found = short_digest(serving) if serving else "something that is not known"
@@ -189,7 +189,7 @@ class RolloutDesk:
     def controller(self) -> Controller:
         """One life of a controller. Its name is nobody else's, so that its lease is its own."""
         holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
-        validator, prometheus = Validator(), PrometheusMetrics(self.environ)
+        validator, prometheus = Validator(self._requests_of), PrometheusMetrics(self.environ)
         measures = Measures(self.workspace.registry, prometheus)
         ledger, logs = Ledger(self.workspace.database("A controller")), ResponseLogs(self)
         return Controller(
@@ -204,6 +204,12 @@ class RolloutDesk:
 
     def _manager_of(self, rollout: Rollout) -> TrafficManager:
         return self.manager(self.target(rollout.model, rollout.order.target))
+
+    def _requests_of(self, rollout: Rollout) -> Path:
+        place = self.target(rollout.model, rollout.order.target)
+        if place.requests is None:
+            raise _not_named(place, rollout, "requests", "folder of recorded requests")
+        return place.requests
 
     def drive(
         self,
@@ -317,11 +323,15 @@ class ResponseLogs:
     def _open(self, rollout: Rollout) -> AnswerReader:
         place, rule = self.desk.target(rollout.model, rollout.order.target), rollout.order.plan.judge.answers
         if place.responses is None or rule is None or rollout.stable is None:
-            raise UnavailableError(
-                f"The target {place.name} names no response log, and the plan judges answers. Add `responses:` to it "
-                f"in {place.file}, or abort with `pedigree rollout abort {rollout.model} --reason WHY`."
-            )
+            raise _not_named(place, rollout, "responses", "response log")
         return AnswerReader(place.responses, rule, rollout.stable, rollout.candidate)
+
+
+def _not_named(place: ServingTarget, rollout: Rollout, key: str, what: str) -> UnavailableError:
+    return UnavailableError(
+        f"The plan needs a {what}, and the target {place.name} names none. Add `{key}:` to it in {place.file}, or "
+        f"abort with `pedigree rollout abort {rollout.model} --reason WHY`."
+    )
 
 
 def is_served(config: Path, model: str, environ: Mapping[str, str] = os.environ) -> bool:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from pedigree_testing import Clock, candidate, digest
-from tfx_pedigree.errors import ConflictError, ForbiddenError, NotFoundError, StaleEvidenceError
+from tfx_pedigree.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError, StaleEvidenceError
 from tfx_pedigree.registry import Evidence, PromotionRequest, Reference, Registry, Role, Verdict
 from tfx_pedigree.registry.leases import Lease
 from tfx_pedigree.rollout import machine
 from tfx_pedigree.rollout.ledger import Ledger
 from tfx_pedigree.rollout.machine import Decision, Judgement, Seen
-from tfx_pedigree.rollout.plan import Bake, Plan, Step, Strategy
+from tfx_pedigree.rollout.plan import Bake, Direction, JudgePlan, MetricRule, Plan, Step, Strategy
 from tfx_pedigree.rollout.state import Ask, Phase, Rollout
-from tfx_pedigree.rollout.traffic.api import WHOLE, Convergence, FencedError, Prepared, Readiness
+from tfx_pedigree.rollout.traffic.api import WHOLE, Convergence, FencedError, Prepared, Readiness, ServedVersion
 
 MODEL = "penguin"
 PLAN = Plan(Strategy.CANARY, (Step(1000, Bake(1, 0)), Step(WHOLE, Bake(1, 0))), keep_seconds=0)
@@ -333,3 +334,20 @@ def test_what_a_person_ends_is_no_evidence_about_the_version(ledger: Ledger) -> 
     drive(ledger, Phase.ROLLED_BACK)
     assert ledger.registry.evidence(f"{MODEL}@1.0.1") == before
     ledger.start_rollout(MODEL, "1.0.1", "eu", PLAN, PASSED)
+
+
+def test_what_serves_meanwhile_is_a_version_of_the_registry_whatever_an_order_says_of_it(ledger: Ledger) -> None:
+    said = ServedVersion("another", digest("a"), "9.9.9", 7)
+    followed = ledger.promote_and_deploy(f"{MODEL}@1.0.1", PASSED, "eu", said)
+    assert followed.deployment.stable == ServedVersion(MODEL, digest("a"), "1.0.0", 1)
+    for unknown in (digest("f"), "../../etc", "x\ny"):
+        with pytest.raises((NotFoundError, InvalidInputError)):
+            ledger.roll_back(MODEL, "eu", replace(said, digest=unknown), reason="no")
+    assert champion(ledger) == "1.0.1"
+
+
+def test_a_plan_that_could_never_be_read_again_is_refused_when_it_is_ordered(ledger: Ledger) -> None:
+    wrong = replace(PLAN, judge=JudgePlan(metrics=(MetricRule("m", Direction.HIGHER, query="u" * 5000),)))
+    with pytest.raises(InvalidInputError, match="query"):
+        ledger.start_rollout(MODEL, "1.0.1", "eu", wrong, PASSED)
+    assert ledger.rollouts(MODEL) == ()

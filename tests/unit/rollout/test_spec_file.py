@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.json_form import read, to_json
 from tfx_pedigree.rollout import spec_file
-from tfx_pedigree.rollout.plan import Bake, Direction, Plan, Step, Strategy, Undecided, canary, check_capabilities
+from tfx_pedigree.rollout.plan import (
+    Bake,
+    Direction,
+    Plan,
+    Step,
+    Strategy,
+    Undecided,
+    Validation,
+    canary,
+    check_capabilities,
+)
 from tfx_pedigree.rollout.spec_file import load_plan, parse_plan
 from tfx_pedigree.rollout.traffic.api import WHOLE, Capabilities, Fence, Split
 
@@ -43,12 +56,46 @@ def test_steps_may_have_bakes_of_their_own_and_begin_in_the_shadow() -> None:
     assert found.steps == (Step(2000, Bake(7, 3600), True), Step(50, Bake(9, 60)), Step(WHOLE, Bake(7, 60)))
 
 
-def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
-    file = tmp_path / "rollout.yaml"
-    file.write_text("validate: {requests: r.jsonl, path: /predict}")
-    found = load_plan(file).validation
-    assert found is not None
-    assert found.requests == str(tmp_path / "r.jsonl")
+@pytest.mark.parametrize("requests", ["/etc/shadow", "../r.jsonl", "a/b", "~/r", ".", "..", "", "r\n", "r\0"])
+@pytest.mark.parametrize("where", ["file", "server"])
+def test_recorded_requests_are_a_file_of_the_target_and_no_path(requests: str, where: str) -> None:
+    """Whoever orders a rollout would else have the controller read, and send, any file of its host."""
+    with pytest.raises(InvalidInputError, match="requests"):
+        if where == "file":
+            plan(json.dumps({"validate": {"requests": requests, "path": "/predict"}}))
+        else:
+            told = to_json(replace(canary(), validation=Validation("r.jsonl", "/predict")))
+            told["validation"]["requests"] = requests
+            read(Plan, told, "the plan")
+
+
+@pytest.mark.parametrize("path", ["@example.com/x", ":80@example.com", ".example.com/", "", "/a b", "/a\r\nX: y", "/é"])
+def test_a_plans_path_leads_to_no_other_server(path: str) -> None:
+    told = to_json(replace(canary(), validation=Validation("r.jsonl", "/predict")))
+    told["validation"]["path"] = path
+    with pytest.raises(InvalidInputError, match="a path on the model's server"):
+        read(Plan, told, "the plan")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": [{"shadow": 10}] * 101 + [{"share": 100}]},
+        {"judge": {"metrics": [{"name": "a", "higher_is_better": True, "query": "up"}] * 21}},
+        {"judge": {"metrics": [{"name": "a", "higher_is_better": True, "query": "u" * 5000}]}},
+        {"judge": {"metrics": [{"name": "a", "higher_is_better": True, "query": "up", "window": "1ms"}]}},
+        {"judge": {"answers": {"score": "s" * 300}}},
+        {"validate": {"requests": "r.jsonl", "path": "/p", "tolerance": -1}},
+    ],
+)
+def test_what_a_controller_has_to_do_for_a_plan_has_bounds(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError):
+        plan(json.dumps(wrong))
+
+
+def test_a_place_is_named_once_in_a_refusal() -> None:
+    with pytest.raises(InvalidInputError, match=r"^rollout\.yaml, line 1: `judge\.alpha`"):
+        plan("judge: {alpha: 0}")
 
 
 @pytest.mark.parametrize(
@@ -103,6 +150,8 @@ def can(**values: object) -> Capabilities:
         ("", can(split=Split.NONE, step=WHOLE), "Use the strategy blue-green"),
         ("steps: [0.5 %, 100 %]", can(step=100), "in steps of 1 %"),
         ("strategy: blue-green", can(counters=False), "counts nothing"),
+        ("judge: {answers: {}}", can(), "names no response log. Add `responses:`"),
+        ("validate: {requests: r.jsonl, path: /p}", can(), "names no folder of recorded requests. Add `requests:`"),
     ],
 )
 def test_a_plan_that_the_backend_cannot_carry_out_is_refused_before_it_starts(
@@ -114,6 +163,7 @@ def test_a_plan_that_the_backend_cannot_carry_out_is_refused_before_it_starts(
 
 def test_a_plan_that_the_backend_can_carry_out_passes() -> None:
     check_capabilities(canary(), can(), "eu")
+    check_capabilities(plan("validate: {requests: r.jsonl, path: /p}"), can(), "eu", has=["requests"])
     check_capabilities(plan("strategy: blue-green"), can(split=Split.NONE, step=WHOLE), "eu")
     assert plan("").strategy is Strategy.CANARY
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.errors import InvalidInputError, UnavailableError
 from tfx_pedigree.rollout.plan import Direction, MetricRule, Validation, canary
 from tfx_pedigree.rollout.prometheus import PrometheusMetrics
 from tfx_pedigree.rollout.state import Phase, Rollout, RolloutOrder, RolloutState
@@ -38,6 +39,7 @@ class Answering(BaseHTTPRequestHandler):
 
     def _answer(self, value: Any) -> None:
         self.send_response(self.server.code)  # type: ignore[attr-defined]
+        self.send_header("Location", str(self.server.elsewhere))  # type: ignore[attr-defined]
         self.end_headers()
         self.wfile.write(json.dumps(value).encode())
 
@@ -48,6 +50,7 @@ class Answering(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     off, code = 0.0, 200
     says: Any = None
+    elsewhere = ""
 
     @property
     def address(self) -> str:
@@ -74,7 +77,7 @@ def recorded(tmp_path: Path) -> Path:
 
 
 def rollout(recorded: Path, **values: Any) -> Rollout:
-    plan = replace(canary(), validation=Validation(str(recorded), "/predict", **values))
+    plan = replace(canary(), validation=Validation(recorded.name, "/predict", **values))
     order = RolloutOrder("eu", plan, STABLE, CANDIDATE)
     return Rollout("penguin", 1, order, RolloutState(Phase.VALIDATING, 2, NOW, None), NOW, "ann")
 
@@ -87,8 +90,12 @@ def state(servers: tuple[Server, Server]) -> RouteState:
     return RouteState(tuple(arms))
 
 
+def validator(recorded: Path) -> Validator:
+    return Validator(lambda _: recorded.parent)
+
+
 def test_answers_that_agree_let_it_through(servers: tuple[Server, Server], recorded: Path) -> None:
-    found, said = Validator().validate(rollout(recorded, agreement=1.0), state(servers))
+    found, said = validator(recorded).validate(rollout(recorded, agreement=1.0), state(servers))
     assert (found, "10 of 10 answers agree" in str(said)) == (True, True)
 
 
@@ -97,33 +104,57 @@ def test_other_answers_stop_it_where_the_plan_wants_them_to_agree(
     servers: tuple[Server, Server], recorded: Path, agreement: float, passes: bool
 ) -> None:
     servers[1].off = 0.1
-    found, said = Validator().validate(rollout(recorded, agreement=agreement), state(servers))
+    found, said = validator(recorded).validate(rollout(recorded, agreement=agreement), state(servers))
     assert found is passes
     assert "0 of 10" in str(said)
 
 
 def test_answers_within_the_tolerance_agree(servers: tuple[Server, Server], recorded: Path) -> None:
     servers[1].off = 0.001
-    assert Validator().validate(rollout(recorded, agreement=1.0, tolerance=0.01), state(servers))[0] is True
+    assert validator(recorded).validate(rollout(recorded, agreement=1.0, tolerance=0.01), state(servers))[0] is True
 
 
 def test_a_candidate_that_fails_where_the_stable_version_answers_is_stopped(
     servers: tuple[Server, Server], recorded: Path
 ) -> None:
     servers[1].code = 500
-    found, said = Validator().validate(rollout(recorded), state(servers))
+    found, said = validator(recorded).validate(rollout(recorded), state(servers))
     assert found is False
     assert "did not answer recorded request 1" in str(said)
 
 
-def test_without_an_address_or_a_file_nothing_is_said_to_be_right(
-    servers: tuple[Server, Server], recorded: Path, tmp_path: Path
-) -> None:
+def test_without_an_address_nothing_is_said_to_be_right(servers: tuple[Server, Server], recorded: Path) -> None:
     nowhere = RouteState(tuple(replace(arm, address=None) for arm in state(servers).arms))
-    assert Validator().validate(rollout(recorded), nowhere)[0] is None
-    assert Validator().validate(rollout(tmp_path / "none"), state(servers))[0] is False
-    (tmp_path / "empty").write_text("\n")
-    assert "no recorded request" in str(Validator().validate(rollout(tmp_path / "empty"), state(servers))[1])
+    assert validator(recorded).validate(rollout(recorded), nowhere)[0] is None
+
+
+@pytest.mark.parametrize("what", ["none", "empty", "pipe", "folder"])
+def test_requests_that_are_not_there_say_nothing_about_the_candidate(
+    servers: tuple[Server, Server], recorded: Path, what: str
+) -> None:
+    file = recorded.with_name(what)
+    {
+        "none": lambda: None,
+        "empty": lambda: file.write_text("\n"),
+        "pipe": lambda: os.mkfifo(file),
+        "folder": file.mkdir,
+    }[what]()
+    with pytest.raises(UnavailableError, match=str(file)):
+        validator(recorded).validate(rollout(file), state(servers))
+
+
+def test_what_neither_version_answers_proves_nothing(servers: tuple[Server, Server], recorded: Path) -> None:
+    """As with a wrong path: two refusals are the same answer, and no agreement."""
+    for one in servers:
+        one.code = 404
+    with pytest.raises(UnavailableError, match="answered none of 10 recorded requests at /predict"):
+        validator(recorded).validate(rollout(recorded), state(servers))
+
+
+def test_a_servers_redirect_is_not_followed(servers: tuple[Server, Server], recorded: Path) -> None:
+    servers[1].code, servers[1].elsewhere = 302, f"{servers[0].address}/secret"
+    found, _ = validator(recorded).validate(rollout(recorded), state(servers))
+    assert (found, servers[0].asked) == (False, [])  # type: ignore[attr-defined]
 
 
 RULE = MetricRule("score", Direction.HIGHER, query='avg(score{version="$version"})')

@@ -27,19 +27,21 @@ class Answer:
 
 @functools.cache
 def _pool() -> urllib3.PoolManager:
-    return urllib3.PoolManager(maxsize=4, retries=False, timeout=urllib3.Timeout(_SECONDS))
+    return urllib3.PoolManager(maxsize=4, retries=False)
 
 
-def ask(url: str, method: str = "GET") -> Answer:
-    """`UnavailableError` where nobody answers; a status is the caller's to judge."""
+def ask(url: str, method: str = "GET", body: bytes | None = None, *, seconds: float = _SECONDS) -> Answer:
+    """`UnavailableError` where nobody answers; a status is the caller's to judge. A redirect is not followed."""
+    headers = {"Content-Type": "application/json"} if body is not None else None
+    options = {"preload_content": False, "redirect": False, "timeout": urllib3.Timeout(seconds)}
     try:
-        response = _pool().request(method, url, preload_content=False, redirect=False)
+        response = _pool().request(method, url, body=body, headers=headers, **options)
         try:
-            body = response.read(_LARGEST + 1, decode_content=True)
+            found = response.read(_LARGEST + 1, decode_content=True)
         finally:
             response.release_conn()
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise UnavailableError(f"{url} does not answer ({plain(type(error).__name__)}).") from error
-    if len(body) > _LARGEST:
+    if len(found) > _LARGEST:
         raise UnavailableError(f"{url} answers with more than {_LARGEST >> 20} MiB.")
-    return Answer(int(response.status), body)
+    return Answer(int(response.status), found)
