@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import gto.api
 import pytest
-from cli_testing import Pedigree
+from cli_testing import Pedigree, evidence, write_json
+
+from tfx_pedigree.service import git_following
 
 MODEL = "flight-delay"
 
@@ -160,3 +163,38 @@ def test_version_that_git_has_with_other_bytes_is_not_followed(
     monkeypatch.setattr(GitTags, "pointer", lambda *_: pointer)
     [done] = follow(pedigree, tagged, code=1)["followed"]
     assert "has other bytes in git" in done["refusal"]
+
+
+class _KilledError(BaseException):
+    """The process is killed here: nothing catches this."""
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("point", range(2))
+def test_killed_at_any_change_the_next_call_follows_the_rest(
+    pedigree: Pedigree, tagged: Path, monkeypatch: pytest.MonkeyPatch, *, point: int, before: bool
+) -> None:
+    """In git a version went through staging into production: two changes of the registry."""
+    digests = [pedigree("show", f"{MODEL}@{one}", "--json").json["digest"] for one in ("1.1.0", "champion")]
+    file = write_json(tagged / "evidence.json", evidence(*digests))
+    pedigree("evidence", "attach", f"{MODEL}@1.1.0", file)
+    for stage in ("staging", "production"):
+        gto.api.assign(str(tagged), MODEL, stage, version="v1.1.0")
+    done, promote = [0], git_following.promote
+
+    def dying(*arguments: Any, **named: Any) -> Any:
+        done[0] += 1
+        if done[0] == point + 1 and before:
+            raise _KilledError
+        made = promote(*arguments, **named)
+        if done[0] == point + 1:
+            raise _KilledError
+        return made
+
+    pedigree.clock.time += timedelta(days=3650)  # the registry's words are younger than the tags
+    with monkeypatch.context() as patch, pytest.raises(_KilledError):
+        patch.setattr(git_following, "promote", dying)
+        pedigree("git", "follow", MODEL, "--repo", tagged)
+    follow(pedigree, tagged)
+    assert state_of(pedigree, "1.1.0") == "production"
+    assert follow(pedigree, tagged) == {"changed": False, "followed": []}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 import shlex
 from collections.abc import Callable, Iterator
@@ -13,10 +15,15 @@ from cli_testing import MODELS, Pedigree
 from documents_testing import DOCS
 
 from mlflow_testing import Client, client_process, server_process
+from tfx_pedigree.errors import UnavailableError
+from tfx_pedigree.integrations.mlflow.exporting import export_registry
 from tfx_pedigree.integrations.mlflow.importing import ImportPlan, import_registry
-from tfx_pedigree.integrations.mlflow.rest import MlflowServer
-from tfx_pedigree.registry import Registry, State
+from tfx_pedigree.integrations.mlflow.rest import MlflowServer, _PassingError
+from tfx_pedigree.registry import Facts, Registry, State
+from tfx_pedigree.retry_policy import RetryPolicy
+from tfx_pedigree.service.intake import candidate_of
 from tfx_pedigree.service.workspace import Workspace
+from tfx_pedigree.versioning import Request
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +212,80 @@ def test_export_is_what_mlflows_client_loads(
     )
     assert (folder / "tf2model/saved_model.pb").read_bytes() == (MODELS / "keras/saved_model.pb").read_bytes()
     assert "tf1-estimator" in (folder / "MLmodel").read_text()
+
+
+@pytest.fixture
+def exported(mlflow: Client, server: str, tmp_path: Path) -> Iterator[Callable[[str], Any]]:
+    """Two versions of a new model are exported, once more if that ends: what MLflow has of them then."""
+    folder, at = tmp_path / "model", dataclasses.replace(MlflowServer.of(server), patience=RetryPolicy(0.01))
+    folder.mkdir()
+    minor = Request.of("minor", None, None)
+
+    def export(model: str) -> Any:
+        for text in ("one", "two"):
+            (folder / "weights").write_text(text)
+            candidate = candidate_of(workspace.store_to_fill, folder, parameters={"epochs": text})
+            workspace.registry.add(model, candidate, minor, Facts({"auc": 0.5}, {"team": "ops"}))
+        workspace.registry.promote(f"{model}@1")
+        try:
+            export_registry(workspace, at, (model,))
+        except _Ended:
+            export_registry(workspace, at, (model,))
+        named, ours = f"name = '{model}'", f"tags.`pedigree.model` = '{model}'"
+        run, files = "client.get_run(one.run_id).data", "client.list_artifacts(one.run_id, 'model')"
+        told = mlflow(
+            f"[[one.version, one.tags, {run}.metrics, {run}.params, one.aliases, [file.path for file in {files}]] "
+            f"for one in client.search_model_versions({named!r})] + [len(client.search_runs(['1'], {ours!r}))]"
+        )
+        return json.loads(json.dumps(told).replace(model, "MODEL"))
+
+    with Workspace(Registry.create(tmp_path / "registry", actor="ada")) as workspace:
+        yield export
+
+
+def _is_write(method: str, path: str) -> bool:
+    return method != "GET" and not path.endswith("/search")
+
+
+def test_an_export_that_ends_at_any_write_makes_what_a_whole_one_makes(
+    exported: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once, left = MlflowServer._once, [0]
+
+    def ending(self: MlflowServer, method: str, path: str, *arguments: Any) -> Any:
+        left[0] -= _is_write(method, path)
+        if left[0] == 0:
+            left[0] = -1
+            raise _Ended
+        return once(self, method, path, *arguments)
+
+    monkeypatch.setattr(MlflowServer, "_once", ending)
+    wanted = exported("whole")
+    assert (wanted[0][0], wanted[2:]) == ("2", [2])
+    for point in range(1, 100):
+        left[0] = point
+        assert exported(f"point{point}") == wanted, point
+        if left[0] > 0:
+            break
+    assert point >= 12
+
+
+def test_a_write_whose_answer_does_not_come_is_not_done_twice(
+    exported: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once, lost = MlflowServer._once, set[tuple[Any, ...]]()
+
+    def losing(self: MlflowServer, method: str, path: str, body: Any, *arguments: Any) -> Any:
+        answer = once(self, method, path, body, *arguments)
+        if _is_write(method, path) and (path, body if method == "POST" else "") not in lost:
+            lost.add((path, body if method == "POST" else ""))
+            raise _PassingError(UnavailableError("the connection broke off"))
+        return answer
+
+    wanted = exported("whole")
+    monkeypatch.setattr(MlflowServer, "_once", losing)
+    assert exported("lost") == wanted
+    assert len(lost) >= 12
 
 
 def test_what_came_from_there_is_not_sent_back(pedigree: Pedigree, mlflow: Client, server: str, tmp_path: Path) -> None:

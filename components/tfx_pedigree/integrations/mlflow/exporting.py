@@ -20,7 +20,7 @@ from tfx_pedigree.errors import ConflictError, NotFoundError, UnavailableError
 from tfx_pedigree.integrations.mlflow import records
 from tfx_pedigree.integrations.mlflow.entities import DESCRIPTION
 from tfx_pedigree.integrations.mlflow.files import File, files_of
-from tfx_pedigree.integrations.mlflow.records import RemoteModel
+from tfx_pedigree.integrations.mlflow.records import RemoteModel, RemoteVersion
 from tfx_pedigree.integrations.mlflow.rest import API, MlflowServer, file_path
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.progress import Progress, silent
@@ -79,7 +79,7 @@ class _Export:
         found = every(lambda after: self._registry.versions(model, limit=LARGEST_PAGE, after=after))
         self._here = [one for one in found if one.state is not State.RESERVED][::-1]
         # By digest, the version there: those that went from here, and those that came from there.
-        there = list(records.versions(server, RemoteModel(model, model, {})))
+        there = list(self._versions_there())
         self._there = {one.tags[DIGEST]: one.number for one in there if DIGEST in one.tags}
         numbers = {one.number for one in there}
         for one in self._here:
@@ -88,6 +88,9 @@ class _Export:
         self.missing = [one for one in self._here if one.digest not in self._there]
         self._runs = _Runs(server)
         self._added, self._notes, self._aliases = 0, list[str](), list[str]()
+
+    def _versions_there(self) -> Iterator[RemoteVersion]:
+        return records.versions(self._server, RemoteModel(self._model, self._model, {}))
 
     def report(self) -> ExportedModel:
         added = self._added or len(self.missing) - len(self._notes)
@@ -119,9 +122,15 @@ class _Export:
             self._server.put(file_path(f"{folder}/{one.path}"), content, one.size)
         body = {"name": self._model, "source": f"mlflow-artifacts:/{folder}", "run_id": run, "tags": _tags(version)}
         body["description"] = version.tags.get(DESCRIPTION, "")
-        answer = self._server.post(f"{API}/model-versions/create", body)
+        answer = self._server.create(f"{API}/model-versions/create", body, lambda: self._made_already(version))
         made = answer.get("model_version")
         self._there[version.digest] = int(made.get("version", 0)) if isinstance(made, dict) else 0
+
+    def _made_already(self, version: Version) -> Mapping[str, Any] | None:
+        """As MLflow's answer has it."""
+        numbers = (one.number for one in self._versions_there() if one.tags.get(DIGEST) == version.digest)
+        number = next(numbers, None)
+        return None if number is None else {"model_version": {"version": str(number)}}
 
     def _content(self, version: Version, file: File) -> Any:
         """A file of bytes, verified before the first of them leaves."""
@@ -167,13 +176,18 @@ class _Runs:
 
     @functools.cached_property
     def _experiment(self) -> str:
+        found = self._experiment_there()
+        if found is None:
+            found = self._server.create(f"{API}/experiments/create", {"name": _EXPERIMENT}, self._experiment_there)
+        return str(found.get("experiment_id"))
+
+    def _experiment_there(self) -> Mapping[str, Any] | None:
         try:
             answer = self._server.get(f"{API}/experiments/get-by-name", experiment_name=_EXPERIMENT)
-            found = answer.get("experiment")
-            return str(found.get("experiment_id") if isinstance(found, dict) else "")
         except NotFoundError:
-            made = self._server.post(f"{API}/experiments/create", {"name": _EXPERIMENT})
-            return str(made.get("experiment_id"))
+            return None
+        found = answer.get("experiment")
+        return found if isinstance(found, dict) else {}
 
     def _found(self, version: Version) -> Mapping[str, Any] | None:
         asked = {
@@ -191,8 +205,9 @@ class _Runs:
             "start_time": int(version.created_at.timestamp() * 1000),
             "tags": [{"key": key, "value": value} for key, value in tags.items()],
         }
-        found = self._server.post(f"{API}/runs/create", body).get("run")
-        return found if isinstance(found, dict) else {}
+        found = self._server.create(f"{API}/runs/create", body, lambda: self._found(version))
+        made = found.get("run", found)
+        return made if isinstance(made, dict) else {}
 
     def _log(self, run: str, version: Version) -> None:
         at = int(version.created_at.timestamp() * 1000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import re
@@ -43,8 +44,8 @@ class _PassingError(Exception):
 
 @dataclass(frozen=True)
 class MlflowServer:
-    """`headers` hold the credentials, where there are any. What is asked for here may be asked for twice: a question,
-    or a change that is the same when it is done again."""
+    """`headers` hold the credentials, where there are any. What is asked for with `get`, `post` and `put` may be asked
+    for twice: a question, or a change that is the same when it is done again."""
 
     base: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -71,33 +72,44 @@ class MlflowServer:
 
     def get(self, address: str, **query: Any) -> Mapping[str, Any]:
         asked = urlencode({key: value for key, value in query.items() if value is not None}, doseq=True)
-        return self._patiently("GET", f"{address}?{asked}" if asked else address, None, self._table)
+        path = f"{address}?{asked}" if asked else address
+        return self._patiently(lambda: self._once("GET", path, None, self._table))
 
     def post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        return self._patiently("POST", path, lambda: json.dumps(body).encode(), self._table)
+        return self._patiently(lambda: self._post(path, body))
+
+    def create(
+        self, path: str, body: Mapping[str, Any], find: Callable[[], Mapping[str, Any] | None]
+    ) -> Mapping[str, Any]:
+        """Makes what there must be only one of: where the answer did not come, `find` says whether it was made."""
+        tries = itertools.count()
+
+        def once() -> Mapping[str, Any]:
+            found = find() if next(tries) else None
+            return self._post(path, body) if found is None else found
+
+        return self._patiently(once)
 
     def put(self, path: str, content: Callable[[], Any], size: int) -> None:
         """`content` is asked for anew for each try."""
-        self._patiently("PUT", path, content, lambda response: response.read(LARGEST_JSON), size)
+        self._patiently(lambda: self._once("PUT", path, content(), lambda response: response.read(LARGEST_JSON), size))
 
     def download(self, path: str, take: Callable[[Iterator[bytes]], T]) -> T:
         """What `take` makes of the bytes; it is called again where they break off."""
-        return self._patiently("GET", path, None, lambda response: take(_pieces(response)))
+        return self._patiently(lambda: self._once("GET", path, None, lambda response: take(_pieces(response))))
 
-    def _patiently(
-        self,
-        method: str,
-        path: str,
-        body: Callable[[], Any] | None,
-        take: Callable[[BaseHTTPResponse], T],
-        size: int | None = None,
-    ) -> T:
+    def _patiently(self, work: Callable[[], T]) -> T:
         try:
-            return self.patience.calls(lambda: self._once(method, path, body and body(), take, size), _PassingError)
+            return self.patience.calls(work, _PassingError)
         except _PassingError as error:
             raise error.told from error
 
-    def _once(self, method: str, path: str, body: Any, take: Callable[[BaseHTTPResponse], T], size: int | None) -> T:
+    def _post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._once("POST", path, json.dumps(body).encode(), self._table)
+
+    def _once(
+        self, method: str, path: str, body: Any, take: Callable[[BaseHTTPResponse], T], size: int | None = None
+    ) -> T:
         import urllib3  # noqa: PLC0415  for those alone who ask a server of MLflow
 
         kind = "application/json" if size is None else "application/octet-stream"
