@@ -11,6 +11,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,11 @@ from tfx_pedigree.text import plain
 
 COOKIE = "__Host-pedigree-sign-in"
 LASTS = timedelta(minutes=10)
+# Sent to this server when one signs out, and with nothing else.
+LEAVING = "__Secure-pedigree-leaving"
+LEAVING_PATH = "/sign-out"
+_LONGEST_HINT = 3500  # browsers keep no cookie of more than 4096 bytes
+_LEAVING = re.compile(rf"([a-z0-9-]{{1,40}})\.([A-Za-z0-9_.-]{{0,{_LONGEST_HINT}}})")
 _LONGEST_COOKIE = 2048
 _LONGEST_CODE = 4096
 _AGAIN = "Begin again at /sign-in."
@@ -116,8 +122,37 @@ def sent_to(described: Described, way: SignInWith, attempt: Attempt, redirect: s
         "code_challenge": _base64(hashlib.sha256(attempt.verifier.encode()).digest()),
         "code_challenge_method": "S256",
     }
-    at = described.authorization or ""
-    return f"{at}{'&' if '?' in at else '?'}{urlencode(asked)}"
+    return _with_query(described.authorization or "", asked)
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """Where somebody signed in, by name, and as whom: with the id_token, which may be "" where it is too long to keep,
+    the issuer knows which session to end."""
+
+    way: str
+    id_token: str
+
+    @classmethod
+    def of(cls, cookie: str | None) -> Leaving | None:
+        found = _LEAVING.fullmatch(cookie or "")
+        return cls(found[1], found[2]) if found else None
+
+    @property
+    def cookie(self) -> str:
+        return f"{self.way}.{self.id_token if len(self.id_token) <= _LONGEST_HINT else ''}"
+
+    def address(self, described: Described, way: SignInWith) -> str | None:
+        """Where the session at the issuer ends; None where the issuer has no such thing. It is not asked to send people
+        back: most refuse that for addresses that nobody registered, and then end nothing."""
+        if described.end_session is None:
+            return None
+        hint = {"id_token_hint": self.id_token} if self.id_token else {}
+        return _with_query(described.end_session, {**hint, "client_id": way.client_id})
+
+
+def _with_query(address: str, asked: Mapping[str, str]) -> str:
+    return f"{address}{'&' if '?' in address else '?'}{urlencode(asked)}"
 
 
 def _once(said: QueryParams) -> Mapping[str, str]:

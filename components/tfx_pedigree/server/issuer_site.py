@@ -45,6 +45,7 @@ class Described:
     jwks: str
     authorization: str | None = None
     token: str | None = None
+    end_session: str | None = None
     secret_in_body: bool = False
     names_itself: bool = False
 
@@ -62,6 +63,7 @@ class Described:
             issuer.jwks or _endpoint(issuer, said, "jwks_uri"),
             _endpoint(issuer, said, "authorization_endpoint") if needed else None,
             _endpoint(issuer, said, "token_endpoint") if needed else None,
+            _endpoint(issuer, said, "end_session_endpoint") if needed and "end_session_endpoint" in said else None,
             not basic,
             said.get("authorization_response_iss_parameter_supported") is True,
         )

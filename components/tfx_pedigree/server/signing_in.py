@@ -16,7 +16,7 @@ from tfx_pedigree.errors import NotFoundError, PedigreeError
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry import UsedSignIn
 from tfx_pedigree.server import code_flow
-from tfx_pedigree.server.code_flow import Attempt, sent_to
+from tfx_pedigree.server.code_flow import Attempt, Leaving, sent_to
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.forms import check_origin, read_form
 from tfx_pedigree.server.groups import RouteGroup
@@ -47,6 +47,13 @@ class Way(JsonForm):
 
 
 @dataclass(frozen=True)
+class SignedOut(JsonForm):
+    """Here; `elsewhere` leads to the end of the session at the issuer."""
+
+    elsewhere: Way
+
+
+@dataclass(frozen=True)
 class SignIn(JsonForm):
     """`then` is the page that was asked for; `refusal` why the last attempt failed."""
 
@@ -65,7 +72,7 @@ def _routes(server: Server) -> Sequence[BaseRoute]:
         Route("/sign-in", door.sign_in, methods=["POST"]),
         Route("/sign-in/with/{way}", door.leave),
         Route(BACK + "/{way}", door.come_back),
-        Route("/sign-out", door.sign_out, methods=["POST"]),
+        Route(code_flow.LEAVING_PATH, door.sign_out, methods=["POST"]),
     ]
 
 
@@ -89,7 +96,7 @@ class _Door:
             secret = await self._server.change(self._with_token, request, form.get("token", "").strip())
         except PedigreeError as error:
             return self._page(request, then, error)
-        return _let_in(secret, then)
+        return _let_in(secret, then, None)
 
     async def leave(self, request: Request) -> Response:
         """To the issuer. Any page may lead here: who comes back is whom the issuer says, and it is this browser."""
@@ -108,8 +115,7 @@ class _Door:
 
     async def come_back(self, request: Request) -> Response:
         try:
-            secret, then = await self._far(self._from_issuer, request)
-            answer = _let_in(secret, then)
+            answer = _let_in(*await self._far(self._from_issuer, request))
         except PedigreeError as error:
             answer = self._page(request, HOME, error)
         answer.headers.update(_KEPT_QUIET)
@@ -127,16 +133,36 @@ class _Door:
                 await self._server.change(self._server.registry.close_session, secret)
         except PedigreeError as error:
             return frame.render(None, refused(error, problem_of(error).status), request)
-        answer = RedirectResponse("/sign-in", 303, {"cache-control": "no-store", "clear-site-data": '"cache"'})
+        elsewhere = await self._elsewhere(request)
+        if elsewhere is None:
+            answer: Response = RedirectResponse("/sign-in", 303)
+        else:
+            answer = frame.render(None, _page_of("signed_out.html", "Signed out", SignedOut(elsewhere)), request)
+        answer.headers.update({**_KEPT_QUIET, "clear-site-data": '"cache"'})
         answer.delete_cookie(COOKIE, secure=True, httponly=True, samesite="lax", path="/")
+        _keep_leaving(answer, None)
         return answer
+
+    async def _elsewhere(self, request: Request) -> Way | None:
+        """The issuer's own sign-out. A link and no redirection: it ends more than what was begun here, and
+        browsers let our forms lead to this server only."""
+        leaving = Leaving.of(request.cookies.get(code_flow.LEAVING))
+        found = self._credentials.issuers.ways.get(leaving.way) if leaving else None
+        if leaving is None or found is None:
+            return None
+        way, site = found
+        try:
+            address = leaving.address(await self._far(site.described), way)
+        except PedigreeError:  # whoever signs out here is signed out here, whether the issuer answers or not
+            return None
+        return Way(way.title, address) if address else None
 
     def _with_token(self, request: Request, token: str) -> str:
         identity = self._credentials.of_form(request, token)
         return self._server.registry.open_session(identity, instead_of=request.cookies.get(COOKIE))
 
-    def _from_issuer(self, request: Request) -> tuple[str, str]:
-        """The secret of a session, and the page that was wanted."""
+    def _from_issuer(self, request: Request) -> tuple[str, str, Leaving]:
+        """The secret of a session, the page that was wanted, and what signing out takes."""
         way, site = self._way(request)
         now = self._server.clock()
         with self._credentials.counted(request):
@@ -147,7 +173,7 @@ class _Door:
             secret = self._server.registry.open_session(
                 identity, instead_of=request.cookies.get(COOKIE), used=UsedSignIn(attempt.secret, attempt.ends)
             )
-        return secret, attempt.then
+        return secret, attempt.then, Leaving(way.name, token)
 
     def _way(self, request: Request) -> tuple[SignInWith, IssuerSite]:
         name = request.path_params["way"]
@@ -168,14 +194,31 @@ class _Door:
         known = tuple(Way(way.title, f"/sign-in/with/{name}{query}") for name, (way, _) in ways.items())
         page = SignIn(then, known, None if error is None else str(error))
         status = 200 if error is None else problem_of(error).status
-        extra = {"json_url": "/sign-in"}
-        return frame.render(None, View("sign_in.html", "Sign in", page, (), extra, status, section=""), request)
+        return frame.render(None, _page_of("sign_in.html", "Sign in", page, status), request)
 
 
-def _let_in(secret: str, then: str) -> Response:
+def _page_of(template: str, title: str, page: JsonForm, status: int = 200) -> View:
+    return View(template, title, page, (), {"json_url": "/sign-in"}, status, section="")
+
+
+def _let_in(secret: str, then: str, leaving: Leaving | None) -> Response:
     answer = RedirectResponse(own_page(then), 303, {"cache-control": "no-store"})
     answer.set_cookie(COOKIE, secret, secure=True, httponly=True, samesite="lax", path="/")
+    _keep_leaving(answer, leaving)
     return answer
+
+
+def _keep_leaving(answer: Response, leaving: Leaving | None) -> None:
+    age = None if leaving else 0
+    answer.set_cookie(
+        code_flow.LEAVING,
+        leaving.cookie if leaving else "",
+        age,
+        path=code_flow.LEAVING_PATH,
+        secure=True,
+        httponly=True,
+        samesite="strict",
+    )
 
 
 def _wanted(request: Request) -> str:

@@ -74,5 +74,11 @@ def test_a_person_signs_in_where_he_has_an_account(
         assert (kept[COOKIE]["httpOnly"], kept[COOKIE]["secure"], kept[COOKIE]["sameSite"]) == (True, True, "Lax")
         assert registry.session_presented(kept[COOKIE]["value"]).groups == ("ml",)
         page.get_by_role("button", name="Sign out").click()
-        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-        assert context.cookies(at) == []
+        expect(page.get_by_role("heading", name="Signed out")).to_be_visible()
+        assert Axe().run(page).violations_count == 0
+        assert context.cookies(f"{at}/sign-out") == []
+        page.get_by_role("link", name="Sign out at Example").click()
+        page.get_by_text("Request parameters").click()
+        expect(page.get_by_text("id_token_hint", exact=True)).to_be_visible()
+        page.locator("form[action*=end_session] button").click()
+        expect(page.locator("body")).to_contain_text("ended")
