@@ -10,6 +10,7 @@ import itertools
 import json
 import math
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -32,6 +33,8 @@ P = ParamSpec("P")
 _ENDLESS = 1000
 _NARROWEST = 20
 _LONG_WORD = 16
+# A word with the blanks before it; what stands between backticks is one.
+_PIECES = re.compile(r"\s*(?:`[^`]*`|\S)+")
 NOTHING = "–"
 
 
@@ -56,10 +59,28 @@ def emit(value: Any) -> None:
 
 
 def say(text: str, *, indent: int = 0) -> None:
-    """A sentence that is the answer. An indented one stays indented where it is broken into lines."""
-    from rich.padding import Padding
+    """A sentence that is the answer. An indented one stays indented where it is broken into lines, and what stands
+    between backticks, such as a command, is never broken."""
+    width = console().width
+    for line in visible(text).splitlines() or [""]:
+        for part in _parts(line, width - indent) if width < _ENDLESS else [line]:
+            click.echo(f"{' ' * indent}{part}".rstrip())
 
-    show(Padding(visible(text), (0, 0, 0, indent), expand=False) if indent else visible(text))
+
+def _parts(line: str, width: int) -> Iterator[str]:
+    from rich.cells import cell_len, chop_cells
+
+    part = ""
+    for piece in _PIECES.findall(line):
+        if part and cell_len(part + piece) > width:
+            yield part
+            part = piece.lstrip()
+        else:
+            part += piece
+        if "`" not in part and cell_len(part) > width:
+            *full, part = chop_cells(part, width)
+            yield from full
+    yield part
 
 
 def done(text: str, *, indent: int = 0) -> None:

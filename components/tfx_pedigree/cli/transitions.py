@@ -12,7 +12,6 @@ from tfx_pedigree.cli.complete import model_names, references
 from tfx_pedigree.cli.inputs import not_blank, reason_option
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.progress import bar
-from tfx_pedigree.text import visible
 
 if TYPE_CHECKING:
     from tfx_pedigree.registry import PromotionPreview, PromotionRequest, VersionChange
@@ -114,10 +113,8 @@ def _tell(preview: PromotionPreview, place: str) -> None:
         output.say(f"{name} is {place} already; nothing would change.")
     else:
         output.say(f"{name} would be {place}{f'; it would replace {preview.replaces}' if preview.replaces else ''}.")
-    table = output.table("check", "passes", "…")
     for check in preview.checks:
-        table.add_row(check.name, "yes" if check.passed else "no", visible(check.detail))
-    output.show(table)
+        output.say(f"{check.name}{'' if check.passed else ' (refuses)'}: {check.detail}", indent=2)
 
 
 def _replacing(change: VersionChange) -> str:

@@ -186,7 +186,7 @@ def _check_champion(
         if request.expect != now:
             raise StaleEvidenceError(
                 f"{subject.name} cannot be promoted: {_expected(request.expect)}, but {_is(champion)}. "
-                f"Look at what changed with `pedigree history {subject.model}`, then promote with --expect {now}."
+                f"Look at what changed with `pedigree history {subject.model}`, then promote with `--expect {now}`."
             )
         return
     if gate is not None and gate.champion_digest != (champion.digest if champion else None):
@@ -194,7 +194,7 @@ def _check_champion(
         again = f"against {now}" if champion else "again without a baseline"
         raise StaleEvidenceError(
             f"{subject.name} cannot be promoted: its evidence {compared}, but {_is(champion)}. "
-            f"Run the evaluation {again}, or pass --expect {now}."
+            f"Run the evaluation {again}, or pass `--expect {now}`."
         )
 
 
@@ -234,7 +234,7 @@ def decide_rollback(
     if expect is not None and expect != now:
         raise StaleEvidenceError(
             f"{model} cannot be rolled back: {_expected(expect)}, but {_is(champion)}. "
-            f"Look at what changed with `pedigree history {model}`, then roll back with --expect {now}."
+            f"Look at what changed with `pedigree history {model}`, then roll back with `--expect {now}`."
         )
     if target is None:
         raise ConflictError(

@@ -46,7 +46,7 @@ from tfx_pedigree.registry import Registry
             4,
             "1.0.0 cannot be given: it exists already",
         ),
-        (("promote", "flight-delay@1.1.0", "--expect", "1.0.0"), 5, "promote with --expect 1.0.1"),
+        (("promote", "flight-delay@1.1.0", "--expect", "1.0.0"), 5, "promote with `--expect 1.0.1`"),
         (("promote", "flight-delay@1.1.0"), 4, "the gate's verdict is FAIL"),
         (("promote", "flight-delay@1.1.0", "--override"), 2, "Give --reason"),
         (("promote", "flight-delay@1.0.0"), 4, "pedigree rollback flight-delay --to 1.0.0"),

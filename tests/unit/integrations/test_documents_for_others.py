@@ -19,6 +19,7 @@ from documents_testing import DOCS
 from pedigree_testing import candidate
 from signing_testing import make_key, public
 from tfx_pedigree.integrations import bill_of_materials, card_as_html, card_as_markdown, card_of, spdx_document
+from tfx_pedigree.lineage import wording
 from tfx_pedigree.registry import Evidence, Facts, Registry, Verdict
 from tfx_pedigree.service.dossier import Dossier, gather
 from tfx_pedigree.service.workspace import connect
@@ -95,6 +96,17 @@ def test_bill_of_materials_is_valid_and_names_all_that_went_in(dossier: Dossier)
     assert {"type": "auc", "value": repr(dossier.version.metrics["auc"])} in metrics
     assert any(one.get("slice", "").startswith("origin=") for one in metrics)
     assert document["annotations"] if dossier.periods else not document["annotations"]
+
+
+def test_documents_name_the_rows_on_which_a_version_was_measured(dossier: Dossier) -> None:
+    (rows,) = dossier.evaluated_on
+    assert dossier.evidence is not None
+    assert rows.content["fingerprint"] == dossier.evidence.evaluation_data
+    assert rows.key not in {node.key for node in dossier.data}
+    (part,) = (part for part in card_of(dossier).parts if part.name == "data")
+    assert f"Measured on {wording.data(rows)}." in part.sentences
+    assert "evaluation" in json.dumps(bill_of_materials(dossier))
+    assert '"testedOn"' in json.dumps(spdx_document(dossier))
 
 
 def test_spdx_document_is_read_by_its_own_model(dossier: Dossier) -> None:

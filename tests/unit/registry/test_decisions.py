@@ -102,7 +102,7 @@ def test_stale_evidence_is_told_as_a_person_would() -> None:
         decide_promotion(subject, Champion("1.2.1", digest("z"), SINCE), gate, SignatureCheck(), PromotionRequest())
     assert str(refused.value) == (
         "flight-delay 1.3.0 cannot be promoted: its evidence compares it with 1.2.0, but 1.2.1 is champion since "
-        "2026-11-20 14:02:00 UTC. Run the evaluation against 1.2.1, or pass --expect 1.2.1."
+        "2026-11-20 14:02:00 UTC. Run the evaluation against 1.2.1, or pass `--expect 1.2.1`."
     )
 
 

@@ -60,7 +60,7 @@ def test_evidence_against_a_champion_that_was_replaced_is_stale(three: Registry)
     message = str(refused.value)
     assert "flight-delay 1.0.2 cannot be promoted: its evidence compares it with 1.0.0" in message
     assert "but 1.0.1 is champion since 2026-11-20" in message
-    assert "against 1.0.1, or pass --expect 1.0.1" in message
+    assert "against 1.0.1, or pass `--expect 1.0.1`" in message
     assert states(three)["1.0.1"] == "production"
     three.promote("flight-delay@1.0.2", PromotionRequest(expect="1.0.1"))
     assert states(three)["1.0.2"] == "production"

@@ -9,11 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tfx_pedigree.digest import canonical_json, digest_of, plain_json
-from tfx_pedigree.lineage.graph import EdgeKind, Node
-from tfx_pedigree.lineage.neighbours import Adjacency
 from tfx_pedigree.lineage.node_factory import version_node
 from tfx_pedigree.pipeline_config import PipelineConfig
 from tfx_pedigree.registry import Version
+from tfx_pedigree.service.evaluation_data import evaluation_data
 from tfx_pedigree.service.reproducing.looking import Given, settings_of
 from tfx_pedigree.service.reproducing.recipe import Recipe
 from tfx_pedigree.service.reproducing.recorded import Recorded
@@ -81,23 +80,12 @@ def evaluation_rows(recorded: Recorded, own: Workspace, made: Version) -> tuple[
     then = recorded.evidence.evaluation_data if recorded.evidence else None
     if then is None:
         return None, "on which rows it was measured was not recorded."
-    found = _evaluated(own, made)
+    found = evaluation_data(own.lineage, version_node(made.model, made.digest).key)
     same = [node for node in found if node.content.get("fingerprint") == then]
     if not same:
         return None, "this run was measured on other rows than those that were recorded."
     uri = next((uri for node in same if (uri := node.fact("uri"))), None)
     return (uri, "") if uri else (None, "the run does not say where its rows lie.")
-
-
-def _evaluated(own: Workspace, version: Version) -> tuple[Node, ...]:
-    """What the version was measured on: that hangs on its evaluation."""
-    key = version_node(version.model, version.digest).key
-    judges = Adjacency(own.lineage.get_downstream(key, 1)).sources(key, EdgeKind.EVALUATES)
-    found: dict[str, Node] = {}
-    for judge in judges:
-        rows = Adjacency(own.lineage.get_upstream(judge, 1)).targets(judge.key, EdgeKind.EVALUATED_ON)
-        found |= {node.key: node for node in rows}
-    return tuple(found.values())
 
 
 def input_differences(then: Recorded, now: Recorded) -> tuple[str, ...]:
