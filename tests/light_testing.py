@@ -19,10 +19,11 @@ LEFT_OUT = {
     "unit/mlmd": "ML Metadata",
     "unit/orchestration/services": "the clients of Kubeflow and Vertex",
     "unit/rollout/test_vertex.py": "the client of Vertex AI",
+    "unit/store/test_presigned_google.py": "the client of Google's buckets",
     "unit/orchestration/test_platform.py": "the client of Kubeflow",
 }
 ABSENT = (
-    *("absl", "apache_beam", "google.cloud", "keras", "kfp", "ml_metadata", "tensorflow", "tfx", "tfx_bsl"),
+    *("absl", "apache_beam", "gcsfs", "google.cloud", "keras", "kfp", "ml_metadata", "tensorflow", "tfx", "tfx_bsl"),
     *("tensorflow_data_validation", "tensorflow_metadata", "tensorflow_model_analysis", "tensorflow_transform"),
 )
 ADVICE = """\

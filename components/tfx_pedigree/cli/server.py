@@ -25,7 +25,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--issuers", type=_FILE, help="Issuers whose JWTs are taken, such as those of CI jobs (YAML).")
 @click.option("--proxy", "proxies", multiple=True, metavar="NETWORK", help="Where a proxy is; repeatable.")
 @click.option("--proxy-header", metavar="NAME", help="In which it says who asks; left out, it names nobody.")
-@click.option("--presigned", is_flag=True, help="Clients fetch large files from the store's S3 bucket themselves.")
+@click.option(
+    "--presigned", is_flag=True, help="Clients fetch large files from the store's bucket (S3, GCS) themselves."
+)
 @click.option("--as", "everybody", metavar="NAME", help="Whoever reaches it acts as NAME; only on this computer.")
 @click.option("--controller", is_flag=True, help="Also drive the rollouts, as --actor, to where --config says.")
 @pass_app

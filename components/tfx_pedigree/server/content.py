@@ -83,8 +83,8 @@ CONTENT = RouteGroup("content", _routes)
 def check_presigning(store: Store) -> None:
     if store.address_of("0" * 64, ADDRESS_LASTS) is None:
         raise InvalidInputError(
-            f"The store {store.url} lies in no bucket of S3, so nobody can be sent there for bytes. Leave out "
-            "--presigned, or name the bucket with --store."
+            f"The store {store.url} lies in no bucket of S3 or of Google, so nobody can be sent there for bytes. Leave "
+            "out --presigned, or name the bucket with --store."
         )
 
 

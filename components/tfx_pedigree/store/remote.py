@@ -20,6 +20,7 @@ from tfx_pedigree.store.drivers import Driver
 from tfx_pedigree.store.hashing_copy import CHUNK, Reader, Step, copy_all, hash_all
 from tfx_pedigree.store.leases import Leases
 from tfx_pedigree.store.local import bounded, check_claim
+from tfx_pedigree.store.presigning import signer_for
 from tfx_pedigree.store.source import SourceFile, SourceTree, changed
 
 T = TypeVar("T")
@@ -35,6 +36,7 @@ class RemoteBackend:
         driver = Driver(url, options)
         self.url, self._fs, self._root, self._try = driver.url, driver.fs, driver.root, driver.attempt
         self._protocol = url.partition("://")[0]
+        self._signer = signer_for(self._protocol, self._fs)
         self._leases = Leases(self)
 
     def stat(self, key: str) -> Stored | None:
@@ -54,9 +56,8 @@ class RemoteBackend:
         return None if stored is None else _RemoteFile(self, key, stored.size)  # type: ignore[return-value]
 
     def address(self, key: str, seconds: int) -> str | None:
-        if self._protocol not in _SIGNS:
-            return None
-        return self._try(lambda: str(self._fs.sign(self._path(key), expiration=seconds)))
+        sign = self._signer
+        return None if sign is None else self._try(lambda: sign(self._path(key), seconds))
 
     def range(self, key: str, start: int, end: int) -> bytes:
         return self._try(lambda: bytes(self._fs.cat_file(self._path(key), start=start, end=end)))
@@ -265,8 +266,6 @@ class _RemoteFile:
         self.close()
 
 
-_SIGNS = {"s3", "s3a"}
-"""Where an address can be signed without asking anybody."""
 _ATOMIC = {"memory", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"}
 """Where one request stores a small object whole."""
 _COMMITS = {"s3", "s3a", "gs", "gcs"}

@@ -140,7 +140,7 @@ def test_only_who_asks_for_it_may_read_and_is_served_by_such_a_server_is_given_a
 
 def test_a_store_in_no_bucket_is_refused_at_the_start(in_bucket: Store, tmp_path: Path) -> None:
     check_presigning(in_bucket)
-    with pytest.raises(InvalidInputError, match="in no bucket of S3.*Leave out --presigned"):
+    with pytest.raises(InvalidInputError, match="in no bucket of S3 or of Google.*Leave out --presigned"):
         check_presigning(Store.open(tmp_path / "store", create=True))
 
 
