@@ -17,11 +17,12 @@ from typing import Any
 
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
-from tfx_pedigree.integrations.trackers.framing import tfrecord
 from tfx_pedigree.rollout.traffic.files import write_whole
 from tfx_pedigree.text import plain
 from tfx_pedigree.versioning import ModelDescription
 from tfx_pedigree.versioning.description import Shape, Signature, TensorSpec, shape_text
+from tfx_pedigree.versioning.tensor_values import PACKED, STRING
+from tfx_pedigree.versioning.tfrecord import framed
 from tfx_pedigree.versioning.wire_writing import number, run, varint
 
 FILE = "assets.extra/tf_serving_warmup_requests"
@@ -29,13 +30,6 @@ FILE = "assets.extra/tf_serving_warmup_requests"
 MOST_REQUESTS = 1_000
 _DEFAULT_SIGNATURE = "serving_default"
 _MOST_VALUES = 1_000_000
-# The type's number in a TensorProto, and how one value is packed into `tensor_content`.
-_PACKED = {
-    "float32": (1, "<f"), "float64": (2, "<d"), "int32": (3, "<i"), "uint8": (4, "<B"), "int16": (5, "<h"),
-    "int8": (6, "<b"), "int64": (9, "<q"), "bool": (10, "<?"), "uint16": (17, "<H"), "uint32": (22, "<I"),
-    "uint64": (23, "<Q"),
-}  # fmt: skip
-_STRING = 7
 
 
 def warmup_records(lines: str, model: str, description: ModelDescription) -> bytes:
@@ -47,7 +41,7 @@ def warmup_records(lines: str, model: str, description: ModelDescription) -> byt
         if len(found) == MOST_REQUESTS:
             raise InvalidInputError(f"There are more than {MOST_REQUESTS:,} requests, and the server plays no more.")
         where = f"Line {at} of the requests"
-        found.append(tfrecord(run(6, run(1, _request(parse_json(line, where), where, model, description)))))
+        found.append(framed(run(6, run(1, _request(parse_json(line, where), where, model, description)))))
     if not found:
         raise InvalidInputError(
             "There are no requests. Write one as JSON on each line, as the REST interface takes it."
@@ -114,8 +108,8 @@ def _columns(instances: Any, signature: Signature, where: str) -> dict[str, list
 
 def _tensor(value: Any, spec: TensorSpec, where: str) -> bytes:
     """TensorProto."""
-    kind, form = _PACKED.get(spec.dtype, (_STRING, ""))
-    if spec.kind != "dense" or (kind == _STRING and spec.dtype != "string"):
+    kind, form = PACKED.get(spec.dtype, (STRING, ""))
+    if spec.kind != "dense" or (kind == STRING and spec.dtype != "string"):
         raise InvalidInputError(f"{where}: it takes {spec}, and such a tensor cannot be given as JSON.")
     shape = _shape(value)
     if not _fits(shape, spec.shape):
@@ -123,7 +117,7 @@ def _tensor(value: Any, spec: TensorSpec, where: str) -> bytes:
     leaves = list(_leaves(value, shape, where))
     sizes = b"".join(run(2, varint(1 << 3) + varint(size)) for size in shape)
     head = number(1, kind) + run(2, sizes)
-    if kind == _STRING:
+    if kind == STRING:
         return head + b"".join(run(8, _bytes(one, where)) for one in leaves)
     return head + run(4, b"".join(_packed(form, one, spec, where) for one in leaves))
 

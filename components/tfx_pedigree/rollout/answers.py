@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tfx_pedigree.json_form import JsonForm
-from tfx_pedigree.rollout.eprocess import Count, log_e_rate, log_mean
+from tfx_pedigree.rollout.eprocess import Count, Standing, log_e_rate, log_mean
 from tfx_pedigree.rollout.plan import AnswerRule
 
+AGREEMENT = "agreement"
 _HALF = 0.5
 # From so many of the stable version's scores it is learnt where the middle lies, before any spread is compared.
 _FIRST = 101
@@ -83,41 +84,39 @@ class AnswerTests(JsonForm):
         far, near = abs(mine - self.middle), abs(other - self.middle)
         return replace(tests, spread=self.spread + 1, wider=self.wider + _beats(far, near, -1 - self.spread))
 
-    def harm(self, rule: AnswerRule) -> Iterator[tuple[float, str]]:
-        """Each test's evidence of harm as the logarithm of an e-value, and what to say where that is enough."""
+    def standings(self, rule: AnswerRule) -> Iterator[Standing]:
+        """Each test as it stands now."""
         if rule.agreement is not None:
-            log_e = log_e_rate(self.disagreed, self.pairs, _at_most(1 - rule.agreement), above=True)
-            wanted = f"and the plan wants {rule.agreement:.6g} of them to agree."
-            yield log_e, f"Answers: both versions disagree on {self.disagreed:,} of {self.pairs:,} requests, {wanted}"
-        higher, wider = f"{self.higher:,} of {self.duels:,}", f"{self.wider:,} of {self.spread:,}"
-        shifted = (
-            f"Scores: the candidate's are distributed otherwise. In pairs of requests its score is the higher one in "
-            f"{higher}, and farther from the middle in {wider}; the plan allows 0.5 ± {rule.shift:.6g}."
-        )
-        yield log_mean(list(self._shifts(rule)), 4), shifted
-        broken = f"{self.broken:,} of the candidate's hold no usable score, {self.broken_stable:,} of the stable one's."
-        yield log_e_rate(self.broken, self.broken + self.broken_stable, _HALF, above=True), f"Answers: {broken}"
-
-    def _shifts(self, rule: AnswerRule) -> Iterator[float]:
+            null, disagreed = _at_most(1 - rule.agreement), f"disagree on {self.disagreed:,} of {self.pairs:,} requests"
+            yield Standing(
+                AGREEMENT,
+                f"both versions {disagreed}",
+                log_e_rate(self.disagreed, self.pairs, null, above=True),
+                f"Answers: both versions {disagreed}, and the plan wants {rule.agreement:.6g} of them to agree.",
+                log_e_rate(self.disagreed, self.pairs, null, above=False),
+                "proof that the answers agree",
+            )
+        sides = [(side, of) for count, of in self._compared for side in (count, of - count)]
         most = _HALF + rule.shift
-        for count, of in ((self.higher, self.duels), (self.wider, self.spread)):
-            yield log_e_rate(count, of, most, above=True)
-            yield log_e_rate(of - count, of, most, above=True)
+        pairs = (
+            f"in pairs of requests its score is the higher one in {self.higher:,} of {self.duels:,}, and farther from "
+            f"the middle in {self.wider:,} of {self.spread:,}"
+        )
+        yield Standing(
+            "scores",
+            f"{pairs} (0.5 ± {rule.shift:.6g} is allowed)",
+            log_mean([log_e_rate(side, of, most, above=True) for side, of in sides], len(sides)),
+            f"Scores: the candidate's are distributed otherwise: {pairs}; the plan allows 0.5 ± {rule.shift:.6g}.",
+            min(log_e_rate(side, of, most, above=False) for side, of in sides),
+            "proof that the scores are distributed alike",
+        )
+        broken = f"{self.broken:,} of the candidate's hold no usable score, {self.broken_stable:,} of the stable one's"
+        harm = log_e_rate(self.broken, self.broken + self.broken_stable, _HALF, above=True)
+        yield Standing("usable scores", broken, harm, f"Answers: {broken}.")
 
-    def waits(self, rule: AnswerRule, beta: float, *, mirrored: bool) -> Iterator[str]:
-        """What is not shown yet. `mirrored`: the plan lets both versions answer the same requests."""
-        enough, most = math.log(1 / beta), _HALF + rule.shift
-        if rule.agreement is not None and (mirrored or self.pairs):
-            agree = log_e_rate(self.disagreed, self.pairs, _at_most(1 - rule.agreement), above=False)
-            if agree < enough:
-                yield "proof that the answers agree"
-        sides = [
-            log_e_rate(side, of, most, above=False)
-            for count, of in ((self.higher, self.duels), (self.wider, self.spread))
-            for side in (count, of - count)
-        ]
-        if min(sides) < enough:
-            yield "proof that the scores are distributed alike"
+    @property
+    def _compared(self) -> tuple[tuple[int, int], ...]:
+        return (self.higher, self.duels), (self.wider, self.spread)
 
 
 def agree(one: Any, other: Any, tolerance: float) -> bool:

@@ -31,6 +31,19 @@ _ABOVE = _spread(1.05, _FARTHEST)
 _BELOW = tuple(1 / ratio for ratio in _spread(1.05, _FARTHEST))
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Where one test stands: the evidence of harm and, where it tests that, of health, as logarithms of e-values.
+    `harmful` is what to say where the harm is enough, `unproved` what is waited for while the health is not."""
+
+    name: str
+    counted: str
+    harm: float
+    harmful: str
+    health: float | None = None
+    unproved: str = ""
+
+
 def log_mean_exp(values: Sequence[float]) -> float:
     top = max(values)
     return top + math.log(sum(math.exp(value - top) for value in values) / len(values))

@@ -7,12 +7,12 @@ be no worse than the plan's margin, or acceptable in itself. Between both lies "
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from tfx_pedigree.json_form import JsonForm
-from tfx_pedigree.rollout.answers import AnswerTests
-from tfx_pedigree.rollout.eprocess import Count, RatioTest, log_e_rate, log_mean
+from tfx_pedigree.rollout.answers import AGREEMENT, AnswerTests
+from tfx_pedigree.rollout.eprocess import Count, RatioTest, Standing, log_e_rate, log_mean
 from tfx_pedigree.rollout.machine import Judgement
 from tfx_pedigree.rollout.plan import Direction, JudgePlan, MetricRule, Plan, Rate, Step, Strategy
 from tfx_pedigree.rollout.traffic.api import WHOLE, Counters
@@ -178,25 +178,31 @@ def judge(plan: Plan, tally: Tally, *, points: int, seconds: float) -> Judgement
             waits.append(f"doubt about {name}")
         if not _is_healthy(judged, rate, tests, bad, requests):
             waits.append(f"proof that {name} are no worse")
-    for rule in judged.metrics:
-        sign = tally.metrics.get(rule.name, SignTest())
-        if log_e_rate(sign.worse, sign.windows, _SIGN, above=True) >= threshold:
-            harm = harm or (
-                f"{rule.name}: worse than the stable version's by more than {rule.margin:g} in {sign.worse} of "
-                f"{sign.windows} windows."
-            )
-        if log_e_rate(sign.worse, sign.windows, _SIGN, above=False) < math.log(1 / judged.beta):
-            waits.append(f"windows of {rule.name}")
-    if judged.answers is not None:
-        for log_e, said in tally.answers.harm(judged.answers):
-            if log_e >= threshold:
-                harm = harm or f"{said} (Evidence {_e(log_e)} to 1, needed {math.exp(threshold):.0f}.)"
-        mirrored = any(step.shadow for step in plan.steps)
-        waits += tally.answers.waits(judged.answers, judged.beta, mirrored=mirrored)
+    for test in standings(plan, tally):
+        if test.harm >= threshold:
+            harm = harm or f"{test.harmful} (Evidence {_e(test.harm)} to 1, needed {math.exp(threshold):.0f}.)"
+        if test.health is not None and test.health < math.log(1 / judged.beta):
+            waits.append(test.unproved)
     if skewed(judged, tally, points):
         waits.append("a split of the requests that is the wanted one")
     requests = tally.step_candidate.requests
     return Judgement(requests, seconds, requests > 0 and not waits and harm is None, harm, tuple(waits))
+
+
+def standings(plan: Plan, tally: Tally) -> Iterator[Standing]:
+    """The tests of metrics and of answers. Agreement is demanded only where both versions answer the same requests."""
+    for rule in plan.judge.metrics:
+        sign = tally.metrics.get(rule.name, SignTest())
+        counted = (
+            f"worse than the stable version's by more than {rule.margin:g} in {sign.worse} of {sign.windows} windows"
+        )
+        harm, health = (log_e_rate(sign.worse, sign.windows, _SIGN, above=above) for above in (True, False))
+        yield Standing(rule.name, counted, harm, f"{rule.name}: {counted}.", health, f"windows of {rule.name}")
+    if plan.judge.answers is None:
+        return
+    comparable = tally.answers.pairs > 0 or any(step.shadow for step in plan.steps)
+    for test in tally.answers.standings(plan.judge.answers):
+        yield test if comparable or test.name != AGREEMENT else replace(test, health=None)
 
 
 def judge_totals(plan: JudgePlan, candidate: Increment, stable: Increment, points: int) -> Judgement:

@@ -44,6 +44,12 @@ class ServingTarget:
     requests: Path | None = None
 
     @property
+    def serves_as(self) -> str:
+        """The model's name at its servers."""
+        own = self.settings.table().get("serves_as")
+        return own.text() if own is not None else self.model
+
+    @property
     def has(self) -> tuple[str, ...]:
         """Which of them it names."""
         return tuple(key for key in _PATHS if getattr(self, key) is not None)

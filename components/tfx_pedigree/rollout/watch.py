@@ -122,7 +122,7 @@ class Watch(JsonForm):
         if tally.candidate.timed:
             found["evidence"] = {**found.get("evidence", {}), "slow": _evidence(plan, tally.slow)}
         if plan.judge.answers is not None:
-            harm = [round(log_e, 3) for log_e, _ in tally.answers.harm(plan.judge.answers)]
+            harm = [round(test.harm, 3) for test in tally.answers.standings(plan.judge.answers)]
             found["answers"] = {**to_json(replace(tally.answers, first=())), "evidence": harm}
         if tally.metrics:
             found["metrics"] = to_json(tally.metrics)

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 
 from tfx_pedigree.json_form import JsonForm
-from tfx_pedigree.rollout.eprocess import log_mean
-from tfx_pedigree.rollout.judge import RateTests
+from tfx_pedigree.rollout.eprocess import Standing, log_mean
+from tfx_pedigree.rollout.judge import RateTests, standings
 from tfx_pedigree.rollout.machine import NOTHING_KNOWN, Judgement
+from tfx_pedigree.rollout.plan import Plan
 from tfx_pedigree.rollout.state import Rollout
 from tfx_pedigree.rollout.traffic.api import WHOLE
 from tfx_pedigree.rollout.watch import Watch
@@ -42,6 +43,19 @@ class RateEvidence(JsonForm):
 
 
 @dataclass(frozen=True)
+class JudgedTest(JsonForm):
+    """Of a test of a metric, or of the answers: what was counted, and the evidence as above. `health` is None where no
+    advance waits for it."""
+
+    name: str
+    counted: str
+    harm: float
+    harm_needed: float
+    health: float | None
+    health_needed: float
+
+
+@dataclass(frozen=True)
 class RolloutSheet(JsonForm):
     """`observed` is the candidate's share of the requests of this step in basis points, while the wanted shares were
     seen to be in place; None where nothing was counted yet."""
@@ -51,6 +65,7 @@ class RolloutSheet(JsonForm):
     judgement: Judgement
     observed: int | None
     evidence: tuple[RateEvidence, ...]
+    tests: tuple[JudgedTest, ...] = ()
 
 
 def rollout_sheet(workspace: Workspace, model: str, number: int | None = None) -> RolloutSheet:
@@ -63,7 +78,13 @@ def rollout_sheet(workspace: Workspace, model: str, number: int | None = None) -
     judgement = NOTHING_KNOWN if rollout.state.phase.ended else watch.judged(rollout, status.at)
     tally = watch.tally
     observed = round(WHOLE * tally.split_candidate / tally.split_total) if tally.split_total else None
-    return RolloutSheet(rollout, holder, judgement, observed, _evidence(rollout, watch))
+    tests = tuple(_test(rollout.order.plan, one) for one in standings(rollout.order.plan, tally))
+    return RolloutSheet(rollout, holder, judgement, observed, _evidence(rollout, watch), tests)
+
+
+def _test(plan: Plan, test: Standing) -> JudgedTest:
+    needed = math.log(plan.tests / plan.judge.alpha), math.log(1 / plan.judge.beta)
+    return JudgedTest(test.name, test.counted, test.harm, needed[0], test.health, needed[1])
 
 
 def _evidence(rollout: Rollout, watch: Watch) -> tuple[RateEvidence, ...]:

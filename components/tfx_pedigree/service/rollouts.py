@@ -20,9 +20,10 @@ from tfx_pedigree.rollout.answers import Answered
 from tfx_pedigree.rollout.api import Followed, RolloutApi
 from tfx_pedigree.rollout.controller import PERIOD_SECONDS, Controller, Tick
 from tfx_pedigree.rollout.ledger import Ledger, served
+from tfx_pedigree.rollout.pairing import Pairs
 from tfx_pedigree.rollout.plan import MetricRule, Plan, check_capabilities
 from tfx_pedigree.rollout.prometheus import PrometheusMetrics
-from tfx_pedigree.rollout.response_log import AnswerReader, LogPosition
+from tfx_pedigree.rollout.response_log import AnswerReader, LogPosition, ResponseLog
 from tfx_pedigree.rollout.state import Rollout
 from tfx_pedigree.rollout.targets import ServingTarget, find_target, load_targets
 from tfx_pedigree.rollout.traffic.api import ManagerContext, RouteState, ServedVersion, TrafficManager
@@ -324,7 +325,8 @@ class ResponseLogs:
         place, rule = self.desk.target(rollout.model, rollout.order.target), rollout.order.plan.judge.answers
         if place.responses is None or rule is None or rollout.stable is None:
             raise _not_named(place, rollout, "responses", "response log")
-        return AnswerReader(place.responses, rule, rollout.stable, rollout.candidate)
+        log = ResponseLog(place.responses, {rollout.model, place.serves_as})
+        return AnswerReader(log, Pairs(rule, rollout.stable, rollout.candidate))
 
 
 def _not_named(place: ServingTarget, rollout: Rollout, key: str, what: str) -> UnavailableError:

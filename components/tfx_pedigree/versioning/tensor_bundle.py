@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from tfx_pedigree.versioning._words import quoted
 from tfx_pedigree.versioning.description import Variable
 from tfx_pedigree.versioning.tensors import dtype_name, shape_of
+from tfx_pedigree.versioning.tfrecord import masked_crc
 from tfx_pedigree.versioning.wire import Span, WireError, varint, whole
 
 _FOOTER = 48
@@ -115,7 +116,7 @@ def _block(data: bytes, start: int, size: int, footer: int) -> Span:
     if data[stop]:
         kind = "Snappy" if data[stop] == _SNAPPY else f"method {data[stop]}"
         raise WireError(f"the block at byte {start} is compressed with {kind}, which TensorFlow does not write here")
-    if _masked(crc32c(data[start : stop + 1])) != int.from_bytes(data[stop + 1 : stop + _TRAILER], "little"):
+    if masked_crc(data[start : stop + 1]) != int.from_bytes(data[stop + 1 : stop + _TRAILER], "little"):
         raise WireError(f"the block at byte {start} does not agree with its checksum")
     restarts = 4 * (1 + int.from_bytes(data[stop - 4 : stop], "little"))
     if restarts > size:
@@ -135,29 +136,3 @@ def _entries(block: Span) -> Iterator[tuple[bytes, Span]]:
         key = key[:shared] + data[at:middle]
         yield key, Span(data, middle, end)
         at = end
-
-
-def _crc_table() -> tuple[int, ...]:
-    remainders = []
-    for byte in range(256):
-        crc = byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-        remainders.append(crc)
-    return tuple(remainders)
-
-
-_CRC = _crc_table()
-
-
-def crc32c(data: bytes) -> int:
-    """CRC-32 with Castagnoli's polynomial, in plain Python: an index has kilobytes, seldom a megabyte."""
-    crc, remainders = 0xFFFFFFFF, _CRC
-    for byte in data:
-        crc = crc >> 8 ^ remainders[(crc ^ byte) & 0xFF]
-    return crc ^ 0xFFFFFFFF
-
-
-def _masked(crc: int) -> int:
-    """As LevelDB stores it, so that a checksum over bytes that hold a checksum stays a good one."""
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF

@@ -5,6 +5,7 @@ The load balancer is one in memory, reached as a traffic manager of the user's o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -144,6 +145,38 @@ def test_people_pause_resume_advance_and_abort(pedigree: Pedigree, balancer: Mem
     served(pedigree, "rollout", "run", MODEL, code=1)
     assert shares(balancer) == {digest(pedigree, "1.0.1"): WHOLE}
     assert "nothing to abort" in served(pedigree, "rollout", "abort", MODEL, "--reason", "no", code=3).err
+
+
+def test_what_the_answers_say_is_shown_while_nothing_fails(pedigree: Pedigree, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    plan = "steps: [{share: 25 %, requests: 100000}, {share: 100 %}]\njudge: {answers: {agreement: 98 %}}"
+    (tmp_path / "pedigree.yaml").write_text(CONFIG.replace('made"', f'made", responses: {log}'))
+    (tmp_path / "answers.yaml").write_text(plan)
+    log.touch()
+    served(pedigree, "rollout", "start", f"{MODEL}@1.1.0", "--plan", "answers.yaml")
+    for _ in range(3):
+        served(pedigree, "rollout", "step", MODEL)
+    lines = [
+        json.dumps(
+            {"version": version, "id": f"r{at}", "outputs": {"late": at % 7 / 10 + (version == "1.1.0") * wrong}}
+        )
+        for at in range(60)
+        for wrong in [0.5 * (at % 20 == 0)]
+        for version in ("1.0.1", "1.1.0")
+    ]
+    log.write_text("\n".join(lines) + "\n")
+    served(pedigree, "rollout", "step", MODEL)
+    found = served(pedigree, "rollout", "status", MODEL, "--json").json
+    agreement, scores, usable = found["tests"]
+    assert agreement["counted"] == "both versions disagree on 3 of 60 requests"
+    assert agreement["harm"] < agreement["harm_needed"]
+    assert "is the higher one in" in scores["counted"]
+    assert usable["health"] is None
+    assert "proof that the scores are distributed alike" in found["judgement"]["waits_for"]
+    assert found["evidence"][0]["candidate"]["requests"] > 0
+    said = served(pedigree, "rollout", "status", MODEL).out
+    assert "disagree on 3 of 60" in " ".join(said.split())
+    assert "waits for" in said
 
 
 def test_a_rollback_moves_the_traffic_with_the_registry(pedigree: Pedigree, balancer: MemoryBalancer) -> None:

@@ -16,11 +16,12 @@ from tracker_testing import ID, KERAS, WANDB, WRITER, MlflowServer, mlflow_serve
 from server_testing import running
 from tfx_pedigree.errors import DamagedError, InvalidInputError, NotFoundError, PedigreeError
 from tfx_pedigree.integrations.trackers.event_files import read_logdir
-from tfx_pedigree.integrations.trackers.framing import LARGEST_RECORD, leveldb_records, masked_crc, tfrecord, tfrecords
+from tfx_pedigree.integrations.trackers.framing import LARGEST_RECORD, leveldb_records, tfrecords
 from tfx_pedigree.integrations.trackers.wandb_folder import read_folder
 from tfx_pedigree.registry import Registry
 from tfx_pedigree.service import tracked_run
 from tfx_pedigree.service.tracked_run import Dataset, TrackedRun
+from tfx_pedigree.versioning.tfrecord import framed, masked_crc
 from tfx_pedigree.versioning.wire_writing import double, number, run, single
 
 HPARAMS = {"learning_rate": 0.01, "optimizer": "adam", "shuffle": True, "units": 32}
@@ -65,7 +66,7 @@ def test_run_of_a_summary_writer_gives_the_same_from_the_older_form() -> None:
 def test_value_of_the_highest_step_counts_and_of_two_the_later_one(tmp_path: Path) -> None:
     steps = [(1, 0.5), (3, 0.25), (2, 0.125), (3, 0.75)]
     rows = [number(2, step) + run(5, run(1, run(1, "auc") + single(2, value))) for step, value in steps]
-    (tmp_path / "events.out.tfevents.1.x").write_bytes(b"".join(tfrecord(double(1, 1.0) + row) for row in rows))
+    (tmp_path / "events.out.tfevents.1.x").write_bytes(b"".join(framed(double(1, 1.0) + row) for row in rows))
     assert dict(read_logdir(tmp_path).metrics) == {"auc": 0.75}
 
 
@@ -154,7 +155,7 @@ def test_record_that_is_too_large_is_passed_over_in_tensorboard_and_refused_in_w
     events = tmp_path / "events.out.tfevents.1.x"
     head = struct.pack("<Q", LARGEST_RECORD + 1)
     large = head + struct.pack("<I", masked_crc(head)) + b"\0" * (LARGEST_RECORD + 1 + 4)
-    events.write_bytes(large + tfrecord(small))
+    events.write_bytes(large + framed(small))
     assert [record.data for record in tfrecords(events)] == [small]
 
     part = b"\0" * (32768 - 7)

@@ -21,8 +21,9 @@ from tfx_pedigree.registry import PromotionRequest
 from tfx_pedigree.rollout.answers import Answered, AnswerTests, Duel
 from tfx_pedigree.rollout.controller import Controller
 from tfx_pedigree.rollout.judge import Increment, Tally, judge
+from tfx_pedigree.rollout.pairing import LoggedAnswer, Pairs, score
 from tfx_pedigree.rollout.plan import AnswerRule, Bake, JudgePlan, Limits, Plan, Rate, Step, Strategy
-from tfx_pedigree.rollout.response_log import LONGEST_LINE, AnswerReader, LogPosition, read_lines, score
+from tfx_pedigree.rollout.response_log import LONGEST_LINE, AnswerReader, LogPosition, ResponseLog
 from tfx_pedigree.rollout.state import Phase, Rollout
 from tfx_pedigree.rollout.traffic.api import WHOLE, ServedVersion
 
@@ -31,8 +32,22 @@ OLD, NEW = ServedVersion(MODEL, STABLE, "1.0.0", 1), ServedVersion(MODEL, CANDID
 JUDGED = Plan(Strategy.CANARY, (Step(2500, shadow=True), Step(2500), Step(WHOLE)), JudgePlan(answers=RULE))
 
 
-def reader(path: Path = Path("/nowhere"), rule: AnswerRule = RULE) -> AnswerReader:
-    return AnswerReader(path, rule, OLD, NEW)
+def reader(path: Path, rule: AnswerRule = RULE) -> AnswerReader:
+    return AnswerReader(ResponseLog(path, {MODEL}), Pairs(rule, OLD, NEW))
+
+
+def answered(path: Path, lines: list[bytes]) -> Answered:
+    """What is made of a log with these lines."""
+    path.write_bytes(b"")
+    found = reader(path)
+    _, position = found.read(None)
+    path.write_bytes(b"".join(one + b"\n" for one in lines))
+    return found.read(position)[0]
+
+
+def outputs_of(path: Path, position: LogPosition | None) -> tuple[list[Any], LogPosition]:
+    found, after = ResponseLog(path, {MODEL}).read(position)
+    return [one.outputs for one in found], after
 
 
 def line(version: Any, outputs: Any, request: Any = None) -> bytes:
@@ -54,8 +69,8 @@ def waits(tests: AnswerTests, plan: Plan = JUDGED) -> tuple[str, ...]:
 
 @given(st.lists(st.binary(max_size=60)))
 @settings(max_examples=60, deadline=None)
-def test_lines_that_are_no_answers_count_as_none(lines: list[bytes]) -> None:
-    assert reader().fed(lines) == Answered()
+def test_lines_that_are_no_answers_count_as_none(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> None:
+    assert answered(tmp_path_factory.getbasetemp() / "log", lines) == Answered()
 
 
 @pytest.mark.parametrize(
@@ -75,13 +90,13 @@ def test_lines_that_are_no_answers_count_as_none(lines: list[bytes]) -> None:
         b'{"version": 2, "outputs": 1',
     ],
 )
-def test_what_is_not_whole_or_of_another_version_is_passed_over(bad: bytes) -> None:
-    assert reader().fed([line("1.0.0", 0.5), bad]) == Answered()
+def test_what_is_not_whole_or_of_another_version_is_passed_over(tmp_path: Path, bad: bytes) -> None:
+    assert answered(tmp_path / "log", [line("1.0.0", 0.5), bad]) == Answered()
 
 
-def test_a_version_is_known_by_its_number_its_digest_or_its_sequence() -> None:
+def test_a_version_is_known_by_its_number_its_digest_or_its_sequence(tmp_path: Path) -> None:
     for name in ("1.0.1", CANDIDATE, "2", 2):
-        assert reader().fed([line("1.0.0", 0.5), line(name, 0.7)]).duels == (Duel(0.7, 0.5),)
+        assert answered(tmp_path / "log", [line("1.0.0", 0.5), line(name, 0.7)]).duels == (Duel(0.7, 0.5),)
 
 
 @pytest.mark.parametrize(
@@ -108,44 +123,44 @@ def test_the_score_is_the_number_that_the_plan_names_or_the_first_one(
 
 def test_the_file_is_read_on_from_its_end_and_anew_where_it_was_replaced(tmp_path: Path) -> None:
     log = tmp_path / "responses.jsonl"
-    log.write_bytes(b"before\n")
-    lines, position = read_lines(log, None)
-    assert (lines, position.offset) == ([], 7)
+    log.write_bytes(line(1, "before") + b"\n")
+    found, position = outputs_of(log, None)
+    assert (found, position.offset) == ([], log.stat().st_size)
     with log.open("ab") as file:
-        file.write(b"one\n\ntwo\nhal")
-    lines, position = read_lines(log, position)
-    assert lines == [b"one", b"two"]
+        file.write(line(1, "one") + b"\n\n" + line(2, "two") + b"\n" + line(1, "half")[:20])
+    found, position = outputs_of(log, position)
+    assert found == ["one", "two"]
     with log.open("ab") as file:
-        file.write(b"f\n" + b"x" * (LONGEST_LINE + 1) + b"\nlast\n")
-    lines, position = read_lines(log, position)
-    assert lines == [b"half", b"last"]
-    assert read_lines(log, position) == ([], position)
-    log.write_bytes(b"new\n")
-    assert read_lines(log, position)[0] == [b"new"], "it was cut"
+        file.write(line(1, "half")[20:] + b"\n" + line(1, "x" * LONGEST_LINE) + b"\n" + line(1, "last") + b"\n")
+    found, position = outputs_of(log, position)
+    assert found == ["half", "last"]
+    assert outputs_of(log, position) == ([], position)
+    log.write_bytes(line(1, "new") + b"\n")
+    assert outputs_of(log, position)[0] == ["new"], "it was cut"
     other = tmp_path / "other"
-    other.write_bytes(b"begun anew\n")
+    other.write_bytes(line(1, "begun anew") + b"\n")
     other.replace(log)
-    assert read_lines(log, LogPosition(position.file, 4))[0] == [b"begun anew"], "it was replaced"
+    assert outputs_of(log, LogPosition(position.file, 4))[0] == ["begun anew"], "it was replaced"
 
 
 def test_what_cannot_be_read_as_a_file_is_said(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "none", tmp_path, tmp_path / "pipe", Path("a\0b")):
         with pytest.raises(UnavailableError, match="The response log"):
-            read_lines(path, None)
+            ResponseLog(path, {MODEL}).read(None)
 
 
-def test_the_same_request_is_compared_once_and_never_by_its_scores() -> None:
+def test_the_same_request_is_compared_once_and_never_by_its_scores(tmp_path: Path) -> None:
     """A copy and its original are no two draws: who is always a little higher is not distributed otherwise."""
     both = [line("1.0.0", {"p": 0.5}, "a"), line("1.0.1", {"p": 0.5}, "a"), line("1.0.1", {"p": 0.9}, "a")]
-    assert reader().fed(both) == Answered(agreed=1)
+    assert answered(tmp_path / "log", both) == Answered(agreed=1)
     apart = [line("1.0.0", {"p": 0.5}, "a"), line("1.0.1", {"p": 0.6}, "b"), line("1.0.1", {"p": 0.7}, "a")]
-    assert reader().fed(apart) == Answered(disagreed=1, duels=(Duel(0.6, 0.5),))
+    assert answered(tmp_path / "log", apart) == Answered(disagreed=1, duels=(Duel(0.6, 0.5),))
 
 
 def test_what_waits_for_its_other_half_is_bounded() -> None:
-    found = reader()
-    found.fed([line("1.0.0", 0.5, f"r{number}") for number in range(6000)])
+    found = Pairs(RULE, OLD, NEW)
+    found.fed(LoggedAnswer("1.0.0", f"r{number}", 0.5) for number in range(6000))
     assert len(found._waiting) == 5000
     assert sum(map(len, found._unused.values())) == 100
 
@@ -252,7 +267,7 @@ def test_a_rollout_is_judged_by_the_answers_although_no_request_fails(
     readers: dict[int, AnswerReader] = {}
 
     def read(rollout: Rollout, position: LogPosition | None) -> tuple[Answered, LogPosition | None]:
-        found = readers.setdefault(rollout.number, AnswerReader(log, LOOSE, OLD, NEW))
+        found = readers.setdefault(rollout.number, reader(log, LOOSE))
         return found.read(position)
 
     with world.process() as (ledger, _):

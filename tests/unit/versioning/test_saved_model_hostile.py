@@ -19,7 +19,8 @@ from versioning_testing import GOLDENS, quick
 
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.versioning import ModelDescription, describe_files
-from tfx_pedigree.versioning.tensor_bundle import crc32c, table, variables
+from tfx_pedigree.versioning.tensor_bundle import table, variables
+from tfx_pedigree.versioning.tfrecord import crc32c
 from tfx_pedigree.versioning.wire import WireError, varint
 
 MODELS = GOLDENS / "saved_models"

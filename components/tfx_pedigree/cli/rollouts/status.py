@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.complete import model_names
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.rollouts.common import desk_of, percent, sentence
-from tfx_pedigree.text import short_digest, visible
+from tfx_pedigree.text import listed, short_digest, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from tfx_pedigree.registry import Event
-    from tfx_pedigree.rollout.api import RolloutStatus
     from tfx_pedigree.rollout.state import Rollout
+    from tfx_pedigree.service.rollout_sheet import ArmCount, RolloutSheet
+    from tfx_pedigree.service.rollouts import RolloutDesk
 
 _MOST_EVENTS = 1000
 
@@ -35,37 +37,64 @@ def status(app: App, model: str) -> None:
     The newest rollout or deployment of the model.
     """
     with desk_of(app) as desk:
-        found = desk.api.rollout(model)
+        found = _look(desk, model)
     output.answer(found, lambda _: output.show(*_sheet(found)))
     if not found.rollout.state.phase.ended and found.controller is None:
         output.next_step("rollout", "run", model, label="No controller drives it now. To do that from here")
 
 
-def _sheet(found: RolloutStatus) -> Iterable[RenderableType]:
-    rollout, order = found.rollout, found.rollout.order
+def _look(desk: RolloutDesk, model: str) -> RolloutSheet:
+    from tfx_pedigree.service.rollout_sheet import rollout_sheet
+
+    return rollout_sheet(desk.workspace, model)
+
+
+def _sheet(found: RolloutSheet) -> Iterable[RenderableType]:
+    rollout, order, judged = found.rollout, found.rollout.order, found.judgement
     yield sentence(rollout)
+    waits = listed(judged.waits_for) if judged.waits_for and judged.harm is None else None
     rows: list[tuple[str, Any]] = [
         ("candidate", f"{order.candidate.version} ({short_digest(order.candidate.digest)})"),
         ("stable", f"{order.stable.version} ({short_digest(order.stable.digest)})" if order.stable else None),
         ("target", order.target),
         ("since", output.when(rollout.state.since)),
         ("why", rollout.state.reason),
+        ("share seen", percent(found.observed) if found.observed is not None else None),
+        ("waits for", waits),
         ("driven by", found.controller),
     ]
     yield output.sheet((name, value) for name, value in rows if value is not None)
-    if found.watch is not None and not rollout.is_deployment:
-        yield _counted(found)
+    if found.evidence:
+        yield _rates(found)
+    if found.tests:
+        yield _tests(found)
 
 
-def _counted(found: RolloutStatus) -> RenderableType:
-    assert found.watch is not None  # noqa: S101  asked for only where there is one
-    tally = found.watch.tally
-    table = output.table("", "requests>", "errors>", "rate>", "slow>")
-    for name, one in (("candidate", tally.candidate), ("stable", tally.stable)):
-        rate = f"{one.failures / one.requests:.3%}" if one.requests else None
-        slow = f"{one.slow:,}" if one.timed else None
-        table.add_row(*output.cells([name, f"{one.requests:,}", f"{one.failures:,}", rate, slow]))
+def _rates(found: RolloutSheet) -> RenderableType:
+    table = output.table("bad requests", "candidate>", "stable>", "harm>", "health>")
+    for one in found.evidence:
+        arms = [_arm(arm) for arm in (one.candidate, one.stable)]
+        table.add_row(one.name, *arms, _proof(one.harm, one.harm_needed), _proof(one.health, one.health_needed))
     return table
+
+
+def _tests(found: RolloutSheet) -> RenderableType:
+    table = output.table("test", "counted…", "harm>", "health>")
+    for one in found.tests:
+        health = "–" if one.health is None else _proof(one.health, one.health_needed)
+        table.add_row(*output.cells([one.name, one.counted, _proof(one.harm, one.harm_needed), health]))
+    return table
+
+
+def _arm(arm: ArmCount) -> str:
+    counted = f"{arm.bad:,} of {arm.requests:,}"
+    return counted if arm.rate is None else f"{counted} ({arm.rate:.3%})"
+
+
+def _proof(log_e: float, needed: float) -> str:
+    """The evidence as odds, and how much of it is enough."""
+    shown = f"{math.exp(log_e):,.3g}" if log_e < 20 else f"10^{log_e / math.log(10):.0f}"
+    return f"{shown} of {math.exp(needed):,.3g}"
 
 
 @click.command(cls=PedigreeCommand)
@@ -78,7 +107,7 @@ def watch(app: App, model: str, every: float) -> None:
     Where there is no terminal, a line for each change.
     """
     with desk_of(app) as desk:
-        found = desk.api.rollout(model)
+        found = _look(desk, model)
         if app.json or not output.console().is_terminal:
             last = 0
             while True:
@@ -88,8 +117,8 @@ def watch(app: App, model: str, every: float) -> None:
                 if found.rollout.state.phase.ended:
                     return
                 time.sleep(every)
-                found = desk.api.rollout(model)
-        _watch_live(lambda: desk.api.rollout(model), every)
+                found = _look(desk, model)
+        _watch_live(lambda: _look(desk, model), every)
 
 
 def _watch_live(look: Any, every: float) -> None:

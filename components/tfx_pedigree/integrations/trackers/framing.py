@@ -14,37 +14,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tfx_pedigree.errors import DamagedError, InvalidInputError, NotFoundError, UnavailableError
+from tfx_pedigree.versioning.tfrecord import HEAD, SUM, masked_crc
 
 # Stated in docs/limits.md.
 MOST_RECORDS = 1_000_000
 LARGEST_RECORD = 16 << 20
 
-_HEAD = struct.Struct("<QI")
-_CRC = struct.Struct("<I")
 _BLOCK = 32 << 10
 _CHUNK = struct.Struct("<IHB")
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
-
-
-def _table() -> tuple[int, ...]:
-    found = []
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)  # noqa: PLW2901
-        found.append(value)
-    return tuple(found)
-
-
-_TABLE = _table()
-
-
-def masked_crc(data: bytes) -> int:
-    """CRC-32C as TFRecord writes it, so that the sum of a file with sums in it is not trivial."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = _TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 class Record:
@@ -63,30 +41,24 @@ def tfrecords(file: Path) -> Iterator[Record]:
     with _opened(file) as opened:
         size, at = os.fstat(opened.fileno()).st_size, 0
         for _ in range(MOST_RECORDS + 1):
-            head = opened.read(_HEAD.size)
-            if len(head) < _HEAD.size or not any(head):  # zeros are what a crash of the machine leaves
+            head = opened.read(HEAD.size)
+            if len(head) < HEAD.size or not any(head):  # zeros are what a crash of the machine leaves
                 return
-            length, crc = _HEAD.unpack(head)
+            length, crc = HEAD.unpack(head)
             if masked_crc(head[:8]) != crc:
                 raise DamagedError(f"{file} is no file of TFRecords, or damaged, at byte {at}. Copy the file again.")
-            end = at + _HEAD.size + length + _CRC.size
+            end = at + HEAD.size + length + SUM.size
             if end > size:
                 return
             if length > LARGEST_RECORD:
                 opened.seek(end)
             else:
-                data, tail = opened.read(length), opened.read(_CRC.size)
-                if len(tail) < _CRC.size:
+                data, tail = opened.read(length), opened.read(SUM.size)
+                if len(tail) < SUM.size:
                     return
-                yield Record(data, _CRC.unpack(tail)[0], f"The record at byte {at} of {file}")
+                yield Record(data, SUM.unpack(tail)[0], f"The record at byte {at} of {file}")
             at = end
         raise InvalidInputError(f"{file} holds more than {MOST_RECORDS:,} records, and more are not read.")
-
-
-def tfrecord(data: bytes) -> bytes:
-    """The frame around one record."""
-    head = struct.pack("<Q", len(data))
-    return head + _CRC.pack(masked_crc(head)) + data + _CRC.pack(masked_crc(data))
 
 
 def leveldb_records(file: Path, header: int) -> Iterator[bytes]:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from tfx_pedigree.errors import UnavailableError
 from tfx_pedigree.integrations.trackers.event_files import HPARAMS, START_TAG, VERSIONS
-from tfx_pedigree.integrations.trackers.framing import tfrecord
 from tfx_pedigree.registry import Version
 from tfx_pedigree.rollout.traffic.files import write_whole
+from tfx_pedigree.versioning.tfrecord import framed
 from tfx_pedigree.versioning.wire_writing import double, number, run, single
 
 _EXPERIMENT_TAG = "_hparams_/experiment"
@@ -57,7 +57,7 @@ def version_events(version: Version, address: str) -> bytes:
         *(_summary(run(1, name) + single(2, _fitting(value))) for name, value in sorted(metrics.items())),
         _summary(_plugin_value(_END_TAG, run(4, number(1, _SUCCESS) + double(2, moment)))),
     ]
-    return b"".join(tfrecord(double(1, moment) + event) for event in events)
+    return b"".join(framed(double(1, moment) + event) for event in events)
 
 
 def _summary(value: bytes) -> bytes:
