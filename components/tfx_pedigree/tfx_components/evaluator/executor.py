@@ -71,11 +71,12 @@ class Executor(tfx_executor.Executor):  # type: ignore[misc]
 
 
 def _steady_intervals(input_dict: Artifacts, exec_properties: dict[str, Any]) -> AbstractContextManager[None]:
-    if not _config(exec_properties).options.compute_confidence_intervals.value:
+    config = _config(exec_properties)
+    if not config.options.compute_confidence_intervals.value:
         return nullcontext()
     splits = json_utils.loads(exec_properties.get(keys.EXAMPLE_SPLITS_KEY) or "null") or [_DEFAULT_SPLIT]
     paths = [path for split in splits for path in files_of(input_dict[keys.EXAMPLES_KEY], split)]
-    return same_intervals(copies(paths, files.open_binary))
+    return same_intervals(copies(paths, files.open_binary), across_slices=bool(config.cross_slicing_specs))
 
 
 def _config(exec_properties: dict[str, Any]) -> config_pb2.EvalConfig:
