@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 from pathlib import Path
 
 import pytest
 from cli_testing import MODELS, Pedigree
 
+from forking_testing import forking
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.integrations import WARM_UP_FILE, warmup_records
 from tfx_pedigree.integrations.trackers.framing import tfrecords
@@ -138,3 +141,36 @@ def test_inputs_that_json_cannot_hold_are_refused() -> None:
         description = ModelDescription(signatures={"serving_default": Signature({"x": spec}, {})})
         with pytest.raises(InvalidInputError, match="cannot be given as JSON"):
             warmup_records('{"instances": [1.0]}', "m", description)
+
+
+def test_killed_at_any_write_the_files_are_whole_and_no_version_is_named_before_it_is_warmed_up(
+    pedigree: Pedigree, tmp_path: Path
+) -> None:
+    (tmp_path / "requests.jsonl").write_text(json.dumps({"instances": [ROW]}))
+    pedigree("pull", "m@2", tmp_path / "ready" / "m" / "2")
+    before = with_entry("", ModelEntry("other", "/models/other", (7,), {}), "other")
+    (tmp_path / "ready" / "models.config").write_text(before)
+
+    def files_in(folder: Path) -> tuple[str, bytes]:
+        warmed = folder / "m" / "2" / WARM_UP_FILE
+        return (folder / "models.config").read_text(), warmed.read_bytes() if warmed.exists() else b""
+
+    def ready(name: str) -> tuple[Path, list[str]]:
+        folder = Path(shutil.copytree(tmp_path / "ready", tmp_path / name))
+        words = ("m@2", "--output", folder / "models.config", "--laid-out", folder)
+        return folder, [str(word) for word in (*words, "--requests", tmp_path / "requests.jsonl")]
+
+    folder, words = ready("whole")
+    pedigree("serving-config", *words)
+    whole = files_in(folder)
+    with forking("serving_config_child") as call:
+        for point in range(1, 100):
+            folder, words = ready(f"point{point}")
+            ended = call("killed_at", point, str(pedigree.registry), words)
+            assert files_in(folder) in ((before, b""), (before, whole[1]), whole), point
+            pedigree("serving-config", *words)
+            assert files_in(folder) == whole, point
+            if ended.code == 0:
+                break
+            assert ended.code == -signal.SIGKILL, ended.err
+        assert point - 1 == int(ended.out) >= 12

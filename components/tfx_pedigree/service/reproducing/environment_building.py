@@ -15,8 +15,10 @@ from pathlib import Path
 import tfx_pedigree
 from tfx_pedigree.errors import UnavailableError
 from tfx_pedigree.service.environment import VARIABLES
+from tfx_pedigree.service.reproducing import package_index
 from tfx_pedigree.service.reproducing.checking import OWN_PACKAGE
 from tfx_pedigree.service.reproducing.recorded import Environment
+from tfx_pedigree.text import plain
 
 REQUIREMENTS = "requirements.txt"
 _PIP_TAKES_PYTHON = 23
@@ -39,16 +41,20 @@ def build(folder: Path, environment: Environment, interpreter: str, log: Path) -
     requirements = folder / REQUIREMENTS
     requirements.write_text("".join(f"{name}=={version}\n" for name, version in sorted(packages.items())))
     venv, python, uv = str(folder / "venv"), python_of(folder), shutil.which("uv")
+    # The list says all versions: what somebody wants of others must not stand in their way.
+    more = {"PIP_CONSTRAINT": os.devnull}
     if uv is not None:
         make = [uv, "venv", "--quiet", "--python", interpreter, venv]
         install = [uv, "pip", "install", "--python", python]
+        more = package_index.variables_of_uv()
     elif _can_install_elsewhere():
         make = [interpreter, "-m", "venv", "--without-pip", venv]
         install = [sys.executable, "-m", "pip", "--python", python, "install"]
     else:
         make, install = [interpreter, "-m", "venv", venv], [python, "-m", "pip", "install"]
     _run(make, log, "The environment cannot be made")
-    _run([*install, "--no-deps", "-r", str(requirements)], log, "The recorded packages cannot be installed")
+    problem = "The recorded packages cannot be installed"
+    _run([*install, "--no-deps", "-r", str(requirements)], log, problem, more)
     _bring_own(python, log)
     modules = [module for name, module in _NEEDED.items() if name in packages]
     _run([python, "-c", _IMPORT, *modules, _RUNNER], log, "The environment was built, but cannot import what it needs")
@@ -82,8 +88,8 @@ def _bring_own(python: str, log: Path) -> None:
     Path(site, "tfx_pedigree").symlink_to(Path(tfx_pedigree.__file__).parent)
 
 
-def _run(words: Iterable[str], log: Path, problem: str) -> str:
-    environ = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+def _run(words: Iterable[str], log: Path, problem: str, more: Mapping[str, str] | None = None) -> str:
+    environ = {name: value for name, value in os.environ.items() if name not in _FOREIGN} | dict(more or {})
     # In a session of its own: pip starts itself once more, and all of it must end with this command.
     with subprocess.Popen(
         list(words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ, start_new_session=True
@@ -98,8 +104,13 @@ def _run(words: Iterable[str], log: Path, problem: str) -> str:
     with log.open("a", encoding="utf-8") as file:
         file.write(f"$ {' '.join(words)}\n{out}{err}")
     if running.returncode:
-        last = next((line for line in reversed(err.splitlines()) if line.strip()), "").strip()
-        raise UnavailableError(
-            f"{problem}: {last[:300] or f'exit code {running.returncode}'}. The full log is in {log}."
-        )
+        told = _essence(err) or f"exit code {running.returncode}"
+        raise UnavailableError(f"{problem}: {told}. The full log is in {log}.")
     return out
+
+
+def _essence(err: str) -> str:
+    """uv says what is wrong first and explains it afterwards; pip and Python say it last."""
+    lines = [line.strip() for line in err.splitlines() if line.strip()]
+    errors = [line for line in lines if line.lower().startswith("error:")]
+    return plain((errors or lines or [""])[-1], 300).rstrip(".")

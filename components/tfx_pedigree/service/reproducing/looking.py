@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import posixpath
-import shutil
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,8 @@ from tfx_pedigree.versioning.git_checkout import has_commit, holds, top_of
 
 # So much is read for an answer within two seconds; of what is beyond, only the size is compared.
 MOST_READ = 256 << 20
+# Of an interpreter that is asked for its version.
+_LONGEST_START = 30.0
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,29 @@ def settings_of(recipe: Recipe, given: Given) -> dict[str, Any]:
     return {**recipe.settings, **given.settings}
 
 
-def interpreter_of(minor: str | None) -> str | None:
-    """This one where it is of the recorded Python, else one that is on the PATH."""
+def interpreter_of(minor: str | None, environ: Mapping[str, str] = os.environ) -> str | None:
+    """This one where it is of the recorded Python, else the first that runs: on the PATH, or installed by pyenv or uv.
+    What pyenv puts on the PATH is a script for each Python that it has, and runs only the one that is switched on."""
     if minor is None or minor == ".".join(platform.python_version_tuple()[:2]):
         return sys.executable
-    return shutil.which(f"python{minor}")
+    on_the_path = (Path(folder) / f"python{minor}" for folder in environ.get("PATH", "").split(os.pathsep) if folder)
+    pyenv = Path(environ.get("PYENV_ROOT") or "~/.pyenv", "versions").expanduser().glob(f"{minor}.*")
+    uv = (
+        Path(environ.get("UV_PYTHON_INSTALL_DIR") or "~/.local/share/uv/python").expanduser().glob(f"cpython-{minor}.*")
+    )
+    installed = (folder / "bin" / f"python{minor}" for folder in sorted([*pyenv, *uv], reverse=True))
+    return next((str(one) for one in (*on_the_path, *installed) if _is_python(one, minor)), None)
+
+
+def _is_python(file: Path, minor: str) -> bool:
+    if not os.access(file, os.X_OK):
+        return False
+    ask = [str(file), "-I", "-S", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    try:
+        done = subprocess.run(ask, capture_output=True, text=True, check=False, timeout=_LONGEST_START)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.stdout.strip() == minor
 
 
 def repository_of(recorded: Recorded, given: Given) -> Path | None:

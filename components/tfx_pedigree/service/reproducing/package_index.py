@@ -25,7 +25,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 
-from tfx_pedigree.bounded_parse import parse_json
+from tfx_pedigree.bounded_parse import parse_json, read_bounded
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.secrets import masked
 
@@ -35,6 +35,7 @@ _AT_ONCE = 24
 _LARGEST = 16 << 20
 _BLOCK = 64 << 10
 _ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.1"
+_PAGE = "index.html"
 _SEPARATORS = re.compile(r"[-_.]+")
 _SDIST = re.compile(r"\.(tar\.gz|zip|tar\.bz2)$")
 _PLACES = ("/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")
@@ -61,12 +62,7 @@ class Sources:
 
 def sources(environ: Mapping[str, str] = os.environ, files: Iterable[str] = _PLACES) -> Sources:
     """As pip would take them: the environment outranks the files; pip's own index where nothing is named."""
-    told: dict[str, str] = {}
-    for file in (*files, *([environ["PIP_CONFIG_FILE"]] if environ.get("PIP_CONFIG_FILE") else [])):
-        told |= _from_file(Path(file).expanduser())
-    for key in ("index-url", "extra-index-url", "find-links", "no-index"):
-        if environ.get(f"PIP_{key.replace('-', '_').upper()}"):
-            told[key] = environ[f"PIP_{key.replace('-', '_').upper()}"]
+    told = _pip_is_told(environ, files)
     index = told.get("index-url") or _default_index()
     named = [] if told.get("no-index", "").lower() in ("1", "true", "yes", "on") else [index]
     named += told.get("extra-index-url", "").split()
@@ -76,6 +72,31 @@ def sources(environ: Mapping[str, str] = os.environ, files: Iterable[str] = _PLA
         tuple(one for one in every if one.lower().startswith(("https://", "http://"))),
         tuple(str(one) for one in folders),
     )
+
+
+def variables_of_uv(environ: Mapping[str, str] = os.environ, files: Iterable[str] = _PLACES) -> dict[str, str]:
+    """uv does not read what pip is configured with: its indexes and folders beside those of uv's own configuration, all
+    of them looked through for a version, as pip does."""
+    told = _pip_is_told(environ, files)
+    indexes = [*told.get("index-url", "").split(), *told.get("extra-index-url", "").split()]
+    found = {}
+    if indexes:
+        found["UV_EXTRA_INDEX_URL"] = " ".join([*environ.get("UV_EXTRA_INDEX_URL", "").split(), *indexes])
+        found["UV_INDEX_STRATEGY"] = environ.get("UV_INDEX_STRATEGY") or "unsafe-best-match"
+    if folders := told.get("find-links", "").split():
+        own = environ.get("UV_FIND_LINKS")
+        found["UV_FIND_LINKS"] = ",".join([*([own] if own else []), *folders])
+    return found
+
+
+def _pip_is_told(environ: Mapping[str, str], files: Iterable[str]) -> dict[str, str]:
+    told: dict[str, str] = {}
+    for file in (*files, *([environ["PIP_CONFIG_FILE"]] if environ.get("PIP_CONFIG_FILE") else [])):
+        told |= _from_file(Path(file).expanduser())
+    for key in ("index-url", "extra-index-url", "find-links", "no-index"):
+        if environ.get(f"PIP_{key.replace('-', '_').upper()}"):
+            told[key] = environ[f"PIP_{key.replace('-', '_').upper()}"]
+    return told
 
 
 def _from_file(file: Path) -> dict[str, str]:
@@ -131,6 +152,11 @@ def _in_folders(name: str, version: str, folders: Iterable[str]) -> Availability
             if any(_is_file_of(one, name, version) for one in names):
                 return Availability.FOUND
             said = Availability.MISSING
+            if place.name == name and _PAGE in names:
+                with contextlib.suppress(OSError):
+                    said = _read(read_bounded(place / _PAGE, _LARGEST), "html", name, version)
+            if said in (Availability.FOUND, Availability.YANKED):
+                return said
     return said
 
 
