@@ -24,7 +24,7 @@ import tensorflow_model_analysis as tfma
 from tfx_bsl.public import tfxio
 
 from tfx_pedigree.comparison import Key, ModelInputs, Policy, Rule, RuleKind, Scores, decide, evaluator_plan
-from tfx_pedigree.service.judging import Evaluated
+from tfx_pedigree.service.judging.comparison import Evaluated
 from tfx_pedigree.tfx_components import eval_config_of
 from tfx_pedigree.tfx_components.evaluator.same_intervals import copies, same_intervals
 from tfx_pedigree.tfx_components.version_comparator.tfma_results import read_evaluation

@@ -25,7 +25,7 @@ from rich.table import Table
 from store import MIB, make_model
 from tfx_pedigree.registry import Registry
 from tfx_pedigree.service.intake import candidate_of
-from tfx_pedigree.service.signing import check_signature, sign_version
+from tfx_pedigree.service.versions.signing import check_signature, sign_version
 from tfx_pedigree.service.workspace import connect
 from tfx_pedigree.signing import FileKey, read_trusted, sign_model, verify
 

@@ -32,7 +32,7 @@ from rollout_picture import Mark, Moment, write_picture
 
 from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.registry import Evidence, Recommendation, Registry, Verdict
-from tfx_pedigree.service.rollouts import RolloutDesk
+from tfx_pedigree.service.rollouts.desk import RolloutDesk
 from tfx_pedigree.service.workspace import connect
 
 ROOT = Path(__file__).parents[1]

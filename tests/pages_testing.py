@@ -26,8 +26,8 @@ from tfx_pedigree.registry import (
     Version,
 )
 from tfx_pedigree.rollout.plan import Bake, JudgePlan, Plan, Rate, Step, Strategy
-from tfx_pedigree.service.gate import COMPARISON
-from tfx_pedigree.service.registering import register_model
+from tfx_pedigree.service.judging.gate import COMPARISON
+from tfx_pedigree.service.versions.registering import register_model
 from tfx_pedigree.service.workspace import connect
 
 MODEL = "flight-delay"

@@ -14,7 +14,7 @@ from wired_testing import ready_model, run_wired
 
 from tfx_pedigree.comparison import Comparison, NeverBelow, Policy, Similar
 from tfx_pedigree.registry import Registry
-from tfx_pedigree.service.replaying import replay_all
+from tfx_pedigree.service.judging.replaying import replay_all
 from tfx_pedigree.tfx_components.best_champion.executor import EvaluatorExecutor, ProviderExecutor, anchor_of
 
 POLICY = Policy("mean_absolute_error", similar=Similar.PREFER_CHALLENGER, never_below=NeverBelow(relative=0.05))

@@ -11,8 +11,8 @@ from tfx.utils import path_utils
 from tfx_pedigree.errors import DamagedError, ForbiddenError, InvalidInputError, PedigreeError, UnavailableError
 from tfx_pedigree.registry import Registry, Role
 from tfx_pedigree.service.intake import candidate_of
-from tfx_pedigree.service.permissions import pipeline_actions
-from tfx_pedigree.service.push import PushTarget
+from tfx_pedigree.service.runs.permissions import pipeline_actions
+from tfx_pedigree.service.runs.push import PushTarget
 from tfx_pedigree.tfx_components import artifacts
 from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider
 

@@ -30,7 +30,7 @@ from tfx_pedigree.json_form import read
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.registry import Registry
 from tfx_pedigree.service.intake import candidate_of
-from tfx_pedigree.service.push_rollout import PipelineRollout
+from tfx_pedigree.service.runs.push_rollout import PipelineRollout
 from tfx_pedigree.tfx_components import artifacts
 from tfx_pedigree.tfx_components.artifacts import LineageRecord, ModelVersion, VersionComparison
 from tfx_pedigree.tfx_components.candidates import add_candidates

@@ -14,7 +14,7 @@ import pytest
 from mlflow_testing import Client, RefusedError, client_process
 from server_testing import Switch
 from tfx_pedigree.registry import Registry
-from tfx_pedigree.service.registering import register_model
+from tfx_pedigree.service.versions.registering import register_model
 from tfx_pedigree.service.workspace import Workspace
 
 MODELS = Path(__file__).parents[1] / "goldens" / "saved_models"

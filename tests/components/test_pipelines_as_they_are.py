@@ -30,9 +30,9 @@ from tfx_pedigree.mlmd import Mapper, connect, scan
 from tfx_pedigree.registry import Evidence, Registry, Verdict
 from tfx_pedigree.retraining.ledger import spans_of
 from tfx_pedigree.service.intake import candidate_of
-from tfx_pedigree.service.judgement import INFRA, judged
-from tfx_pedigree.service.past import past_of
-from tfx_pedigree.service.replaying import replay_all
+from tfx_pedigree.service.judging.past import past_of
+from tfx_pedigree.service.judging.replaying import replay_all
+from tfx_pedigree.service.runs.judgement import INFRA, judged
 from tfx_pedigree.tfx_components import ChampionProvider, add_candidates, add_pedigree
 from tfx_pedigree.tfx_components.artifacts import LineageRecord, ModelVersion, VersionComparison
 

@@ -30,7 +30,7 @@ from version_comparator_testing import (  # noqa: F401  `world` is a fixture
 from tfx_pedigree.cli.main import cli
 from tfx_pedigree.comparison import OVERALL, Key, Slice
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.service import tfx_process
+from tfx_pedigree.service.pipelines import tfx_process
 from tfx_pedigree.tfx_components.version_comparator.tfma_blessing import read_word
 from tfx_pedigree.tfx_components.version_comparator.tfma_results import metric_name, read_evaluation, read_told
 

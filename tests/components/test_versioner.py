@@ -20,9 +20,9 @@ from tfx_pedigree.comparison import Comparison, Data, GateDecision, MetricRow, M
 from tfx_pedigree.comparison import Verdict as GateVerdict
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
 from tfx_pedigree.registry import Evidence, Registry, State, Verdict
-from tfx_pedigree.service.contestants import contestants
-from tfx_pedigree.service.gate import COMPARISON
-from tfx_pedigree.service.judging import Behaviour, Evaluated, Found, judge
+from tfx_pedigree.service.judging.comparison import Behaviour, Evaluated, Found, judge
+from tfx_pedigree.service.judging.contestants import contestants
+from tfx_pedigree.service.judging.gate import COMPARISON
 from tfx_pedigree.store import manifest_of
 from tfx_pedigree.tfx_components.version_comparator.executor import given_champion
 from tfx_pedigree.tfx_components.versioner import fingerprint

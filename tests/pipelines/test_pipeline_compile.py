@@ -56,7 +56,7 @@ def compile_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(order)))
         return subprocess.CompletedProcess(module, compile_pipeline.main(), stderr="")
 
-    monkeypatch.setattr("tfx_pedigree.service.tfx_process.start", start)
+    monkeypatch.setattr("tfx_pedigree.service.pipelines.tfx_process.start", start)
     monkeypatch.setattr(sys, "path", list(sys.path))
 
     def compile_config(name: str, *words: str) -> Any:

@@ -89,7 +89,7 @@ def test_run_that_fails_says_why_and_where_the_rest_is(
         monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(order)))
         return subprocess.CompletedProcess(module, run_pipeline.main())
 
-    monkeypatch.setattr("tfx_pedigree.service.tfx_process.start", start)
+    monkeypatch.setattr("tfx_pedigree.service.pipelines.tfx_process.start", start)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "own_pipeline", raising=False)
     with pytest.raises(SystemExit) as ended:

@@ -67,7 +67,7 @@ _ALIASES: Columns[tuple[str, Version]] = Columns(
 @pass_app
 def list_(app: App, model: str, columns: list[str] | None) -> None:
     """List a model's aliases and the versions that they mean."""
-    from tfx_pedigree.service.looking_up import versions_by_alias
+    from tfx_pedigree.service.versions.looking_up import versions_by_alias
 
     with app.open().registry as registry:
         found = tuple(versions_by_alias(registry, model).items())

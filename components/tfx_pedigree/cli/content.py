@@ -19,7 +19,7 @@ from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.text import format_size, listed, plural
 
 if TYPE_CHECKING:
-    from tfx_pedigree.service.content import ContentReport
+    from tfx_pedigree.service.versions.content import ContentReport
     from tfx_pedigree.store import GcReport
 
 
@@ -42,7 +42,7 @@ def pull(app: App, ref: str, target: Path, *, link: Any, signed: bool, trusted: 
     Every byte is checked. The folder appears complete or not at all; if it holds this version already, nothing
     changes. A trusted signature is written beside it, to TARGET.sig.
     """
-    from tfx_pedigree.service.signing import pull_version
+    from tfx_pedigree.service.versions.signing import pull_version
     from tfx_pedigree.signing import read_trusted
 
     keys = [read_trusted(path) for path in trusted]
@@ -71,7 +71,7 @@ def verify(app: App, ctx: click.Context, ref: str | None, signature: Path | None
     if signature is not None or trusted:
         _verify_signature(app, ref, signature, trusted)
         return
-    from tfx_pedigree.service.content import verify_content
+    from tfx_pedigree.service.versions.content import verify_content
 
     with app.open() as workspace, bar("Verifying") as progress:
         report = verify_content(workspace, ref, progress)
@@ -83,7 +83,7 @@ def verify(app: App, ctx: click.Context, ref: str | None, signature: Path | None
 def _verify_signature(app: App, ref: str | None, signature: Path | None, trusted: tuple[Path, ...]) -> None:
     if ref is None or signature is None:
         raise InvalidInputError("A signature is checked against one version: `pedigree verify REF --signature FILE`.")
-    from tfx_pedigree.service.signing import check_signature
+    from tfx_pedigree.service.versions.signing import check_signature
     from tfx_pedigree.signing import Bundle, read_trusted
 
     bundle = Bundle.from_text(read_text(signature, "signature"), str(signature))
@@ -124,7 +124,7 @@ def gc(app: App, delete: bool, grace: str, force: bool, also: tuple[str, ...]) -
     several registries share the store, give the others with --also. A short --grace can hit a model that is
     being registered right now.
     """
-    from tfx_pedigree.service.content import collect_garbage
+    from tfx_pedigree.service.versions.content import collect_garbage
     from tfx_pedigree.service.workspace import connect
 
     spare = duration(grace)

@@ -14,7 +14,7 @@ from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from tfx_pedigree.service.describing import Description
+    from tfx_pedigree.service.versions.describing import Description
 
 
 @click.command(cls=PedigreeCommand)
@@ -28,7 +28,7 @@ def describe(app: App, model: str, text: str | None, file: Path | None, reason: 
 
     It stands on the model's page. Earlier ones stay in the log: pedigree history MODEL.
     """
-    from tfx_pedigree.service.describing import describe_model, description_of
+    from tfx_pedigree.service.versions.describing import describe_model, description_of
 
     if text is not None and file is not None:
         raise InvalidInputError("Give --text or --file, not both.")

@@ -16,7 +16,7 @@ from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.signing import key_options, signer_of
 
 if TYPE_CHECKING:
-    from tfx_pedigree.service.dossier import Dossier
+    from tfx_pedigree.service.versions.dossier import Dossier
 
 _OUT = click.option("--out", type=click.Path(path_type=Path), help="Write it to this new file.")
 
@@ -100,7 +100,7 @@ def attest(app: App, /, ref: str, *, what: str, out: Path | None, **key: Any) ->
 
 
 def _gathered(app: App, ref: str) -> Dossier:
-    from tfx_pedigree.service.dossier import gather
+    from tfx_pedigree.service.versions.dossier import gather
 
     with app.open() as workspace:
         return gather(workspace, ref)

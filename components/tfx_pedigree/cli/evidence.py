@@ -15,8 +15,8 @@ from tfx_pedigree.cli.progress import bar
 from tfx_pedigree.text import plural
 
 if TYPE_CHECKING:
-    from tfx_pedigree.service.gate import Replayed
-    from tfx_pedigree.service.replaying import Replays
+    from tfx_pedigree.service.judging.gate import Replayed
+    from tfx_pedigree.service.judging.replaying import Replays
 
 
 @click.group(cls=PedigreeGroup)
@@ -57,7 +57,7 @@ def show(app: App, ref: str) -> None:
 
     What is printed, as people read it or with --json, is what `attach` takes: the evidence's own JSON form.
     """
-    from tfx_pedigree.service.looking_up import newest_evidence
+    from tfx_pedigree.service.versions.looking_up import newest_evidence
 
     with app.open().registry as registry:
         _, found = newest_evidence(registry, ref)
@@ -77,7 +77,7 @@ def replay(app: App, ctx: click.Context, ref: str | None, report: Path | None, *
     log holds. Ends with exit code 1 if anything comes out otherwise than it stands on file.
     """
     from tfx_pedigree.comparison import render
-    from tfx_pedigree.service.gate import replay as decide_once_more
+    from tfx_pedigree.service.judging.gate import replay as decide_once_more
 
     if every:
         if report is not None:
@@ -96,7 +96,7 @@ def replay(app: App, ctx: click.Context, ref: str | None, report: Path | None, *
 
 
 def _replay_all(app: App, ctx: click.Context, model: str | None) -> None:
-    from tfx_pedigree.service.replaying import replay_all
+    from tfx_pedigree.service.judging.replaying import replay_all
 
     with app.open().registry as registry, bar("Deciding again", unit="decisions") as progress:
         found = replay_all(registry, model, progress)

@@ -15,7 +15,7 @@ from tfx_pedigree.text import plural
 
 if TYPE_CHECKING:
     from tfx_pedigree.comparison import GateDecision, Policy
-    from tfx_pedigree.service.gate import ExplainedPolicy
+    from tfx_pedigree.service.judging.gate import ExplainedPolicy
 
 _FILE = click.Path(path_type=Path)
 
@@ -66,8 +66,8 @@ def gate(
 
 
 def _judged(rules: Policy, challenger: Path | None, champion: Path | None) -> GateDecision:
-    from tfx_pedigree.service.gate import by_values
-    from tfx_pedigree.service.gate_evaluations import by_evaluations
+    from tfx_pedigree.service.judging.gate import by_values
+    from tfx_pedigree.service.judging.gate_evaluations import by_evaluations
 
     folders = {one.is_dir() for one in (challenger, champion) if one is not None}
     if folders == {True} and challenger is not None:
@@ -99,7 +99,7 @@ def explain(*, policy: Path, examples: int, score: float | None, correlation: fl
     """Say in sentences what a policy demands, and by simulation how often chance alone would pass."""
     from tfx_pedigree.comparison import parse_policy
     from tfx_pedigree.retraining.rules_file import parse_rules
-    from tfx_pedigree.service.gate import explain_policy
+    from tfx_pedigree.service.judging.gate import explain_policy
 
     text = inputs.read_text(policy, "policy")
     rules = parse_rules(text, str(policy))

@@ -16,8 +16,8 @@ from tfx_pedigree.cli.progress import bar
 from tfx_pedigree.text import listed
 
 if TYPE_CHECKING:
-    from tfx_pedigree.service.git_following import Assignment, Followed
-    from tfx_pedigree.service.git_tags import GitTagging
+    from tfx_pedigree.service.git.following import Assignment, Followed
+    from tfx_pedigree.service.git.tags import GitTagging
 
 _NAMED = 5
 
@@ -39,7 +39,7 @@ def tag(app: App, ref: str, everything: bool, repo: Path) -> None:
     A version that is no longer in staging or production leaves that stage in git, too. Repeating the command adds
     nothing.
     """
-    from tfx_pedigree.service.git_tags import tag_all_versions, tag_version
+    from tfx_pedigree.service.git.tags import tag_all_versions, tag_version
 
     with app.open().registry as registry:
         if everything:
@@ -66,7 +66,7 @@ def follow(app: App, ctx: click.Context, *, model: str, repo: Path, dry_run: boo
     Tags of stages that are newer than what the registry did count; those that Pedigree wrote say nothing new. The
     registry decides as it always does: gate, roles, approvals. Exit code 1 means that it refused something.
     """
-    from tfx_pedigree.service.git_following import follow_git, new_assignments
+    from tfx_pedigree.service.git.following import follow_git, new_assignments
 
     with app.open() as workspace:
         if dry_run:

@@ -17,8 +17,8 @@ from tfx_pedigree.text import listed
 
 if TYPE_CHECKING:
     from tfx_pedigree.registry import Evidence
-    from tfx_pedigree.service.registering import RegisteredModel
-    from tfx_pedigree.service.tracked_run import TrackedRun
+    from tfx_pedigree.service.versions.registering import RegisteredModel
+    from tfx_pedigree.service.versions.tracked_run import TrackedRun
     from tfx_pedigree.versioning import ModelDescription
 
 _FILE = click.Path(path_type=Path)
@@ -68,7 +68,7 @@ def register(
     With --from-run, what is given here outranks what the run says, and the run is told its version.
     """
     from tfx_pedigree.registry import Facts
-    from tfx_pedigree.service.registering import register_model
+    from tfx_pedigree.service.versions.registering import register_model
     from tfx_pedigree.versioning import Request
 
     request = Request.of(bump, pre, number)

@@ -17,7 +17,7 @@ from tfx_pedigree.text import short_digest
 if TYPE_CHECKING:
     from tfx_pedigree.rollout.api import Followed
     from tfx_pedigree.rollout.state import Rollout
-    from tfx_pedigree.service.rollouts import RolloutDesk, Serving
+    from tfx_pedigree.service.rollouts.desk import RolloutDesk, Serving
 
 WAIT_SECONDS = 600.0
 no_wait = click.option(

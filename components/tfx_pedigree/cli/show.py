@@ -16,7 +16,7 @@ from tfx_pedigree.text import format_minute, format_size, listed, plural, short_
 
 if TYPE_CHECKING:
     from tfx_pedigree.registry import ChampionPeriod, Evidence, Version
-    from tfx_pedigree.service.version_sheet import VersionSheet
+    from tfx_pedigree.service.versions.version_sheet import VersionSheet
     from tfx_pedigree.versioning import ModelDescription
 
 _MOST = 20
@@ -31,7 +31,7 @@ def show(app: App, ref: str) -> None:
 
     REF is MODEL@VERSION; a model alone means its newest version.
     """
-    from tfx_pedigree.service.version_sheet import version_sheet
+    from tfx_pedigree.service.versions.version_sheet import version_sheet
 
     with app.open().registry as registry:
         sheet = version_sheet(registry, ref)

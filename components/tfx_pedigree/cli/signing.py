@@ -67,7 +67,7 @@ def sign(
             found = registry.signatures(ref)
         output.answer({"items": list(found), "next": None}, lambda _: _tell_signatures(ref, found))
         return
-    from tfx_pedigree.service.signing import sign_version
+    from tfx_pedigree.service.versions.signing import sign_version
 
     signer = signer_of(**key)
     with app.open() as workspace:

@@ -169,7 +169,7 @@ def rollback(
 def _is_served(app: App, model: str) -> bool:
     if app.settings.file is None:
         return False
-    from tfx_pedigree.service.rollouts import is_served
+    from tfx_pedigree.service.rollouts.desk import is_served
 
     return is_served(app.settings.file, model)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tfx_pedigree.errors import NotFoundError
 from tfx_pedigree.lineage.graph import Node, NodeKind
-from tfx_pedigree.service.dossier import Dossier
+from tfx_pedigree.service.versions.dossier import Dossier
 from tfx_pedigree.signing import Attestation
 from tfx_pedigree.text import format_timestamp
 

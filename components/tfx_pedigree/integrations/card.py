@@ -13,7 +13,7 @@ from tfx_pedigree.integrations.measured import Measurement, measurements
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.graph import Node, NodeKind
-from tfx_pedigree.service.dossier import Dossier
+from tfx_pedigree.service.versions.dossier import Dossier
 from tfx_pedigree.text import format_minute, format_size, listed, plural, short_digest
 
 _SHOWN_PACKAGES = ("tfx", "tensorflow", "keras", "tensorflow-model-analysis", "apache-beam", "numpy", "tfx-pedigree")

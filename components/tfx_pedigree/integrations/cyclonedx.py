@@ -14,7 +14,7 @@ from tfx_pedigree.integrations.measured import Measurement, measurements
 from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.graph import Node, NodeKind
 from tfx_pedigree.registry import Event
-from tfx_pedigree.service.dossier import Dossier
+from tfx_pedigree.service.versions.dossier import Dossier
 from tfx_pedigree.text import format_timestamp
 from tfx_pedigree.versioning import TensorSpec
 

@@ -11,7 +11,7 @@ from tfx_pedigree.comparison import Comparison
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry import Evidence, Version
-from tfx_pedigree.service.gate import COMPARISON
+from tfx_pedigree.service.judging.gate import COMPARISON
 
 
 @dataclass(frozen=True)

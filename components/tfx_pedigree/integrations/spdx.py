@@ -10,7 +10,7 @@ from tfx_pedigree import __version__
 from tfx_pedigree.integrations.measured import Measurement, measurements
 from tfx_pedigree.lineage import wording
 from tfx_pedigree.lineage.graph import Node
-from tfx_pedigree.service.dossier import Dossier
+from tfx_pedigree.service.versions.dossier import Dossier
 
 CONTEXT = "https://spdx.org/rdf/3.0.1/spdx-context.jsonld"
 _INFO = "_:creationinfo"

@@ -15,7 +15,7 @@ from tfx_pedigree.registry import Identity
 from tfx_pedigree.rollout.controller import Tick
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.groups import RouteGroup
-from tfx_pedigree.service.rollouts import RolloutDesk
+from tfx_pedigree.service.rollouts.desk import RolloutDesk
 from tfx_pedigree.service.workspace import Workspace
 
 _AGAIN_SECONDS = 5.0

@@ -13,7 +13,7 @@ from tfx_pedigree.lineage.api import LineageApi
 from tfx_pedigree.lineage.verifying import GraphReport
 from tfx_pedigree.progress import Progress
 from tfx_pedigree.registry import Administration, Anchor, AuditReport, RegistryApi
-from tfx_pedigree.service.replaying import Replays, replay_all
+from tfx_pedigree.service.judging.replaying import Replays, replay_all
 from tfx_pedigree.text import plural
 from tfx_pedigree.versioning.git_anchor import tag_anchor
 

@@ -12,8 +12,8 @@ from tfx.types.channel import BaseChannel
 
 from tfx_pedigree.comparison import Policy
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.service.permissions import pipeline_actions
-from tfx_pedigree.service.push import PushTarget
+from tfx_pedigree.service.runs.permissions import pipeline_actions
+from tfx_pedigree.service.runs.push import PushTarget
 from tfx_pedigree.tfx_components import parameters
 from tfx_pedigree.tfx_components.champion_provider.component import ChampionProvider
 from tfx_pedigree.tfx_components.registry_pusher.executor import PROMOTE_TO

@@ -23,10 +23,10 @@ from tfx_pedigree.comparison import (
     read_policy,
 )
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.service.environment import IMAGE_VARIABLE
-from tfx_pedigree.service.permissions import pipeline_actions
-from tfx_pedigree.service.push import PushTarget
-from tfx_pedigree.service.push_rollout import PipelineRollout
+from tfx_pedigree.service.runs.permissions import pipeline_actions
+from tfx_pedigree.service.runs.push import PushTarget
+from tfx_pedigree.service.runs.push_rollout import PipelineRollout
+from tfx_pedigree.service.versions.environment import IMAGE_VARIABLE
 from tfx_pedigree.tfx_components import notebook_views, parameters
 from tfx_pedigree.tfx_components.best_champion.component import BestChampionEvaluator, BestChampionProvider
 from tfx_pedigree.tfx_components.best_champion.executor import config_of

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.service.environment import IMAGE_VARIABLE
+from tfx_pedigree.service.versions.environment import IMAGE_VARIABLE
 from tfx_pedigree.text import did_you_mean, listed
 from tfx_pedigree.tfx_runner.local_run import quiet
 from tfx_pedigree.tfx_runner.order import Order, carry_out, function, refusal_in

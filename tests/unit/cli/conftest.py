@@ -13,7 +13,7 @@ import pytest
 from cli_testing import MODELS, Pedigree, evidence, write_json
 from retraining_cli_testing import Project
 
-from tfx_pedigree.service import tfx_process
+from tfx_pedigree.service.pipelines import tfx_process
 
 
 @pytest.fixture(autouse=True, scope="session")

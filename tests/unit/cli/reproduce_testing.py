@@ -16,10 +16,10 @@ from cli_testing import MODELS, Pedigree
 from tfx_pedigree.comparison import Data
 from tfx_pedigree.lineage.run_graph import Judged, PipelineRun, Seen, fragment_of
 from tfx_pedigree.registry import Evidence, Facts, Reference, Verdict
-from tfx_pedigree.service import tfx_process
-from tfx_pedigree.service.environment import environment
 from tfx_pedigree.service.intake import candidate_of
+from tfx_pedigree.service.pipelines import tfx_process
 from tfx_pedigree.service.reproducing.recipe import with_files
+from tfx_pedigree.service.versions.environment import environment
 from tfx_pedigree.service.workspace import connect
 from tfx_pedigree.versioning import capture_git
 

@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 
 
 def use_the_child() -> None:
-    from tfx_pedigree.service import tfx_process
+    from tfx_pedigree.service.pipelines import tfx_process
 
     tfx_process.RUN_PIPELINE = "pipeline_child"
     tfx_process.check_tfx = lambda: None

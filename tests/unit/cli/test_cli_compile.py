@@ -41,7 +41,7 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         Path(order["result"]).write_bytes(SMALL.read_bytes())
         return subprocess.CompletedProcess(module, 0, stderr="")
 
-    monkeypatch.setattr("tfx_pedigree.service.tfx_process.start", start)
+    monkeypatch.setattr("tfx_pedigree.service.pipelines.tfx_process.start", start)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
     return told
 

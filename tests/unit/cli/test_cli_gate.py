@@ -11,7 +11,7 @@ from comparison_testing import retrained
 
 from tfx_pedigree.comparison import Policy
 from tfx_pedigree.registry import Evidence
-from tfx_pedigree.service.gate import COMPARISON
+from tfx_pedigree.service.judging.gate import COMPARISON
 
 
 def written(folder: Path, name: str, text: str) -> Path:

@@ -12,7 +12,7 @@ import gto.api
 import pytest
 from cli_testing import Pedigree, evidence, write_json
 
-from tfx_pedigree.service import git_following
+from tfx_pedigree.service.git import following as git_following
 
 MODEL = "flight-delay"
 

@@ -194,7 +194,7 @@ def nothing_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tfx_pedigree.server.running.serve", lambda *_: None)
     monkeypatch.setattr("tfx_pedigree.cli.monitor.keep_looking", lambda *_: None)
     monkeypatch.setattr("tfx_pedigree.server.running.serve_locally", lambda *_: None)
-    monkeypatch.setattr("tfx_pedigree.service.rollouts.RolloutDesk.run_controller", lambda *_, **__: None)
+    monkeypatch.setattr("tfx_pedigree.service.rollouts.desk.RolloutDesk.run_controller", lambda *_, **__: None)
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

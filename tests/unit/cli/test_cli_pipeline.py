@@ -87,7 +87,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         orders.append((module, json.loads(json.dumps(order))))
         return subprocess.CompletedProcess(module, 0)
 
-    monkeypatch.setattr("tfx_pedigree.service.tfx_process.start", start)
+    monkeypatch.setattr("tfx_pedigree.service.pipelines.tfx_process.start", start)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
     return orders
 

@@ -13,7 +13,7 @@ from reproduce_testing import Repeated, git
 
 from server_testing import Switch
 from tfx_pedigree.registry import Registry
-from tfx_pedigree.service import tfx_process
+from tfx_pedigree.service.pipelines import tfx_process
 from tfx_pedigree.service.reproducing import running, workshop
 from tfx_pedigree.versioning import capture_diff
 

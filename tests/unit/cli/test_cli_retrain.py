@@ -10,7 +10,7 @@ from retraining_cli_testing import Project
 
 from tfx_pedigree.errors import UnavailableError
 from tfx_pedigree.retraining.drift import Feature, MeasuredDrift
-from tfx_pedigree.service.local_pipeline import LocalPipeline
+from tfx_pedigree.service.pipelines.local_pipeline import LocalPipeline
 
 
 def test_new_spans_are_caught_up_one_by_one_and_then_there_is_no_reason(project: Project) -> None:

@@ -11,7 +11,7 @@ from retraining_cli_testing import Project
 
 from tfx_pedigree.orchestration.ir import load_ir
 from tfx_pedigree.orchestration.services.service import ServiceRun, UnansweredError
-from tfx_pedigree.service.pipeline_target import PipelineTarget
+from tfx_pedigree.service.pipelines.pipeline_target import PipelineTarget
 
 COMPILED = load_ir(Path(__file__).parents[1] / "orchestration" / "goldens" / "small.kubeflow.yaml")
 

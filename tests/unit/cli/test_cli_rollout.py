@@ -60,7 +60,7 @@ def balancer() -> Iterator[MemoryBalancer]:
 def pedigree(registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, balancer: MemoryBalancer) -> Pedigree:
     """1.0.1 serves, and 1.0.2 has passed against it; the traffic is where it belongs."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tfx_pedigree.service.rollouts.PERIOD_SECONDS", 0.0)
+    monkeypatch.setattr("tfx_pedigree.service.rollouts.desk.PERIOD_SECONDS", 0.0)
     (tmp_path / "pedigree.yaml").write_text(CONFIG)
     (tmp_path / "fast.yaml").write_text(FAST)
     found = Pedigree(registry, clock=Now())  # type: ignore[arg-type]
@@ -200,7 +200,7 @@ def test_a_deployment_that_was_ordered_only_is_finished_by_a_controller(
     served(pedigree, "rollback", MODEL, "--reason", "why", "--registry-only")
     served(pedigree, "deploy", MODEL, "--no-wait")
     assert shares(balancer) == {digest(pedigree, "1.0.1"): WHOLE}
-    from tfx_pedigree.service.rollouts import RolloutDesk
+    from tfx_pedigree.service.rollouts.desk import RolloutDesk
     from tfx_pedigree.service.workspace import connect
 
     with connect(pedigree.registry, actor="mia") as workspace:
@@ -251,7 +251,7 @@ def test_others_who_move_the_traffic_get_the_verdict(pedigree: Pedigree) -> None
 
 def test_bytes_come_to_the_backend_verified(pedigree: Pedigree, tmp_path: Path) -> None:
     from tfx_pedigree.rollout.ledger import served as as_served
-    from tfx_pedigree.service.rollouts import RolloutDesk
+    from tfx_pedigree.service.rollouts.desk import RolloutDesk
     from tfx_pedigree.service.workspace import connect
 
     with connect(pedigree.registry, actor="mia") as workspace:

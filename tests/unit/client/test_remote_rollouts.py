@@ -17,8 +17,8 @@ from tfx_pedigree.rollout.ledger import Ledger
 from tfx_pedigree.rollout.state import Ask, Phase
 from tfx_pedigree.rollout.traffic.api import ServedVersion, WantedRoutes
 from tfx_pedigree.rollout.traffic.memory import MemoryBalancer, MemoryTraffic
-from tfx_pedigree.service.push import PushOutcome
-from tfx_pedigree.service.push_rollout import ByRollout, PipelineRollout
+from tfx_pedigree.service.runs.push import PushOutcome
+from tfx_pedigree.service.runs.push_rollout import ByRollout, PipelineRollout
 
 MODEL = "penguin"
 

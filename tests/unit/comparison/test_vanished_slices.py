@@ -33,7 +33,7 @@ from tfx_pedigree.comparison import (
 from tfx_pedigree.comparison.assemble import Measurements
 from tfx_pedigree.registry import Evidence
 from tfx_pedigree.registry import Verdict as Outcome
-from tfx_pedigree.service.gate import COMPARISON, slices_judged_on
+from tfx_pedigree.service.judging.gate import COMPARISON, slices_judged_on
 
 JFK, LGA, EWR = (Slice((("origin", one),)) for one in ("JFK", "LGA", "EWR"))
 RAIL = Guardrail("auc", max_regression=Regression(0.05), each_slice_of=("origin",))

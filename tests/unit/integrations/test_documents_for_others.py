@@ -21,7 +21,7 @@ from signing_testing import make_key, public
 from tfx_pedigree.integrations import bill_of_materials, card_as_html, card_as_markdown, card_of, spdx_document
 from tfx_pedigree.lineage import wording
 from tfx_pedigree.registry import Evidence, Facts, Registry, Verdict
-from tfx_pedigree.service.dossier import Dossier, gather
+from tfx_pedigree.service.versions.dossier import Dossier, gather
 from tfx_pedigree.service.workspace import connect
 from tfx_pedigree.signing import Bundle, read_attestation, read_trusted, verify
 

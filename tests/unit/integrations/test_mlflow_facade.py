@@ -19,9 +19,9 @@ from tfx_pedigree.integrations.mlflow import ENDPOINTS, PREFIX
 from tfx_pedigree.registry import Evidence, Facts, Registry, Role, State, TokenText, Verdict
 from tfx_pedigree.server import Server, ServerSettings, application
 from tfx_pedigree.server.authentication import authenticator_for
-from tfx_pedigree.service.describing import description_of
-from tfx_pedigree.service.registering import register_model
 from tfx_pedigree.service.tokens import make_token
+from tfx_pedigree.service.versions.describing import description_of
+from tfx_pedigree.service.versions.registering import register_model
 from tfx_pedigree.service.workspace import Workspace
 
 MODELS = Path(__file__).parents[2] / "goldens" / "saved_models"

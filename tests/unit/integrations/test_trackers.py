@@ -19,8 +19,8 @@ from tfx_pedigree.integrations.trackers.event_files import read_logdir
 from tfx_pedigree.integrations.trackers.framing import LARGEST_RECORD, leveldb_records, tfrecords
 from tfx_pedigree.integrations.trackers.wandb_folder import read_folder
 from tfx_pedigree.registry import Registry
-from tfx_pedigree.service import tracked_run
-from tfx_pedigree.service.tracked_run import Dataset, TrackedRun
+from tfx_pedigree.service.versions import tracked_run
+from tfx_pedigree.service.versions.tracked_run import Dataset, TrackedRun
 from tfx_pedigree.versioning.tfrecord import framed, masked_crc
 from tfx_pedigree.versioning.wire_writing import double, number, run, single
 

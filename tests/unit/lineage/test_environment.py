@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tfx_pedigree.lineage.node_factory import environment_node
-from tfx_pedigree.service import environment as capture
+from tfx_pedigree.service.versions import environment as capture
 
 CPU = "processor\t: 0\nmodel name\t: Example CPU @ 2.00GHz\n\nprocessor\t: 1\nmodel name\t: Example CPU @ 2.00GHz\n"
 
@@ -53,7 +53,7 @@ def test_only_listed_variables_are_read_and_the_list_can_be_longer() -> None:
 def test_what_a_library_sets_on_import_is_not_told_as_what_the_user_gave() -> None:
     code = (
         "import json, os; os.environ['TF_USE_LEGACY_KERAS'] = '1'; del os.environ['TZ']; "
-        "from tfx_pedigree.service.environment import environment; "
+        "from tfx_pedigree.service.versions.environment import environment; "
         "print(json.dumps({k: v for k, v in environment().items() if k.startswith('variables')}))"
     )
     given = {name: value for name, value in os.environ.items() if name not in capture.VARIABLES}
@@ -102,7 +102,7 @@ def test_each_gpu_that_the_driver_shows_is_named(tmp_path: Path) -> None:
 
 def test_looking_around_loads_no_tensorflow() -> None:
     code = (
-        "import sys; from tfx_pedigree.service.environment import environment; environment(); "
+        "import sys; from tfx_pedigree.service.versions.environment import environment; environment(); "
         "from tfx_pedigree.lineage import run_graph; sys.exit('tensorflow' in sys.modules or 'tfx' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -16,7 +16,7 @@ from pages_testing import EMPTY, GUARDED, MODEL, OTHER, ROLLED
 from server_testing import NamedByToken, Switch
 from tfx_pedigree.registry import Registry, State
 from tfx_pedigree.server import Server, ServerSettings, application
-from tfx_pedigree.service.registering import register_model
+from tfx_pedigree.service.versions.registering import register_model
 from tfx_pedigree.service.workspace import connect
 
 PAGES = (

@@ -17,7 +17,7 @@ from tfx_pedigree.rollout.plan import Bake, Plan, Step, Strategy
 from tfx_pedigree.rollout.served import ShareChange, share_changes
 from tfx_pedigree.rollout.state import Ask, Phase
 from tfx_pedigree.rollout.traffic.api import WHOLE, Convergence, Prepared, Readiness
-from tfx_pedigree.service.rollout_lineage import record_served
+from tfx_pedigree.service.rollouts.served_lineage import record_served
 from tfx_pedigree.service.workspace import Workspace
 
 MODEL = "penguin"

@@ -6,8 +6,8 @@ import pytest
 
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
 from tfx_pedigree.registry import Action, Registry
-from tfx_pedigree.service.describing import LONGEST, describe_model, description_of
 from tfx_pedigree.service.event_words import told
+from tfx_pedigree.service.versions.describing import LONGEST, describe_model, description_of
 
 MODEL = "flight-delay"
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfx_pedigree.comparison import OVERALL, Key, MetricRow, MetricValue, Policy, Rule, RuleKind, Slice, Verdict
-from tfx_pedigree.service.gate_evaluations import APART, differences_apart, judge_apart, judge_together
+from tfx_pedigree.service.judging.gate_evaluations import APART, differences_apart, judge_apart, judge_together
 
 JFK = Slice((("origin", "JFK"),))
 numbers = st.integers(1, 99).map(lambda step: step / 100)

@@ -9,7 +9,7 @@ import pytest
 
 from pedigree_testing import Clock, candidate, digest
 from tfx_pedigree.registry import Evidence, Identity, Registry, Verdict
-from tfx_pedigree.service.observing import observe_baseline
+from tfx_pedigree.service.runs.observing import observe_baseline
 
 MODEL = "flight-delay"
 TAGS = {"span": "5"}

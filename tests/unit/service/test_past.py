@@ -14,17 +14,17 @@ from tfx_pedigree.comparison import Data, Key, MetricValue, Past, Policy
 from tfx_pedigree.comparison.policy_file import parse_policy
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.registry import DECIDED, Evidence, Facts, Reference, Registry, Verdict
-from tfx_pedigree.service import push as pushing
 from tfx_pedigree.service.audit import verify_audit
-from tfx_pedigree.service.contestants import GivenChampion, contestants
-from tfx_pedigree.service.gate import COMPARISON, kept_comparison
-from tfx_pedigree.service.judgement import judged
-from tfx_pedigree.service.judging import Behaviour, Evaluated, Found, judge
-from tfx_pedigree.service.past import past_of
-from tfx_pedigree.service.push import Pushed, PushOutcome, PushTarget, register_and_promote
-from tfx_pedigree.service.replaying import replay_all
-from tfx_pedigree.service.reserving import find_champion, reserve_trained
-from tfx_pedigree.service.version_record import Making
+from tfx_pedigree.service.judging.comparison import Behaviour, Evaluated, Found, judge
+from tfx_pedigree.service.judging.contestants import GivenChampion, contestants
+from tfx_pedigree.service.judging.gate import COMPARISON, kept_comparison
+from tfx_pedigree.service.judging.past import past_of
+from tfx_pedigree.service.judging.replaying import replay_all
+from tfx_pedigree.service.runs import push as pushing
+from tfx_pedigree.service.runs.judgement import judged
+from tfx_pedigree.service.runs.push import Pushed, PushOutcome, PushTarget, register_and_promote
+from tfx_pedigree.service.versions.reserving import find_champion, reserve_trained
+from tfx_pedigree.service.versions.version_record import Making
 from tfx_pedigree.versioning import Request
 
 MODELS = Path(__file__).parents[2] / "goldens" / "saved_models"

@@ -10,8 +10,8 @@ import pytest
 
 from tfx_pedigree.errors import ForbiddenError
 from tfx_pedigree.registry import Action, Registry, Role
-from tfx_pedigree.service.permissions import check_permissions, pipeline_actions
-from tfx_pedigree.service.push import PushTarget
+from tfx_pedigree.service.runs.permissions import check_permissions, pipeline_actions
+from tfx_pedigree.service.runs.push import PushTarget
 
 EVERYTHING = pipeline_actions(PushTarget.PRODUCTION, lineage=True)
 

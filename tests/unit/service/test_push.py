@@ -14,11 +14,11 @@ from tfx_pedigree.errors import DamagedError, ForbiddenError
 from tfx_pedigree.registry import Evidence, Identity, Reference, Registry, Role, State, Verdict
 from tfx_pedigree.rollout import Ledger, canary
 from tfx_pedigree.rollout.state import Ask
-from tfx_pedigree.service.judgement import EVALUATOR, INFRA, facts_of, judged
-from tfx_pedigree.service.push import Pushed, PushOutcome, PushTarget, register_and_promote
-from tfx_pedigree.service.push_rollout import ByRollout, PipelineRollout
-from tfx_pedigree.service.reserving import find_champion, reserve_trained
-from tfx_pedigree.service.version_record import Making
+from tfx_pedigree.service.runs.judgement import EVALUATOR, INFRA, facts_of, judged
+from tfx_pedigree.service.runs.push import Pushed, PushOutcome, PushTarget, register_and_promote
+from tfx_pedigree.service.runs.push_rollout import ByRollout, PipelineRollout
+from tfx_pedigree.service.versions.reserving import find_champion, reserve_trained
+from tfx_pedigree.service.versions.version_record import Making
 from tfx_pedigree.versioning import Request
 
 MODELS = Path(__file__).parents[2] / "goldens" / "saved_models"

@@ -10,7 +10,7 @@ import pytest
 from tfx_pedigree.errors import ForbiddenError, InvalidInputError
 from tfx_pedigree.registry import Facts, Registry, Role, State
 from tfx_pedigree.service.intake import candidate_of
-from tfx_pedigree.service.registering import register_model
+from tfx_pedigree.service.versions.registering import register_model
 from tfx_pedigree.service.workspace import Workspace
 
 

@@ -16,7 +16,7 @@ from pedigree_testing import digest
 from tfx_pedigree.comparison import Comparison, NotComparable, Policy, Verdict, decide_again
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import Evidence
-from tfx_pedigree.service.gate import COMPARISON, differences, kept_comparison
+from tfx_pedigree.service.judging.gate import COMPARISON, differences, kept_comparison
 
 GOLDENS = Path(__file__).parents[1] / "comparison" / "goldens"
 WITHOUT_BOUNDS = Policy("auc", not_comparable=NotComparable.FLOORS)

@@ -20,8 +20,8 @@ from tfx_pedigree.cli.pipelines.common import (
 from tfx_pedigree.text import listed, plural
 
 if TYPE_CHECKING:
-    from tfx_pedigree.service.backfill import Backfill, BackfillPlan, BackfillRequest
-    from tfx_pedigree.service.training import TrainingJob
+    from tfx_pedigree.service.pipelines.backfill import Backfill, BackfillPlan, BackfillRequest
+    from tfx_pedigree.service.pipelines.training import TrainingJob
 
 _NUMBER = click.IntRange(min=0)
 
@@ -44,8 +44,8 @@ def backfill(
 
     What is trained on older data than the champion is registered and judged, but does not take its place by itself.
     """
-    from tfx_pedigree.service import backfill as service
-    from tfx_pedigree.service.training import TrainingJob
+    from tfx_pedigree.service.pipelines import backfill as service
+    from tfx_pedigree.service.pipelines.training import TrainingJob
 
     request = service.BackfillRequest(first, last, again, reason)
     job = TrainingJob.of(config_file(app, "backfill"), app.settings)

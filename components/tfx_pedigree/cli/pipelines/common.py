@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from tfx_pedigree.orchestration.services.plan import ScheduleStep
     from tfx_pedigree.orchestration.services.service import ServiceRun
     from tfx_pedigree.registry import Version
-    from tfx_pedigree.service.pipeline_target import PipelineTarget, SecretShown
-    from tfx_pedigree.service.training import TrainingEvent
+    from tfx_pedigree.service.pipelines.pipeline_target import PipelineTarget, SecretShown
+    from tfx_pedigree.service.pipelines.training import TrainingEvent
 
 FAILED = 1
 
 
 def target_of(app: App, command: str) -> PipelineTarget:
-    from tfx_pedigree.service.pipeline_target import PipelineTarget
+    from tfx_pedigree.service.pipelines.pipeline_target import PipelineTarget
 
     return PipelineTarget.of(config_file(app, command, "kubeflow"), app.settings)
 
@@ -55,7 +55,7 @@ def stopped_by_kill() -> Iterator[None]:
 
 
 def training_teller(app: App) -> Callable[[TrainingEvent], None]:
-    from tfx_pedigree.service import training
+    from tfx_pedigree.service.pipelines import training
 
     def tell(event: TrainingEvent) -> None:
         match event:
@@ -87,7 +87,7 @@ def tell_version(version: Version) -> None:
 
 
 def tell_failure(span: int, code: int, log: str, *go_on: str) -> None:
-    from tfx_pedigree.service.tfx_process import how_ended
+    from tfx_pedigree.service.pipelines.tfx_process import how_ended
 
     how = f": the pipeline {how_ended(code)}" if code < 0 else ""
     output.note(f"The run on span {span} failed{how}. The full log is in {log}.")
@@ -103,7 +103,7 @@ def tell_lines(lines: tuple[str, ...]) -> None:
 def service_teller(app: App) -> Callable[[ScheduleStep | ServiceRun | SecretShown], None]:
     from tfx_pedigree.orchestration.services.plan import ScheduleStep
     from tfx_pedigree.orchestration.services.service import ServiceRun, in_words
-    from tfx_pedigree.service.pipeline_target import SecretShown
+    from tfx_pedigree.service.pipelines.pipeline_target import SecretShown
 
     def tell(event: ScheduleStep | ServiceRun | SecretShown) -> None:
         match event:

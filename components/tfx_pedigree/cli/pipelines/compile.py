@@ -14,7 +14,7 @@ from tfx_pedigree.cli.pipelines.common import config_file
 from tfx_pedigree.text import plural, short_digest
 
 if TYPE_CHECKING:
-    from tfx_pedigree.service.compilation import Compilation
+    from tfx_pedigree.service.pipelines.compilation import Compilation
 
 
 @click.command("compile", cls=PedigreeCommand)
@@ -32,7 +32,7 @@ def compile_(app: App, ctx: click.Context, span: int | None, file: str | None, f
     service. What TFX's compiler gets wrong is corrected, and the rest is checked. Exit code 1 says that something
     in it would fail on the service, or show a secret: then nothing is written, unless with --force.
     """
-    from tfx_pedigree.service.compilation import compile_to_file
+    from tfx_pedigree.service.pipelines.compilation import compile_to_file
 
     config = config_file(app, "compile", "kubeflow")
     path = Path(file).expanduser() if file else None

@@ -20,8 +20,8 @@ from tfx_pedigree.cli.pipelines.common import (
 from tfx_pedigree.errors import ConflictError, InvalidInputError
 
 if TYPE_CHECKING:
-    from tfx_pedigree.service.retraining import Retraining
-    from tfx_pedigree.service.training import TrainingJob
+    from tfx_pedigree.service.pipelines.retraining import Retraining
+    from tfx_pedigree.service.pipelines.training import TrainingJob
 
 
 @click.command("retrain", cls=PedigreeCommand)
@@ -39,8 +39,8 @@ def retrain(ctx: click.Context, app: App, dry_run: bool, force: str | None) -> N
     has failed too often, and a person must look into it.
     """
     from tfx_pedigree.retraining.lock import BusyError
-    from tfx_pedigree.service import retraining
-    from tfx_pedigree.service.training import TrainingJob
+    from tfx_pedigree.service.pipelines import retraining
+    from tfx_pedigree.service.pipelines.training import TrainingJob
 
     if force is not None and not force.strip():
         raise InvalidInputError("--force needs a reason in words; it is recorded in the audit log.")

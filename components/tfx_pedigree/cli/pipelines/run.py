@@ -23,8 +23,8 @@ def run(app: App, ctx: click.Context, span: int | None) -> None:
     says that the run failed; all that its components said is in the log. Exit code 4: another run, by hand or by
     `retrain` or `backfill`, is going on, and nothing was done.
     """
-    from tfx_pedigree.service.local_pipeline import LocalPipeline, run_pipeline
-    from tfx_pedigree.service.tfx_process import how_ended
+    from tfx_pedigree.service.pipelines.local_pipeline import LocalPipeline, run_pipeline
+    from tfx_pedigree.service.pipelines.tfx_process import how_ended
 
     pipeline = LocalPipeline.of(config_file(app, "run"), app.settings)
     with app.open() as workspace, stopped_by_kill():

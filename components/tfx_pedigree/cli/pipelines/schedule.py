@@ -17,7 +17,7 @@ from tfx_pedigree.text import short_digest
 
 if TYPE_CHECKING:
     from tfx_pedigree.orchestration.services.plan import Schedule
-    from tfx_pedigree.service.scheduling import AppliedSchedule
+    from tfx_pedigree.service.pipelines.scheduling import AppliedSchedule
 
 
 class _Schedule(PedigreeGroup):
@@ -51,7 +51,7 @@ def schedule(app: App, ctx: click.Context, compiled: str | None, dry_run: bool) 
 
 
 def _apply(app: App, compiled: str | None, dry_run: bool) -> None:
-    from tfx_pedigree.service.scheduling import apply_schedule
+    from tfx_pedigree.service.pipelines.scheduling import apply_schedule
 
     file = Path(compiled).expanduser() if compiled else None
     applied = apply_schedule(target_of(app, "schedule"), file, dry_run=dry_run, tell=service_teller(app))
@@ -93,7 +93,7 @@ def _tell(applied: AppliedSchedule) -> None:
 @pass_app
 def list_(app: App) -> None:
     """List the schedules that Pedigree made there."""
-    from tfx_pedigree.service.scheduling import schedules_of
+    from tfx_pedigree.service.pipelines.scheduling import schedules_of
 
     where, found = schedules_of(target_of(app, "schedule list"))
     output.answer({"items": found, "next": None}, lambda _: _show(found, where))
@@ -154,7 +154,7 @@ def delete(app: App, name: str | None, stop_runs: bool) -> None:
 
 
 def _move(app: App, name: str | None, word: str, done: str, *, stop_runs: bool = False) -> None:
-    from tfx_pedigree.service.scheduling import ScheduleMove, move_schedule
+    from tfx_pedigree.service.pipelines.scheduling import ScheduleMove, move_schedule
 
     target, tell = target_of(app, f"schedule {word}"), service_teller(app)
     moved = move_schedule(target, name, ScheduleMove(word), stop_runs=stop_runs, tell=tell)

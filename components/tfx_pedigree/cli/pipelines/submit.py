@@ -16,7 +16,7 @@ from tfx_pedigree.text import short_digest
 
 if TYPE_CHECKING:
     from tfx_pedigree.orchestration.services.service import ServiceRun
-    from tfx_pedigree.service.submission import RunRequest, Submission
+    from tfx_pedigree.service.pipelines.submission import RunRequest, Submission
 
 
 @click.command("submit", cls=PedigreeCommand)
@@ -56,7 +56,7 @@ def submit(
     there yet: it is named after the digest of what was compiled. A run that is submitted again under its name is not
     started a second time.
     """
-    from tfx_pedigree.service.submission import RunRequest
+    from tfx_pedigree.service.pipelines.submission import RunRequest
 
     file = Path(compiled).expanduser() if compiled else None
     parameters = inputs.pairs(given, "parameter")

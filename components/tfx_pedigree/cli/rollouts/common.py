@@ -15,14 +15,14 @@ from tfx_pedigree.text import visible
 if TYPE_CHECKING:
     from tfx_pedigree.rollout.controller import Tick
     from tfx_pedigree.rollout.state import Rollout
-    from tfx_pedigree.service.rollouts import RolloutDesk
+    from tfx_pedigree.service.rollouts.desk import RolloutDesk
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @contextlib.contextmanager
 def desk_of(app: App) -> Iterator[RolloutDesk]:
-    from tfx_pedigree.service.rollouts import RolloutDesk
+    from tfx_pedigree.service.rollouts.desk import RolloutDesk
 
     with app.open() as workspace:
         yield RolloutDesk(workspace, app.settings.file)

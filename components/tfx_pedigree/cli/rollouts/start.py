@@ -17,7 +17,7 @@ from tfx_pedigree.text import visible
 
 if TYPE_CHECKING:
     from tfx_pedigree.rollout.plan import Bake, Plan
-    from tfx_pedigree.service.rollouts import RolloutPreview
+    from tfx_pedigree.service.rollouts.desk import RolloutPreview
 
 
 @click.command(cls=PedigreeCommand)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from tfx_pedigree.registry import Event
     from tfx_pedigree.rollout.state import Rollout
-    from tfx_pedigree.service.rollout_sheet import ArmCount, RolloutSheet
-    from tfx_pedigree.service.rollouts import RolloutDesk
+    from tfx_pedigree.service.rollouts.desk import RolloutDesk
+    from tfx_pedigree.service.rollouts.sheet import ArmCount, RolloutSheet
 
 _MOST_EVENTS = 1000
 
@@ -44,7 +44,7 @@ def status(app: App, model: str) -> None:
 
 
 def _look(desk: RolloutDesk, model: str) -> RolloutSheet:
-    from tfx_pedigree.service.rollout_sheet import rollout_sheet
+    from tfx_pedigree.service.rollouts.sheet import rollout_sheet
 
     return rollout_sheet(desk.workspace, model)
 

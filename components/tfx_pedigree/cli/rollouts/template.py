@@ -22,7 +22,7 @@ def template(app: App, *, kind: str, target: str | None, prepare: bool) -> None:
     first shares are written as well, to the places that the target names: everything goes to the first place. For
     Vertex AI it is the commands that make the endpoint, once.
     """
-    from tfx_pedigree.service.rollouts import serving_template
+    from tfx_pedigree.service.rollouts.desk import serving_template
 
     found = serving_template(app.settings.file, kind, target)
     made = found.begin() if prepare else None

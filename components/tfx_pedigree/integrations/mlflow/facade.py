@@ -28,8 +28,8 @@ from tfx_pedigree.registry import (
     check_model_name,
     every,
 )
-from tfx_pedigree.service.describing import describe_model, description_of
 from tfx_pedigree.service.promotion import promote
+from tfx_pedigree.service.versions.describing import describe_model, description_of
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.text import listed, plain
 

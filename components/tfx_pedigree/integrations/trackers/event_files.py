@@ -14,7 +14,7 @@ from typing import Any
 
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.integrations.trackers.framing import tfrecords
-from tfx_pedigree.service.tracked_run import TrackedRun
+from tfx_pedigree.service.versions.tracked_run import TrackedRun
 from tfx_pedigree.text import plain, plural
 from tfx_pedigree.versioning.wire import Span, WireError, reading, signed, whole
 

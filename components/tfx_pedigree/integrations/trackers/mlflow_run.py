@@ -17,7 +17,7 @@ from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.integrations.mlflow.rest import API, CREDENTIALS, URI_VARIABLE, MlflowServer, origin
 from tfx_pedigree.json_form import MEASURED_WORDS
 from tfx_pedigree.secrets import masked
-from tfx_pedigree.service.tracked_run import Dataset, TrackedRun
+from tfx_pedigree.service.versions.tracked_run import Dataset, TrackedRun
 from tfx_pedigree.text import plain
 from tfx_pedigree.versioning.description import Scalar
 

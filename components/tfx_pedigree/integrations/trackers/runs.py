@@ -13,7 +13,7 @@ from tfx_pedigree.integrations.trackers import event_files, mlflow_run, wandb_fo
 from tfx_pedigree.integrations.trackers.version_events import write_version
 from tfx_pedigree.registry import Version
 from tfx_pedigree.secrets import masked, without_password
-from tfx_pedigree.service.tracked_run import TrackedRun
+from tfx_pedigree.service.versions.tracked_run import TrackedRun
 from tfx_pedigree.settings import is_server
 from tfx_pedigree.text import plain
 

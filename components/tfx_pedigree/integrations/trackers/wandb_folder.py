@@ -15,7 +15,7 @@ from typing import Any
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.integrations.trackers.framing import leveldb_records
-from tfx_pedigree.service.tracked_run import LONGEST_NAME, Dataset, TrackedRun
+from tfx_pedigree.service.versions.tracked_run import LONGEST_NAME, Dataset, TrackedRun
 from tfx_pedigree.text import plain
 from tfx_pedigree.versioning.wire import Span, WireError, reading, whole
 

@@ -12,7 +12,7 @@ from tfx_pedigree.kept import Kept
 from tfx_pedigree.lineage.differences import LineageDiff
 from tfx_pedigree.registry import LATEST, Evidence, Registry, Row, Version
 from tfx_pedigree.server.pages.view import Asked, Moved, View, of_comparison
-from tfx_pedigree.service.gate import COMPARISON, kept_comparison
+from tfx_pedigree.service.judging.gate import COMPARISON, kept_comparison
 
 _GROUPS = (
     ("parameters", "Parameters"),

@@ -13,7 +13,7 @@ from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry import Action, Registry, RequestKey
 from tfx_pedigree.server.forms import done_once
 from tfx_pedigree.server.pages.view import Asked, Moved, View, of_model, offer, with_query
-from tfx_pedigree.service.describing import LONGEST, Description, describe_model, description_of
+from tfx_pedigree.service.versions.describing import LONGEST, Description, describe_model, description_of
 from tfx_pedigree.wire import problem_of
 
 

@@ -19,9 +19,9 @@ from tfx_pedigree.registry import Registry, Version
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.pages.view import Asked, Moved, View, of_version
 from tfx_pedigree.server.streams import send_pieces, start
-from tfx_pedigree.service.dossier import gather
-from tfx_pedigree.service.gate import kept_comparison
-from tfx_pedigree.service.looking_up import newest_evidence
+from tfx_pedigree.service.judging.gate import kept_comparison
+from tfx_pedigree.service.versions.dossier import gather
+from tfx_pedigree.service.versions.looking_up import newest_evidence
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.store import FileEntry
 from tfx_pedigree.wire import PREFIX, problem_of

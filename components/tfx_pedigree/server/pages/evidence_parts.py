@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tfx_pedigree.registry import Evidence
-from tfx_pedigree.service.gate import COMPARISON
+from tfx_pedigree.service.judging.gate import COMPARISON
 
 _OUTCOMES = ("holds", "broken", "unknown", "skipped")
 _MOST_CHECKS = 500

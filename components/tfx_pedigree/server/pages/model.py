@@ -26,7 +26,7 @@ from tfx_pedigree.registry import (
 from tfx_pedigree.server.pages import charts
 from tfx_pedigree.server.pages.evidence_parts import intervals
 from tfx_pedigree.server.pages.view import PAGE, Asked, Offer, View, of_model, of_version, offer
-from tfx_pedigree.service.describing import Description, description_of
+from tfx_pedigree.service.versions.describing import Description, description_of
 from tfx_pedigree.text import format_minute
 
 _PERIODS = 40

@@ -19,7 +19,7 @@ from tfx_pedigree.rollout.state import Ask, Phase, Rollout
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.forms import done_once
 from tfx_pedigree.server.pages.view import Asked, Moved, Offer, View, of_rollout, offer
-from tfx_pedigree.service.rollout_sheet import RolloutSheet, rollout_sheet
+from tfx_pedigree.service.rollouts.sheet import RolloutSheet, rollout_sheet
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.wire import problem_of
 

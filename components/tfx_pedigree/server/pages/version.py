@@ -21,7 +21,7 @@ from tfx_pedigree.server.pages.view import (
     offer,
     with_query,
 )
-from tfx_pedigree.service.version_sheet import VersionSheet, version_sheet
+from tfx_pedigree.service.versions.version_sheet import VersionSheet, version_sheet
 
 # Where people write down what a version is: an ordinary tag, in Markdown.
 DESCRIPTION = "description"

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import tfx_pedigree
 from tfx_pedigree.errors import UnavailableError
-from tfx_pedigree.service.environment import VARIABLES
 from tfx_pedigree.service.reproducing import package_index
 from tfx_pedigree.service.reproducing.checking import OWN_PACKAGE
 from tfx_pedigree.service.reproducing.recorded import Environment
+from tfx_pedigree.service.versions.environment import VARIABLES
 from tfx_pedigree.text import plain
 
 REQUIREMENTS = "requirements.txt"

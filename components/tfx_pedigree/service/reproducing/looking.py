@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tfx_pedigree.secrets import HIDDEN
-from tfx_pedigree.service.environment import installed_packages
 from tfx_pedigree.service.reproducing import package_index
 from tfx_pedigree.service.reproducing.checking import (
     OWN_PACKAGE,
@@ -27,6 +26,7 @@ from tfx_pedigree.service.reproducing.checking import (
 from tfx_pedigree.service.reproducing.package_index import Sources
 from tfx_pedigree.service.reproducing.recipe import DataFile, Recipe, digest_of_file
 from tfx_pedigree.service.reproducing.recorded import Recorded
+from tfx_pedigree.service.versions.environment import installed_packages
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.store import Store
 from tfx_pedigree.versioning.git_checkout import has_commit, holds, top_of

@@ -12,10 +12,10 @@ from tfx_pedigree.digest import canonical_json, digest_of, plain_json
 from tfx_pedigree.lineage.node_factory import version_node
 from tfx_pedigree.pipeline_config import PipelineConfig
 from tfx_pedigree.registry import Version
-from tfx_pedigree.service.evaluation_data import evaluation_data
 from tfx_pedigree.service.reproducing.looking import Given, settings_of
 from tfx_pedigree.service.reproducing.recipe import Recipe
 from tfx_pedigree.service.reproducing.recorded import Recorded
+from tfx_pedigree.service.versions.evaluation_data import evaluation_data
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.text import listed
 

@@ -21,8 +21,8 @@ from tfx_pedigree.registry import (
     Registry,
     Version,
 )
-from tfx_pedigree.service import tfx_process
-from tfx_pedigree.service.local_pipeline import LocalPipeline
+from tfx_pedigree.service.pipelines import tfx_process
+from tfx_pedigree.service.pipelines.local_pipeline import LocalPipeline
 from tfx_pedigree.service.reproducing import environment_building, order
 from tfx_pedigree.service.reproducing.checking import CheckReport, Place
 from tfx_pedigree.service.reproducing.levels import (

@@ -13,8 +13,8 @@ from tfx.types import standard_component_specs as keys
 from tfx_pedigree.comparison import Anchor, Best, Key, Policy, best_of, read_policy
 from tfx_pedigree.errors import DamagedError, NotFoundError
 from tfx_pedigree.registry import RegistryApi, Version, check_model_name
-from tfx_pedigree.service.past import past_of
-from tfx_pedigree.service.reserving import find_champion
+from tfx_pedigree.service.judging.past import past_of
+from tfx_pedigree.service.versions.reserving import find_champion
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.tfx_components.champion_provider.executor import properties_of
 from tfx_pedigree.tfx_components.evaluator import executor as evaluator

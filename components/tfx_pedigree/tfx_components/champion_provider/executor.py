@@ -9,8 +9,8 @@ from tfx.dsl.io import fileio
 
 from tfx_pedigree.errors import DamagedError, NotFoundError
 from tfx_pedigree.registry import Action, Version, check_model_name
-from tfx_pedigree.service.permissions import check_permissions
-from tfx_pedigree.service.reserving import find_champion
+from tfx_pedigree.service.runs.permissions import check_permissions
+from tfx_pedigree.service.versions.reserving import find_champion
 from tfx_pedigree.store import Store
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.versioning.compare import label_of

@@ -10,8 +10,8 @@ from absl import logging
 from tfx.dsl.components.base import base_executor
 
 from tfx_pedigree.secrets import clean_text
-from tfx_pedigree.service.mlmd_lookup import ArtifactPlace
-from tfx_pedigree.service.run_lineage import RunLineage, record_run
+from tfx_pedigree.service.runs.lineage import RunLineage, record_run
+from tfx_pedigree.service.runs.mlmd_lookup import ArtifactPlace
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.tfx_components.lineage_recorder import gathering
 

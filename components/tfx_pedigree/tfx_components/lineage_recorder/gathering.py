@@ -13,7 +13,7 @@ from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.lineage.run_graph import Deployment, PipelineRun, Seen
 from tfx_pedigree.registry import Evidence
-from tfx_pedigree.service.run_lineage import ObservedRun
+from tfx_pedigree.service.runs.lineage import ObservedRun
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.tfx_components.registry_pusher import executor as pushing
 from tfx_pedigree.tfx_components.version_comparator.examples import Examples

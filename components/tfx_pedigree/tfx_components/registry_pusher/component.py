@@ -13,8 +13,8 @@ from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, Pu
 
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import to_json
-from tfx_pedigree.service.push import PushTarget
-from tfx_pedigree.service.push_rollout import PipelineRollout
+from tfx_pedigree.service.runs.push import PushTarget
+from tfx_pedigree.service.runs.push_rollout import PipelineRollout
 from tfx_pedigree.tfx_components import parameters
 from tfx_pedigree.tfx_components.artifacts import ModelVersion, VersionComparison
 from tfx_pedigree.tfx_components.declaring import filled, spec_class

@@ -16,17 +16,17 @@ from tfx.dsl.components.base import base_executor
 from tfx_pedigree.comparison import Comparison
 from tfx_pedigree.json_form import read
 from tfx_pedigree.registry import Evidence, Reference, check_model_name
-from tfx_pedigree.service.judgement import (
+from tfx_pedigree.service.runs.judgement import (
     EVALUATOR,
     INFRA,
     best_of_candidates,
     facts_of,
     judged,
 )
-from tfx_pedigree.service.observing import observe_baseline
-from tfx_pedigree.service.push import Move, Pushed, PushTarget, register_and_promote
-from tfx_pedigree.service.push_rollout import ByRollout, PipelineRollout
-from tfx_pedigree.service.version_record import check_record
+from tfx_pedigree.service.runs.observing import observe_baseline
+from tfx_pedigree.service.runs.push import Move, Pushed, PushTarget, register_and_promote
+from tfx_pedigree.service.runs.push_rollout import ByRollout, PipelineRollout
+from tfx_pedigree.service.versions.version_record import check_record
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.store import Store
 from tfx_pedigree.tfx_components import artifacts, files, parameters

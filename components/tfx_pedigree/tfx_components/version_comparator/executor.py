@@ -14,9 +14,9 @@ from tfx.dsl.io import fileio
 
 from tfx_pedigree.comparison import Origin, Policy, Verdict, output_of, parse_policy, read_policy
 from tfx_pedigree.errors import DamagedError, InvalidInputError
-from tfx_pedigree.service.contestants import Contestants, GivenChampion, contestants
-from tfx_pedigree.service.judging import Behaviour, Found, judge
-from tfx_pedigree.service.version_record import check_record
+from tfx_pedigree.service.judging.comparison import Behaviour, Found, judge
+from tfx_pedigree.service.judging.contestants import Contestants, GivenChampion, contestants
+from tfx_pedigree.service.versions.version_record import check_record
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.tfx_components.best_champion.executor import anchor_of
 from tfx_pedigree.tfx_components.version_comparator.examples import Examples

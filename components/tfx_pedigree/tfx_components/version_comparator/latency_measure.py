@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfx_pedigree.comparison import Patience, measure
-from tfx_pedigree.service.judging import Latency
+from tfx_pedigree.service.judging.comparison import Latency
 from tfx_pedigree.tfx_components.version_comparator.serving import ServedModel
 
 _LEAST_WARMUP = 5

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tfx_pedigree.comparison import DeltaSums, FlipCounts, Outcomes
-from tfx_pedigree.service.judging import Agreement, Predicted
+from tfx_pedigree.service.judging.comparison import Agreement, Predicted
 from tfx_pedigree.tfx_components.version_comparator.exact_sums import as_float, exact_sums
 from tfx_pedigree.tfx_components.version_comparator.score_counts import (
     added,

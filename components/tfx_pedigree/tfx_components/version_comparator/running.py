@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfx_pedigree.errors import DamagedError, InvalidInputError
-from tfx_pedigree.service.judging import Behaviour, Latency
+from tfx_pedigree.service.judging.comparison import Behaviour, Latency
 from tfx_pedigree.tfx_components.version_comparator.examples import Examples
 from tfx_pedigree.tfx_components.version_comparator.latency_measure import LatencySettings, measure_latency
 from tfx_pedigree.tfx_components.version_comparator.paired_sums import PairedSums

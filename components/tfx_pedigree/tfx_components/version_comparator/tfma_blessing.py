@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow_model_analysis as tfma
 from tfx.dsl.io import fileio
 
-from tfx_pedigree.service.judging import TfmaWord
+from tfx_pedigree.service.judging.comparison import TfmaWord
 from tfx_pedigree.tfx_components.version_comparator.tfma_results import metric_name, slice_of
 
 _BLESSED = "blessed"

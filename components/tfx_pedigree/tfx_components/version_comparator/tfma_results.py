@@ -16,7 +16,7 @@ from tfx.dsl.io import fileio
 
 from tfx_pedigree.comparison import Key, MetricValue, Slice, at_confidence
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.service.judging import COUNT, Evaluated
+from tfx_pedigree.service.judging.comparison import COUNT, Evaluated
 
 _METRICS_FILE = "metrics"
 

@@ -14,9 +14,9 @@ from tfx_pedigree.digest import is_digest
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.registry import Reference, Version, VersionQuestions, check_model_name
 from tfx_pedigree.secrets import clean_values
-from tfx_pedigree.service.environment import environment
-from tfx_pedigree.service.reserving import find_champion, reserve_trained
-from tfx_pedigree.service.version_record import Making, flat_parameters
+from tfx_pedigree.service.versions.environment import environment
+from tfx_pedigree.service.versions.reserving import find_champion, reserve_trained
+from tfx_pedigree.service.versions.version_record import Making, flat_parameters
 from tfx_pedigree.store import manifest_of
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 from tfx_pedigree.tfx_components.modules import imported_digests

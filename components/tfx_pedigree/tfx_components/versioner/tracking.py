@@ -14,7 +14,7 @@ from tfx_pedigree.errors import InvalidInputError, PedigreeError
 from tfx_pedigree.integrations.trackers import RunAddress, tell_run
 from tfx_pedigree.registry import Version
 from tfx_pedigree.secrets import has_password
-from tfx_pedigree.service.tracked_run import TrackedRun
+from tfx_pedigree.service.versions.tracked_run import TrackedRun
 from tfx_pedigree.tfx_components import artifacts, files, parameters
 
 FROM_RUN = "from_run"

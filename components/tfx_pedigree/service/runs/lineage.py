@@ -24,9 +24,9 @@ from tfx_pedigree.lineage.run_graph import (
 )
 from tfx_pedigree.lineage.subgraph import Subgraph
 from tfx_pedigree.registry import Evidence, Reference, VersionQuestions
-from tfx_pedigree.service.judgement import is_made_of
-from tfx_pedigree.service.mlmd_lookup import ArtifactPlace, look_up
-from tfx_pedigree.service.push import reserved_version
+from tfx_pedigree.service.runs.judgement import is_made_of
+from tfx_pedigree.service.runs.mlmd_lookup import ArtifactPlace, look_up
+from tfx_pedigree.service.runs.push import reserved_version
 from tfx_pedigree.service.workspace import Workspace
 
 

@@ -18,7 +18,7 @@ from tfx_pedigree.registry import Event, RegistryApi, Version, VersionQuestions
 from tfx_pedigree.retraining.decision import Champion
 from tfx_pedigree.retraining.drift import MeasuredDrift
 from tfx_pedigree.retraining.lock import held, lock_file
-from tfx_pedigree.service import tfx_process
+from tfx_pedigree.service.pipelines import tfx_process
 from tfx_pedigree.service.reproducing.recipe import told_to_components
 from tfx_pedigree.settings import Settings
 

@@ -19,7 +19,7 @@ from tfx_pedigree.json_form import to_json
 from tfx_pedigree.orchestration.ir import CompiledPipeline, Finding, Level, Surroundings, fit, lint
 from tfx_pedigree.orchestration.target import TargetConfig, load_target
 from tfx_pedigree.pipeline_config import PipelineConfig, load_pipeline
-from tfx_pedigree.service import tfx_process
+from tfx_pedigree.service.pipelines import tfx_process
 from tfx_pedigree.settings import DEFAULT, KEYS, Settings, load
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from tfx_pedigree.errors import NotFoundError
 from tfx_pedigree.registry import CHAMPION, Reference, RegistryApi, Version, VersionQuestions
-from tfx_pedigree.service.gate import slices_judged_on
 from tfx_pedigree.service.intake import candidate_of
-from tfx_pedigree.service.past import past_of
-from tfx_pedigree.service.version_record import Making, champion_record, record_of
+from tfx_pedigree.service.judging.gate import slices_judged_on
+from tfx_pedigree.service.judging.past import past_of
+from tfx_pedigree.service.versions.version_record import Making, champion_record, record_of
 from tfx_pedigree.store import Store
 from tfx_pedigree.versioning import Request
 

@@ -12,7 +12,7 @@ from tfx_pedigree.registry import RegistryApi
 from tfx_pedigree.retraining.decision import Planned, ReasonKind, Situation
 from tfx_pedigree.retraining.session import BACKFILL, Clock, Session
 from tfx_pedigree.retraining.spans import Spans
-from tfx_pedigree.service.training import Listener, SpanRun, TrainingJob, run_span
+from tfx_pedigree.service.pipelines.training import Listener, SpanRun, TrainingJob, run_span
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,9 @@ from tfx_pedigree.registry import (
     Verdict,
     Version,
 )
-from tfx_pedigree.service.judgement import says_nothing_new
-from tfx_pedigree.service.past import decided_now, settled
+from tfx_pedigree.service.judging.past import decided_now, settled
 from tfx_pedigree.service.promotion import check_or_heal
+from tfx_pedigree.service.runs.judgement import says_nothing_new
 from tfx_pedigree.store import Store
 from tfx_pedigree.text import short_digest
 

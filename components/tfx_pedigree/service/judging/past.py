@@ -38,7 +38,7 @@ from tfx_pedigree.registry import (
     VersionQuestions,
     every,
 )
-from tfx_pedigree.service.gate import COMPARISON, kept_comparison
+from tfx_pedigree.service.judging.gate import COMPARISON, kept_comparison
 
 # Of a model's log the newest: of a longer one, the rest is too long ago to matter.
 MOST_EVENTS = 20_000

@@ -16,8 +16,8 @@ from tfx_pedigree.errors import DamagedError, InvalidInputError
 from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.registry import LARGEST_PAGE, ROLLOUT, Judgement, Reference, RegistryApi, every
-from tfx_pedigree.service.gate import COMPARISON, differences, kept_comparison
-from tfx_pedigree.service.past import Told, past_in, standing, told_by
+from tfx_pedigree.service.judging.gate import COMPARISON, differences, kept_comparison
+from tfx_pedigree.service.judging.past import Told, past_in, standing, told_by
 
 # A piece of evidence holds all numbers of a comparison.
 _PAGE = 50

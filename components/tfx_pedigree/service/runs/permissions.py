@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tfx_pedigree.errors import ForbiddenError
 from tfx_pedigree.registry import LEAST_ROLE, Action, Administration
-from tfx_pedigree.service.push import PushTarget
+from tfx_pedigree.service.runs.push import PushTarget
 from tfx_pedigree.text import listed
 
 _PROMOTING = {

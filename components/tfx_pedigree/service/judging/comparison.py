@@ -37,9 +37,9 @@ from tfx_pedigree.digest import plain_json
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry import DECIDED, Evidence
-from tfx_pedigree.service.contestants import Contestants
-from tfx_pedigree.service.gate import COMPARISON
-from tfx_pedigree.service.past import decided
+from tfx_pedigree.service.judging.contestants import Contestants
+from tfx_pedigree.service.judging.gate import COMPARISON
+from tfx_pedigree.service.judging.past import decided
 
 THE_SAME = "challenger and champion are the same bytes"
 COUNT = "example_count"

@@ -18,7 +18,7 @@ from tfx_pedigree.rollout.api import RolloutApi
 from tfx_pedigree.rollout.plan import Plan
 from tfx_pedigree.rollout.spec_file import load_rollout, rollout_from_data
 from tfx_pedigree.rollout.state import Phase, Rollout
-from tfx_pedigree.service.push import Move, Pushed, PushOutcome
+from tfx_pedigree.service.runs.push import Move, Pushed, PushOutcome
 
 _MOST = 1000
 

@@ -9,8 +9,8 @@ from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind
 from tfx_pedigree.lineage.neighbours import Neighbours
 from tfx_pedigree.lineage.node_factory import version_node
 from tfx_pedigree.registry import ChampionPeriod, Event, Evidence, Model, Reference, Signature, Version
-from tfx_pedigree.service.evaluation_data import evaluation_data
-from tfx_pedigree.service.version_sheet import version_sheet
+from tfx_pedigree.service.versions.evaluation_data import evaluation_data
+from tfx_pedigree.service.versions.version_sheet import version_sheet
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.store import FileEntry
 from tfx_pedigree.versioning import ModelDescription

@@ -9,8 +9,8 @@ from typing import Any
 from tfx_pedigree.comparison import OVERALL, Comparison, Direction, Key
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import ROLLOUT, WITHHELD_BY, WITHOUT_THEM, Evidence, Facts, Verdict
-from tfx_pedigree.service.tracked_run import TrackedRun
-from tfx_pedigree.service.version_record import tags_of
+from tfx_pedigree.service.versions.tracked_run import TrackedRun
+from tfx_pedigree.service.versions.version_record import tags_of
 from tfx_pedigree.text import short_digest
 
 EVALUATOR = "The Evaluator"

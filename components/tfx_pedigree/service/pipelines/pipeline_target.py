@@ -14,7 +14,7 @@ from tfx_pedigree.orchestration.services.service import Service, UnansweredError
 from tfx_pedigree.orchestration.target import TargetConfig, load_target
 from tfx_pedigree.pipeline_config import filled, section_of
 from tfx_pedigree.retry_policy import RetryPolicy
-from tfx_pedigree.service.compilation import compile_pipeline
+from tfx_pedigree.service.pipelines.compilation import compile_pipeline
 from tfx_pedigree.settings import Settings
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from tfx_pedigree.registry import RegistryApi
 from tfx_pedigree.retraining.decision import Decision, Planned, Situation, decide
 from tfx_pedigree.retraining.drift import MeasuredDrift
 from tfx_pedigree.retraining.session import RETRAIN, Clock, Session
-from tfx_pedigree.service.training import (
+from tfx_pedigree.service.pipelines.training import (
     DriftUnknown,
     Listener,
     MeasuringDrift,

@@ -28,7 +28,7 @@ from tfx_pedigree.comparison import (
 )
 from tfx_pedigree.comparison.config_reader import from_data
 from tfx_pedigree.errors import InvalidInputError, UnavailableError
-from tfx_pedigree.service import tfx_process
+from tfx_pedigree.service.pipelines import tfx_process
 
 APART = (
     "the two evaluations were made apart: the intervals of the differences are as wide as they could be, and a PASS "

@@ -21,9 +21,9 @@ from tfx_pedigree.retraining.rules import Rules
 from tfx_pedigree.retraining.rules_file import load_rules
 from tfx_pedigree.retraining.session import Begun, Session
 from tfx_pedigree.retraining.spans import SpanPattern
-from tfx_pedigree.service.local_pipeline import LocalPipeline
-from tfx_pedigree.service.pipeline_target import PipelineTarget
-from tfx_pedigree.service.tfx_process import how_ended
+from tfx_pedigree.service.pipelines.local_pipeline import LocalPipeline
+from tfx_pedigree.service.pipelines.pipeline_target import PipelineTarget
+from tfx_pedigree.service.pipelines.tfx_process import how_ended
 from tfx_pedigree.settings import Settings
 
 # What happens meanwhile

@@ -32,7 +32,7 @@ from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry import WITHOUT_THEM, Evidence, VersionQuestions
 from tfx_pedigree.retraining.rules import Rules, performance_in_words
-from tfx_pedigree.service.looking_up import newest_evidence
+from tfx_pedigree.service.versions.looking_up import newest_evidence
 from tfx_pedigree.text import short_digest
 
 # Where the evidence keeps the whole comparison that it rests on.

@@ -14,7 +14,7 @@ from typing import Any
 from tfx_pedigree.digest import digest_of
 from tfx_pedigree.json_form import JsonForm, Measured
 from tfx_pedigree.secrets import HIDDEN, Gate, clean_text, hidden_names, without_password
-from tfx_pedigree.service.version_record import flat_parameters
+from tfx_pedigree.service.versions.version_record import flat_parameters
 from tfx_pedigree.text import listed, plain, plural
 from tfx_pedigree.versioning.description import Scalar
 

@@ -23,7 +23,7 @@ from tfx_pedigree.orchestration.services.plan import (
 )
 from tfx_pedigree.orchestration.services.service import Change, Service, Template, Towards, in_words, look, utc_now
 from tfx_pedigree.orchestration.services.settings import run_parameters, schedule_settings
-from tfx_pedigree.service.pipeline_target import PipelineTarget, SecretShown
+from tfx_pedigree.service.pipelines.pipeline_target import PipelineTarget, SecretShown
 from tfx_pedigree.text import listed
 
 Listener = Callable[[ScheduleStep | SecretShown], None]

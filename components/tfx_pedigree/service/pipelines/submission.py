@@ -15,7 +15,7 @@ from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.orchestration.ir import CompiledPipeline
 from tfx_pedigree.orchestration.services.service import Service, ServiceRun, Template, UnansweredError
 from tfx_pedigree.orchestration.services.settings import run_parameters
-from tfx_pedigree.service.pipeline_target import PipelineTarget, SecretShown
+from tfx_pedigree.service.pipelines.pipeline_target import PipelineTarget, SecretShown
 
 T = TypeVar("T")
 # Of a pipeline's name in a run's: with all that follows it, Vertex takes 128.

@@ -30,7 +30,7 @@ from tfx_pedigree.rollout.traffic.api import ManagerContext, RouteState, ServedV
 from tfx_pedigree.rollout.traffic.opening import open_manager
 from tfx_pedigree.rollout.traffic.templates import Template, template_of
 from tfx_pedigree.rollout.validation import Validator
-from tfx_pedigree.service.rollout_lineage import record_served
+from tfx_pedigree.service.rollouts.served_lineage import record_served
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.text import listed, short_digest
 
