@@ -15,7 +15,7 @@ from tfx_pedigree.text import plural
 
 if TYPE_CHECKING:
     from tfx_pedigree.comparison import GateDecision, Policy
-    from tfx_pedigree.service.judging.gate import ExplainedPolicy
+    from tfx_pedigree.service.judging.gate import CheckedPolicy, ExplainedPolicy
 
 _FILE = click.Path(path_type=Path)
 
@@ -51,7 +51,9 @@ def gate(
     if ctx.invoked_subcommand is not None:
         return
     if (comparison is None) is (challenger is None) or (comparison is not None and champion is not None):
-        raise click.UsageError("Give --comparison, or --challenger with --champion; or a command: explain.", ctx)
+        raise click.UsageError(
+            "Give --comparison, or --challenger with --champion; or a command: explain or check.", ctx
+        )
     rules = _policy(policy) if policy else None
     if comparison is not None:
         found = Comparison.from_json(inputs.read_json(comparison, "comparison"), str(comparison))
@@ -115,31 +117,37 @@ def check(ctx: click.Context, policies: tuple[Path, ...]) -> None:
 
     Each is read, whatever is wrong with others. Made for pre-commit, which gives the files that changed.
     """
-    refused = {str(file): problem for file in policies if (problem := _problem_of(file))}
-    told = [{"policy": str(file), "problem": refused.get(str(file))} for file in policies]
-    output.answer(told, lambda _: _tell_checked(policies, refused))
-    if refused:
+    checked = [_checked(file) for file in dict.fromkeys(policies)]
+    output.answer(checked, _tell_checked)
+    if any(one.problem for one in checked):
         ctx.exit(exits.FOUND_PROBLEMS)
 
 
-def _problem_of(file: Path) -> str:
+def _checked(file: Path) -> CheckedPolicy:
+    from tfx_pedigree.service.judging.gate import CheckedPolicy, check_policy
+
     try:
-        _policy(file)
+        text = inputs.read_text(file, "policy")
     except PedigreeError as error:
-        return str(error)
-    return ""
+        return CheckedPolicy(str(file), str(error))
+    return check_policy(text, str(file))
 
 
-def _tell_checked(policies: tuple[Path, ...], refused: dict[str, str]) -> None:
-    for problem in refused.values():
-        output.say(problem)
-    fine = len({str(file) for file in policies} - set(refused))
+def _tell_checked(checked: list[CheckedPolicy]) -> None:
+    for one in checked:
+        if one.problem:
+            output.say(one.problem)
+        for warning in one.warnings:
+            output.say(f"Warning: {warning}")
+    fine = sum(one.problem is None for one in checked)
     output.done(f"{plural(fine, 'policy', 'policies')} can be used.")
 
 
 def _tell_explained(found: ExplainedPolicy) -> None:
     for sentence in found.sentences:
         output.say(sentence)
+    for warning in found.warnings:
+        output.say(f"Warning: {warning}")
 
 
 def _policy(file: Path) -> Policy:

@@ -52,6 +52,7 @@ from tfx_pedigree.comparison.policy import (
 )
 from tfx_pedigree.comparison.policy_file import load_policy, parse_policy, read_policy
 from tfx_pedigree.comparison.policy_gap import Gap
+from tfx_pedigree.comparison.policy_sense import unfamiliar
 from tfx_pedigree.comparison.policy_utility import Utility
 from tfx_pedigree.comparison.policy_year import ErrorBudget, Holdout, Many, NeverBelow, Reused
 from tfx_pedigree.comparison.report import Origin, render
@@ -152,4 +153,5 @@ __all__ = [
     "slices_of",
     "stake_of",
     "standing_of",
+    "unfamiliar",
 ]

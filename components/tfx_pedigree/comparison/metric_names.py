@@ -16,7 +16,7 @@ from tfx_pedigree.errors import InvalidInputError
 AVERAGES = ("micro_average", "macro_average", "weighted_macro_average")
 # In the order in which they stand in a name.
 SUB_KEYS = ("class_id", "k", "top_k")
-_FORM = re.compile(r"(?:(?P<output>[^@]*)/)?(?P<base>[^@/()]+)(?:\((?P<parameter>[0-9.]+)\))?(?P<of>(?:@[a-z_0-9=]+)*)")
+_FORM = re.compile(r"(?:(?P<output>[^@]+)/)?(?P<base>[^@/()]+)(?:\((?P<parameter>[0-9.]+)\))?(?P<of>(?:@[a-z_0-9=]+)*)")
 
 
 @dataclass(frozen=True)

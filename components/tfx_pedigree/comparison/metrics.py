@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from tfx_pedigree.comparison.metric_names import base_of
+from tfx_pedigree.comparison.metric_names import MetricName, base_of
+from tfx_pedigree.text import nearest
 
 # Metrics that TFMA does not have; an Evaluator of TFX computes them with this module.
 OWN_MODULE = "tfx_pedigree.tfx_components.tfma_metrics"
@@ -124,6 +125,32 @@ def known(name: str) -> Metric:
     """What is known of a metric, which is nothing but its name if the table does not have it."""
     found = KNOWN.get(base_of(name))
     return Metric(name) if found is None else replace(found, name=name)
+
+
+def is_neutral(name: str) -> bool:
+    """Of a known metric, whether neither way is better."""
+    return base_of(name) in KNOWN and known(name).direction is None
+
+
+def meant(name: str) -> str:
+    """The name of a known metric that is spelt most like this one, which may be TFMA's class; empty where none is."""
+    base = base_of(name)
+    of_class = metric_of_class(base)
+    near = [of_class] if of_class in KNOWN else nearest(base.strip().lower(), KNOWN, 1)
+    return name.replace(base, near[0]) if near and base not in KNOWN else ""
+
+
+def of_no_model(metric: MetricName) -> str:
+    """What is wrong with it whatever the model is and however many classes there are; empty where nothing is."""
+    given = [one for one in (metric.class_id, metric.k, metric.top_k) if one is not None]
+    if len(given) > 1 or (metric.average and metric.top_k is None and given):
+        return "it names its classes twice. Give one of class_id, k, top_k, or top_k with an average."
+    if 0 in (metric.k, metric.top_k):
+        return "the best predictions are counted from 1 on."
+    parameter = known(metric.base).parameter
+    if parameter and metric.parameter is not None and not 0 <= metric.parameter <= 1:
+        return f"its {parameter.replace('_', ' ')} is {metric.parameter}, but must be from 0 to 1."
+    return ""
 
 
 def metric_of_class(class_name: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tfx_pedigree.comparison.class_counts import NEGATIVES, POSITIVES
 from tfx_pedigree.comparison.metric_names import SUB_KEYS, MetricName
-from tfx_pedigree.comparison.metrics import KNOWN, OWN_MODULE, known
+from tfx_pedigree.comparison.metrics import KNOWN, OWN_MODULE, known, of_no_model
 from tfx_pedigree.comparison.policy_utility import Utilities
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.text import did_you_mean
@@ -183,7 +183,12 @@ def _aggregate(metric: MetricName, inputs: ModelInputs) -> Json:
 def _check(metric: MetricName, inputs: ModelInputs, *, of_all_outputs: bool) -> None:
     """Whatever of the name TFMA could not make a number of."""
     output = "" if of_all_outputs else _of_output(metric, inputs)
-    for problem in (_of_parameter(metric), _of_queries(metric, inputs), _of_classes(metric, inputs), output):
+    of_parameter, of_queries, of_classes = (
+        _of_parameter(metric),
+        _of_queries(metric, inputs),
+        _of_classes(metric, inputs),
+    )
+    for problem in (of_no_model(metric), of_parameter, of_queries, of_classes, output):
         if problem:
             raise InvalidInputError(f"TFMA cannot compute `{metric}`: {problem}")
 
@@ -193,8 +198,6 @@ def _of_parameter(metric: MetricName) -> str:
     word = (found.parameter or "").replace("_", " ")
     if found.parameter and metric.parameter is None:
         return f"it needs the {word}, such as `{metric.base}(0.8)`."
-    if found.parameter and metric.parameter is not None and not 0 <= metric.parameter <= 1:
-        return f"its {word} is {metric.parameter}, but must be from 0 to 1."
     if metric.parameter is not None and metric.base in KNOWN and not found.parameter:
         return f"`{metric.base}` has no parameter. Write `{metric.base}`."
     return ""
@@ -213,11 +216,6 @@ def _of_queries(metric: MetricName, inputs: ModelInputs) -> str:
 
 
 def _of_classes(metric: MetricName, inputs: ModelInputs) -> str:
-    given = [one for one in (metric.class_id, metric.k, metric.top_k) if one is not None]
-    if len(given) > 1 or (metric.average and metric.top_k is None and given):
-        return "it names its classes twice. Give one of class_id, k, top_k, or top_k with an average."
-    if 0 in (metric.k, metric.top_k):
-        return "the best predictions are counted from 1 on."
     if metric.class_id is not None and inputs.classes is not None and metric.class_id >= inputs.classes:
         return f"ModelInputs says that there are {inputs.classes} classes, the last of which is {inputs.classes - 1}."
     if metric.average in ("macro_average", "weighted_macro_average") and metric.top_k is None and not inputs.classes:

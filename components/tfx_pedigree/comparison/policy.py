@@ -15,7 +15,7 @@ from typing import Any
 
 from tfx_pedigree.comparison.class_counts import NEGATIVES, POSITIVES, class_counts, counts_of_each_class
 from tfx_pedigree.comparison.metric_names import base_of
-from tfx_pedigree.comparison.metrics import KNOWN, Direction, known
+from tfx_pedigree.comparison.metrics import KNOWN, Direction, is_neutral, known, meant
 from tfx_pedigree.comparison.numbers import Slice
 from tfx_pedigree.comparison.policy_gap import Gap
 from tfx_pedigree.comparison.policy_utility import Utilities, check_names, terms_of
@@ -176,7 +176,7 @@ class Guardrail:
                 "`at_least` or `at_most`."
             )
         if compares and self.direction is None:
-            raise InvalidInputError(_no_direction(self.metric))
+            raise InvalidInputError(no_direction(self.metric))
         if self.max_gap is not None and not self.each_slice_of:
             raise InvalidInputError(
                 f"The guardrail on `{self.metric}` limits the gap between slices: give the features in `each_slice_of`."
@@ -287,7 +287,7 @@ class Policy:
             of_utility = Direction.HIGHER if base_of(self.metric) in self.utilities else None
             object.__setattr__(self, "direction", of_utility or known(self.metric).direction)
         if self.direction is None:
-            raise InvalidInputError(_no_direction(self.metric))
+            raise InvalidInputError(no_direction(self.metric))
         if self.confidence is not None and not 0.5 <= self.confidence < 1:
             raise InvalidInputError(
                 f"The confidence {self.confidence} is out of range: give 0.5 or more and less than 1, such as 0.95."
@@ -390,8 +390,12 @@ class Policy:
         return found | {"major": self.major.value} | _given(late)
 
 
-def _no_direction(metric: str) -> str:
-    return f"`{metric}` has no known direction. Give `direction: higher` or `direction: lower`."
+def no_direction(metric: str) -> str:
+    if is_neutral(metric):
+        return f"`{metric}` is not better the higher or the lower it is: it can have bounds (`at_least`, `at_most`)."
+    near = meant(metric)
+    hint = f"Did you mean `{near}`? For a metric of your own give" if near else "Give"
+    return f"`{metric}` has no known direction. {hint} `direction: higher` or `direction: lower`."
 
 
 def _given(found: dict[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from tfx_pedigree.comparison.policy import (
     SizeBudget,
     TooFew,
     Weights,
+    no_direction,
 )
 from tfx_pedigree.comparison.policy_gap import Gap
 from tfx_pedigree.comparison.policy_sense import misnamed, nonsense
@@ -125,9 +126,7 @@ def policy_at(place: ConfigNode) -> Policy:
     if direction is None:
         if problem := misnamed(metric):
             raise metric_place.wrong(problem)
-        raise metric_place.wrong(
-            f"is {metric!r}, which has no known direction. Give `direction: higher` or `direction: lower` as well."
-        )
+        raise metric_place.wrong(f"cannot be the score. {no_direction(metric)}")
     given: dict[str, Any] = {
         "rule": optional(found, "rule", lambda one: _rule(one, direction, form)),
         "similar": optional(found, "similar", lambda one: one.choice(Similar)),
@@ -257,27 +256,23 @@ def _guardrail(place: ConfigNode, form: int, utilities: Utilities) -> Guardrail:
     direction = optional(found, "direction", _direction)
     if direction is None and base_of(metric) in utilities:
         direction = Direction.HIGHER
-    return _made(
-        place,
-        lambda: Guardrail(
-            metric,
-            max_regression=optional(found, "max_regression", lambda one: _regression(one, form)),
-            min_gain=optional(
-                found, "min_gain", lambda one: _min_gain(one, direction or known(metric).direction, form)
-            ),
-            max_gap=optional(found, "max_gap", lambda one: _gap(_since_2(one, form))),
-            bounds=_bounds(place, found),
-            slice=optional(found, "slice", _slice),
-            each_slice_of=optional(found, "each_slice_of", _features) or (),
-            direction=direction,
-            min_examples=optional(found, "min_examples", ConfigNode.whole),
-            min_positives=optional(found, "min_positives", lambda one: _since_2(one, form).whole()),
-            min_negatives=optional(found, "min_negatives", lambda one: _since_2(one, form).whole()),
-            too_few=optional(found, "too_few", lambda one: one.choice(TooFew)) or TooFew.INSUFFICIENT,
-            point_estimate=optional(found, "point_estimate", ConfigNode.truth) or False,
-            many=optional(found, "many", lambda one: one.choice(Many)) or Many.EACH,
-        ),
-    )
+    better = direction or known(metric).direction
+    given: dict[str, Any] = {
+        "direction": direction,
+        "max_regression": optional(found, "max_regression", lambda one: _regression(one, form)),
+        "min_gain": optional(found, "min_gain", lambda one: _min_gain(one, better, form)),
+        "max_gap": optional(found, "max_gap", lambda one: _gap(_since_2(one, form))),
+        "bounds": _bounds(place, found),
+        "slice": optional(found, "slice", _slice),
+        "each_slice_of": optional(found, "each_slice_of", _features) or (),
+        "min_examples": optional(found, "min_examples", ConfigNode.whole),
+        "min_positives": optional(found, "min_positives", lambda one: _since_2(one, form).whole()),
+        "min_negatives": optional(found, "min_negatives", lambda one: _since_2(one, form).whole()),
+        "too_few": optional(found, "too_few", lambda one: one.choice(TooFew)) or TooFew.INSUFFICIENT,
+        "point_estimate": optional(found, "point_estimate", ConfigNode.truth) or False,
+        "many": optional(found, "many", lambda one: one.choice(Many)) or Many.EACH,
+    }
+    return _made(place, lambda: Guardrail(metric, **given))
 
 
 def _gap(place: ConfigNode) -> Gap:

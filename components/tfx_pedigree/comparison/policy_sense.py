@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Mapping
 
 from tfx_pedigree.comparison.class_counts import has_classes
-from tfx_pedigree.comparison.metric_names import MetricName
-from tfx_pedigree.comparison.metrics import KNOWN, Direction, Metric, known
-from tfx_pedigree.comparison.policy import Bounds, Policy, Regression, Rule, RuleKind
+from tfx_pedigree.comparison.metric_names import MetricName, base_of
+from tfx_pedigree.comparison.metrics import KNOWN, Direction, Metric, is_neutral, known, meant, of_no_model
+from tfx_pedigree.comparison.policy import Bounds, Guardrail, Policy, Regression, Rule, RuleKind
 from tfx_pedigree.comparison.policy_gap import Gap
 from tfx_pedigree.comparison.wording import number, percent
 from tfx_pedigree.errors import InvalidInputError
@@ -25,31 +25,43 @@ def nonsense(policy: Policy) -> Iterator[Problem]:
     for path, name in _names(policy):
         if problem := misnamed(name):
             yield path, problem
-    metric = known(policy.metric)
-    yield from _direction("direction", metric, policy.better)
-    yield from _rule("rule", policy.rule, policy.better, metric)
-    yield from _classes("metric", policy.metric, policy.least_of_each())
+    yield from _score(policy)
     yield from _utilities(policy)
     for index, rail in enumerate(policy.guardrails):
-        here, guarded = f"guardrails[{index}]", known(rail.metric)
-        yield from _classes(here, rail.metric, policy.least_of_each(rail))
-        if rail.direction is not None:
-            yield from _direction(f"{here}.direction", guarded, rail.direction)
-        if rail.max_regression is not None:
-            yield from _regression(f"{here}.max_regression", guarded, rail.max_regression)
-        if rail.min_gain is not None:
-            yield from _rule(f"{here}.min_gain", rail.min_gain, rail.direction, guarded)
-        if rail.max_gap is not None:
-            yield from _gap(f"{here}.max_gap", guarded, rail.max_gap)
-        if rail.bounds is not None:
-            yield from _bounds(here, guarded, rail.bounds)
+        yield from _guardrail(f"guardrails[{index}]", rail, policy.least_of_each(rail))
     yield from _budget(policy)
+    for name, bounds in policy.first_version.items():
+        yield from _bounds(f"first_version.{name}", known(name), bounds)
+    if policy.size.bytes == 0:
+        yield "size.bytes", "is 0, and no model has so few: nobody can win."
+
+
+def _score(policy: Policy) -> Iterator[Problem]:
+    metric = known(policy.metric)
+    yield from _direction("direction", metric, policy.better)
+    if base_of(policy.metric) in policy.utilities and policy.better is Direction.LOWER:
+        yield "direction", "is lower, but more of a utility is always better. Turn the signs of its numbers round."
+    yield from _rule("rule", policy.rule, policy.better, metric)
+    yield from _classes("metric", policy.metric, policy.least_of_each())
     if policy.never_below is not None:
         for share, limit in ((True, policy.never_below.relative), (False, policy.never_below.absolute)):
             if limit is not None:
                 yield from _regression("never_below.best_champion", metric, Regression(limit, relative=share))
-    for name, bounds in policy.first_version.items():
-        yield from _bounds(f"first_version.{name}", known(name), bounds)
+
+
+def _guardrail(here: str, rail: Guardrail, least: Mapping[str, int]) -> Iterator[Problem]:
+    metric = known(rail.metric)
+    yield from _classes(here, rail.metric, least)
+    if rail.direction is not None:
+        yield from _direction(f"{here}.direction", metric, rail.direction)
+    if rail.max_regression is not None:
+        yield from _regression(f"{here}.max_regression", metric, rail.max_regression)
+    if rail.min_gain is not None:
+        yield from _rule(f"{here}.min_gain", rail.min_gain, rail.direction, metric)
+    if rail.max_gap is not None:
+        yield from _gap(f"{here}.max_gap", metric, rail.max_gap)
+    if rail.bounds is not None:
+        yield from _bounds(here, metric, rail.bounds)
 
 
 def _names(policy: Policy) -> Iterator[tuple[str, str]]:
@@ -61,11 +73,20 @@ def _names(policy: Policy) -> Iterator[tuple[str, str]]:
 def misnamed(name: str) -> str | None:
     """What is wrong with a name that begins like that of a known metric. Others may be called what they like."""
     try:
-        MetricName.parse(name)
+        metric = MetricName.parse(name)
     except InvalidInputError as error:
         bare = re.split(r"[@(]", name.rpartition("/")[2])[0]
         return f"cannot be read. {error}" if bare in KNOWN else None
-    return None
+    problem = of_no_model(metric)
+    return f"is `{name}`: {problem}" if problem else None
+
+
+def unfamiliar(policy: Policy) -> Iterator[str]:
+    """Of names that are no known metric's but nearly: whoever meant their own reads on, whoever made a typo sees it."""
+    terms = [(f"utilities.{name}.weights", term) for name, one in policy.utilities.items() for term in one.weights]
+    for path, name in [*_names(policy), *terms]:
+        if base_of(name) not in policy.utilities and (near := meant(name)):
+            yield f"`{path}` is '{name}', which Pedigree does not know. Did you mean `{near}`?"
 
 
 def _classes(path: str, metric: str, least: Mapping[str, int]) -> Iterator[Problem]:
@@ -76,6 +97,8 @@ def _classes(path: str, metric: str, least: Mapping[str, int]) -> Iterator[Probl
 
 def _utilities(policy: Policy) -> Iterator[Problem]:
     for name, utility in policy.utilities.items():
+        if utility.outcomes and not 0 <= utility.threshold <= 1:
+            yield f"utilities.{name}.threshold", f"is {number(utility.threshold)}, but predictions lie from 0 to 1."
         for term, weight in utility.weights.items():
             better = known(term).direction
             if better is not None and weight * (1 if better is Direction.HIGHER else -1) < 0:
@@ -86,7 +109,9 @@ def _utilities(policy: Policy) -> Iterator[Problem]:
 
 
 def _direction(path: str, metric: Metric, given: Direction) -> Iterator[Problem]:
-    if metric.direction not in (None, given):
+    if is_neutral(metric.name):
+        yield path, f"is {given.value}, but neither way is better for {metric.name}: it can only have bounds."
+    elif metric.direction not in (None, given):
         assert metric.direction is not None  # noqa: S101  for the type checker: None is in the tuple above
         yield path, f"is {given.value}, but {metric.name} gets better as it gets {metric.direction.value}."
 

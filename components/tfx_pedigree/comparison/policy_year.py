@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any
 
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.text import plural
 
 MOST_DECISIONS = 10_000
 BEST_CHAMPION = "best_champion"
@@ -39,7 +40,7 @@ class ErrorBudget:
     def __post_init__(self) -> None:
         if not 0 < self.false_promotions < 0.5 or not 1 <= self.decisions <= MOST_DECISIONS:
             raise InvalidInputError(
-                f"An error budget of {self.false_promotions} for {self.decisions} decisions is none: give "
+                f"An error budget of {self.false_promotions:g} for {plural(self.decisions, 'decision')} is none: give "
                 "`false_promotions` as a chance between 0 and 0.5, such as 0.05, and `decisions` as the retrainings of "
                 f"a year, such as 52 (at most {MOST_DECISIONS})."
             )

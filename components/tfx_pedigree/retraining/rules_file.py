@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tfx_pedigree.comparison.config_reader import ConfigNode, from_yaml, optional
 from tfx_pedigree.comparison.metrics import Direction, known
+from tfx_pedigree.comparison.policy import no_direction
 from tfx_pedigree.comparison.policy_file import RETRAINING, policy_at, policy_text
 from tfx_pedigree.retraining.rules import Bounds, Decline, DriftRule, Rules, read_time
 
@@ -77,7 +78,7 @@ def _decline(metric: str, place: ConfigNode) -> Decline:
         raise found["drop"].must_be("how far the metric may fall, such as 0.03")
     direction = optional(found, "direction", lambda one: one.choice(Direction)) or known(metric).direction
     if direction is None:
-        raise place.wrong(f"is about {metric!r}, which has no known direction. Give `direction: higher` or `lower`.")
+        raise place.wrong(f"cannot be watched. {no_direction(metric)}")
     return Decline(drop, _age(found["over"]), least or 1, direction)
 
 

@@ -47,6 +47,21 @@ def test_what_is_missing_is_named(pedigree: Pedigree, tmp_path: Path) -> None:
     assert "Did you mean `relative`?" in pedigree("gate", "explain", typo, code=2).err
 
 
+def test_check_refuses_what_any_command_would_refuse_of_the_file_and_warns_of_typos(
+    pedigree: Pedigree, tmp_path: Path
+) -> None:
+    trained = written(tmp_path, "trained.yaml", "metric: auc\nretraining: {every: never}")
+    typo = written(tmp_path, "typo.yaml", "metric: auc\nguardrails: [{metric: recal, at_least: 0.5}]")
+    said = pedigree("gate", "check", trained, typo, code=1).out
+    assert "line 2: `retraining.every` is not known" in said
+    assert "typo.yaml: `guardrails[0].metric` is 'recal', which Pedigree does not know. Did you mean `recall`?" in said
+    assert "1 policy can be used." in said
+    assert "Warning: `guardrails[0].metric` is 'recal'" in pedigree("gate", "explain", typo, "--examples", 100).out
+    found = pedigree("gate", "check", trained, typo, "--json", code=1).json
+    assert [bool(one["problem"]) for one in found] == [True, False]
+    assert [len(one["warnings"]) for one in found] == [0, 1]
+
+
 def test_a_policy_is_explained_with_what_chance_makes_of_it(pedigree: Pedigree, tmp_path: Path) -> None:
     policy = written(tmp_path, "policy.yaml", "metric: auc\nconfidence: 0.95")
     said = pedigree("gate", "explain", policy, "--examples", 2000)

@@ -409,7 +409,7 @@ def test_the_file_says_all_of_it_and_the_json_form_says_it_again() -> None:
         ("metric: auc\nguardrails: [{metric: recall, max_gap: {}, each_slice_of: sex}]", "`at_most`, by `worse_by`"),
         ("metric: auc\nguardrails: [{metric: recall, max_gap: {worse_by: 1}, each_slice_of: sex}]", "forbids nothing"),
         ("metric: auc\nguardrails: [{metric: recall, max_gap: {worse_by: -1}, each_slice_of: sex}]", "0 or more"),
-        ("metric: auc\nguardrails: [{metric: calibration, min_gain: {absolute: 0.1}}]", "no known direction"),
+        ("metric: auc\nguardrails: [{metric: calibration, min_gain: {absolute: 0.1}}]", "it can have bounds"),
         ("metric: auc\nguardrails: [{metric: recall, min_gain: {absolute: 2}}]", "nobody can win"),
         ("metric: auc\nguardrails: [{metric: recall, max_regression: {}}]", "or both"),
     ],

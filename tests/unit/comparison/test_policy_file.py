@@ -32,7 +32,7 @@ from tfx_pedigree.comparison import (
     parse_policy,
     read_policy,
 )
-from tfx_pedigree.comparison.policy_sense import nonsense
+from tfx_pedigree.comparison.policy_sense import nonsense, unfamiliar
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -213,7 +213,19 @@ REFUSALS = {
     "metric: auc\nrule:\n  relatve: 0.05": "p.yaml, line 3: `rule.relatve` is not known. Did you mean `relative`?",
     "metric: auc\nrule: {relative: 5}": "p.yaml, line 2: `rule.relative` is 5, but must be a share from 0 to 0.9",
     "metric: auc\n\nsimilar: keep": "line 3: `similar` is 'keep', but must be keep_champion or prefer_challenger",
-    "metric: revenue": "line 1: `metric` is 'revenue', which has no known direction",
+    "metric: revenue": "line 1: `metric` cannot be the score. `revenue` has no known direction. Give `direction",
+    "metric: AUC": "`AUC` has no known direction. Did you mean `auc`? For a metric of your own give `direction",
+    "metric: late/F1Scor@class_id=2": "Did you mean `late/f1_score@class_id=2`?",
+    "metric: calibration": "it can have bounds (`at_least`, `at_most`)",
+    "metric: calibration\ndirection: higher": "line 2: `direction` is higher, but neither way is better",
+    "metric: /auc": "line 1: `metric` cannot be read",
+    "metric: ndcg@top_k=0": "line 1: `metric` is `ndcg@top_k=0`: the best predictions are counted from 1 on",
+    "metric: auc@k=2@class_id=1": "it names its classes twice",
+    "metric: precision_at_recall(1.5)": "its recall is 1.5, but must be from 0 to 1",
+    "metric: pay\ndirection: lower\nutilities: {pay: {weights: {recall: 1}}}": "line 2: `direction` is lower, but more",
+    "metric: pay\nutilities: {pay: {outcomes: {true_positive: 1}, threshold: 3}}": "threshold` is 3, but predictions",
+    "metric: auc\nsize: {bytes: 0}": "line 2: `size.bytes` is 0, and no model has so few",
+    "metric: auc\nguardrails:\n  - metric: recal\n    max_regression: {absolute: 0.1}": "Did you mean `recall`?",
     "rule: {relative: 0.05}": "line 1: it lacks `metric`",
     "metric: auc\nrule: {}": "line 2: `rule` must name exactly one of relative, absolute, error_reduction",
     "metric: auc\nrule: {relative: 0.05, perfect: 1}": "line 2: `rule.perfect` belongs to the rule",
@@ -242,6 +254,36 @@ def test_a_refusal_points_at_the_line_and_says_what_would_be_right(text: str) ->
         parse_policy(text, "p.yaml")
     assert REFUSALS[text] in str(caught.value)
     assert str(caught.value).startswith("p.yaml, line ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "metric: auc\nguardrails:\n  - {metric: auc, slice: JFK}",
+        "metric: auc\nguardrails:\n  - {metric: auc, max_gap: {}, each_slice_of: sex}",
+        "metric: auc\nguardrails:\n  - {metric: auc, at_least: 1, at_most: 0}",
+    ],
+)
+def test_a_refusal_names_one_place(text: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        parse_policy(text, "p.yaml")
+    assert str(caught.value).count("p.yaml") == 1
+
+
+def test_names_that_are_nearly_those_of_known_metrics_are_warned_of() -> None:
+    """A bound needs no direction, so nothing else would tell a misspelt metric from one of the user's own."""
+    text = """
+        metric: pay
+        utilities: {pay: {weights: {recal: 1}}}
+        guardrails: [{metric: late/accurcy, at_least: 0.5}, {metric: revenue, at_least: 3}, {metric: auc, at_least: 0}]
+        first_version: {BinaryAccuracy: {at_least: 0.5}, pay: {at_least: 0}}
+    """
+    assert list(unfamiliar(parse_policy(text))) == [
+        "`guardrails[0].metric` is 'late/accurcy', which Pedigree does not know. Did you mean `late/accuracy`?",
+        "`first_version.BinaryAccuracy` is 'BinaryAccuracy', which Pedigree does not know. "
+        "Did you mean `binary_accuracy`?",
+        "`utilities.pay.weights` is 'recal', which Pedigree does not know. Did you mean `recall`?",
+    ]
 
 
 def test_a_policy_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ from tfx_pedigree.comparison import (
     Verdict,
     decide,
     decide_again,
+    parse_policy,
     slices_of,
+    unfamiliar,
 )
 from tfx_pedigree.comparison.explaining import (
     CORRELATION,
@@ -32,6 +34,7 @@ from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry import WITHOUT_THEM, Evidence, VersionQuestions
 from tfx_pedigree.retraining.rules import Rules, performance_in_words
+from tfx_pedigree.retraining.rules_file import parse_rules
 from tfx_pedigree.service.versions.looking_up import newest_evidence
 from tfx_pedigree.text import short_digest
 
@@ -56,6 +59,7 @@ class ExplainedPolicy(JsonForm):
     sentences: tuple[str, ...]
     situation: Situation
     odds: Odds
+    warnings: tuple[str, ...] = ()
 
 
 def explain_policy(
@@ -73,7 +77,26 @@ def explain_policy(
     )
     odds = simulate(policy, where)
     said = (*sentences(policy), *in_words(policy, where, odds), *performance_in_words(retraining or Rules()))
-    return ExplainedPolicy(policy.digest, said, where, odds)
+    return ExplainedPolicy(policy.digest, said, where, odds, tuple(unfamiliar(policy)))
+
+
+@dataclass(frozen=True)
+class CheckedPolicy(JsonForm):
+    """`problem`: why it cannot be used, and empty where it can; `warnings` name what may not be meant."""
+
+    policy: str
+    problem: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def check_policy(text: str, source: str) -> CheckedPolicy:
+    """All of the file: what the gate reads of it, and when a challenger is trained at all."""
+    try:
+        policy = parse_policy(text, source)
+        parse_rules(text, source)
+    except InvalidInputError as error:
+        return CheckedPolicy(source, str(error))
+    return CheckedPolicy(source, warnings=tuple(f"{source}: {one}" for one in unfamiliar(policy)))
 
 
 @dataclass(frozen=True)
