@@ -50,11 +50,11 @@ def Validate(well: Parameter[int], blessing: OutputArtifact[standard_artifacts.I
     blessing.set_int_custom_property("blessed", well)
 
 
-def run_pipeline(folder: Path, components: list[Any], name: str = "flights") -> Any:
-    """Gives the connection to what ML Metadata knows of it."""
+def run_pipeline(folder: Path, components: list[Any], name: str = "flights", options: Any = None) -> Any:
+    """Gives the connection to what ML Metadata knows of it. `options` may name the part that runs."""
     config = metadata.sqlite_metadata_connection_config(str(folder / "mlmd.db"))
     found = tfx_pipeline.Pipeline(
         name, str(folder / "root"), components=components, enable_cache=True, metadata_connection_config=config
     )
-    local_dag_runner.LocalDagRunner().run(found)
+    local_dag_runner.LocalDagRunner().run(found, run_options=options)
     return config
