@@ -250,6 +250,7 @@ def _reason(lead: str, verdict: Verdict, checks: Sequence[Check]) -> str:
 
 
 def _counted(number_of: int, noun: str) -> str:
+    """Without a separator of thousands: the reasons of decisions on file come out again to the letter."""
     return f"{number_of} {noun}{'' if number_of == 1 else 's'}"
 
 

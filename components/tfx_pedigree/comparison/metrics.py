@@ -140,6 +140,15 @@ def meant(name: str) -> str:
     return name.replace(base, near[0]) if near and base not in KNOWN else ""
 
 
+def no_direction(metric: str) -> str:
+    """Why nothing can be better by this metric, and what to write instead."""
+    if is_neutral(metric):
+        return f"`{metric}` is not better the higher or the lower it is: it can have bounds (`at_least`, `at_most`)."
+    near = meant(metric)
+    hint = f"Did you mean `{near}`? For a metric of your own give" if near else "Give"
+    return f"`{metric}` has no known direction. {hint} `direction: higher` or `direction: lower`."
+
+
 def of_no_model(metric: MetricName) -> str:
     """What is wrong with it whatever the model is and however many classes there are; empty where nothing is."""
     given = [one for one in (metric.class_id, metric.k, metric.top_k) if one is not None]

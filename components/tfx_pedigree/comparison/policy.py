@@ -15,7 +15,7 @@ from typing import Any
 
 from tfx_pedigree.comparison.class_counts import NEGATIVES, POSITIVES, class_counts, counts_of_each_class
 from tfx_pedigree.comparison.metric_names import base_of
-from tfx_pedigree.comparison.metrics import KNOWN, Direction, is_neutral, known, meant
+from tfx_pedigree.comparison.metrics import KNOWN, Direction, known, no_direction
 from tfx_pedigree.comparison.numbers import Slice
 from tfx_pedigree.comparison.policy_gap import Gap
 from tfx_pedigree.comparison.policy_utility import Utilities, check_names, terms_of
@@ -388,14 +388,6 @@ class Policy:
             "never_below": self.never_below and self.never_below.to_json(),
         }
         return found | {"major": self.major.value} | _given(late)
-
-
-def no_direction(metric: str) -> str:
-    if is_neutral(metric):
-        return f"`{metric}` is not better the higher or the lower it is: it can have bounds (`at_least`, `at_most`)."
-    near = meant(metric)
-    hint = f"Did you mean `{near}`? For a metric of your own give" if near else "Give"
-    return f"`{metric}` has no known direction. {hint} `direction: higher` or `direction: lower`."
 
 
 def _given(found: dict[str, Any]) -> dict[str, Any]:

@@ -6,13 +6,14 @@ here it is passed over. The policy and its digest know nothing of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tfx_pedigree.comparison.config_reader import ConfigNode, Fields, from_data, from_yaml, optional
 from tfx_pedigree.comparison.metric_names import base_of
-from tfx_pedigree.comparison.metrics import Direction, known
+from tfx_pedigree.comparison.metrics import Direction, known, no_direction
 from tfx_pedigree.comparison.numbers import Slice
 from tfx_pedigree.comparison.policy import (
     FORMATS,
@@ -33,7 +34,6 @@ from tfx_pedigree.comparison.policy import (
     SizeBudget,
     TooFew,
     Weights,
-    no_direction,
 )
 from tfx_pedigree.comparison.policy_gap import Gap
 from tfx_pedigree.comparison.policy_sense import misnamed, nonsense
@@ -42,48 +42,8 @@ from tfx_pedigree.comparison.policy_year import BEST_CHAMPION, ErrorBudget, Hold
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Enum)
 RETRAINING = "retraining"
-_FIELDS = (
-    "format",
-    "metric",
-    "direction",
-    "rule",
-    "similar",
-    "confidence",
-    "min_examples",
-    "guardrails",
-    "latency",
-    "size",
-    "first_version",
-    "importance",
-    "not_comparable",
-    "missing_slice",
-    "major",
-    "error_budget",
-    "holdout",
-    "never_below",
-    "min_positives",
-    "min_negatives",
-    "utilities",
-    RETRAINING,
-)
-_GUARDRAIL = (
-    "metric",
-    "slice",
-    "each_slice_of",
-    "direction",
-    "max_regression",
-    "at_least",
-    "at_most",
-    "min_examples",
-    "too_few",
-    "point_estimate",
-    "min_gain",
-    "max_gap",
-    "min_positives",
-    "min_negatives",
-    "many",
-)
 _RULE = tuple(kind.value for kind in RuleKind)
 
 
@@ -117,41 +77,27 @@ def read_policy(data: Any, source: str = "the policy") -> Policy:
 
 
 def policy_at(place: ConfigNode) -> Policy:
-    found = place.fields(_FIELDS, ("metric",))
+    found = place.fields(("format", "metric", "rule", "guardrails", "importance", *_POLICY, RETRAINING), ("metric",))
     form = optional(found, "format", _form) or NEWEST
-    metric_place = found["metric"]
-    metric = metric_place.text()
-    utilities = optional(found, "utilities", lambda one: _utilities(_since_2(one, form))) or {}
-    direction = optional(found, "direction", _direction) or _better(metric, utilities)
+    metric, given = found["metric"].text(), _given(found, _POLICY, form)
+    utilities = given.get("utilities", {})
+    direction = given.pop("direction", None) or _better(metric, utilities)
     if direction is None:
-        if problem := misnamed(metric):
-            raise metric_place.wrong(problem)
-        raise metric_place.wrong(f"cannot be the score. {no_direction(metric)}")
-    given: dict[str, Any] = {
-        "rule": optional(found, "rule", lambda one: _rule(one, direction, form)),
-        "similar": optional(found, "similar", lambda one: one.choice(Similar)),
-        "confidence": optional(found, "confidence", _confidence),
-        "min_examples": optional(found, "min_examples", ConfigNode.whole),
-        "guardrails": optional(
-            found, "guardrails", lambda one: one.each(lambda rail: _guardrail(rail, form, utilities))
-        ),
-        "latency": optional(found, "latency", _latency),
-        "size": optional(found, "size", _size),
-        "first_version": optional(found, "first_version", _floors),
-        "importance": optional(found, "importance", lambda one: _weights(one, form)) or _default_weights(form),
-        "not_comparable": optional(found, "not_comparable", lambda one: one.choice(NotComparable)),
-        "missing_slice": optional(found, "missing_slice", lambda one: one.choice(MissingSlice)),
-        "major": optional(found, "major", lambda one: _since_2(one, form).choice(MajorChange)) or _default_major(form),
-        "error_budget": optional(found, "error_budget", lambda one: _error_budget(_since_2(one, form))),
-        "holdout": optional(found, "holdout", lambda one: _holdout(_since_2(one, form))),
-        "never_below": optional(found, "never_below", lambda one: _never_below(_since_2(one, form))),
-        "min_positives": optional(found, "min_positives", lambda one: _since_2(one, form).whole()),
-        "min_negatives": optional(found, "min_negatives", lambda one: _since_2(one, form).whole()),
-        "utilities": utilities,
-        "form": form,
-    }
-    given = {key: value for key, value in given.items() if value is not None}
-    return _made(place, lambda: Policy(metric, direction, **given))
+        raise found["metric"].wrong(misnamed(metric) or f"cannot be the score. {no_direction(metric)}")
+    if "rule" in found:
+        given["rule"] = _rule(found["rule"], direction, form)
+    given["importance"] = optional(found, "importance", lambda one: _weights(one, form)) or _default_weights(form)
+    rails = optional(found, "guardrails", lambda one: one.each(lambda rail: _guardrail(rail, form, utilities))) or ()
+    major = given.pop("major", MajorChange.ALLOW if form == 1 else MajorChange.HUMAN)
+    return _made(place, lambda: Policy(metric, direction, guardrails=rails, form=form, major=major, **given))
+
+
+def _given(found: Fields, readers: Mapping[str, Callable[[ConfigNode], Any]], form: int) -> dict[str, Any]:
+    """What is given, by its key. What is left out has the default of the policy or the guardrail."""
+    if form == 1:
+        for key in sorted(_NEW_IN_2 & found.keys()):
+            _since_2(found[key], form)
+    return {key: read(found[key]) for key, read in readers.items() if key in found}
 
 
 def _made(place: ConfigNode, make: Callable[[], T]) -> T:
@@ -175,16 +121,12 @@ def _since_2(place: ConfigNode, form: int) -> ConfigNode:
     return place
 
 
-def _default_major(form: int) -> MajorChange:
-    return MajorChange.ALLOW if form == 1 else MajorChange.HUMAN
-
-
 def _default_weights(form: int) -> Weights:
     return Weights(gain=Gain.RELATIVE if form == 1 else Gain.ABSOLUTE)
 
 
-def _direction(place: ConfigNode) -> Direction:
-    return place.choice(Direction)
+def _one_of(kind: type[E]) -> Callable[[ConfigNode], E]:
+    return lambda place: place.choice(kind)
 
 
 def _confidence(place: ConfigNode) -> float:
@@ -237,11 +179,6 @@ def _rule(place: ConfigNode, direction: Direction, form: int) -> Rule:
     return Rule(kind, threshold, default if perfect is None else perfect, also)
 
 
-def _min_gain(place: ConfigNode, direction: Direction | None, form: int) -> Rule:
-    """Without a direction the guardrail itself is refused, which says more."""
-    return _rule(_since_2(place, form), direction or Direction.HIGHER, form)
-
-
 def _utilities(place: ConfigNode) -> dict[str, Utility]:
     return {name: Utility.read(one) for name, one in place.table().items()}
 
@@ -251,28 +188,18 @@ def _better(metric: str, utilities: Utilities) -> Direction | None:
 
 
 def _guardrail(place: ConfigNode, form: int, utilities: Utilities) -> Guardrail:
-    found = place.fields(_GUARDRAIL, ("metric",))
-    metric = found["metric"].text()
-    direction = optional(found, "direction", _direction)
-    if direction is None and base_of(metric) in utilities:
-        direction = Direction.HIGHER
-    better = direction or known(metric).direction
-    given: dict[str, Any] = {
-        "direction": direction,
-        "max_regression": optional(found, "max_regression", lambda one: _regression(one, form)),
-        "min_gain": optional(found, "min_gain", lambda one: _min_gain(one, better, form)),
-        "max_gap": optional(found, "max_gap", lambda one: _gap(_since_2(one, form))),
-        "bounds": _bounds(place, found),
-        "slice": optional(found, "slice", _slice),
-        "each_slice_of": optional(found, "each_slice_of", _features) or (),
-        "min_examples": optional(found, "min_examples", ConfigNode.whole),
-        "min_positives": optional(found, "min_positives", lambda one: _since_2(one, form).whole()),
-        "min_negatives": optional(found, "min_negatives", lambda one: _since_2(one, form).whole()),
-        "too_few": optional(found, "too_few", lambda one: one.choice(TooFew)) or TooFew.INSUFFICIENT,
-        "point_estimate": optional(found, "point_estimate", ConfigNode.truth) or False,
-        "many": optional(found, "many", lambda one: one.choice(Many)) or Many.EACH,
-    }
-    return _made(place, lambda: Guardrail(metric, **given))
+    found = place.fields(("metric", "max_regression", "min_gain", "at_least", "at_most", *_GUARDRAIL), ("metric",))
+    metric, given = found["metric"].text(), _given(found, _GUARDRAIL, form)
+    if "direction" not in given and base_of(metric) in utilities:
+        given["direction"] = Direction.HIGHER
+    if "max_regression" in found:
+        given["max_regression"] = _regression(found["max_regression"], form)
+    if "min_gain" in found:
+        # Without a direction the guardrail itself is refused, which says more.
+        better = given.get("direction") or known(metric).direction or Direction.HIGHER
+        given["min_gain"] = _rule(found["min_gain"], better, form)
+    bounds = _bounds(place, found)
+    return _made(place, lambda: Guardrail(metric, bounds=bounds, **given))
 
 
 def _gap(place: ConfigNode) -> Gap:
@@ -378,3 +305,48 @@ def _never_below(place: ConfigNode) -> NeverBelow:
     relative, absolute = (optional(limits, key, _not_negative) for key in ("relative", "absolute"))
     point = optional(found, "point_estimate", ConfigNode.truth) or False
     return _made(place, lambda: NeverBelow(relative, absolute, point))
+
+
+# How each key is read that is read by itself.
+_POLICY: Mapping[str, Callable[[ConfigNode], Any]] = {
+    "direction": _one_of(Direction),
+    "similar": _one_of(Similar),
+    "confidence": _confidence,
+    "min_examples": ConfigNode.whole,
+    "latency": _latency,
+    "size": _size,
+    "first_version": _floors,
+    "not_comparable": _one_of(NotComparable),
+    "missing_slice": _one_of(MissingSlice),
+    "major": _one_of(MajorChange),
+    "error_budget": _error_budget,
+    "holdout": _holdout,
+    "never_below": _never_below,
+    "min_positives": ConfigNode.whole,
+    "min_negatives": ConfigNode.whole,
+    "utilities": _utilities,
+}
+_GUARDRAIL: Mapping[str, Callable[[ConfigNode], Any]] = {
+    "slice": _slice,
+    "each_slice_of": _features,
+    "direction": _one_of(Direction),
+    "min_examples": ConfigNode.whole,
+    "too_few": _one_of(TooFew),
+    "point_estimate": ConfigNode.truth,
+    "max_gap": _gap,
+    "min_positives": ConfigNode.whole,
+    "min_negatives": ConfigNode.whole,
+    "many": _one_of(Many),
+}
+_NEW_IN_2 = {
+    "major",
+    "error_budget",
+    "holdout",
+    "never_below",
+    "min_positives",
+    "min_negatives",
+    "utilities",
+    "min_gain",
+    "max_gap",
+    "many",
+}

@@ -6,8 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from tfx_pedigree.comparison.config_reader import ConfigNode, from_yaml, optional
-from tfx_pedigree.comparison.metrics import Direction, known
-from tfx_pedigree.comparison.policy import no_direction
+from tfx_pedigree.comparison.metrics import Direction, known, no_direction
 from tfx_pedigree.comparison.policy_file import RETRAINING, policy_at, policy_text
 from tfx_pedigree.retraining.rules import Bounds, Decline, DriftRule, Rules, read_time
 
