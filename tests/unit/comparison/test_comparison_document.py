@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from pedigree_testing import description, digest
 from tfx_pedigree.comparison import (
+    CheckOutcome,
     Code,
     Comparison,
     Data,
@@ -40,6 +41,8 @@ from tfx_pedigree.comparison import (
     Weights,
     compare_models,
     decide,
+    decide_again,
+    render,
 )
 from tfx_pedigree.errors import InvalidInputError
 
@@ -154,6 +157,21 @@ def test_numbers_that_json_does_not_have_are_written_as_tfma_writes_them() -> No
 def test_an_earlier_golden_can_still_be_read() -> None:
     text = (GOLDENS / "comparison.json").read_text(encoding="utf-8")
     assert Comparison.from_text(text).to_text() == text
+
+
+def test_decisions_on_file_come_out_again_to_the_letter() -> None:
+    """117 of them, each with a sentence of its own, as an earlier release wrote them: who changes a word or a
+    digit breaks the replay of what is on file. Lines may be added, and none is ever written anew."""
+    lines = (GOLDENS / "decisions.jsonl").read_text(encoding="utf-8").splitlines()
+    found = [Comparison.from_text(line) for line in lines]
+    for line, comparison in zip(lines, found, strict=True):
+        again, on_file = decide_again(comparison).to_json(), json.loads(line)
+        assert again == {key: on_file[key] for key in again}
+        assert render(comparison).startswith("<!doctype html>")
+    outcomes = {check.outcome for comparison in found for check in comparison.decision.checks}
+    assert (len(found), outcomes) == (117, set(CheckOutcome))
+    assert {one.decision.verdict for one in found} == set(Verdict)
+    assert {one.policy.form for one in found} == {1, 2}
 
 
 def test_parameters_that_differ_are_listed_and_types_count() -> None:
