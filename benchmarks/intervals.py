@@ -110,18 +110,17 @@ def _open(name: str) -> BinaryIO:
     return Path(name).open("rb")
 
 
-def reruns(rows: int, times: int) -> None:
-    """Intervals, and the verdicts of a policy whose threshold lies in the middle of where chance puts the lower end."""
+def reruns(rows: int, times: int, ways: list[str]) -> None:
+    """Intervals, and the verdicts of a policy whose threshold lies in the middle of the lower ends that were found."""
     with tempfile.TemporaryDirectory() as folder:
         files, models = _written(Path(folder), rows), _models(Path(folder))
         found = {
-            how: [_evaluated(Path(folder, f"{how} {at}"), files, models, how) for at in range(times)]
-            for how in (CHANCE, ROWS)
+            how: [_evaluated(Path(folder, f"{how} {at}"), files, models, how) for at in range(times)] for how in ways
         }
-    lows = [_interval(one)[0] for one in found[CHANCE]]
+    lows = [_interval(one)[0] for one in found[ways[0]]]
     policy = Policy("auc", rule=Rule(RuleKind.ABSOLUTE, max(0.0, (min(lows) + max(lows)) / 2)), confidence=0.95)
     for how, every in found.items():
-        ends = {tuple(round(one, 9) for one in _interval(one)) for one in every}
+        ends = {_interval(one) for one in every}
         verdicts = Counter(_verdict(policy, one) for one in every)
         print(
             f"{how}: {len(ends)} intervals in {times} reruns, lower ends {min(low for low, _ in ends):.5f} to "
@@ -152,10 +151,11 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="TFMA's own chance takes longest")
     parser.add_argument("--reruns", type=int, default=0, help="so often with each way, instead of the times")
     given = parser.parse_args()
+    ways = [WAYS[way] for way in given.ways]
     if given.reruns:
-        reruns(given.rows, given.reruns)
+        reruns(given.rows, given.reruns, [way for way in ways if way != WITHOUT])
     else:
-        intervals(given.rows, given.metric, [WAYS[way] for way in given.ways])
+        intervals(given.rows, given.metric, ways)
 
 
 if __name__ == "__main__":

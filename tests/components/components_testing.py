@@ -108,7 +108,11 @@ class Place:
         return found
 
     def examples(
-        self, rows: Iterable[Mapping[str, float]], split: str = "eval", span: str | None = None, shards: int = 1
+        self,
+        rows: Iterable[Mapping[str, float | list[float]]],
+        split: str = "eval",
+        span: str | None = None,
+        shards: int = 1,
     ) -> Any:
         found = self.made(standard_artifacts.Examples)
         found.split_names = artifact_utils.encode_split_names([split])
@@ -122,11 +126,14 @@ class Place:
         return found
 
 
-def write_rows(path: Path, rows: Iterable[Mapping[str, float]]) -> None:
+def write_rows(path: Path, rows: Iterable[Mapping[str, float | list[float]]]) -> None:
     with tf.io.TFRecordWriter(str(path), tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
         for row in rows:
             feature = {
-                key: tf.train.Feature(float_list=tf.train.FloatList(value=[value])) for key, value in row.items()
+                key: tf.train.Feature(
+                    float_list=tf.train.FloatList(value=value if isinstance(value, list) else [value])
+                )
+                for key, value in row.items()
             }
             example = tf.train.Example(features=tf.train.Features(feature=feature))
             writer.write(example.SerializeToString(deterministic=True))
