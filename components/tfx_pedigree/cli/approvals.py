@@ -12,6 +12,7 @@ from tfx_pedigree.cli.columns import Column, Columns, Shown
 from tfx_pedigree.cli.complete import model_names, references
 from tfx_pedigree.cli.inputs import paging, reason_option
 from tfx_pedigree.cli.lazy import PedigreeCommand
+from tfx_pedigree.text import plural
 
 if TYPE_CHECKING:
     from tfx_pedigree.registry import ApprovalRequest, Protection, RequestChange
@@ -62,7 +63,9 @@ def _protected(model: str, found: Protection | None) -> str:
 
 
 def _needs(count: int, approvers: str | None) -> str:
-    return f"{count} approval{'' if count == 1 else 's'} from {approvers}"
+    group = (approvers or "").removeprefix("group:")
+    whom = f"in the group {group}" if group != approvers else f"with the role {approvers} or a higher one"
+    return f"the approval of {plural(count, 'person', 'people')} {whom}"
 
 
 @click.command(cls=PedigreeCommand)

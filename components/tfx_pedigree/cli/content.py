@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=PedigreeCommand)
 @click.argument("ref", shell_complete=references)
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("target", metavar="FOLDER", type=click.Path(path_type=Path))
 @click.option(
     "--link",
     type=click.Choice(["copy", "hardlink", "reflink"]),

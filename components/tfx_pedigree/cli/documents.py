@@ -18,7 +18,7 @@ from tfx_pedigree.cli.signing import key_options, signer_of
 if TYPE_CHECKING:
     from tfx_pedigree.service.versions.dossier import Dossier
 
-_OUT = click.option("--out", type=click.Path(path_type=Path), help="Write it to this new file.")
+_OUT = click.option("--output", "out", type=click.Path(path_type=Path), help="Write it to this new file.")
 
 
 @click.command(cls=PedigreeCommand)

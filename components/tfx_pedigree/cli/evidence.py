@@ -108,6 +108,9 @@ def _replay_all(app: App, ctx: click.Context, model: str | None) -> None:
 def _tell_all(found: Replays) -> None:
     for one in found.others:
         output.say(str(one))
+    if not found.same and not found.others:
+        output.say("There is no decision on file yet.")
+        return
     wrong = sum(one.wrong for one in found.others)
     kept = f", {len(found.others) - wrong} cannot be made again" if len(found.others) > wrong else ""
     output.say(f"{plural(found.same, 'decision')} as on file, to the letter; {wrong} otherwise{kept}.")

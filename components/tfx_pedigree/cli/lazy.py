@@ -13,6 +13,8 @@ from tfx_pedigree.cli.app import common_options
 from tfx_pedigree.text import did_you_mean, is_unicode
 
 _EPILOG = "Also takes --registry, --store, --actor, --config and --quiet: see `pedigree --help`."
+_REF = "REF is MODEL@VERSION, where VERSION is a number, champion, latest, an alias or a digest."
+_NEWEST = "MODEL alone means its newest version."
 # Where an empty command line shows the help, the exit code is that of `--help`, with every release of Click.
 _NO_HELP_ERROR = {"no_args_is_help": False}
 
@@ -30,6 +32,10 @@ class PedigreeCommand(click.Command):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"epilog": _EPILOG, **kwargs})
+        named = {param.human_readable_name for param in self.params if isinstance(param, click.Argument)}
+        if any("REF" in name for name in named):
+            rest = [] if any("MODEL|" in name for name in named) else [_NEWEST]
+            self.epilog = "\n\n".join([" ".join([_REF, *rest]), self.epilog or ""])
         self.params += common_options(hidden=True)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -27,10 +27,7 @@ Lines = Iterable[tuple[str, Any]]
 @click.argument("ref", shell_complete=references)
 @pass_app
 def show(app: App, ref: str) -> None:
-    """Show all that is known of one version.
-
-    REF is MODEL@VERSION; a model alone means its newest version.
-    """
+    """Show all that is known of one version."""
     from tfx_pedigree.service.versions.version_sheet import version_sheet
 
     with app.open().registry as registry:

@@ -46,7 +46,7 @@ def key_options(command: F) -> F:
 @click.command(cls=PedigreeCommand)
 @click.argument("ref", shell_complete=references)
 @key_options
-@click.option("--out", type=_FILE, help="Write the signature to this new file too.")
+@click.option("--output", "out", type=_FILE, help="Write the signature to this new file too.")
 @click.option("--list", "listing", is_flag=True, help="List the signatures of the version instead.")
 @pass_app
 def sign(

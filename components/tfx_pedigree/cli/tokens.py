@@ -64,14 +64,14 @@ def create(
 
 def _reach(token: Token) -> str:
     if token.identity.roles_cap is None:
-        return "all its owner may"
-    return f"at the most {token.scope}"
+        return "all that its owner may do"
+    return f"at most {token.scope}"
 
 
 def _tell(made: MadeToken) -> None:
     token = made.token
     until = f"until {output.when(token.expires_at)} UTC" if token.expires_at else "until it is revoked"
-    output.note(f"It acts for {token.principal}, {_reach(token)}, {until}. It is shown only now:")
+    output.note(f"This token acts for {token.principal} ({_reach(token)}) {until}. It is shown only now:")
     output.say(made.text)
 
 

@@ -42,6 +42,7 @@ _CALLED = {
     NodeKind.ARTIFACT: ("name", "uri", "id", "type", "digest"),
     NodeKind.EXECUTION: ("name", "id", "type", "pipeline"),
 }
+_FACTS = {name for names in _CALLED.values() for name in names}
 _OTHERWISE = ("digest", "name", "uri", "id")
 _KINDS = {kind.value: kind for kind in NodeKind}
 _CUT_OFF = re.compile(r"(sha256:)?[0-9a-f]{4,64}")
@@ -242,6 +243,11 @@ def _not_found(connection: Connection, text: str, head: str, rest: str) -> str:
     near = [*_near_keys(connection, head, rest), *_near_facts(connection, head, rest)]
     if near:
         return f"There is no node {text!r}. Did you mean {' or '.join(dict.fromkeys(near))}?"
+    if head in _FACTS and head not in _fact_names(connection):
+        return (
+            f"There is no node {text!r}: no lineage in this registry names a {head} yet. A pipeline with "
+            "LineageRecorder records it, and `pedigree lineage import-mlmd SOURCE` brings in older runs."
+        )
     if head not in _KINDS and head != "sha256" and head not in _fact_names(connection):
         close = difflib.get_close_matches(head, [*_KINDS, *_fact_names(connection)], n=2)
         hint = f" Did you mean {' or '.join(f'{name}:{rest}' for name in close)}?" if close else f" {_FORMS}"

@@ -338,13 +338,11 @@ def check(model: str, version: str, held: Protection, standing: StoredRequest | 
         return standing
     needs = f"{model} is protected, so a new champion needs {plural(held.approvals, 'approval')} by {held.approvers}"
     if request is not None and request.status is RequestStatus.WAITING:
-        then = (
-            f"{request.name[0].upper()}{request.name[1:]} waits: {request.detail}. Approve it with `pedigree approve "
-        )
-        then += f"{model} {request.number}`."
+        waits = f"{request.name[0].upper()}{request.name[1:]} waits: {request.detail}."
+        then = f"{waits} Approve it with `pedigree approve {model} {request.number}`."
     else:
         void = f"{request.name[0].upper()}{request.name[1:]} is {request.status}: {request.detail}. " if request else ""
-        then = f"{void}File one with `pedigree request {model}@{version}`."
+        then = f"{void}Ask for approval with `pedigree request {model}@{version}`."
     raise ApprovalNeededError(f"{model} {version} cannot be promoted: {needs}. {then}")
 
 
@@ -355,7 +353,7 @@ def _open(write: Write, number: int) -> StoredRequest:
         why = request.detail or f"it was {request.status} by {request.closed_by}"
         raise ConflictError(
             f"{request.name[0].upper()}{request.name[1:]} is closed: {why}. "
-            f"File a new one with `pedigree request {request.model}@{request.version}`."
+            f"Ask anew with `pedigree request {request.model}@{request.version}`."
         )
     return standing
 

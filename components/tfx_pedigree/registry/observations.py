@@ -73,8 +73,8 @@ class NewObservation(JsonForm):
         """Refuses what was seen of a version before it was there, or will be."""
         if self.began_at < made_at:
             raise InvalidInputError(
-                f"The version was made at {format_timestamp(made_at)}, and cannot have been observed from "
-                f"{format_timestamp(self.began_at)} on."
+                f"The version was made at {format_timestamp(made_at)}, so it cannot have been observed from "
+                f"{format_timestamp(self.began_at)} on. Name the version that served then."
             )
         if self.ended_at > now + AHEAD:
             raise InvalidInputError(

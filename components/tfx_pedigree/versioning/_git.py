@@ -52,5 +52,7 @@ def check_repository(path: Path) -> Path:
     try:
         git(path, "rev-parse", "--git-dir")
     except GitError as error:
-        raise NotFoundError(f"{path} is in no git repository that can be used: {error}") from error
+        raise NotFoundError(
+            f"{path} is in no git repository that can be used. Give the folder of one. Git says: {error}"
+        ) from error
     return path

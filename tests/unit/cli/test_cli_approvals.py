@@ -32,7 +32,8 @@ def admin(tmp_path: Path) -> Pedigree:
 def test_two_people_approve_and_the_last_one_may_promote(admin: Pedigree) -> None:
     assert "is not protected" in admin("protect", MODEL).out
     said = admin("protect", MODEL, "--approvals", "2")
-    assert said.out == f"{MODEL} is protected: a new champion needs 2 approvals from reviewer.\n"
+    needs = "the approval of 2 people with the role reviewer or a higher one"
+    assert said.out == f"{MODEL} is protected: a new champion needs {needs}.\n"
     refused = admin("promote", f"{MODEL}@2", "--no-verify", code=4)
     suggested = re.search(r"`pedigree (request .*?)`", refused.err)
     assert suggested is not None

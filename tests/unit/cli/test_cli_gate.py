@@ -105,3 +105,9 @@ def test_a_decision_on_file_is_made_again_and_reported_again(pedigree: Pedigree,
 def test_evidence_without_its_numbers_cannot_be_replayed(pedigree: Pedigree) -> None:
     said = pedigree("evidence", "replay", "flight-delay@champion", code=2)
     assert "keeps no comparison" in said.err
+
+
+def test_a_registry_without_decisions_says_so(tmp_path: Path) -> None:
+    pedigree = Pedigree(tmp_path / "registry")
+    pedigree("init")
+    assert pedigree("evidence", "replay", "--all").out == "There is no decision on file yet.\n"

@@ -54,6 +54,12 @@ def test_every_command_takes_the_common_options(reader: Pedigree) -> None:
             assert {"registry", "store", "actor", "config", "json"} <= names, path
 
 
+def test_help_of_a_command_that_takes_a_version_says_how_one_is_written(reader: Pedigree) -> None:
+    for words in (("promote",), ("diff",), ("history",), ("evidence", "attach")):
+        assert "REF is MODEL@VERSION" in reader(*words, "--help").out
+    assert "REF is" not in reader("models", "--help").out
+
+
 def test_no_command_means_help(reader: Pedigree) -> None:
     assert reader().out == reader("--help").out == reader("-h").out
     assert "Usage: pedigree alias" in reader("alias").out

@@ -86,3 +86,8 @@ def test_a_target_that_is_wrong_is_refused_with_its_place(
     kind = "haproxy"
     said = pedigree("--config", str(config), "rollout", "template", kind, code=3 if "no target" in message else 2)
     assert message in said.err
+
+
+def test_a_template_without_a_config_says_that_none_was_given(pedigree: Pedigree) -> None:
+    said = pedigree("rollout", "template", "haproxy", code=3)
+    assert "No config was given, so there is no target of the kind haproxy" in said.err

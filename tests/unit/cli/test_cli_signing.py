@@ -56,7 +56,7 @@ def test_official_verifier_refuses_a_changed_file_and_pedigree_takes_its_signatu
     signed("register", "signed", MODELS / "keras_wider")
     refusal = signed("verify", "signed@latest", "--signature", "theirs.sig", *trusted, code=2).err
     assert "The signature is not that of signed" in refusal
-    signed("sign", "signed@1.0.0", "--key", "release.pem", "--out", "ours.sig")
+    signed("sign", "signed@1.0.0", "--key", "release.pem", "--output", "ours.sig")
     changed = next(path for path in (tmp_path / "folder").rglob("*") if path.is_file())
     changed.chmod(0o644)
     changed.write_bytes(b"other")
@@ -97,7 +97,7 @@ def test_wrong_words_are_refused_with_what_is_missing(signed: Pedigree, words: t
 
 
 def test_no_key_no_check(signed: Pedigree) -> None:
-    signed("sign", "signed@1.0.0", "--key", "release.pem", "--out", "it.sig")
+    signed("sign", "signed@1.0.0", "--key", "release.pem", "--output", "it.sig")
     refusal = signed("verify", "signed@1.0.0", "--signature", "it.sig", code=2).err
     assert "`pedigree trust add signed FILE`" in refusal
     signed("trust", "add", "signed", "release.pub")

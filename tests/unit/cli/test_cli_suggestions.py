@@ -186,3 +186,11 @@ def test_first_version_of_a_new_registry_is_registered_by_the_command_that_is_to
         play(pedigree, said, MODEL="flight-delay", FOLDER=MODELS / "keras")
     play(pedigree, pedigree("register", "flight-delay", MODELS / "keras_retrained"))
     assert pedigree("show", "flight-delay@champion", "--json").json["version"] == "1.0.1"
+
+
+@pytest.mark.parametrize("command", ["compare", "diff"])
+def test_champion_that_is_compared_with_itself_is_told_how_to_call_the_same_command(
+    pedigree: Pedigree, command: str
+) -> None:
+    said = pedigree(command, "flight-delay@champion", code=4)
+    assert suggested(said)[0].startswith(f"pedigree {command} flight-delay@")

@@ -25,7 +25,7 @@ def admin(tmp_path: Path) -> Pedigree:
 def test_only_the_token_itself_is_on_standard_output(admin: Pedigree) -> None:
     made = admin("tokens", "create", "laptop")
     assert re.fullmatch(r"ped_[0-9a-z]{12}_[0-9A-Za-z]{40}\n", made.out)
-    assert "acts for ada, all its owner may, until" in made.err
+    assert "acts for ada (all that its owner may do) until" in made.err
     assert "shown only now" in made.err
     listed = admin("tokens", "list", "--json").json["items"][0]
     assert listed["id"] == made.out.split("_")[1]

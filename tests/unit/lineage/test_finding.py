@@ -106,6 +106,7 @@ def test_short_number_is_a_span_and_no_beginning_of_a_key(lineage: Lineage) -> N
         ("comit:0101", "Did you mean commit:0101"),
         ("flight-dely@1.0.1", "Did you mean flight-delay"),
         (f"{MODEL}@9.0.0", "has no version or alias '9.0.0'"),
+        ("image:nothing", "no lineage in this registry names a image yet. A pipeline with LineageRecorder"),
         ("what:ever", "Write MODEL@VERSION"),
         ("sha256:00000000", "nothing near it"),
         (data(1).key[:-3] + "xyz", "There is no node"),

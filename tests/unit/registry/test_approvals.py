@@ -58,7 +58,9 @@ def approved(team: Team, reference: str = NEXT) -> ApprovalRequest:
 
 
 def test_enough_approvals_let_a_version_become_champion(team: Team) -> None:
-    with pytest.raises(ApprovalNeededError, match=r"needs 2 approvals by reviewer. File one with `pedigree request"):
+    with pytest.raises(
+        ApprovalNeededError, match=r"needs 2 approvals by reviewer. Ask for approval with `pedigree request"
+    ):
         team["rel"].promote(NEXT)
     filed = team["cy"].request_promotion(NEXT, comment="better")
     request = filed.request

@@ -36,8 +36,8 @@ _SECTIONS = (
 
 
 @click.command(cls=PedigreeCommand)
-@click.argument("v1", shell_complete=references)
-@click.argument("v2", required=False, metavar="[V2]", shell_complete=references)
+@click.argument("v1", metavar="REF", shell_complete=references)
+@click.argument("v2", required=False, metavar="[REF]", shell_complete=references)
 @click.option("--all", "everything", is_flag=True, help="Also what is the same.")
 @click.option("--exit-code", is_flag=True, help="End with exit code 1 if anything differs.")
 @click.pass_context
@@ -46,7 +46,7 @@ def diff(app: App, ctx: click.Context, *, v1: str, v2: str | None, everything: b
     """Tell what was made differently between two versions.
 
     In data, code, parameters, environment and interface, as far as lineage was recorded; the versions may be of
-    different models. V1 is the old one; alone, it is compared with its model's champion.
+    different models. With two references the first is the old one. One alone is compared with its model's champion.
 
     `pedigree compare` puts what the registry itself knows side by side: numbers, parameters and interface. This command
     adds where they come from.
@@ -54,7 +54,7 @@ def diff(app: App, ctx: click.Context, *, v1: str, v2: str | None, everything: b
     from tfx_pedigree.service.versions.comparing import pair
 
     with app.open() as workspace:
-        old, new = pair(workspace.registry, v1, v2)
+        old, new = pair(workspace.registry, v1, v2, command="diff")
         found = workspace.lineage.diff(str(old), str(new))
     output.answer(found, _print, everything)
     if exit_code and found.differs:

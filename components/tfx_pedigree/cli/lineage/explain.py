@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=PedigreeCommand)
-@click.argument("version", shell_complete=references)
+@click.argument("version", metavar="REF", shell_complete=references)
 @pass_app
 def explain(app: App, version: str) -> None:
     """Tell in plain sentences how a version was made.
 
     On which data, by which code and in which environment, what it was compared with and what the gate said, when it
-    served and why. VERSION is MODEL@VERSION; a model alone means its newest version. What was not recorded is said.
+    served and why. What was not recorded is said.
     """
     with app.open() as workspace:
         found = workspace.lineage.explain(version)

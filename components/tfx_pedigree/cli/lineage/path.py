@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=PedigreeCommand)
-@click.argument("a", shell_complete=references)
-@click.argument("b", shell_complete=references)
+@click.argument("a", metavar="NODE", shell_complete=references)
+@click.argument("b", metavar="NODE", shell_complete=references)
 @pass_app
 def path(app: App, a: str, b: str) -> None:
     """Show how one thing leads to another.

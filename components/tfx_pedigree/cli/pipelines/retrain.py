@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 def retrain(ctx: click.Context, app: App, dry_run: bool, force: str | None) -> None:
     """Train again if there is a reason.
 
-    A reason is a span that no version was trained on, drift, or the champion's age, as the policy's section
-    `retraining` says, or --force. Missed spans are caught up one by one, oldest first.
+    A reason is a span that no version was trained on, drift, a champion that got worse while it served, or its age, as
+    the policy's section `retraining` says; or --force. Missed spans are caught up one by one, oldest first.
 
     Exit code 0: done, nothing to do, or another run is going on. 1: a run failed; the next call tries it again. 4: it
     has failed too often, and a person must look into it.

@@ -352,7 +352,7 @@ def serving_template(
     if found:
         raise InvalidInputError(f"{config}: {listed([one.name for one in found])} are {kind}. Name one with --target.")
     which = f"{name!r} that is {kind}" if name else f"of the kind {kind}"
+    where = f"{config} has no target" if config is not None else "No config was given, so there is no target"
     raise NotFoundError(
-        f"{config or 'No config'} has no target {which} under `serving:`. Add one, and name the file with --config; "
-        "docs/rollout.md shows how."
+        f"{where} {which} under `serving:`. Add one, and name the file with --config; docs/rollout.md shows how."
     )

@@ -8,11 +8,14 @@ from tfx_pedigree.registry import CHAMPION, Reference, VersionDiff, VersionQuest
 
 def compare_versions(registry: VersionQuestions, reference: str, other: str | None = None) -> VersionDiff:
     """The first is the old one. One alone is compared with its model's champion."""
-    return registry.compare(*pair(registry, reference, other))
+    return registry.compare(*pair(registry, reference, other, command="compare"))
 
 
-def pair(registry: VersionQuestions, reference: str, other: str | None) -> tuple[Reference, Reference]:
-    """The old and the new one. The champion that one alone is compared with is named by its number: it may change."""
+def pair(registry: VersionQuestions, reference: str, other: str | None, *, command: str) -> tuple[Reference, Reference]:
+    """The old and the new one. The champion that one alone is compared with is named by its number: it may change.
+
+    `command` is the one that a refusal suggests.
+    """
     first = Reference.parse(reference)
     if other is not None:
         return first, Reference.parse(other)
@@ -20,6 +23,6 @@ def pair(registry: VersionQuestions, reference: str, other: str | None) -> tuple
     if champion.version == version.version:
         raise ConflictError(
             f"{version.name} is the champion itself. Name the version to compare it with: "
-            f"`pedigree compare {first.model}@{version.version} {first.model}@VERSION`."
+            f"`pedigree {command} {first.model}@{version.version} {first.model}@VERSION`."
         )
     return Reference(first.model, champion.version), Reference(first.model, version.version)
