@@ -36,11 +36,15 @@ from pedigree_testing import Clock, candidate  # noqa: E402
 from registry import database  # noqa: E402
 from server_testing import running  # noqa: E402
 from tfx_pedigree.db import schema  # noqa: E402
-from tfx_pedigree.registry import Facts, Identity, PromotionRequest, Registry  # noqa: E402
+from tfx_pedigree.registry import Action, Facts, Identity, NewObservation, PromotionRequest, Registry  # noqa: E402
 from tfx_pedigree.server import Server, ServerSettings, application  # noqa: E402
+from tfx_pedigree.service.versions.describing import describe_model  # noqa: E402
 
 MODEL = "large"
 PATTERN = 25
+# A year of four a day, and a description of the usual length.
+OBSERVED = 1460
+TEXT = "**Night flights** left out, see [the notes](https://example.com/notes).\n\n- `auc` on 24,951 rows\n" * 12
 TABLES = (schema.model_versions, schema.version_metrics, schema.version_tags, schema.evidence)
 
 
@@ -51,9 +55,17 @@ class Everybody:
 
 def fill_pattern(registry: Registry, clock: Clock) -> None:
     """A model with as many versions as a page shows."""
-    champion = registry.add(MODEL, candidate("0"), facts=Facts({"auc": 0.7012, "loss": 0.5})).version
+    registry.add(MODEL, candidate("first"), facts=Facts({"auc": 0.69, "loss": 0.6}))
     registry.promote(f"{MODEL}@latest", PromotionRequest(reason="first"))
-    for number in range(1, PATTERN):
+    clock.advance(hours=1)
+    champion = registry.add(MODEL, candidate("0"), facts=Facts({"auc": 0.7012, "loss": 0.5})).version
+    registry.promote(f"{MODEL}@latest", PromotionRequest(expect="1.0.0", reason="better"))
+    describe_model(registry, MODEL, TEXT)
+    for _ in range(OBSERVED):
+        began, ended = clock(), clock.advance(hours=6)
+        seen = NewObservation({"auc": 0.7, "loss": 0.51}, began, ended, 1000, "monitor prometheus")
+        registry.observe(f"{MODEL}@{champion.version}", seen)
+    for number in range(2, PATTERN):
         clock.advance(hours=1)
         tags = {"span": str(number), "commit": "4f1d2c3b" * 5}
         made = registry.add(
@@ -63,14 +75,16 @@ def fill_pattern(registry: Registry, clock: Clock) -> None:
 
 
 def copy_rows(address: str, models: int, versions: int) -> None:
-    """More versions of the model, and more models like it: rows only, without the events that would tell of them."""
+    """More versions of the model, and more models like it: rows, and of the one model an event for each version."""
     engine = sa.create_engine(address.replace("postgresql://", "postgresql+psycopg://"))
     with engine.begin() as connection:
         pattern = {table: [dict(row) for row in connection.execute(sa.select(table)).mappings()] for table in TABLES}
         ids, evidence = itertools.count(10**6), itertools.count(10**6)
         half = versions // 2
         model_id = pattern[schema.model_versions][0]["model_id"]
-        _copies(connection, pattern, model_id, range(PATTERN + 1, half + 1), ids, evidence)
+        sequences = range(PATTERN + 1, half + 1)
+        _copies(connection, pattern, model_id, sequences, ids, evidence)
+        _events(connection, sequences)
         if models < 2:
             return
         first = connection.execute(sa.select(schema.models)).mappings().one()
@@ -82,6 +96,20 @@ def copy_rows(address: str, models: int, versions: int) -> None:
             _copies(connection, pattern, 10**6 + number, range(1, each + 1), ids, evidence, champion=True)
 
 
+def _events(connection: sa.Connection, sequences: range) -> None:
+    """Of registrations, behind those that there are. Their hashes are nobody's: pages read, and check nothing."""
+    chain = schema.events.c.chain == MODEL
+    newest = connection.scalar(sa.select(sa.func.max(schema.events.c.position)).where(chain))
+    told = sa.select(schema.events).where(chain, schema.events.c.action == Action.REGISTER.value)
+    pattern = dict(connection.execute(told.limit(1)).mappings().one())
+    for some in _batches(sequences, 2000):
+        rows = [
+            {**pattern, "position": newest + 1 + at - sequences.start, "subject": f"1.{at + 100}.0", "hash": str(at)}
+            for at in some
+        ]
+        connection.execute(schema.events.insert(), rows)
+
+
 def _copies(  # noqa: PLR0917  a pattern, and where it goes
     connection: sa.Connection,
     pattern: dict[sa.Table, list[dict[str, Any]]],
@@ -91,10 +119,10 @@ def _copies(  # noqa: PLR0917  a pattern, and where it goes
     evidence: Iterator[int],
     champion: bool = False,
 ) -> None:
-    for some in itertools.batched(sequences, 2000) if hasattr(itertools, "batched") else _batches(sequences, 2000):
+    for some in _batches(sequences, 2000):
         rows: dict[sa.Table, list[dict[str, Any]]] = {table: [] for table in TABLES}
         for sequence in some:
-            one = pattern[schema.model_versions][sequence % (PATTERN - 1) + 1]
+            one = pattern[schema.model_versions][sequence % (PATTERN - 2) + 2]
             own = {"id": next(ids), "model_id": model_id, "sequence": sequence}
             named = {"version": f"1.{sequence + 100}.0", "timestamp_tag": f"v{sequence:014}_{model_id:08x}"[:24]}
             digest = "sha256:" + hashlib.sha256(f"{model_id}/{sequence}".encode()).hexdigest()
@@ -140,7 +168,15 @@ PAGES = {
     "version": f"/models/{MODEL}/versions/1.3.0",
     "compare": f"/models/{MODEL}/compare/1.0.0...1.3.0",
     "audit": f"/audit?model={MODEL}",
+    "performance": f"/models/{MODEL}/performance",
+    "lineage": f"/lineage?of={MODEL}@1.3.0",
+    "impact": f"/lineage/impact?of={MODEL}@1.3.0",
+    "approvals": "/approvals",
+    "rollouts": "/rollouts",
+    "event": f"/models/{MODEL}/events/3",
     "promote": f"/models/{MODEL}/versions/1.3.0/promote",
+    "roll back": f"/models/{MODEL}/actions/rollback",
+    "describe": f"/models/{MODEL}/describe",
 }
 
 

@@ -14,6 +14,7 @@ from tfx_pedigree.text import format_minute, plural
 
 _WIDE, _HIGH = 1200, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 28, 34
+_POINTED_AT = 200
 _NAMED = 60.0  # a band that is narrower has no room for its name
 _GREY = "Grey dots are of versions that were not champion then."
 _STYLE = (
@@ -26,6 +27,7 @@ _STYLE = (
     ".chart text{fill:var(--muted);font-size:13px}.chart .axis{stroke:var(--line)}"
     ".chart .band{fill:var(--band)}.chart .band1{fill-opacity:.45}.chart .way{fill:none;stroke:var(--dot);"
     "stroke-width:1.5}.chart .f-new{fill:var(--dot)}.chart .f-none{fill:var(--muted)}"
+    ".chart .s-new{stroke:var(--dot)}.chart .s-none{stroke:var(--muted)}"
     ".chart .level{stroke:var(--level);stroke-dasharray:6 4;"
     "stroke-width:1.5}table{border-collapse:collapse;width:100%}caption{text-align:left;color:var(--muted)}"
     "th,td{text-align:left;padding:.25rem .75rem .25rem 0;border-bottom:1px solid var(--line);font-weight:400}"
@@ -93,6 +95,8 @@ def serving_at(reigns: Sequence[ChampionPeriod], when: datetime) -> str | None:
 
 # The picture
 
+Placed = tuple[Observation, str]
+
 
 class _Frame:
     def __init__(self, series: Series) -> None:
@@ -119,10 +123,10 @@ def drawing(series: Series, reigns: Sequence[ChampionPeriod]) -> Markup:
     if series.level:
         y = frame.y(series.level.value)
         marks.append(el("line", x1=_LEFT, x2=_WIDE - _RIGHT, y1=y, y2=y, class_="level"))
-    for points in _by_version(series.points).values():
-        places = [f"{frame.x(_middle(one)):.1f} {frame.y(one.value):.1f}" for one in points]
+    placed = [(one, f"{frame.x(_middle(one)):.1f} {frame.y(one.value):.1f}") for one in series.points]
+    for places in _by_version(placed).values():
         marks.append(el("path", d=f"M{'L'.join(places)}", class_="way seen"))
-    marks += [_dot(frame, series.metric, one, reigns) for one in series.points]
+    marks += _dots(frame, series.metric, placed, reigns)
     label = f"{series.metric}: {plural(len(series.points), 'value')} over time; the table says the same"
     return el("svg", marks, viewBox=f"0 0 {_WIDE} {_HIGH}", role="img", aria_label=label, class_="chart")
 
@@ -156,10 +160,10 @@ def _rulers(frame: _Frame) -> list[Markup]:
     return marks
 
 
-def _by_version(points: Sequence[Observation]) -> dict[str, list[Observation]]:
-    found: dict[str, list[Observation]] = {}
-    for one in points:
-        found.setdefault(one.version, []).append(one)
+def _by_version(placed: Sequence[Placed]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for one, place in placed:
+        found.setdefault(one.version, []).append(place)
     return found
 
 
@@ -167,9 +171,26 @@ def _middle(one: Observation) -> datetime:
     return one.began_at + (one.ended_at - one.began_at) / 2
 
 
+def _dots(frame: _Frame, metric: str, placed: Sequence[Placed], reigns: Sequence[ChampionPeriod]) -> list[Markup]:
+    """Where there are so many that no pointer meets a single one, they are drawn in one stroke for each kind."""
+    if len(placed) <= _POINTED_AT:
+        return [_dot(frame, metric, one, reigns) for one, _ in placed]
+    strokes: dict[str, list[str]] = {}
+    for one, place in placed:
+        strokes.setdefault(_kind(one, reigns), []).append(f"M{place}h0")
+    return [
+        el("path", d="".join(places), class_=f"s-{kind}", stroke_width=5, stroke_linecap="round")
+        for kind, places in sorted(strokes.items())
+    ]
+
+
+def _kind(one: Observation, reigns: Sequence[ChampionPeriod]) -> str:
+    return "new" if serving_at(reigns, _middle(one)) == one.version else "none"
+
+
 def _dot(frame: _Frame, metric: str, one: Observation, reigns: Sequence[ChampionPeriod]) -> Markup:
     counted = "" if one.examples is None else f" on {plural(one.examples, 'example')}"
     said = f"{one.version}: {metric} {number(one.value)}{counted}, to {format_minute(one.ended_at)}"
-    kind = "f-new" if serving_at(reigns, _middle(one)) == one.version else "f-none"
-    dot = el("circle", cx=frame.x(_middle(one)), cy=frame.y(one.value), r=4, class_=kind)
+    kind = _kind(one, reigns)
+    dot = el("circle", cx=frame.x(_middle(one)), cy=frame.y(one.value), r=4, class_=f"f-{kind}")
     return el("g", el("title", said), dot)

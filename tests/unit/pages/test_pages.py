@@ -13,9 +13,11 @@ import pytest
 from pages.conftest import PEOPLE, Site
 
 from pages_testing import EMPTY, GUARDED, MODEL, OTHER, ROLLED
+from pedigree_testing import Clock, candidate
 from server_testing import NamedByToken, Switch
-from tfx_pedigree.registry import Registry, State
+from tfx_pedigree.registry import PromotionRequest, Registry, State
 from tfx_pedigree.server import Server, ServerSettings, application
+from tfx_pedigree.server.pages.reigns import goes_back_to, reigns
 from tfx_pedigree.service.versions.registering import register_model
 from tfx_pedigree.service.workspace import connect
 
@@ -124,7 +126,8 @@ def test_the_model_page_says_who_rolled_back_and_why(site: Site) -> None:
     with site.client("vic") as client:
         html = client.get(f"/models/{MODEL}").text
     assert "↩" in html and "brought back by a rollback by ada: 1.0.1 is slow" in html
-    assert "<code>p95</code>" in html
+    listed = html.partition('<ul class="backs">')[2].partition("</ul>")[0]
+    assert re.search(r"ada brought .*1\.0\.0</a> back: 1\.0\.1 is slow at <code>p95</code>", listed)
 
 
 def test_numbers_of_different_data_are_not_put_side_by_side_silently(site: Site) -> None:
@@ -210,6 +213,7 @@ def test_rolling_back_twice_with_one_form_rolls_back_once(site: Site) -> None:
     before = registry.model(OTHER).champion
     form = {**form_of(site, "rel", at), "reason": "too slow"}
     with site.client("rel") as client:
+        assert form["to"] == "1.2.0" and "1.2.0 serves again" in client.get(at).text
         assert client.post(at, data=form).status_code == 200
         after = registry.model(OTHER).champion
         again = client.post(at, data=form)
@@ -217,6 +221,43 @@ def test_rolling_back_twice_with_one_form_rolls_back_once(site: Site) -> None:
     assert after == registry.model(OTHER).champion != before
     clock.advance(hours=1)
     registry.rollback(OTHER, to=before, reason="back again")
+
+
+def test_what_a_rollback_would_do_is_known_beforehand(tmp_path: Path) -> None:
+    """The version that the page names is the one that the registry then brings back, whatever was done before."""
+    clock = Clock()
+    with Registry.create(tmp_path / "registry", actor="ada", clock=clock) as registry:
+        for number in range(6):
+            registry.add(MODEL, candidate(number, rate=number))
+        names = [one.version for one in reversed(registry.versions(MODEL).items)]
+
+        def step(word: str, number: int = 0) -> None:
+            clock.advance(hours=1)
+            exact = f"{MODEL}@{names[number]}"
+            if word == "promote":
+                registry.promote(exact, PromotionRequest(expect=registry.model(MODEL).champion or "none"))
+            elif word == "stage":
+                registry.promote(exact, PromotionRequest(State.STAGING))
+            elif word == "archive":
+                registry.archive(f"{MODEL}@champion", reason="bad")
+            elif word == "to":
+                registry.rollback(MODEL, reason="known good", to=names[number])
+            else:
+                told = goes_back_to(reigns(registry, MODEL))
+                assert registry.rollback(MODEL, reason="slow").version.version == told
+
+        for number in range(4):
+            step("promote", number)
+        step("stage", 4)
+        step("back")
+        step("promote", 5)
+        step("back")
+        step("back")
+        step("to", 3)
+        step("back")
+        step("archive")
+        step("promote", 4)
+        step("back")
 
 
 def test_a_model_is_described_on_its_page(site: Site) -> None:

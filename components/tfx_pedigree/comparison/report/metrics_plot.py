@@ -89,7 +89,11 @@ def _slices(metric: str, rows: Sequence[MetricRow]) -> Markup:
     caption = el(
         "h3",
         f"Change of {metric} by slice",
-        el("span", " (to the right is better; losses first, each weighted by its examples)", class_="note"),
+        el(
+            "span",
+            " (to the right is better, grey is in doubt; losses first, each weighted by its examples)",
+            class_="note",
+        ),
     )
     labels = ["Slice", "Examples", "Champion", "Challenger", "Change"]
     axis = axis_row(scale, "the change, better to the right") if scale else ""
@@ -170,8 +174,9 @@ def _by_change(row: MetricRow) -> tuple[bool, bool, float, list[tuple[int, int, 
 
 
 def _kind(row: MetricRow) -> str:
-    gain = _gain(row)
-    if row.direction is None or not gain or not math.isfinite(gain):
+    """Better or worse, where the interval leaves no doubt of it."""
+    gain, ends = _gain(row), _gain_interval(row)
+    if row.direction is None or not gain or not math.isfinite(gain) or (ends and ends[0] <= 0 <= ends[1]):
         return ""
     return "good" if gain > 0 else "bad"
 

@@ -16,6 +16,7 @@ from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry import Event, PromotionPreview, Registry, RequestKey, State, Version, every
 from tfx_pedigree.server.forms import done_once
 from tfx_pedigree.server.pages.deeds import DEEDS, Deed, Form, Situation, request_of
+from tfx_pedigree.server.pages.reigns import goes_back_to, reigns
 from tfx_pedigree.server.pages.view import Asked, Moved, View, of_version, offer, with_query
 from tfx_pedigree.wire import problem_of
 
@@ -103,16 +104,7 @@ def _situation(registry: Registry, asked: Asked, deed: Deed) -> Situation:
         judged = bool(registry.evidence_by_version(model, (version.version,)))
         return Situation(version, champion, judged=judged)
     version = registry.get(f"{model}@champion")
-    return Situation(version, champion, _before(registry, version))
-
-
-def _before(registry: Registry, champion: Version) -> str | None:
-    """Whom a rollback brings back, as the registry would choose: the promotion that made the champion names whom it
-    replaced. None where that is not plain; the registry then chooses."""
-    periods = registry.reigns(champion.model, limit=2)
-    began = registry.history(champion.model, action="promote", limit=1).items
-    plain = len(periods) == 2 and began and began[0].at == periods[0].began_at
-    return periods[1].version if plain and periods[1].ended_at == periods[0].began_at else None
+    return Situation(version, champion, goes_back_to(reigns(registry, model)))
 
 
 def _newest(registry: Registry, model: str) -> int:

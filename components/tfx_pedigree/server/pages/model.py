@@ -14,8 +14,6 @@ from tfx_pedigree.html import Markup
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry import (
     Action,
-    ChampionPeriod,
-    Event,
     Evidence,
     Model,
     Registry,
@@ -25,12 +23,11 @@ from tfx_pedigree.registry import (
 )
 from tfx_pedigree.server.pages import charts
 from tfx_pedigree.server.pages.evidence_parts import intervals
+from tfx_pedigree.server.pages.reigns import Reign, reigns
 from tfx_pedigree.server.pages.view import PAGE, Asked, Offer, View, of_model, of_version, offer
 from tfx_pedigree.service.versions.describing import Description, description_of
 from tfx_pedigree.text import format_minute
 
-_PERIODS = 40
-_WORDS = ("promote", "rollback")
 # As a search sees it, every number lies beyond these: the order is then that of the metric.
 _BEST, _WORST = "1e308", "-1e308"
 
@@ -45,17 +42,6 @@ class VersionLine(JsonForm):
     interval: tuple[float, float] | None
     against: float | None
     paired: bool
-
-
-@dataclass(frozen=True)
-class Reign(JsonForm):
-    """A time in production with the event that began it."""
-
-    period: ChampionPeriod
-    event: int | None
-    action: str | None
-    by: str | None
-    reason: str | None
 
 
 @dataclass(frozen=True)
@@ -84,13 +70,14 @@ def page(asked: Asked) -> View:
     metric = asked.given("metric") or _leading(sort) or (metrics[0] if metrics else None)
     held = registry.evidence_by_version(name, [one.version for one in found.items])
     lines = tuple(_line(one, held.get(one.version), champion, metric) for one in found.items)
-    reigns = _reigns(registry, name)
+    held_reigns = reigns(registry, name)
     described = description_of(registry, name)
-    made = ModelPage(model, described, champion, metric, metrics, filters, sort, reigns, lines, found.next)
+    made = ModelPage(model, described, champion, metric, metrics, filters, sort, held_reigns, lines, found.next)
     extra = {
-        "timeline": _timeline(reigns),
+        "timeline": _timeline(held_reigns),
+        "backs": [one for one in held_reigns if one.is_back],
         "chart": _chart(lines, metric, champion),
-        "offers": _offers(registry, name, reigns),
+        "offers": _offers(registry, name, held_reigns),
         "states": [state.value for state in State],
         "state": asked.query("state"),
         "query": asked.query("q"),
@@ -157,39 +144,24 @@ def _number(table: Any, name: str) -> float | None:
     return float(found)
 
 
-def _reigns(registry: Registry, name: str) -> tuple[Reign, ...]:
-    periods = registry.reigns(name, limit=_PERIODS)
-    if not periods:
-        return ()
-    told = [one for word in _WORDS for one in registry.history(name, action=word, limit=_PERIODS).items]
-    by = {one.at: one for one in told if one.to_state == State.PRODUCTION.value}
-    return tuple(_reign(period, by.get(period.began_at)) for period in periods)
-
-
-def _reign(period: ChampionPeriod, event: Event | None) -> Reign:
-    if event is None:
-        return Reign(period, None, None, None, None)
-    return Reign(period, event.position, event.action, event.actor, event.reason)
-
-
-def _timeline(reigns: Sequence[Reign]) -> Markup | None:
+def _timeline(held: Sequence[Reign]) -> Markup | None:
     bars = [
         charts.Bar(
             one.period.version,
             one.period.began_at,
             one.period.ended_at,
-            one.action == "rollback",
+            one.is_back,
             of_version(one.period.model, one.period.version),
             _said(one),
         )
-        for one in reigns
+        for one in held
     ]
     return charts.timeline(bars, datetime.now(timezone.utc), "Champions over time")
 
 
 def _said(one: Reign) -> str:
     until = f"to {format_minute(one.period.ended_at)}" if one.period.ended_at else "until now"
-    how = "brought back by a rollback" if one.action == "rollback" else "promoted"
+    how = "brought back by a rollback" if one.is_back else "promoted"
     who = f", {how} by {one.by}" if one.by else ""
     why = f": {one.reason}" if one.reason else ""
     return f"{one.period.version}, {format_minute(one.period.began_at)} {until}{who}{why}"
@@ -214,9 +186,9 @@ def _point(one: VersionLine, metric: str, value: float, champion: Version | None
     return charts.Point(version.version, value, one.interval, kind, of_version(version.model, version.version), said)
 
 
-def _offers(registry: Registry, name: str, reigns: Sequence[Reign]) -> list[Offer]:
+def _offers(registry: Registry, name: str, held: Sequence[Reign]) -> list[Offer]:
     role, at = registry.role(name), of_model(name)
     found = [offer(role, Action.DESCRIBE, "Describe", f"{at}/describe")]
-    if len(reigns) >= 2:
+    if len(held) >= 2:
         found.append(offer(role, Action.ROLLBACK, "Roll back", f"{at}/actions/rollback", "danger"))
     return found
