@@ -77,20 +77,17 @@ def register(
     parameters, description = inputs.parameters(param, params_file), _description(description_file)
     by_hand = {**(description.parameters if description else {}), **parameters, **given}
     run = _run(from_run)
-    if run is not None:
-        numbers, given = {**run.metrics, **numbers}, {**run.tags(), **given}
-        parameters = {**run.parameters, **parameters}
-    facts = Facts(numbers, given)
     with app.open() as workspace, bar("Storing") as progress:
         registered = register_model(
             workspace,
             model,
             folder,
             request,
-            facts=facts,
+            facts=Facts(numbers, given),
             evidence=evidence,
             parameters=parameters,
             description=description,
+            run=run,
             progress=progress,
         )
         address = workspace.registry.url

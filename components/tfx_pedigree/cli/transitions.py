@@ -73,7 +73,7 @@ def promote(
             ctx.exit(exits.FOUND_PROBLEMS)
         return
     if deploy_to is not None:
-        _promote_and_deploy(app, ctx, ref, request, deploy_to)
+        _promote_and_deploy(app, ctx, ref, request, deploy_to, verify=not no_verify)
         return
     with app.open() as workspace, bar(f"Checking {ref}") as progress:
         change = use_cases.promote(workspace, ref, request, verify=not no_verify, progress=progress)
@@ -94,14 +94,15 @@ def promote(
         output.next_step("history", version.model)
 
 
-def _promote_and_deploy(app: App, ctx: click.Context, ref: str, request: PromotionRequest, target: str) -> None:
+def _promote_and_deploy(
+    app: App, ctx: click.Context, ref: str, request: PromotionRequest, target: str, *, verify: bool
+) -> None:
     from tfx_pedigree.cli.rollouts.common import desk_of
     from tfx_pedigree.cli.serving import finish
-    from tfx_pedigree.registry import Reference
 
     with desk_of(app) as desk:
-        version = desk.workspace.registry.get(ref)
-        followed = desk.promote(Reference(version.model, version.version), request, target)
+        with bar(f"Checking {ref}") as progress:
+            followed = desk.promote(ref, request, target, verify=verify, progress=progress)
         finish(desk, ctx, followed)
 
 

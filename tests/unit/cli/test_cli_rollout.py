@@ -118,6 +118,26 @@ def test_a_harmful_canary_is_rolled_back_and_the_exit_code_says_so(
     assert "rolled-back" in served(pedigree, "rollout", "list").out
 
 
+def test_a_rollout_that_cron_drives_is_told_to_the_lineage(pedigree: Pedigree) -> None:
+    served(pedigree, "rollout", "start", f"{MODEL}@1.1.0", "--plan", "fast.yaml")
+    for _ in range(40):
+        said = served(pedigree, "rollout", "step", MODEL, "--json").json
+        if said["rollout"] is None or said["rollout"]["state"]["phase"] == "done":
+            break
+    assert pedigree("show", f"{MODEL}@champion", "--json").json["version"] == "1.1.0"
+    assert "It was deployed to eu: 25 % to 100 % since " in pedigree("explain", f"{MODEL}@1.1.0").out
+
+
+def test_what_is_promoted_and_deployed_is_read_before(pedigree: Pedigree, registry: Path) -> None:
+    words = ("promote", f"{MODEL}@1.1.0", "--deploy", "eu")
+    for file in (registry / "store" / "objects").rglob("*"):
+        if file.is_file():
+            file.chmod(0o600)
+            file.write_bytes(b"x" * max(1, file.stat().st_size))
+    assert "cannot be used" in served(pedigree, *words, code=7).err
+    assert pedigree("show", f"{MODEL}@champion", "--json").json["version"] == "1.0.1"
+
+
 def test_a_dry_run_shows_the_plan_and_what_stands_in_the_way(pedigree: Pedigree) -> None:
     said = served(pedigree, "rollout", "start", f"{MODEL}@1.1.0", "--plan", "fast.yaml", "--dry-run")
     assert "25 %" in said.out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +10,6 @@ from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.progress import bar
-from tfx_pedigree.errors import UnavailableError
 from tfx_pedigree.text import plural, visible
 
 if TYPE_CHECKING:
@@ -40,24 +38,22 @@ def import_mlmd(
 
     Nothing is written there. Importing again adds only what is new, and continues what was interrupted.
     """
-    if importlib.util.find_spec("ml_metadata") is None:
-        raise UnavailableError(
-            "ML Metadata is not installed here. Run: pip install 'tfx-pedigree[lineage]'. It has packages for Python "
-            "3.10 and 3.11, and for 3.12 and 3.13 where glibc is 2.39 or newer."
-        )
-    from tfx_pedigree.lineage.lineage import Lineage
-    from tfx_pedigree.mlmd import ArtifactFiles, Selection, connect, import_store
-    from tfx_pedigree.mlmd.version_lookup import versions_in
     from tfx_pedigree.registry import parse_time
+    from tfx_pedigree.service.mlmd_import import import_mlmd as use_case
 
-    selection = Selection(pipeline, parse_time(since) if since else None)
-    with app.open() as workspace, connect(source) as reader, bar("Importing", unit="nodes") as progress:
-        registry = workspace.database("An import from ML Metadata")
-        files = ArtifactFiles(digests=digests, versions=versions_in(registry))
-        found = import_store(reader, Lineage(registry), selection, files=files, dry_run=dry_run, progress=progress)
-        shown = reader.shown
-    told = {"source": shown, "dry_run": dry_run, **found.to_json()}
-    output.answer(told, lambda _: _print(found, shown, selection.is_all))
+    began = parse_time(since) if since else None
+    with app.open() as workspace, bar("Importing", unit="nodes") as progress:
+        done = use_case(
+            workspace,
+            source,
+            pipeline=pipeline,
+            since=began,
+            digests=digests,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    told = {"source": done.source, "dry_run": dry_run, **done.found.to_json()}
+    output.answer(told, lambda _: _print(done.found, done.source, done.whole))
 
 
 def _print(found: Imported, shown: str, is_all: bool) -> None:

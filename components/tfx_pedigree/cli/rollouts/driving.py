@@ -43,11 +43,7 @@ def step(app: App, model: str) -> None:
     For cron, where no process may stay: give the plan a `lease` of more than twice the time between two calls.
     """
     with desk_of(app) as desk:
-        controller = desk.controller()
-        try:
-            tick = controller.tick(model)
-        finally:
-            controller.leave_all()
+        tick = desk.step(model)
     if tick.rollout is None:
         output.answer({"decided": False, "rollout": None}, lambda _: output.say(f"{model} has no rollout going on."))
         return

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from tfx_pedigree.service.rollouts.desk import RolloutDesk
     from tfx_pedigree.service.rollouts.sheet import ArmCount, RolloutSheet
 
-_MOST_EVENTS = 1000
-
 
 @click.command(cls=PedigreeCommand)
 @click.argument("model", shell_complete=model_names)
@@ -169,13 +167,11 @@ def history(app: App, model: str, number: int | None) -> None:
     They stand in the audit log, which nobody can rewrite unseen.
     """
     with desk_of(app) as desk:
-        rollout = desk.api.rollout(model, number).rollout
-        page = desk.workspace.registry.history(model, limit=_MOST_EVENTS)
-    events = [e for e in page.items if e.action == "roll-out" and e.details.get("rollout") == rollout.number]
-    output.answer({"rollout": rollout, "events": events[::-1]}, lambda _: _tell(events[::-1]))
+        rollout, events = desk.history(model, number)
+    output.answer({"rollout": rollout, "events": events}, lambda _: _tell(events))
 
 
-def _tell(events: list[Event]) -> None:
+def _tell(events: tuple[Event, ...]) -> None:
     table = output.table("when (UTC)", "who", "state", "requests>", "errors>", "why…")
     for event in events:
         counted = event.details.get("numbers", {}).get("candidate", {})

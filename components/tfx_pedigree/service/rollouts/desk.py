@@ -15,7 +15,18 @@ from typing import ClassVar
 
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, PedigreeError, UnavailableError
 from tfx_pedigree.json_form import JsonForm, Layout
-from tfx_pedigree.registry import PromotionRequest, Reference, Registry, RegistryApi, State, Version
+from tfx_pedigree.progress import Progress, silent
+from tfx_pedigree.registry import (
+    LARGEST_PAGE,
+    Event,
+    PromotionRequest,
+    Reference,
+    Registry,
+    RegistryApi,
+    State,
+    Version,
+    every,
+)
 from tfx_pedigree.rollout.answers import Answered
 from tfx_pedigree.rollout.api import Followed, RolloutApi
 from tfx_pedigree.rollout.controller import PERIOD_SECONDS, Controller, Tick
@@ -30,6 +41,7 @@ from tfx_pedigree.rollout.traffic.api import ManagerContext, RouteState, ServedV
 from tfx_pedigree.rollout.traffic.opening import open_manager
 from tfx_pedigree.rollout.traffic.templates import Template, template_of
 from tfx_pedigree.rollout.validation import Validator
+from tfx_pedigree.service.promotion import check_first
 from tfx_pedigree.service.rollouts.served_lineage import record_served
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.text import listed, short_digest
@@ -152,9 +164,22 @@ class RolloutDesk:
         place = self.target(model, target)
         return self.api.roll_back(model, place.name, self._served_now(place), reason=reason, to=to, expect=expect)
 
-    def promote(self, reference: Reference, request: PromotionRequest, target: str) -> Followed:
-        place = self.target(reference.model, target)
-        return self.api.promote_and_deploy(reference, request, place.name, self._served_now(place))
+    def promote(
+        self,
+        reference: str,
+        request: PromotionRequest,
+        target: str,
+        *,
+        verify: bool = True,
+        progress: Progress = silent,
+    ) -> Followed:
+        """At once and without a judge; the bytes are read before, as for every promotion."""
+        version = self.workspace.registry.get(reference)
+        place = self.target(version.model, target)
+        if verify:
+            check_first(self.workspace, version, request, progress)
+        exact = Reference(version.model, version.version)
+        return self.api.promote_and_deploy(exact, request, place.name, self._served_now(place))
 
     def _served_now(self, place: ServingTarget) -> ServedVersion | None:
         """What keeps the traffic until another version is ready: what is observed, as far as the registry knows it. A
@@ -178,6 +203,13 @@ class RolloutDesk:
         digests = {arm.digest for arm in observed.arms if arm.digest}
         names = {digest: name for digest in sorted(digests) if (name := self._number(model, digest))}
         return Serving(model, place.name, self.api.champion(model), observed, names, mine)
+
+    def history(self, model: str, number: int | None = None) -> tuple[Rollout, tuple[Event, ...]]:
+        """A rollout, the newest where no number is given, and all its decisions, the oldest first."""
+        rollout, registry = self.api.rollout(model, number).rollout, self.workspace.registry
+        events = every(lambda after: registry.history(model, limit=LARGEST_PAGE, after=after))
+        mine = [one for one in events if one.action == "roll-out" and one.details.get("rollout") == rollout.number]
+        return rollout, tuple(reversed(mine))
 
     def _number(self, model: str, digest: str) -> str | None:
         try:
@@ -237,6 +269,14 @@ class RolloutDesk:
             if controller is not None:
                 controller.leave_all()
         return rollout
+
+    def step(self, model: str) -> Tick:
+        """One look, one decision, and nobody who stays."""
+        controller = self.controller()
+        try:
+            return self._told(controller.tick(model))
+        finally:
+            controller.leave_all()
 
     def _told(self, tick: Tick) -> Tick:
         """What came to serve, or served no longer, is told to the lineage graph. That it cannot be stops no rollout."""

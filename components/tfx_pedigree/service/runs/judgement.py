@@ -111,10 +111,9 @@ def is_made_of(kept: Evidence, found: Evidence) -> bool:
 
 
 def facts_of(record: Mapping[str, Any], comparison: Comparison | None) -> Facts:
-    """What was measured here outranks what a tracker's run says of the same name."""
-    run = TrackedRun.from_json(record["tracked_run"]) if record.get("tracked_run") else None
-    metrics, tags = (run.metrics, run.tags()) if run else ({}, {})
-    return Facts({**metrics, **(_metrics(comparison) if comparison else {})}, {**tags, **tags_of(record)})
+    measured = Facts(_metrics(comparison) if comparison else {}, tags_of(record))
+    run = record.get("tracked_run")
+    return TrackedRun.from_json(run).facts(measured) if run else measured
 
 
 def _metrics(comparison: Comparison) -> dict[str, float]:

@@ -10,6 +10,7 @@ from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.registry import Action, Evidence, Facts, VersionChange, check_model_name
 from tfx_pedigree.secrets import clean_values
 from tfx_pedigree.service.intake import candidate_of
+from tfx_pedigree.service.versions.tracked_run import TrackedRun
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.versioning import ModelDescription, Request
 from tfx_pedigree.versioning.description import Scalar
@@ -39,13 +40,16 @@ def register_model(
     evidence: Evidence | None = None,
     parameters: Mapping[str, Scalar] | None = None,
     description: ModelDescription | None = None,
+    run: TrackedRun | None = None,
     progress: Progress = silent,
 ) -> RegisteredModel:
     """Stores the files, describes them and gives them a number. Who may not register is told so before gigabytes are
-    read."""
+    read. What is given here outranks what the `run` of a tracker says of the same name."""
     check_model_name(model)
     workspace.registry.require(Action.REGISTER, model)
     given = dict(parameters or {})
+    if run is not None:
+        given, facts = {**run.parameters, **given}, run.facts(facts)
     candidate = candidate_of(
         workspace.store_to_fill, folder, parameters=given, description=description, progress=progress
     )

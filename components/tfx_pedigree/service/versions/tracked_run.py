@@ -13,6 +13,7 @@ from typing import Any
 
 from tfx_pedigree.digest import digest_of
 from tfx_pedigree.json_form import JsonForm, Measured
+from tfx_pedigree.registry import Facts
 from tfx_pedigree.secrets import HIDDEN, Gate, clean_text, hidden_names, without_password
 from tfx_pedigree.service.versions.version_record import flat_parameters
 from tfx_pedigree.text import listed, plain, plural
@@ -90,6 +91,11 @@ class TrackedRun(JsonForm):
         """What a version says of its run, to search by."""
         found = {"run": self.name, "run_address": self.address}
         return found | {f"dataset.{one.name}": one.digest for one in self.datasets}
+
+    def facts(self, others: Facts | None = None) -> Facts:
+        """With what was measured or said elsewhere, which outranks what the run says of the same name."""
+        others = others or Facts()
+        return Facts({**self.metrics, **others.metrics}, {**self.tags(), **others.tags})
 
 
 def _bounded(values: Mapping[str, Any], most: int, what: str, notes: list[str]) -> dict[str, Any]:
