@@ -53,7 +53,7 @@ def finish(desk: RolloutDesk, ctx: click.Context, followed: Followed) -> None:
 
 
 def _drive(desk: RolloutDesk, ctx: click.Context, ordered: Rollout, told: dict[str, Any], *, wait: bool) -> None:
-    rollout = desk.drive(ordered.model, Teller(), seconds=WAIT_SECONDS) if wait else ordered
+    rollout = desk.drive(ordered.model, Teller(ends=False), seconds=WAIT_SECONDS) if wait else ordered
     output.answer({**told, "rollout": rollout}, lambda _: output.done(sentence(rollout)))
     output.next_step("serving", rollout.model)
     if wait and rollout.state.phase.value != "done":

@@ -210,7 +210,8 @@ def test_a_rollback_moves_the_traffic_with_the_registry(pedigree: Pedigree, bala
     said = served(pedigree, "serving", MODEL, code=1)
     assert "serves something else" in said.out
     assert "pedigree deploy flight-delay" in said.err
-    served(pedigree, "deploy", MODEL)
+    said = served(pedigree, "deploy", MODEL)
+    assert f"{said.out}{said.err}".count("The deployment of flight-delay 1.0.0 to eu is done.") == 1
     assert served(pedigree, "serving", MODEL).code == 0
 
 

@@ -50,16 +50,20 @@ def sentence(rollout: Rollout) -> str:
 
 
 class Teller:
-    """Tells of a rollout that is being driven: once for each decision, and once for each new note."""
+    """Tells of a rollout that is being driven: once for each decision, and once for each new note. How it ended is told
+    by the caller where `ends` is False."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ends: bool = True) -> None:
+        self._ends = ends
         self._said: set[str] = set()
 
     def __call__(self, tick: Tick) -> None:
         if tick.rollout is not None and (tick.decided or not self._said):
-            self._say(f"{tick.rollout.state.revision}/{tick.rollout.name}", sentence(tick.rollout))
-            if tick.decided and tick.rollout.state.reason:
-                output.note(f"  {tick.rollout.state.reason}")
+            name, state = tick.rollout.name, tick.rollout.state
+            if self._ends or not state.phase.ended:
+                self._say(f"{state.revision}/{name}", sentence(tick.rollout))
+            if tick.decided and state.reason:
+                self._say(f"{name} {state.reason}", f"  {state.reason}")
         if tick.held_by is not None:
             self._say(f"held {tick.held_by}", f"Another controller drives it ({tick.held_by}); this one looks on.")
         for note in tick.notes:

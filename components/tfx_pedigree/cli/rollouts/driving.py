@@ -28,7 +28,7 @@ def run(app: App, ctx: click.Context, model: str) -> None:
     the lease is over, until a controller is there again. Exit code 1 means that it was rolled back.
     """
     with desk_of(app) as desk:
-        rollout = desk.drive(model, Teller())
+        rollout = desk.drive(model, Teller(ends=False))
     output.answer({"rollout": rollout}, lambda _: output.say(sentence(rollout)))
     if rollout.state.phase.value != "done":
         ctx.exit(exits.FOUND_PROBLEMS)
