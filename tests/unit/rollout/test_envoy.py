@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from balancer_testing import BalancerBench, Processes, Serving
+from dying_testing import FILES
 from envoy_testing import Envoy
 from traffic_conformance import TrafficConformance
 
 from programs_testing import program
+from tfx_pedigree.rollout.traffic.rtds import RuntimeServer
 
 pytestmark = pytest.mark.slow
 
@@ -37,6 +40,8 @@ def bench(running: Envoy) -> BalancerBench:
 class TestEnvoy(TrafficConformance):
     requests = 1000
     lease_seconds = 0.5
+    effects = (*FILES, (Path, "symlink_to"), (RuntimeServer, "publish"))
+    dying = ("share",)
 
 
 def test_the_template_is_valid(running: Envoy) -> None:

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from balancer_testing import BROKEN, VERSIONS, Processes, Serving
 from cluster_testing import Cluster
+from dying_testing import FILES
 from traffic_conformance import TrafficConformance, prepared, settled
 
 from tfx_pedigree.errors import ConflictError, NotFoundError
 from tfx_pedigree.rollout.traffic.api import Convergence, FencedError, ServedVersion, WantedRoutes
+from tfx_pedigree.rollout.traffic.cluster import ClusterObject
 from tfx_pedigree.rollout.traffic.gateway_api import open_route
 from tfx_pedigree.rollout.traffic.routed import RoutedTraffic
 
@@ -93,7 +95,7 @@ def bench(servers: Serving, tmp_path: Path) -> Iterator[RouteBench]:
 
 
 class TestGatewayApi(TrafficConformance):
-    pass
+    effects = (*FILES, (ClusterObject, "replace"))
 
 
 @pytest.fixture

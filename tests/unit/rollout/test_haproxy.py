@@ -6,8 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 from balancer_testing import BalancerBench, Processes, Serving
+from dying_testing import FILES
 from haproxy_testing import Haproxy
 from traffic_conformance import TrafficConformance
+
+from tfx_pedigree.rollout.traffic.haproxy_socket import HaproxySocket
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +36,5 @@ def bench(running: Haproxy) -> BalancerBench:
 class TestHaproxy(TrafficConformance):
     requests = 1000
     lease_seconds = 0.5
+    effects = (*FILES, (HaproxySocket, "ask"))
+    dying = ("share",)

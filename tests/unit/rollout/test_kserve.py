@@ -19,6 +19,7 @@ from traffic_conformance import TrafficConformance, prepared, settled
 from tfx_pedigree.comparison.config_reader import from_data
 from tfx_pedigree.errors import ConflictError, InvalidInputError
 from tfx_pedigree.rollout.traffic.api import Convergence, ManagerContext, ServedVersion, WantedRoutes
+from tfx_pedigree.rollout.traffic.cluster import ClusterObject
 from tfx_pedigree.rollout.traffic.kserve import KserveTraffic, open_kserve
 
 PATH = "/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices/penguin"
@@ -95,7 +96,7 @@ def bench(tmp_path: Path) -> Iterator[KserveBench]:
 
 
 class TestKserve(TrafficConformance):
-    pass
+    effects = ((ClusterObject, "replace"),)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ def version(number: int) -> ServedVersion:
     return ServedVersion("penguin", f"sha256:{number:064d}", f"{number}.0.0", number)
 
 
+EFFECTS = tuple((MemoryTraffic, name) for name in ("prepare", "apply", "retire"))
 VERSIONS = (version(1), version(2), version(3))
 BROKEN = version(9)
 
@@ -45,11 +46,13 @@ def bench() -> MemoryBench:
 
 
 class TestMemory(TrafficConformance):
-    pass
+    effects = EFFECTS
 
 
 class TestWithoutShares(TrafficConformance):
     """As a backend that only switches, has no counters and no lease."""
+
+    effects = EFFECTS
 
     @pytest.fixture
     def bench(self, bench: MemoryBench) -> Bench:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from balancer_testing import BROKEN, VERSIONS
+from dying_testing import FILES
 from load_testing import Client
 from serving_stand_in import ServingStandIn
 from traffic_conformance import TrafficConformance, prepared, settled
@@ -96,6 +97,7 @@ def bench(tmp_path: Path) -> Iterator[ServingBench]:
 
 class TestTensorFlowServing(TrafficConformance):
     requests = 100
+    effects = FILES
 
 
 OTHER = """

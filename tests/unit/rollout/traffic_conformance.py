@@ -5,13 +5,15 @@ Where a backend cannot do something, its capabilities say so, and the test then 
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import Protocol
 
 import pytest
+from dying_testing import DeathError, Deaths, Effect
 
-from tfx_pedigree.errors import ConflictError
+from tfx_pedigree.errors import ConflictError, UnavailableError
 from tfx_pedigree.rollout.traffic.api import (
     WHOLE,
     Convergence,
@@ -67,6 +69,10 @@ class TrafficConformance:
 
     lease_seconds = 1.0
     requests = 2000
+    # What changes something outside: owner and name. `dying` says in which acts a death is tried; real programs take
+    # seconds for some of them.
+    effects: tuple[Effect, ...] = ()
+    dying = ("come", "share", "back", "go")
 
     @pytest.fixture
     def serving(self, bench: Bench) -> TrafficManager:
@@ -81,6 +87,9 @@ class TrafficConformance:
     def both(self, bench: Bench, serving: TrafficManager) -> TrafficManager:
         prepared(serving, bench.versions[1], bench)
         return serving
+
+    def forget_second(self, bench: Bench) -> None:
+        """Before each death: what a backend keeps of a version that was retired would be found there."""
 
     def _shares(self, manager: TrafficManager, bench: Bench, points: int, lease: float | None = 60.0) -> WantedRoutes:
         if manager.capabilities().split is Split.NONE:
@@ -236,6 +245,49 @@ class TrafficConformance:
         prepared(both, third, bench)
         assert both.observe().serving == second.digest
 
+    def test_a_death_at_any_effect_and_another_in_the_recovery_change_nothing_in_the_end(
+        self, bench: Bench, serving: TrafficManager, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A controller's acts, each begun again by the next one until it is done: a version comes, gets a share, gives
+        it back, and goes."""
+        first, second = bench.versions[0], bench.versions[1]
+        shared = self._shares(serving, bench, 5000)
+        back = WantedRoutes.all_to(first.digest, second.digest)
+        deaths, epochs = Deaths(self.effects, monkeypatch), itertools.count(2)
+
+        def moved(wanted: WantedRoutes) -> Callable[[TrafficManager], None]:
+            def move(manager: TrafficManager) -> None:
+                epoch = next(epochs)
+                _until(bench, lambda: _in_place(manager, wanted, epoch))
+
+            return move
+
+        def go(manager: TrafficManager) -> None:
+            manager.retire(second.digest)
+            _until(bench, lambda: _gone(manager, second.digest))
+
+        acts: dict[str, Callable[[TrafficManager], None]] = {
+            "come": lambda manager: prepared(manager, second, bench),
+            "share": moved(shared),
+            "back": moved(back),
+            "go": go,
+        }
+        tried = 0
+        for dying in self.dying:
+            for point in itertools.count():
+                died = False
+                self.forget_second(bench)
+                for name, act in acts.items():
+                    # The second death comes soon after the first.
+                    points = (point, point * 5 % 7) if name == dying else ()
+                    died |= _lived_through(bench, deaths, act, points)
+                found = bench.manager().observe()
+                assert (found.serving, found.arm(second.digest)) == (first.digest, None)
+                tried += died
+                if not died:
+                    break
+        assert tried >= 2 * len(self.dying), "what changes something is not wrapped"
+
     def test_counters_only_grow_and_count_each_version_by_itself(self, bench: Bench, both: TrafficManager) -> None:
         wanted = self._shares(both, bench, 5000)
         both.apply(wanted, epoch=1)
@@ -263,6 +315,44 @@ class TrafficConformance:
     def test_nothing_is_counted_for_a_version_that_never_served(self, bench: Bench, serving: TrafficManager) -> None:
         found = serving.counters(bench.versions[2].digest)
         assert found is None or found.requests == 0
+
+
+def _lived_through(
+    bench: Bench, deaths: Deaths, act: Callable[[TrafficManager], None], points: tuple[int, ...]
+) -> bool:
+    """Whether it died. After each death a new manager begins the act again; the last one lives."""
+    died = False
+    for point in (*points, None):
+        deaths.arm(point)
+        try:
+            act(bench.manager())
+            break
+        except DeathError:
+            died = True
+        deaths.arm(None)
+        found = bench.manager().observe()
+        assert sum(arm.points for arm in found.arms) == WHOLE, "a death left a part of a change"
+    deaths.arm(None)
+    return died
+
+
+def _in_place(manager: TrafficManager, wanted: WantedRoutes, epoch: int) -> bool:
+    """A look of a controller: what a backend cannot do yet is tried again."""
+    try:
+        manager.apply(wanted, epoch=epoch)
+    except FencedError:
+        raise
+    except ConflictError:
+        return False
+    return manager.verify(wanted).convergence is Convergence.CONVERGED
+
+
+def _gone(manager: TrafficManager, digest: str) -> bool:
+    try:
+        manager.retire(digest)
+    except UnavailableError:  # what is on its way out, or still being deployed
+        return False
+    return manager.observe().arm(digest) is None
 
 
 def _until(bench: Bench, true: Callable[[], bool], seconds: float = 10.0) -> None:

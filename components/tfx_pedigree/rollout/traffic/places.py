@@ -7,8 +7,8 @@ that version serves. Without both, nobody claims to know what a place serves.
 
 from __future__ import annotations
 
-import os
 import re
+import secrets
 import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -170,7 +170,7 @@ class Places:
         for child in sorted(place.folder.iterdir()):
             # Whatever reads as a number is a version to a server, also 0001.
             if child.name.isdecimal() and child.name != keep:
-                child.rename(place.folder / f"{_GONE}{child.name}-{os.getpid()}")
+                child.rename(place.folder / f"{_GONE}{child.name}-{secrets.token_hex(4)}")
         for gone in place.folder.glob(f"{_GONE}*"):
             shutil.rmtree(gone, ignore_errors=True)
 

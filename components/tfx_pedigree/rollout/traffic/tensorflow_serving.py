@@ -8,6 +8,7 @@ status: a version is labelled only after it is AVAILABLE, and one that a label p
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -236,7 +237,8 @@ class TensorFlowServing(TrafficManager):
         with locked(self._settings.folder / ".pedigree-lock-files"):
             number = self._settings.folder / str(version.sequence)
             if number.exists():
-                number.rename(self._settings.folder / f"{_GONE}{version.sequence}")
+                # A name of its own: what a process before this one renamed may still be there.
+                number.rename(self._settings.folder / f"{_GONE}{version.sequence}-{secrets.token_hex(4)}")
             for gone in self._settings.folder.glob(f"{_GONE}*"):
                 shutil.rmtree(gone, ignore_errors=True)
 

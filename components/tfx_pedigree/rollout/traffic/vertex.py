@@ -7,6 +7,7 @@ label of its model, so that a controller that starts again goes on with it.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tempfile
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from typing import Any
 
 from tfx_pedigree.comparison.config_reader import ConfigNode
 from tfx_pedigree.digest import canonical_json, digest_of
-from tfx_pedigree.errors import ConflictError, UnavailableError
+from tfx_pedigree.errors import ConflictError, NotFoundError, UnavailableError
 from tfx_pedigree.rollout.traffic.api import (
     Capabilities,
     Convergence,
@@ -322,7 +323,8 @@ class VertexTraffic(TrafficManager):
         if going is not None and going.error:
             raise UnavailableError(f"The deployed model {deployed} was not undeployed: {going.error}")
         if going is None or going.done:
-            self._undeploys[deployed] = self._service.undeploy(deployed)
+            with contextlib.suppress(NotFoundError):  # a process before this one began it, and it is done
+                self._undeploys[deployed] = self._service.undeploy(deployed)
 
     def _give_up(self, digest: str) -> None:
         """What is being deployed cannot be undeployed yet, and what failed may be tried again."""
