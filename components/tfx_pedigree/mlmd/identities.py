@@ -24,10 +24,10 @@ Nodes = Mapping[str, Node]
 class Identities:
     """Remembers every artifact that it was asked for, so that one that was told of in another piece stays itself."""
 
-    def __init__(self, store: str, files: ArtifactFiles, known: Mapping[int, Nodes] | None = None) -> None:
+    def __init__(self, store: str, files: ArtifactFiles) -> None:
         self._store = store
         self._files = files
-        self._nodes: dict[int, Nodes] = dict(known or {})
+        self._nodes: dict[int, Nodes] = {}
         # version.json by the id of the ModelVersion artifact.
         self.records: dict[int, Mapping[str, Any]] = {}
         self.recorded: set[str] = set()

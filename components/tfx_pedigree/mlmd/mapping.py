@@ -17,7 +17,6 @@ from tfx_pedigree.mlmd.history import Artifact, Execution, History, RecordedRun,
 from tfx_pedigree.mlmd.identities import (
     WHOLE,
     Identities,
-    Nodes,
     events_by_execution,
     names_in,
     splits_of,
@@ -48,8 +47,8 @@ class MappedExecution:
 
 
 class Mapper:
-    """Gives fragments. `store` is `Reader.identity`. `known` gives the nodes, by split (or ""), of artifacts that
-    somebody knows better; `run` is the node of the run that is going on, by the name that its runner gives it.
+    """Gives fragments. `store` is `Reader.identity`; `runs` are nodes of runs that are going on, by the names that
+    their runners give them.
 
     Pieces may be given in any order where `learn` has heard of every Versioner before.
     """
@@ -59,12 +58,11 @@ class Mapper:
         store: str,
         *,
         files: ArtifactFiles | None = None,
-        known: Mapping[int, Nodes] | None = None,
         runs: Mapping[str, Node] | None = None,
     ) -> None:
         self._store = store
         self._files = files or ArtifactFiles()
-        self._ids = Identities(store, self._files, known)
+        self._ids = Identities(store, self._files)
         self._known_runs = dict(runs or {})
         self._settings = execution_settings.ExecutionSettings()
         # Artifacts that came out of an execution that had them as an input.

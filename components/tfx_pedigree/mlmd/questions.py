@@ -28,7 +28,6 @@ _QUESTIONS: dict[str, Callable[..., Sequence[Any]]] = {
     "events_of_artifacts": lambda store, ids: store.get_events_by_artifact_ids(ids),
     "events_of_executions": lambda store, ids: store.get_events_by_execution_ids(ids),
     "artifacts_of_type": lambda store, name: store.get_artifacts_by_type(name),
-    "artifacts_at": lambda store, uri: store.get_artifacts_by_uri(uri),
     "contexts_of_type": lambda store, name: store.get_contexts_by_type(name),
     "contexts_of_execution": lambda store, number: store.get_contexts_by_execution(number),
     "executions_of_context": lambda store, number: store.get_executions_by_context(number),

@@ -83,9 +83,6 @@ class Reader:
     def artifacts_of_type(self, type_name: str) -> list[Artifact]:
         return [history.artifact_of(one) for one in self._call("artifacts_of_type", type_name)]
 
-    def artifacts_at(self, uri: str) -> list[Artifact]:
-        return [history.artifact_of(one) for one in self._call("artifacts_at", uri)]
-
     def contexts_of_type(self, type_name: str) -> list[Any]:
         return list(self._call("contexts_of_type", type_name))
 

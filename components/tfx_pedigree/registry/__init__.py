@@ -54,6 +54,7 @@ from tfx_pedigree.registry.sessions import UsedSignIn
 from tfx_pedigree.registry.signatures import Signature, Trust, TrustChange
 from tfx_pedigree.registry.token_text import TokenText
 from tfx_pedigree.registry.tokens import NewToken, Token, TokenChange
+from tfx_pedigree.registry.transactions import utc_now
 from tfx_pedigree.registry.webhooks import TOLD, Delivery, NewWebhook, Webhook, WebhookChange, check_secret
 from tfx_pedigree.role import Role
 from tfx_pedigree.states import State
@@ -145,4 +146,5 @@ __all__ = [
     "check_text",
     "every",
     "parse_time",
+    "utc_now",
 ]

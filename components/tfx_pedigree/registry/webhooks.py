@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -261,7 +260,3 @@ def try_again(write: Write, name: str) -> int:
     write.connection.execute(schema.webhooks.update().where(_W.id == number).values(stopped=None))
     write.log("retry-webhook", details={"webhook": name, "deliveries": count})
     return count
-
-
-def names_of(events: Sequence[str]) -> str:
-    return listed(events, len(events)) if events else "all events"

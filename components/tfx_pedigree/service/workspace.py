@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.registry import Registry, RegistryApi
-from tfx_pedigree.registry.transactions import utc_now
+from tfx_pedigree.registry import Registry, RegistryApi, utc_now
 from tfx_pedigree.secrets import masked
 from tfx_pedigree.settings import is_server
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 from tfx_pedigree.digest import canonical_json, digest_of, is_digest
 from tfx_pedigree.errors import InvalidInputError
@@ -25,7 +25,6 @@ Scalar = str | int | float | bool | None
 Number = Annotated[int, Bounds(0, LARGEST_INTEGER)]
 Shape = tuple[Number | None, ...] | None
 TensorKind = Literal["dense", "sparse", "ragged", "composite"]
-TENSOR_KINDS: tuple[TensorKind, ...] = get_args(TensorKind)
 
 
 class _Record(JsonForm):
