@@ -58,7 +58,8 @@ def card_of(dossier: Dossier) -> Card:
 
 def _purpose(dossier: Dossier) -> Iterator[str]:
     yield dossier.model.description or (
-        "Nobody described what this model is for. Who knows it writes it down; the registry cannot know."
+        "Nobody has described what this model is for. Write it down with "
+        f"`pedigree describe {dossier.version.model} --text TEXT`."
     )
 
 

@@ -107,7 +107,8 @@ def _models_of(connection: Connection, identity: Identity) -> set[str]:
 def refusal(identity: Identity, held: str | None, model: str | None, action: Action) -> ForbiddenError:
     actor, role, needed = identity.principal, highest(held), LEAST_ROLE[action]
     where = f"on {model}" if model else "on the whole registry"
-    may_not = f"{actor} may not {str(action).replace('-', ' ')} {where}"
+    doing = str(action).replace("-", " ").replace("rollback", "roll back")
+    may_not = f"{actor} may not {doing} {where}"
     if allows(role, action) and identity.roles_cap is not None:
         return ForbiddenError(
             f"{may_not} with the token {identity.token_id}: it reaches no further than {identity.roles_cap}, and this "

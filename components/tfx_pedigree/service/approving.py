@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry import PromotionRequest, Reference, RequestChange, RequestStatus, VersionChange
 from tfx_pedigree.service.promotion import promote
@@ -25,4 +26,8 @@ def approve(
     change = workspace.registry.approve(model, number, comment=comment)
     if not promoting or change.request.status is not RequestStatus.APPROVED:
         return Approved(change, None)
-    return Approved(change, promote(workspace, Reference(model, change.request.version), PromotionRequest()))
+    try:
+        return Approved(change, promote(workspace, Reference(model, change.request.version), PromotionRequest()))
+    except PedigreeError as error:
+        error.args = (f"Your approval counts: {change.request.name} is approved. But {error}",)
+        raise

@@ -63,7 +63,7 @@ def lost(backend: Backend, sha256: str, version: str | None, state: str) -> str:
     owner = f" of version {version}" if version else ""
     return (
         f"Object {sha256}{owner} in the store {backend.url} {state}. Nothing of it was handed out. "
-        "Run a verification of the store, then store the same model again: that heals it."
+        "See all of the damage with `pedigree verify`, then register the same model again: that repairs it."
     )
 
 

@@ -49,6 +49,14 @@ def test_two_people_approve_and_the_last_one_may_promote(admin: Pedigree) -> Non
     assert "promoted" in admin("requests", MODEL, "--all").out
 
 
+def test_an_approval_counts_where_its_giver_may_not_promote_and_that_is_said(admin: Pedigree) -> None:
+    admin("protect", MODEL, "--approvals", "1")
+    admin("request", f"{MODEL}@2")
+    refused = admin("approve", MODEL, "1", "--promote", actor="rea", code=6).err
+    assert f"Your approval counts: the request 1 to promote {MODEL} 1.1.0 is approved. But rea may not" in refused
+    assert admin("promote", f"{MODEL}@2", "--no-verify", "--json").json["replaced"] == "1.0.0"
+
+
 def test_a_request_is_rejected_with_a_reason(admin: Pedigree) -> None:
     admin("protect", MODEL, "--approvals", "1", "--from", "releaser")
     admin("request", f"{MODEL}@2")

@@ -122,7 +122,7 @@ def test_who_acts_is_not_for_the_caller_to_say(far: Side) -> None:
 
 def test_a_refused_role_has_its_exit_code_and_stands_in_the_log(far: Side, tmp_path: Path) -> None:
     said = far._pedigree("rollback", "flight-delay", "--reason", "x", code=6, **EVE, PEDIGREE_ACTOR=None)
-    assert "eve may not rollback on flight-delay" in said.err
+    assert "eve may not roll back on flight-delay" in said.err
     assert "refuse" in far("history flight-delay", 0).out
 
 

@@ -157,7 +157,7 @@ def test_names_that_would_be_markup_stay_text(hostile: Dossier) -> None:
 
 def test_what_nobody_recorded_is_said_and_not_made_up(hostile: Dossier) -> None:
     text = card_as_markdown(card_of(hostile))
-    assert "Nobody described what this model is for" in text
+    assert "Nobody has described what this model is for" in text
     assert "No lineage was recorded" in text
     assert "datasets" not in json.dumps(bill_of_materials(hostile))
 
