@@ -51,7 +51,7 @@ class Settings:
 
     @property
     def actor_at_registry(self) -> str | None:
-        """Who acts, for who opens the registry: at a server that is whom the token says."""
+        """Who acts. At a server the token says that."""
         if not self.is_server:
             return self.actor
         if self.sources["actor"] != DEFAULT:
@@ -227,7 +227,7 @@ def _parse_toml(file: Path, text: bytes) -> list[_Entry]:
 
 
 def _line(text: bytes, key: str) -> int | None:
-    """Where a TOML key stands; the parser does not say."""
+    """The line of a TOML key, which the parser does not tell."""
     pattern = re.compile(rf"\s*\[?\[?\s*[\"']?{re.escape(key)}\b")
     return next((number for number, line in enumerate(text.decode().splitlines(), 1) if pattern.match(line)), None)
 

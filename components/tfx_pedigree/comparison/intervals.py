@@ -13,7 +13,7 @@ from tfx_pedigree.comparison.numbers import Interval
 from tfx_pedigree.errors import InvalidInputError
 
 TFMA_CONFIDENCE = 0.95
-# TFMA's jackknife makes 20 parts, of which the last one is free no more.
+# TFMA's jackknife has 20 parts, so 19 degrees of freedom.
 TFMA_DEGREES_OF_FREEDOM = 19
 
 

@@ -34,14 +34,14 @@ _LITERAL = re.compile(r"'([^']*)'")
 
 @dataclass(frozen=True)
 class SchemaProblem:
-    """A sentence. `unreadable`: what is gone is needed to read rows at all."""
+    """A problem, as a sentence. `unreadable`: without the missing part, rows cannot be read at all."""
 
     text: str
     unreadable: bool = False
 
 
 def schema_problems(connection: Connection) -> Iterator[SchemaProblem]:
-    """What is missing or other than it should be, and triggers."""
+    """What is missing or different in the schema, and triggers."""
     inspector = sa.inspect(connection)
     there = set(inspector.get_table_names())
     for table in schema.metadata.sorted_tables:

@@ -1,4 +1,4 @@
-"""Looking around in an answer: what a node leads to and what leads to it, by the kind of the edge. Pure."""
+"""The neighbours of a node within an answer, by the kind of the edge, in both directions. Pure."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Adjacency:
                 self._in[edge.target].append(edge)
 
     def up(self, key: str) -> list[Edge]:
-        """To what the node came from."""
+        """Edges to what the node came from."""
         return sorted(self._out.get(key, ()), key=lambda edge: (_RANK[edge.kind], order(self.nodes[edge.target])))
 
     def down(self, key: str) -> list[Edge]:
-        """From what came of the node."""
+        """Edges from what came of the node."""
         return sorted(self._in.get(key, ()), key=lambda edge: (_RANK[edge.kind], order(self.nodes[edge.source])))
 
     def targets(self, key: str, kind: EdgeKind) -> tuple[Node, ...]:

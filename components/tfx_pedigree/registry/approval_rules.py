@@ -25,7 +25,7 @@ _PROMOTABLE = (State.DEVELOPMENT, State.STAGING)
 
 
 class RequestStatus(str, Enum):
-    """WAITING and APPROVED may still become something; all others are the end."""
+    """WAITING and APPROVED requests can still change; all other states are final."""
 
     WAITING = "waiting"
     APPROVED = "approved"
@@ -81,7 +81,7 @@ class Protected:
 
 @dataclass(frozen=True)
 class Situation:
-    """How things are now. The champion and the evidence are digests."""
+    """The present state that a request is compared with. The champion and the evidence are digests."""
 
     state: State
     champion: str | None
@@ -91,7 +91,7 @@ class Situation:
 
 
 def judge(request: Bound, now: Situation, at: datetime) -> tuple[RequestStatus, str]:
-    """With the reason, where one is to be told."""
+    """A request's status, with the reason if there is one."""
     if request.outcome is not None:
         return RequestStatus(request.outcome), ""
     if (changed := _changed(request, now)) is not None:
@@ -134,7 +134,7 @@ def check_protection(approvals: int, approvers: str) -> None:
 
 
 def may_approve(identity: Identity, role: Role | None, approvers: str) -> bool:
-    """`role` is what the identity has on the model."""
+    """Whether the identity may approve. `role` is its role on the model."""
     if role is None or role < LEAST_ROLE[Action.APPROVE]:
         return False
     if approvers.startswith(GROUP):

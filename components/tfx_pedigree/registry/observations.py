@@ -25,11 +25,11 @@ from tfx_pedigree.secrets import clean_text
 from tfx_pedigree.states import State
 from tfx_pedigree.text import format_timestamp, plain, plural
 
-# Of one observation, and of all of a version's observations: each name is a series that somebody draws.
+# The most metrics in one observation, and the most names for one version: each name is a series in the charts.
 MOST_METRICS = 64
 LONGEST_NAME = 120
 LONGEST_TIME = timedelta(days=366)
-# How far clocks may be apart.
+# An observation may end this far in the future: clocks differ.
 AHEAD = timedelta(minutes=5)
 _TIMES = {"began_at": "from", "ended_at": "to"}
 # Before and after all that can be observed.

@@ -26,7 +26,7 @@ from tfx_pedigree.registry.write import Write
 from tfx_pedigree.role import Role
 from tfx_pedigree.text import format_minute, format_timestamp
 
-# Which groups somebody is in was true when he made the token: what rests on that does not last.
+# A token keeps the groups that its owner had when it was made. Membership may end, so such a token expires sooner.
 GROUPS_LAST = timedelta(days=30)
 MOST_TOKENS = 200
 _LONGEST_NAME = 200
@@ -57,7 +57,7 @@ class NewToken(JsonForm):
 
 @dataclass(frozen=True)
 class Token(JsonForm):
-    """`used_at` is true to the hour or so. With `groups`, it counts for what was granted to them."""
+    """`used_at` is exact to about an hour. With `groups`, roles that were granted to these groups count too."""
 
     id: str
     name: str
@@ -72,7 +72,7 @@ class Token(JsonForm):
     used_at: datetime | None
 
     def problem(self, now: datetime) -> str | None:
-        """Why it is good for nothing."""
+        """Why the token is not valid any more; None if it is valid."""
         if self.revoked_at is not None:
             return f"was revoked on {format_minute(self.revoked_at)} by {self.revoked_by}"
         if self.expires_at is not None and self.expires_at <= now:
@@ -81,7 +81,7 @@ class Token(JsonForm):
 
     @property
     def identity(self) -> Identity:
-        # What the highest role on everything takes nothing away from needs no scope.
+        # A scope of the highest role on all models limits nothing, so none is kept.
         cap = None if self.scope == RolesCap(Role.ADMIN) else self.scope
         return Identity(self.principal, self.id, cap, self.groups, self.expires_at)
 
@@ -96,8 +96,8 @@ class TokenChange(JsonForm):
 
 
 def decide_token(maker: Identity, asked: NewToken, *, admin: bool, now: datetime) -> Token:
-    """The token that `maker` may make. `admin` says that he may do so for others; he then is not held to how long his
-    own credential lasts, as he could grant the same roles to anybody."""
+    """The token that `maker` may make. An `admin` may make tokens for others, also ones that outlive the admin's own
+    credential: an admin could grant the same roles to anybody."""
     principal = maker.principal if asked.principal is None else asked.principal
     own = principal == maker.principal
     groups = maker.groups if own else ()
@@ -131,7 +131,7 @@ def _within(maker: Identity, scope: RolesCap | None) -> RolesCap:
 
 
 def seal(token: Token, secret_digest: str) -> str:
-    """The digest of what never changes in a row: it stands in the event that made it."""
+    """The digest of the row's fields that never change. The event that made the token records it."""
     values = {
         "id": token.id,
         "name": token.name,
@@ -239,7 +239,8 @@ def page(connection: Connection, principal: str | None, limit: int, after: str |
 
 
 def authenticated(row: Row | None, presented: TokenText, now: datetime) -> Token:
-    """The token of a row of `TOKEN`, for who knows its secret. Only he is told what became of it."""
+    """The token of a row of `TOKEN`, for a client that presents its whole secret. Only such a client is told that the
+    token expired or was revoked."""
     digest = row[-1] if row is not None else digest_of(b"")
     if not presented.has(digest) or row is None:
         raise UnauthenticatedError(

@@ -40,7 +40,8 @@ def lock_file(model: str, registry: str, log: str) -> Path:
 
 @contextlib.contextmanager
 def held(path: Path, what: str, now: Callable[[], datetime] | None = None) -> Iterator[int]:
-    """Gives the descriptor to hand on. BusyError, with who holds it and since when, if it is not free; never waits."""
+    """Takes the lock and returns its descriptor, which the pipeline inherits. Never waits: if another process has the
+    lock, BusyError says who and since when."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -61,7 +62,7 @@ def held(path: Path, what: str, now: Callable[[], datetime] | None = None) -> It
         _write(descriptor, what, (now or (lambda: datetime.now(timezone.utc)))())
         yield descriptor
     finally:
-        # Closing frees the lock, but not before those who inherited the descriptor are gone.
+        # Closing frees the lock only when the processes that inherited the descriptor have ended too.
         os.close(descriptor)
 
 

@@ -72,7 +72,7 @@ class Session:
         return Begun(planned, noted.position, known.open_since(planned.span) or noted.position)
 
     def submitted(self, begun: Begun, run: str, pipeline: str) -> None:
-        """The run goes on elsewhere, under the name `run`."""
+        """Notes that the run was submitted to a service, under the name `run`."""
         planned = begun.planned
         self._note(AttemptOutcome.SUBMITTED, planned.span, planned.text, {"run": run, "pipeline": pipeline})
 
@@ -83,12 +83,12 @@ class Session:
         self._note(outcome, begun.planned.span, text, {"began": begun.position}, subject=subject)
 
     def settle(self, attempt: Attempt, well: bool, text: str) -> None:
-        """What became of a run that was submitted before."""
+        """Notes how a run ended that was submitted before."""
         outcome = AttemptOutcome.FINISHED if well else AttemptOutcome.FAILED
         self._note(outcome, attempt.span, text, {"run": attempt.run})
 
     def nothing(self, decision: Decision, situation: Situation) -> None:
-        """Noted once: as long as nothing is new, asking again adds no line."""
+        """Notes that there was no reason. While nothing changes, further calls add no note."""
         more: dict[str, Any] = {"champion": situation.champion.version if situation.champion else None}
         if decision.steady is not None:
             more["drift"] = decision.steady

@@ -42,7 +42,7 @@ class RegistryMove(str, Enum):
 
 @dataclass(frozen=True)
 class Decision:
-    """`finding`: what the rollout has found out about the candidate, which becomes evidence about it."""
+    """`finding` is what the rollout found out about the candidate. It becomes evidence about that version."""
 
     state: RolloutState
     move: RegistryMove = RegistryMove.NONE
@@ -65,7 +65,7 @@ NOTHING_KNOWN = Judgement()
 
 @dataclass(frozen=True)
 class Seen:
-    """What was looked at just now. None, where a backend did not answer or nothing was asked, is never good news."""
+    """What was just observed. None means that a backend was not asked or did not answer; it is never good news."""
 
     champion: str | None  # the digest of the registry's champion
     prepared: Prepared | None = None
@@ -82,12 +82,12 @@ def begin(order: RolloutOrder, now: datetime) -> RolloutState:
 
 
 def _at_first(order: RolloutOrder) -> WantedRoutes | None:
-    """What serves goes on serving. A deployment leaves the traffic as it is until its version is ready."""
+    """The first shares: all to the stable version. Without one, traffic stays as it is until the version is ready."""
     return WantedRoutes.all_to(order.stable.digest) if order.stable else None
 
 
 def decide(rollout: Rollout, seen: Seen, judged: Judgement, now: datetime) -> Decision | None:
-    """None: nothing changes now."""
+    """The next decision, or None if nothing changes now."""
     phase = rollout.state.phase
     if phase.ended:
         return None
@@ -136,7 +136,7 @@ def roll_back(
 
 
 def _foreign_champion(rollout: Rollout, seen: Seen, now: datetime) -> Decision | None:
-    """Somebody else moved the champion: this rollout rests on what is no longer so."""
+    """Somebody else changed the champion, so the comparison on which this rollout rests no longer holds."""
     stable, moved = rollout.stable, rollout.state.moved
     expected = rollout.candidate.digest if moved else stable.digest if stable else None
     if seen.champion == expected:
@@ -271,7 +271,7 @@ def _switching(rollout: Rollout, seen: Seen, now: datetime) -> Decision | None:
 
 
 def asked(rollout: Rollout, ask: Ask, reason: str, now: datetime) -> Decision | None:
-    """None where it is so already; ConflictError where it makes no sense."""
+    """The decision that a person asked for. None if that is the state already; ConflictError if it is not possible."""
     state = rollout.state
     if state.phase.ended:
         raise ConflictError(
@@ -302,7 +302,7 @@ def _resume(rollout: Rollout, reason: str, now: datetime) -> Decision | None:
     state = rollout.state
     if not state.paused:
         return None
-    # The time that a step may take begins anew: it was not the candidate that stood still.
+    # The time limit of the step starts again: the pause was not the candidate's fault.
     return Decision(replace(state, paused=False, revision=state.revision + 1, since=now, reason=reason))
 
 
@@ -360,5 +360,5 @@ def _age(rollout: Rollout, now: datetime) -> float:
 
 
 def superseded(rollout: Rollout, now: datetime, reason: str) -> Decision:
-    """A later order takes over; its wanted shares leave nothing to this one's candidate that it does not name."""
+    """A later order takes over. This rollout's candidate gets no share any more, unless that order names it."""
     return _to(rollout, Phase.SUPERSEDED, now, reason)

@@ -1,4 +1,4 @@
-"""The application: what a process of the server answers with."""
+"""The web application that each process of the server runs."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
 
 
 async def _refuse_http(request: Request, error: Exception) -> Response:
-    """An address that no route knows, or a method that its route does not know."""
+    """Answers for an unknown address, and for a method that its route does not have."""
     if not isinstance(error, HTTPException):
         return _response(answers.bug(error))
     told, headers = _sentence(request, error), dict(error.headers or {})

@@ -45,11 +45,11 @@ class Server:
         return Workspace(self.acting(request))
 
     async def ask(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """Runs what only reads, and may wait, in a thread."""
+        """Runs work that only reads in a thread."""
         return await self.run(self.questions, function, *arguments, **named)
 
     async def change(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """Runs what writes in a thread."""
+        """Runs work that writes in a thread of its own pool."""
         return await self.run(self.changes, function, *arguments, **named)
 
     async def run(self, pool: ThreadPoolExecutor, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
@@ -62,7 +62,7 @@ class Server:
         self.close()
 
     def close(self) -> None:
-        """Waits for what is being done, and gives the connections back."""
+        """Waits for the work in progress, then closes the connections."""
         for pool in (self.questions, self.changes, self.bytes):
             pool.shutdown()
         self.registry.close()

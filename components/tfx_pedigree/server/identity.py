@@ -36,7 +36,7 @@ log = logging.getLogger("tfx_pedigree.server")
 
 @dataclass
 class KnownTokens:
-    """Tokens that were right a moment ago, by the digest of their secret, so that not each request asks for them."""
+    """A short cache of valid tokens, by the digest of their secret: it saves a query for each request."""
 
     registry: Registry
     _known: OrderedDict[str, tuple[float, Token]] = field(default_factory=OrderedDict)
@@ -105,13 +105,13 @@ class Credentials:
         )
 
     def of_form(self, request: HTTPConnection, secret: str) -> Identity:
-        """Of somebody who signs in. The caller has looked whether the form is one of ours."""
+        """The identity of somebody who signs in. The caller has checked that a page of this server sent the form."""
         with self.counted(request):
             return self.of_secret(secret)
 
     @contextlib.contextmanager
     def counted(self, request: HTTPConnection) -> Iterator[None]:
-        """Around an attempt to say who one is: after too many that failed, none is looked at."""
+        """Surrounds an attempt to authenticate: after too many failures, further attempts are refused unread."""
         address = self.address(request)
         self._attempts.check(address)
         try:
@@ -160,7 +160,7 @@ def peer(request: HTTPConnection) -> str:
 
 
 def secret_in(header: str) -> str:
-    """Of `Bearer SECRET`, or the password of `Basic …`, whatever its user is called."""
+    """The secret in `Bearer SECRET`, or the password in `Basic …` with any user name."""
     scheme, _, rest = header.partition(" ")
     if scheme.lower() == "bearer":
         return rest.strip()

@@ -56,7 +56,7 @@ class RegistryCollector(Collector):
         self._numbers = numbers
 
     def describe(self) -> Sequence[Metric]:
-        """Nothing is asked of the database before there is somebody to ask."""
+        """Does not query the database before the first scrape."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
@@ -133,7 +133,7 @@ def _routes(server: Server) -> Sequence[BaseRoute]:
 
 
 def _add_durations(own: CollectorRegistry) -> None:
-    """Of all processes where there are several, which share what they count in files."""
+    """The counters of all processes. With several processes, they share their counts in files."""
     if folder := shared_folder():
         multiprocess.MultiProcessCollector(own, path=folder)  # type: ignore[no-untyped-call]
     else:

@@ -88,7 +88,7 @@ class _Door:
         return self._page(request, _wanted(request))
 
     async def sign_in(self, request: Request) -> Response:
-        """With a token, or a JWT."""
+        """Signs in with a token or a JWT."""
         then = HOME
         try:
             form = await read_form(request)
@@ -123,7 +123,7 @@ class _Door:
         return answer
 
     async def _far(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """What may wait for an issuer keeps no thread from those who ask or write here."""
+        """Waiting for an issuer must not occupy the threads that answer other requests."""
         return await self._server.run(self._server.bytes, work, *arguments, **named)
 
     async def sign_out(self, request: Request) -> Response:
@@ -185,7 +185,7 @@ class _Door:
         return found
 
     def _redirect(self, way: SignInWith) -> str:
-        """To the letter as the issuer knows it, so never from a request."""
+        """Exactly the address that is registered at the issuer, so it never comes from a request."""
         return f"{self._server.settings.public_url}{BACK}/{way.name}"
 
     def _page(self, request: Request, then: str, error: PedigreeError | None = None) -> Response:
@@ -226,6 +226,6 @@ def _wanted(request: Request) -> str:
 
 
 def own_page(path: str) -> str:
-    """Where to go afterwards: only to a page of this server, else anybody's link could lead on to a page of his."""
+    """Where to go after signing in: only to a page of this server, so that no link redirects to another site."""
     plain = path.isascii() and path.isprintable() and "\\" not in path and len(path) <= 500
     return path if plain and path.startswith("/") and not path.startswith("//") else HOME

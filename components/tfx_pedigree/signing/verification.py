@@ -1,4 +1,4 @@
-"""Signing a version, and whether a bundle is a trusted one's."""
+"""Signing a version, and checking whether a trusted key or certificate signed a bundle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Verified:
-    """Whose signature it is: the trusted key or certificate that it rests on, and the name in its own certificate."""
+    """Who signed: the trusted key or certificate, and the name in the signer's own certificate."""
 
     key: TrustedKey
     subject: str | None = None
@@ -40,8 +40,8 @@ def _sign(payload: bytes, signer: Signer) -> Bundle:
 
 
 def verify(bundle: Bundle, trusted: Sequence[TrustedKey], when: datetime) -> Verified | None:
-    """Whose signature this is among those who are trusted; None if it is nobody's. A certificate must have been valid
-    at `when`."""
+    """Which of the trusted keys or certificates made this signature; None if none of them did. A certificate must have
+    been valid at `when`."""
     require_cryptography()
     for one in trusted:
         if bundle.certificates and one.is_certificate:
@@ -54,7 +54,7 @@ def verify(bundle: Bundle, trusted: Sequence[TrustedKey], when: datetime) -> Ver
 
 
 def _leaf(bundle: Bundle, root: TrustedKey, when: datetime) -> x509.Certificate | None:
-    """The signer's certificate, if a chain leads from it to the trusted one and it may sign."""
+    """The signer's certificate, if a chain leads from it to the trusted certificate and it is meant for signing."""
     from cryptography import x509  # noqa: PLC0415
     from cryptography.x509 import verification as path  # noqa: PLC0415
 

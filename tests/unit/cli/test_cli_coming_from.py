@@ -18,7 +18,6 @@ def test_page_for_newcomers_runs_as_it_is_printed(tmp_path: Path, monkeypatch: p
         shutil.copytree(MODELS / name, tmp_path / name)
     pedigree = Pedigree(tmp_path / "registry")
     pedigree("init")
-    pedigree("roles", "grant", "rea", "reviewer")
     commands = re.findall(r"^\$ pedigree (.*)$", (DOCS / "coming-from.md").read_text(), re.M)
     assert len(commands) > 15
     said = {command: pedigree(*shlex.split(command)).out for command in commands}

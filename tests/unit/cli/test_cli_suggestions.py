@@ -25,6 +25,7 @@ PRINTED |= {
     "options": "--also ADDRESS",
     "app.settings.file": "pedigree.toml",
     "command": "run",
+    "verb": "compare",
 }
 # Messages also name commands without suggesting to run them: "an archive of `pedigree export`".
 NAMED = {"pedigree", "pedigree export", "pedigree import", "pedigree reproduce"}

@@ -54,7 +54,7 @@ def diff(app: App, ctx: click.Context, *, v1: str, v2: str | None, everything: b
     from tfx_pedigree.service.versions.comparing import pair
 
     with app.open() as workspace:
-        old, new = pair(workspace.registry, v1, v2, command="diff")
+        old, new = pair(workspace.registry, v1, v2, verb="diff")
         found = workspace.lineage.diff(str(old), str(new))
     output.answer(found, _print, everything)
     if exit_code and found.differs:

@@ -73,7 +73,7 @@ class Schedule:
         return max(self.begins, self.last_run) if self.last_run else self.begins
 
     def to_json(self) -> dict[str, Any]:
-        """What is of use to others; how Pedigree marks its own is not."""
+        """The fields for people and JSON, without the ones with which Pedigree marks its own schedules."""
         shown = ("name", "id", "enabled", "fields", "last_run", "next_run", "busy")
         return {"created_at": to_json(self.created), **{key: to_json(getattr(self, key)) for key in shown}}
 
@@ -113,7 +113,7 @@ Next = Callable[[Sequence[Schedule]], ScheduleStep | None]
 
 
 def differences(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """What is not the same, as (old, new); an absent field is an empty text."""
+    """The fields that differ, as (old, new); an absent field is an empty text."""
     names = sorted({*old, *new})
     found = {name: (old.get(name, ""), new.get(name, "")) for name in names}
     return {name: pair for name, pair in found.items() if pair[0] != pair[1]}

@@ -56,7 +56,7 @@ class Vertex:
     # Runs
 
     def has_version(self, compiled: CompiledPipeline) -> bool:
-        """There are none to be kept; what can be no job is refused here as well."""
+        """Vertex keeps no versions of a pipeline. A document that cannot be a job is refused here too."""
         self._job(Template(compiled), {})
         return True
 
@@ -87,7 +87,7 @@ class Vertex:
         return self._run(found)
 
     def _job(self, template: Template, labels: Mapping[str, str]) -> Any:
-        """The compiled job with what this run is given. Its labels go to all that Vertex makes of it."""
+        """The compiled job with this run's parameters. Vertex copies its labels to all that it makes for it."""
         from google.cloud.aiplatform_v1.types import PipelineJob  # noqa: PLC0415  with the client
         from google.protobuf import json_format  # noqa: PLC0415
 

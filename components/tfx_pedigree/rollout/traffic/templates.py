@@ -1,4 +1,4 @@
-"""What a load balancer is configured with for a target, and the files that it reads when it starts."""
+"""The configuration of a load balancer for a target, and the files that it reads when it starts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tfx_pedigree.rollout.traffic.routed import RouteOrder
 
 @dataclass(frozen=True)
 class Template:
-    """`begin` makes what the load balancer reads at its start, where that is not there; it says what it made."""
+    """`begin` makes the missing files that the load balancer reads when it starts, and says what it made."""
 
     text: str
     begin: Callable[[], str | None]

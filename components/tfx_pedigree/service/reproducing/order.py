@@ -1,4 +1,4 @@
-"""From what was recorded to what is run, and from what came out to how its inputs differ. Reads, but starts nothing."""
+"""Makes the order for a run from what was recorded, and finds how its inputs differ. Reads, but starts nothing."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _MOST = 5
 
 
 def with_recipe(recorded: Recorded, given: Recipe | None) -> Recorded:
-    """What was recorded outranks what a config says today."""
+    """A recorded recipe overrides the one from today's config."""
     return recorded if recorded.recipe is not None or given is None else replace(recorded, recipe=given)
 
 
 def order_of(recorded: Recorded, given: Given) -> dict[str, Any]:
-    """What tells one reproduction from another, for a folder that holds parts of one."""
+    """Identifies a reproduction, so that a folder with parts of another one is not used."""
     recipe, code = recorded.recipe, recorded.code
     return {
         "version": recorded.version.name,

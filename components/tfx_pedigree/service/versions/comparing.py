@@ -8,13 +8,13 @@ from tfx_pedigree.registry import CHAMPION, Reference, VersionDiff, VersionQuest
 
 def compare_versions(registry: VersionQuestions, reference: str, other: str | None = None) -> VersionDiff:
     """The first is the old one. One alone is compared with its model's champion."""
-    return registry.compare(*pair(registry, reference, other, command="compare"))
+    return registry.compare(*pair(registry, reference, other, verb="compare"))
 
 
-def pair(registry: VersionQuestions, reference: str, other: str | None, *, command: str) -> tuple[Reference, Reference]:
+def pair(registry: VersionQuestions, reference: str, other: str | None, *, verb: str) -> tuple[Reference, Reference]:
     """The old and the new one. The champion that one alone is compared with is named by its number: it may change.
 
-    `command` is the one that a refusal suggests.
+    `verb` is the command that a refusal suggests.
     """
     first = Reference.parse(reference)
     if other is not None:
@@ -23,6 +23,6 @@ def pair(registry: VersionQuestions, reference: str, other: str | None, *, comma
     if champion.version == version.version:
         raise ConflictError(
             f"{version.name} is the champion itself. Name the version to compare it with: "
-            f"`pedigree {command} {first.model}@{version.version} {first.model}@VERSION`."
+            f"`pedigree {verb} {first.model}@{version.version} {first.model}@VERSION`."
         )
     return Reference(first.model, champion.version), Reference(first.model, version.version)

@@ -1,4 +1,4 @@
-"""From a run's artifacts to what a fragment is made of. What is not connected is not told of."""
+"""Reads what a fragment is made of from a run's artifacts. Inputs that are not connected are left out."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _compared(inputs: Artifacts, record: Mapping[str, Any]) -> tuple[Comparison 
 
 
 def _evaluated_on(inputs: Artifacts, split: str) -> tuple[Data, ...]:
-    """What an Evaluator saw whose results nobody compared. TFMA's files do not say it; the pipeline does."""
+    """The data of an evaluation without a comparison. TFMA's files do not name them, so the pipeline must."""
     examples = inputs.get("evaluate_on") or inputs.get("examples")
     if not examples or artifacts.optional_single(inputs, "evaluation") is None:
         return ()
