@@ -45,6 +45,10 @@ def gate(
     that has the baseline as well, or one of each model on the same rows. `explain` tells a policy in sentences. Needs
     no registry. Ends with exit code 0 for PASS and 1 for FAIL and INSUFFICIENT. One of the files may be - for standard
     input.
+
+    \b
+      pedigree gate --policy policy.yaml --challenger new.json --champion old.json
+      pedigree gate --comparison comparison.json
     """
     from tfx_pedigree.comparison import Comparison, decide_again
 

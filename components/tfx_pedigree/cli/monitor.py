@@ -61,7 +61,9 @@ def keep_looking(looking: Monitor, period: float) -> None:
     before = {one: signal.signal(one, stopping) for one in (signal.SIGTERM, signal.SIGINT)}
     try:
         while not stop.is_set():
-            _tell(looking.once())
+            found = looking.once()
+            if found.recorded or found.problems:
+                _tell(found)
             stop.wait(period)
     finally:
         for one, handler in before.items():
@@ -73,5 +75,7 @@ def _tell(found: Pass) -> None:
         values = ", ".join(f"{name}={output.number(value)}" for name, value in sorted(one.metrics.items()))
         counted = "" if one.examples is None else f" on {one.examples:,} examples"
         output.done(f"Observed of {one.model} {one.version} to {format_minute(one.ended_at)}: {values}{counted}.")
+    if not found.recorded and not found.problems:
+        output.done("Nothing was added: no new window is over, or the queries answered with nothing.")
     for problem in found.problems:
         output.say(f"Not observed: {problem}")

@@ -62,10 +62,15 @@ def register(
 ) -> None:
     """Store a trained model and give it a version.
 
-    Its number depends on what changed since the previous version. Registering the same files again gives the same
-    version; only new metrics, tags and evidence are added. For each file, - means standard input.
+    Its number depends on what changed since the champion, or without one since the newest version. Registering the
+    same files again gives the same version; only new metrics, tags and evidence are added. For each file, - means
+    standard input.
 
     With --from-run, what is given here outranks what the run says, and the run is told its version.
+
+    \b
+      pedigree register flight-delay export --metric auc=0.81 --param learning_rate=0.01
+      pedigree register flight-delay export --metrics metrics.json --evidence evidence.json
     """
     from tfx_pedigree.registry import Facts
     from tfx_pedigree.service.versions.registering import register_model

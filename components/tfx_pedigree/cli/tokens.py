@@ -50,6 +50,10 @@ def create(
 
     The token is printed once, and kept nowhere: the registry has only its digest. It does not outlive the token with
     which you ask for it, unless you are an admin.
+
+    \b
+      pedigree tokens create laptop
+      pedigree tokens create "nightly training" --for ci --role contributor --model flight-delay --days 30
     """
     from tfx_pedigree.registry import Role, RolesCap
     from tfx_pedigree.service.tokens import make_token

@@ -59,6 +59,11 @@ def promote(
 
     With --deploy the promotion and the order to bring the traffic to it are one decision. For a canary use
     `pedigree rollout start`.
+
+    \b
+      pedigree promote flight-delay@1.1.0 --expect 1.0.0
+      pedigree promote flight-delay@latest --to staging
+      pedigree promote flight-delay@1.1.0 --dry-run
     """
     from tfx_pedigree.registry import PromotionRequest, State
     from tfx_pedigree.service import promotion as use_cases
@@ -150,6 +155,10 @@ def rollback(
 
     Where the config says where the model is served, registry and traffic go back as one decision. It is finished after
     any crash: by `pedigree deploy`, or by a controller. A rollout that is going on ends with it.
+
+    \b
+      pedigree rollback flight-delay --reason "p95 latency doubled"
+      pedigree rollback flight-delay --to 1.0.0 --reason "p95 latency doubled"
     """
     if deploy_to is not None or (not registry_only and _is_served(app, model)):
         _roll_back_served(app, ctx, model, reason=reason, to=number, expect=expect, target=deploy_to)

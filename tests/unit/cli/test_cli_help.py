@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator
 
 import click
 import pytest
 from cli_testing import Pedigree
 from click.shell_completion import ShellComplete
+from click.testing import CliRunner
 
 from tfx_pedigree.cli.app import App
 from tfx_pedigree.cli.lazy import Lazy
@@ -58,6 +61,15 @@ def test_help_of_a_command_that_takes_a_version_says_how_one_is_written(reader: 
     for words in (("promote",), ("diff",), ("history",), ("evidence", "attach")):
         assert "REF is MODEL@VERSION" in reader(*words, "--help").out
     assert "REF is" not in reader("models", "--help").out
+
+
+def test_examples_in_the_help_have_all_that_their_commands_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = [line for _, one in commands(cli) for line in re.findall(r"^ *pedigree (.+)$", one.help or "", re.M)]
+    assert len(examples) > 10
+    monkeypatch.setattr(click.Command, "invoke", lambda *_: None)  # commands are read, and not done
+    for example in examples:
+        done = CliRunner().invoke(cli, shlex.split(example))
+        assert done.exit_code == 0, (example, done.output)
 
 
 def test_no_command_means_help(reader: Pedigree) -> None:

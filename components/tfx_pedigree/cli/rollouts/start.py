@@ -50,6 +50,10 @@ def start(
     order stands in the registry; a controller carries it out: `pedigree rollout run MODEL`, or one that runs elsewhere.
 
     With --dry-run nothing is ordered. Exit code 1 means that the start would be refused.
+
+    \b
+      pedigree rollout start flight-delay@1.2.0 --dry-run
+      pedigree rollout start flight-delay@1.2.0 --plan rollout.yaml --target edge
     """
     from tfx_pedigree.registry import PromotionRequest
 
