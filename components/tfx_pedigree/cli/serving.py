@@ -92,4 +92,6 @@ def _tell(found: Serving) -> None:
         state = f"{arm.readiness.value}{f': {arm.reason}' if arm.reason else ''}"
         table.add_row(*output.cells([arm.place, number, digest, percent(arm.points), state, arm.inflight]))
     output.show(table)
+    if found.seen_at is not None:
+        output.note(f"As a controller saw it last, {output.when(found.seen_at)} UTC.")
     output.say(f"{found.target} serves what is wanted." if found.agrees else f"{found.target} serves something else.")

@@ -160,9 +160,15 @@ def rollback(
       pedigree rollback flight-delay --reason "p95 latency doubled"
       pedigree rollback flight-delay --to 1.0.0 --reason "p95 latency doubled"
     """
-    if deploy_to is not None or (not registry_only and _is_served(app, model)):
-        _roll_back_served(app, ctx, model, reason=reason, to=number, expect=expect, target=deploy_to)
-        return
+    if deploy_to is not None or not registry_only:
+        from tfx_pedigree.cli.rollouts.common import desk_of
+        from tfx_pedigree.cli.serving import finish
+
+        with desk_of(app) as desk:
+            if deploy_to is not None or desk.is_served(model):
+                followed = desk.roll_back(model, reason=reason, to=number, expect=expect, target=deploy_to)
+                finish(desk, ctx, followed)
+                return
     with app.open().registry as registry:
         change = registry.rollback(model, reason=reason, to=number, expect=expect)
     version = change.version
@@ -174,22 +180,6 @@ def rollback(
     )
     if change.changed:
         output.next_step("verify", changes.reference(version))
-
-
-def _is_served(app: App, model: str) -> bool:
-    if app.settings.file is None:
-        return False
-    from tfx_pedigree.service.rollouts.desk import is_served
-
-    return is_served(app.settings.file, model)
-
-
-def _roll_back_served(app: App, ctx: click.Context, model: str, **asked: str | None) -> None:
-    from tfx_pedigree.cli.rollouts.common import desk_of
-    from tfx_pedigree.cli.serving import finish
-
-    with desk_of(app) as desk:
-        finish(desk, ctx, desk.roll_back(model, **asked))  # type: ignore[arg-type]
 
 
 @click.command(cls=PedigreeCommand)

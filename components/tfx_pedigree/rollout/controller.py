@@ -43,6 +43,8 @@ Measure = Callable[[MetricRule, ServedVersion, datetime], float | None]
 Count = Callable[[CountQueries, ServedVersion], Counters | None]
 # What came into the response log since, and where to go on. UnavailableError where it cannot be read.
 ReadAnswers = Callable[[Rollout, LogPosition | None], tuple[Answered, LogPosition | None]]
+# Why a rollout's target cannot carry out its plan, if it cannot: who ordered it need not know the target.
+Unfit = Callable[[Rollout, TrafficManager], str | None]
 Validate = Callable[[Rollout, RouteState], tuple[bool | None, str | None]]
 
 
@@ -68,6 +70,10 @@ def counts_nothing(queries: CountQueries, version: ServedVersion) -> Counters | 
 
 def validates_nothing(rollout: Rollout, state: RouteState) -> tuple[bool | None, str | None]:
     return None, None
+
+
+def fits_always(rollout: Rollout, manager: TrafficManager) -> str | None:
+    return None
 
 
 def reads_nothing(rollout: Rollout, position: LogPosition | None) -> tuple[Answered, LogPosition | None]:
@@ -98,6 +104,7 @@ class Controller:
         validate: Validate = validates_nothing,
         read_answers: ReadAnswers = reads_nothing,
         count: Count = counts_nothing,
+        unfit: Unfit = fits_always,
     ) -> None:
         self._ledger = ledger
         self._open_manager = open_manager
@@ -106,6 +113,7 @@ class Controller:
         self._validate = validate
         self._read_answers = read_answers
         self._count = count
+        self._unfit = unfit
         self._reigns: dict[str, _Reign] = {}
 
     def tick_all(self) -> tuple[Tick, ...]:
@@ -232,7 +240,7 @@ class Controller:
             # Processes went away with what they had counted: from here on it is counted anew, for both.
             reign.watch = replace(reign.watch, stable=None, candidate=None)
         readiness = (arm.readiness if arm else machine.GONE) if loaded else None
-        return Look(now, verification.convergence, stable, candidate, readiness)
+        return Look(now, verification.convergence, stable, candidate, readiness, verification.state)
 
     def _counters(self, reign: _Reign, version: ServedVersion | None) -> Counters | None:
         if version is None:
@@ -252,6 +260,7 @@ class Controller:
             verification.convergence if verification else None,
             machine.GONE if watch.is_gone(now, rollout.order.plan.judge) else None,
             watch.disobedient_seconds(now),
+            self._unfit(rollout, reign.manager) if rollout.state.phase is Phase.PREPARING else None,
             self._emptied(reign, verification, now, notes),
         )
 

@@ -174,7 +174,7 @@ class Ledger(RolloutApi):
     # Orders
 
     def start_rollout(self, model: str, version: str, target: str, plan: Plan, request: PromotionRequest) -> Rollout:
-        plan = checked(plan, "the plan")
+        plan, target = checked(plan, "the plan"), _target(target)
         with self._transactions.changing(model, Action.ROLL_OUT) as write:
             write.require(request.action)
             facts = promotion.facts_of(write.connection, Reference(model, version), write.now)
@@ -290,6 +290,15 @@ def served(version: Version) -> ServedVersion:
     return ServedVersion(version.model, version.digest, version.version, version.sequence)
 
 
+def _target(name: str) -> str:
+    """It is shown in many places, and may come from afar."""
+    if not name.strip() or plain(name, 100) != name:
+        raise InvalidInputError(
+            f"The target {plain(name, 60)!r} is no name of one: it has 1 to 100 printable characters, in one line."
+        )
+    return name
+
+
 # Parts of transactions
 
 
@@ -331,7 +340,7 @@ def _follow(
         _decide(write, other, machine.superseded(other, write.now, text), {})
     if stable is not None and stable.digest == found.version.digest:
         stable = None  # it serves already: nothing else keeps the traffic meanwhile
-    order = RolloutOrder(target, DEPLOY, stable, served(found.version), reason=reason and clean_text(reason))
+    order = RolloutOrder(_target(target), DEPLOY, stable, served(found.version), reason=reason and clean_text(reason))
     return _insert(write, found, order)
 
 

@@ -74,6 +74,7 @@ class Seen:
     convergence: Convergence | None = None
     candidate: Readiness | None = None
     disobedient_seconds: float = 0.0  # for how long the shares have not been the wanted ones
+    unfit: str | None = None  # why the target cannot carry out the plan
     emptied: bool = False  # what is to be unloaded has no request under way, and is unloaded
 
 
@@ -164,6 +165,8 @@ def _harmed(rollout: Rollout, seen: Seen, judged: Judgement, now: datetime) -> D
 
 
 def _preparing(rollout: Rollout, seen: Seen, judged: Judgement, now: datetime) -> Decision | None:
+    if seen.unfit is not None:
+        return roll_back(rollout, now, seen.unfit)
     prepared = seen.prepared
     if prepared is not None and prepared.readiness is Readiness.FAILED:
         return roll_back(rollout, now, f"The candidate does not load: {prepared.reason or 'no reason is known'}.")

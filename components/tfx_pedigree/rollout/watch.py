@@ -19,7 +19,7 @@ from tfx_pedigree.rollout.machine import NOTHING_KNOWN, Judgement
 from tfx_pedigree.rollout.plan import JudgePlan, Plan
 from tfx_pedigree.rollout.response_log import LogPosition
 from tfx_pedigree.rollout.state import Phase, Rollout
-from tfx_pedigree.rollout.traffic.api import WHOLE, Convergence, Counters, Readiness, WantedRoutes
+from tfx_pedigree.rollout.traffic.api import WHOLE, Convergence, Counters, Readiness, RouteState, WantedRoutes
 
 _JUDGED = (Phase.STEPPING, Phase.PROMOTING, Phase.KEEPING)
 
@@ -33,6 +33,7 @@ class Look:
     stable: Counters | None = None
     candidate: Counters | None = None
     readiness: Readiness | None = None  # of the candidate, by what is observed
+    routes: RouteState | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Watch(JsonForm):
     candidate: Counters | None = None
     windows: Mapping[str, datetime] = field(default_factory=dict)
     log: LogPosition | None = None
+    routes: RouteState | None = None  # as it was seen at `routes_at`
+    routes_at: datetime | None = None
 
     @classmethod
     def restored(cls, rollout: Rollout, saved: Any) -> Watch:
@@ -66,7 +69,8 @@ class Watch(JsonForm):
         if self.wanted == rollout.state.wanted:
             return self
         tally = self.tally.next_step(rollout.order.plan.judge)
-        return Watch(rollout.state.wanted, tally, windows=self.windows, log=self.log)
+        begun = Watch(rollout.state.wanted, tally, windows=self.windows, log=self.log)
+        return replace(begun, routes=self.routes, routes_at=self.routes_at)
 
     def after(self, look: Look, plan: JudgePlan, lease_seconds: float) -> Watch:
         """With one more look. Requests count from the moment at which the shares were seen to be in place."""
@@ -90,6 +94,8 @@ class Watch(JsonForm):
             gone_since=self.gone_since or look.at if look.readiness in (Readiness.ABSENT, Readiness.FAILED) else None,
             stable=look.stable or self.stable,
             candidate=look.candidate or self.candidate,
+            routes=look.routes or self.routes,
+            routes_at=look.at if look.routes else self.routes_at,
         )
 
     def _still_verified(self, look: Look) -> datetime | None:

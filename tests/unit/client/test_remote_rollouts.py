@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pedigree_testing import candidate, digest
 from server_testing import Switch, opened
-from tfx_pedigree.errors import ConflictError, ForbiddenError, NotFoundError
+from tfx_pedigree.errors import ConflictError, ForbiddenError, NotFoundError, UnavailableError
 from tfx_pedigree.registry import Evidence, PromotionRequest, Reference, Registry, Verdict
 from tfx_pedigree.rollout import plan as plans
 from tfx_pedigree.rollout.api import RolloutApi
 from tfx_pedigree.rollout.controller import Controller
 from tfx_pedigree.rollout.ledger import Ledger
 from tfx_pedigree.rollout.state import Ask, Phase
-from tfx_pedigree.rollout.traffic.api import ServedVersion, WantedRoutes
+from tfx_pedigree.rollout.traffic.api import ManagerContext, ServedVersion, WantedRoutes
 from tfx_pedigree.rollout.traffic.memory import MemoryBalancer, MemoryTraffic
+from tfx_pedigree.service.rollouts.desk import RolloutDesk
 from tfx_pedigree.service.runs.push import PushOutcome
 from tfx_pedigree.service.runs.push_rollout import ByRollout, PipelineRollout
+from tfx_pedigree.service.workspace import Workspace
 
 MODEL = "penguin"
 
@@ -93,3 +98,66 @@ def test_a_run_over_a_server_orders_its_rollout_once(switch: Switch, tmp_path: P
         assert (ordered.outcome, ordered.rollout) == (PushOutcome.ROLLING_OUT, 1)
         assert move(far, reference, PromotionRequest()) == ordered
         assert len(remote(address).rollouts(MODEL)) == 1
+
+
+def test_without_a_config_of_its_own_a_client_names_the_target_and_sees_what_the_controller_saw(
+    switch: Switch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfx_pedigree.service.rollouts.desk.PERIOD_SECONDS", 0.0)
+    balancer, registry = MemoryBalancer(), prepared(tmp_path / "registry")
+    with switch.registry(registry, "") as address:
+        desk = RolloutDesk(Workspace(opened(address, "ada")), None)
+        with pytest.raises(NotFoundError, match="Name the target as the controller's config does"):
+            desk.deploy(MODEL)
+        desk.deploy(MODEL, "eu")
+        with pytest.raises(UnavailableError, match="No controller has looked at eu"):
+            desk.serving(MODEL)
+        controller = Controller(Ledger(registry), lambda _: MemoryTraffic(balancer), holder="here")
+        rollout = desk.drive(MODEL, lambda tick: controller.tick(MODEL) and None)
+        assert rollout.state.phase is Phase.DONE
+        found = desk.serving(MODEL)
+        assert (found.target, found.agrees, found.names) == ("eu", True, {digest("a"): "1.0.0"})
+        assert found.seen_at is not None
+        assert desk.is_served(MODEL)
+        assert desk.start("penguin@1.0.1", plans.canary(), PromotionRequest()).order.target == "eu"
+        back = desk.promote("penguin@1.0.1", PromotionRequest(), "us", verify=False)
+        assert back.deployment.order.target == "us"
+        with pytest.raises(NotFoundError, match="Rollouts before went to eu and us"):
+            desk.roll_back(MODEL, reason="complaints")
+
+
+def test_a_client_does_not_wait_for_a_controller_that_is_not_there(
+    switch: Switch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfx_pedigree.service.rollouts.desk._NOBODY_SECONDS", 0.0)
+    monkeypatch.setattr("tfx_pedigree.service.rollouts.desk.PERIOD_SECONDS", 0.0)
+    with switch.registry(prepared(tmp_path / "registry"), "") as address:
+        desk, notes = RolloutDesk(Workspace(opened(address, "ada")), None), []
+        desk.deploy(MODEL, "eu")
+        assert desk.drive(MODEL, lambda tick: notes.extend(tick.notes)).state.phase is Phase.PREPARING
+        assert "no controller drives it" in notes[-1]
+
+
+def test_a_plan_that_the_target_cannot_carry_out_is_sent_back_by_the_controller(switch: Switch, tmp_path: Path) -> None:
+    """Over a server nobody else knows the target."""
+    config, registry = tmp_path / "c.yaml", prepared(tmp_path / "registry")
+    config.write_text(f"serving: {{eu: {{model: {MODEL}, kind: python, factory: 'test_remote_rollouts:made'}}}}")
+    with switch.registry(registry, "") as address:
+        plan = replace(plans.canary(), judge=plans.JudgePlan(answers=plans.AnswerRule()))
+        RolloutDesk(Workspace(opened(address, "ada")), None).start("penguin@1.0.1", plan, PromotionRequest(), "eu")
+        here = RolloutDesk(Workspace(registry), config)
+        for _ in range(4):
+            here.step(MODEL)
+        state = remote(address).rollout(MODEL).rollout.state
+        assert (state.phase, "names no response log" in str(state.reason)) == (Phase.ROLLED_BACK, True)
+
+
+BALANCER = MemoryBalancer()
+
+
+def made(settings: Mapping[str, Any], context: ManagerContext) -> MemoryTraffic:
+    manager = MemoryTraffic(BALANCER)
+    if not BALANCER.shares():
+        manager.prepare(ServedVersion(MODEL, digest("a"), "1.0.0", 1))
+        manager.apply(WantedRoutes.all_to(digest("a")), epoch=1)
+    return manager

@@ -346,6 +346,14 @@ def test_what_serves_meanwhile_is_a_version_of_the_registry_whatever_an_order_sa
     assert champion(ledger) == "1.0.1"
 
 
+@pytest.mark.parametrize("target", ["", " ", "a\nb", "\x1b[31mred", "t" * 101])
+def test_a_target_is_a_name_that_can_be_shown(ledger: Ledger, target: str) -> None:
+    with pytest.raises(InvalidInputError, match="The target"):
+        ledger.start_rollout(MODEL, "1.0.1", target, PLAN, PASSED)
+    with pytest.raises(InvalidInputError, match="The target"):
+        ledger.deploy(MODEL, target)
+
+
 def test_a_plan_that_could_never_be_read_again_is_refused_when_it_is_ordered(ledger: Ledger) -> None:
     wrong = replace(PLAN, judge=JudgePlan(metrics=(MetricRule("m", Direction.HIGHER, query="u" * 5000),)))
     with pytest.raises(InvalidInputError, match="query"):

@@ -65,6 +65,13 @@ def at(phase: Phase) -> Rollout:
     raise AssertionError(f"it never was {phase}")
 
 
+def test_a_plan_that_the_target_cannot_carry_out_goes_back_before_anything_moves_and_proves_nothing() -> None:
+    decision = decide(rollout(), replace(CONVERGED, unfit="It cannot mirror."), GOOD, NOW)
+    assert decision is not None
+    assert (decision.state.phase, decision.state.reason) == (Phase.ROLLING_BACK, "It cannot mirror.")
+    assert decision.finding is None
+
+
 def test_a_healthy_canary_goes_through_its_steps_and_becomes_the_champion() -> None:
     shares, moves, one = [], [], rollout()
     while not one.state.phase.ended:

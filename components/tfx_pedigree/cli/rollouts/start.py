@@ -68,7 +68,12 @@ def start(
             return
         rollout = desk.start(ref, plan, request, target)
     output.answer({"changed": True, "rollout": rollout}, lambda _: output.done(sentence(rollout)))
-    output.next_step("rollout", "run", rollout.model, label="To drive it from here")
+    if desk.is_far:
+        output.next_step(
+            "rollout", "watch", rollout.model, label="A controller beside the server drives it. To look on"
+        )
+    else:
+        output.next_step("rollout", "run", rollout.model, label="To drive it from here")
 
 
 def _plan(file: str | None, *, blue_green: bool) -> tuple[Plan, str | None]:

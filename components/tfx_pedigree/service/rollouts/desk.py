@@ -48,6 +48,11 @@ from tfx_pedigree.text import listed, short_digest
 
 _FOR_EVER = 366 * 86400.0
 _LATELY = 1000  # rollouts
+_NOBODY_SECONDS = 15.0
+_NOBODY = (
+    "It is ordered, and no controller drives it. Start one where the database is reached, with the config that names "
+    "the target: `pedigree rollout controller`."
+)
 _MOST_OBSERVATIONS = 200
 
 
@@ -63,6 +68,7 @@ class Serving(JsonForm):
     observed: RouteState
     names: Mapping[str, str]  # the version's number of each digest that is observed, where the registry knows it
     rollout: Rollout | None
+    seen_at: datetime | None = None  # by a controller, where it was not asked now
 
     @property
     def agrees(self) -> bool:
@@ -106,6 +112,34 @@ class RolloutDesk:
     def target(self, model: str, name: str | None = None) -> ServingTarget:
         return find_target(self.config, self.environ, model=model, name=name)
 
+    @property
+    def is_far(self) -> bool:
+        """Whether the registry is behind a server, with the controllers."""
+        return not isinstance(self.workspace.registry, Registry)
+
+    def is_served(self, model: str) -> bool:
+        """Whether this side's config says where, or rollouts before, of which a controller knows."""
+        if self.config is not None and is_served(self.config, model, self.environ):
+            return True
+        return self.is_far and bool(self.api.rollouts(model, limit=1))
+
+    def _where(self, model: str, name: str | None) -> tuple[str, ServingTarget | None]:
+        """The target's name; and the target, where this side's config has it. Over a server its name is enough: the
+        controller knows the rest. It is the one of the rollouts before, where none is named."""
+        if not self.is_far or (self.config is not None and is_served(self.config, model, self.environ)):
+            place = self.target(model, name)
+            return place.name, place
+        if name is None:
+            before = sorted({one.order.target for one in self.api.rollouts(model, limit=_LATELY)})
+            if len(before) != 1:
+                known = f"Rollouts before went to {listed(before)}. " if before else ""
+                raise NotFoundError(
+                    f"No config here says where {model} is served. {known}Name the target as the controller's config "
+                    "does, with --target (for `promote` and `rollback`: --deploy), or give a config with --config."
+                )
+            name = before[0]
+        return name, None
+
     def manager(self, target: ServingTarget) -> TrafficManager:
         return open_manager(target, ManagerContext(target.model, self._materialise, self.environ, time.time))
 
@@ -120,7 +154,7 @@ class RolloutDesk:
         """Nothing is written and nothing is moved; the backend is asked what it serves."""
         registry = self.workspace.registry
         version = registry.get(reference)
-        place = self.target(version.model, target)
+        name, place = self._where(version.model, target)
         preview = registry.preview_promotion(Reference(version.model, version.version), request)
         problems = [check.detail for check in preview.checks if not check.passed]
         champion = self.api.champion(version.model)
@@ -132,16 +166,19 @@ class RolloutDesk:
             self._check_place(plan, place, champion)
         except PedigreeError as error:
             problems.append(str(error))
-        return RolloutPreview(version.model, version, place.name, champion, plan, tuple(problems))
+        return RolloutPreview(version.model, version, name, champion, plan, tuple(problems))
 
     def start(self, reference: str, plan: Plan, request: PromotionRequest, target: str | None = None) -> Rollout:
         """Orders it. The traffic moves when a controller looks at it: `run`, or one that runs elsewhere."""
         version = self.workspace.registry.get(reference)
-        place = self.target(version.model, target)
+        name, place = self._where(version.model, target)
         self._check_place(plan, place, self.api.champion(version.model))
-        return self.api.start_rollout(version.model, version.version, place.name, plan, request)
+        return self.api.start_rollout(version.model, version.version, name, plan, request)
 
-    def _check_place(self, plan: Plan, place: ServingTarget, champion: ServedVersion | None) -> None:
+    def _check_place(self, plan: Plan, place: ServingTarget | None, champion: ServedVersion | None) -> None:
+        """Where only the controller knows the target, it is the controller that refuses."""
+        if place is None:
+            return
         manager = self.manager(place)
         check_capabilities(plan, manager.capabilities(), place.name, has=place.has)
         serving = manager.observe().serving
@@ -154,15 +191,15 @@ class RolloutDesk:
 
     def deploy(self, model: str, target: str | None = None, reason: str | None = None) -> Rollout:
         """The traffic is to follow the champion, at once and without a judge."""
-        place = self.target(model, target)
-        return self.api.deploy(model, place.name, self._served_now(place), reason)
+        name, place = self._where(model, target)
+        return self.api.deploy(model, name, self._served_now(place), reason)
 
     def roll_back(
         self, model: str, *, reason: str, to: str | None = None, expect: str | None = None, target: str | None = None
     ) -> Followed:
         """Registry and traffic as one decision, which is carried out after any crash."""
-        place = self.target(model, target)
-        return self.api.roll_back(model, place.name, self._served_now(place), reason=reason, to=to, expect=expect)
+        name, place = self._where(model, target)
+        return self.api.roll_back(model, name, self._served_now(place), reason=reason, to=to, expect=expect)
 
     def promote(
         self,
@@ -175,15 +212,17 @@ class RolloutDesk:
     ) -> Followed:
         """At once and without a judge; the bytes are read before, as for every promotion."""
         version = self.workspace.registry.get(reference)
-        place = self.target(version.model, target)
+        name, place = self._where(version.model, target)
         if verify:
             check_first(self.workspace, version, request, progress)
         exact = Reference(version.model, version.version)
-        return self.api.promote_and_deploy(exact, request, place.name, self._served_now(place))
+        return self.api.promote_and_deploy(exact, request, name, self._served_now(place))
 
-    def _served_now(self, place: ServingTarget) -> ServedVersion | None:
+    def _served_now(self, place: ServingTarget | None) -> ServedVersion | None:
         """What keeps the traffic until another version is ready: what is observed, as far as the registry knows it. A
         backend that does not answer is no reason to refuse a rollback."""
+        if place is None:
+            return None
         try:
             digest = self.manager(place).observe().serving
         except UnavailableError:
@@ -196,13 +235,26 @@ class RolloutDesk:
     # Questions
 
     def serving(self, model: str, target: str | None = None) -> Serving:
-        place = self.target(model, target)
-        observed = self.manager(place).observe()
+        name, place = self._where(model, target)
+        observed, seen_at = (self.manager(place).observe(), None) if place else self._last_seen(model, name)
         going_on = self.api.rollouts(model, only_open=True)
-        mine = next((one for one in going_on if one.order.target == place.name), None)
+        mine = next((one for one in going_on if one.order.target == name), None)
         digests = {arm.digest for arm in observed.arms if arm.digest}
-        names = {digest: name for digest in sorted(digests) if (name := self._number(model, digest))}
-        return Serving(model, place.name, self.api.champion(model), observed, names, mine)
+        names = {digest: number for digest in sorted(digests) if (number := self._number(model, digest))}
+        return Serving(model, name, self.api.champion(model), observed, names, mine, seen_at)
+
+    def _last_seen(self, model: str, target: str) -> tuple[RouteState, datetime | None]:
+        """What a controller saw last, of this target's newest rollout."""
+        number = next(
+            (one.number for one in self.api.rollouts(model, limit=_LATELY) if one.order.target == target), None
+        )
+        watch = self.api.rollout(model, number).watch if number is not None else None
+        if watch is None or watch.routes is None:
+            raise UnavailableError(
+                f"No controller has looked at {target} for {model} yet, and no config here says how to ask it. Order "
+                f"something: `pedigree deploy {model} --target {target}`, or give a config with --config."
+            )
+        return watch.routes, watch.routes_at
 
     def history(self, model: str, number: int | None = None) -> tuple[Rollout, tuple[Event, ...]]:
         """A rollout, the newest where no number is given, and all its decisions, the oldest first."""
@@ -233,7 +285,16 @@ class RolloutDesk:
             validate=validator.validate,
             read_answers=logs.read,
             count=prometheus.summed,
+            unfit=self._unfit,
         )
+
+    def _unfit(self, rollout: Rollout, manager: TrafficManager) -> str | None:
+        place = self.target(rollout.model, rollout.order.target)
+        try:
+            check_capabilities(rollout.order.plan, manager.capabilities(), place.name, has=place.has)
+        except InvalidInputError as error:
+            return str(error)
+        return None
 
     def _manager_of(self, rollout: Rollout) -> TrafficManager:
         return self.manager(self.target(rollout.model, rollout.order.target))
@@ -253,16 +314,20 @@ class RolloutDesk:
         sleep: Callable[[float], None] = time.sleep,
     ) -> Rollout:
         """Looks at one model's rollout until it has ended, or until `seconds` are over. Where another controller drives
-        it, it only looks on."""
+        it, it only looks on. Over a server that is all it does, and not for long where no controller is there."""
         end = time.monotonic() + (_FOR_EVER if seconds is None else seconds)
         rollout = self.api.rollout(model).rollout
-        # Behind a server there is one that runs beside it.
-        controller = self.controller() if isinstance(self.workspace.registry, Registry) else None
+        controller, alone = None if self.is_far else self.controller(), time.monotonic()
         try:
             while not rollout.state.phase.ended and time.monotonic() < end:
                 tick = self._told(self._tick(controller, rollout))
                 rollout = tick.rollout or rollout
                 tell(tick)
+                if controller is not None or tick.held_by is not None:
+                    alone = time.monotonic()
+                elif not rollout.state.phase.ended and time.monotonic() - alone > _NOBODY_SECONDS:
+                    tell(replace(tick, decided=False, notes=(_NOBODY,)))
+                    break
                 if not rollout.state.phase.ended:
                     sleep(PERIOD_SECONDS)
         finally:
