@@ -25,7 +25,9 @@ from tfx_pedigree.registry import (
     Verdict,
     Version,
 )
-from tfx_pedigree.rollout.plan import Bake, JudgePlan, Plan, Rate, Step, Strategy
+from tfx_pedigree.rollout.answers import Answered, Duel
+from tfx_pedigree.rollout.controller import Controller
+from tfx_pedigree.rollout.plan import AnswerRule, Bake, JudgePlan, Plan, Rate, Step, Strategy
 from tfx_pedigree.service.judging.gate import COMPARISON
 from tfx_pedigree.service.versions.registering import register_model
 from tfx_pedigree.service.workspace import connect
@@ -42,15 +44,16 @@ TEXT = "**Night flights** left out, see [the notes](https://example.com/notes).\
 PLAN = Plan(
     Strategy.CANARY,
     (Step(2500, Bake(requests=2000, seconds=3600)), Step(10_000, Bake(requests=10, seconds=1))),
-    judge=JudgePlan(errors=Rate(acceptable=0.4)),
+    judge=JudgePlan(errors=Rate(acceptable=0.4), answers=AnswerRule(agreement=0.95, shift=0.2)),
 )
 
 
 def rolling_out(folder: Path, clock: Clock) -> World:
-    """A registry whose penguin 1.0.1 has a quarter of the traffic, with some requests counted."""
+    """A registry whose penguin 1.0.1 has a quarter of the traffic, with some requests counted, and answers of both."""
     make_registry(folder)
-    world = World(folder, clock=clock)
-    with world.process() as (ledger, controller):
+    world, answered = World(folder, clock=clock), Answered(3, 0, (Duel(0.2, 0.3), Duel(0.4, 0.1)))
+    with world.process() as (ledger, _):
+        controller = Controller(ledger, world.open, holder="one", read_answers=lambda *_: (answered, None))
         ledger.start_rollout(ROLLED, "1.0.1", "memory", PLAN, PromotionRequest())
         for number in range(14):
             controller.tick(ROLLED)

@@ -11,13 +11,16 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from starlette.requests import HTTPConnection
 
 from pages_testing import fill, rolling_out, with_files
 from pedigree_testing import Clock
 from programs_testing import program
 from server_testing import NamedByToken, Switch, running
-from tfx_pedigree.registry import Registry, Role
+from tfx_pedigree.registry import Identity, Registry, Role
 from tfx_pedigree.server import Server, ServerSettings, application
+from tfx_pedigree.server.identity import Credentials
+from tfx_pedigree.server.issuers import Issuer, SignInWith
 
 PEOPLE = {
     "vic": Role.VIEWER,
@@ -25,6 +28,13 @@ PEOPLE = {
     "rev": Role.REVIEWER,
     "rel": Role.RELEASER,
 }
+
+
+class Named(Credentials):
+    """With the page where people sign in; who asks is whom the token names."""
+
+    def identify(self, request: HTTPConnection) -> Identity:
+        return NamedByToken().identify(request)
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,10 @@ def site(pages_switch: Switch, tmp_path_factory: pytest.TempPathFactory) -> Iter
             registry.grant(name, role)
         registry.revoke("*")
         served = Registry.open(folder, actor="server")
-        app = application(Server(ServerSettings(str(folder)), served, NamedByToken()))
+        (folder.parent / "secret").write_text("of the client")
+        way = SignInWith("example", "pedigree", str(folder.parent / "secret"), "Example")
+        issuer = Issuer("https://id.example.com", principal="{email}", sign_in=way)
+        app = application(Server(ServerSettings(str(folder)), served, Named(served, issuers=[issuer])))
         with pages_switch.serving(app) as address:
             yield Site(address, registry, clock)
 
@@ -71,12 +84,16 @@ def browser() -> Iterator[Browser]:
         made.close()
 
 
+def act_as(page: Page, who: str | None) -> None:
+    page.context.set_extra_http_headers({"authorization": f"Bearer {who}"} if who else {})
+
+
 @contextmanager
 def opened(browser: Browser, site: Site, who: str | None = "rel", **options: Any) -> Iterator[Page]:
     """A page whose every request and complaint is looked at: none leaves the host, the policy stops nothing."""
-    headers = {"authorization": f"Bearer {who}"} if who else {}
-    context = browser.new_context(base_url=site.address, extra_http_headers=headers, **options)
+    context = browser.new_context(base_url=site.address, **options)
     page = context.new_page()
+    act_as(page, who)
     trouble: list[str] = []
     page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: trouble.append(str(error)))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import tarfile
+from html import unescape
 from pathlib import Path
 
 import httpx
@@ -144,6 +146,16 @@ def test_the_list_of_models_says_what_serves_and_what_comes_next(site: Site) -> 
     assert found[OTHER]["serving"]["verdict"] == "PASS" and found[OTHER]["waiting"] == "1.6.0"
     assert found[ROLLED]["rolling_out"] == "1.0.1" and found[EMPTY]["serving"] is None
     assert "rolling out" in html and "nothing serves" in html
+
+
+def test_a_rollout_shows_each_test_of_the_judge(site: Site) -> None:
+    with site.client("vic") as client:
+        html = unescape(client.get(f"/models/{ROLLED}/rollout").text)
+        tests = client.get(f"/models/{ROLLED}/rollout.json").json()["sheet"]["tests"]
+    assert len(tests) == 3
+    for one in tests:
+        assert one["name"] in html and one["counted"] in html
+        assert f"needed {math.exp(one['harm_needed']):,.3g}" in html
 
 
 def test_lists_go_on_page_by_page(site: Site) -> None:

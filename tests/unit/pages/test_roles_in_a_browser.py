@@ -4,11 +4,11 @@ rest stands the role that could."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from pages.conftest import PEOPLE, Site, opened
+from pages.conftest import PEOPLE, Site, act_as, opened
 from playwright.sync_api import Browser, Page
 
 from pages_testing import EMPTY, GUARDED, MODEL, OTHER, REAL, ROLLED
@@ -68,34 +68,25 @@ BLOCKED = {
 }
 
 
+@pytest.fixture(scope="module", params=[True, False], ids=["scripts", "no-scripts"])
+def everybodys(request: pytest.FixtureRequest, browser: Browser, site: Site) -> Iterator[Page]:
+    """One page for all people, one after the other: its browser keeps script and style."""
+    with opened(browser, site, None, java_script_enabled=request.param) as page:
+        yield page
+
+
 @pytest.mark.parametrize("who", EVERYBODY)
 def test_what_the_role_allows_is_offered_and_for_the_rest_stands_the_role_that_could(
-    browser: Browser, site: Site, who: str
+    everybodys: Page, who: str
 ) -> None:
-    with opened(browser, site, who) as page:
-        assert wrong(page, who, OFFERS, ACTIONS) == {}
-
-
-@pytest.mark.parametrize("who", EVERYBODY)
-def test_without_scripts_it_is_the_same(browser: Browser, site: Site, who: str) -> None:
-    """Of the actions those on either side of what the role allows: the server makes the pages, whoever reads them."""
-    role = EVERYBODY[who]
-    near = {path: least for path, least in ACTIONS.items() if abs(least - role) <= 1}
-    offering = {path: offers for path, offers in OFFERS.items() if offers}
-    with opened(browser, site, who, java_script_enabled=False) as page:
-        assert wrong(page, who, offering, near) == {}
-
-
-def wrong(
-    page: Page, who: str, pages: Mapping[str, Mapping[str, Role]], actions: Mapping[str, Role]
-) -> dict[str, object]:
+    act_as(everybodys, who)
     role, found = EVERYBODY[who], {}
-    for path, offers in pages.items():
+    for path, offers in OFFERS.items():
         expected = OWN[who] if who in OWN and "approvals" in path else offers
-        found[path] = _offered(page, path, expected, role)
-    for path, least in actions.items():
-        found[path] = _action(page, path, least, who, role)
-    return {path: problem for path, problem in found.items() if problem}
+        found[path] = _offered(everybodys, path, expected, role)
+    for path, least in ACTIONS.items():
+        found[path] = _action(everybodys, path, least, who, role)
+    assert {path: problem for path, problem in found.items() if problem} == {}
 
 
 # All that is looked at, in one question.
@@ -112,9 +103,8 @@ _SEEN = """() => {
 
 
 def seen(page: Page, path: str) -> dict[str, Any]:
-    answer = page.goto(path, wait_until="commit")
+    answer = page.goto(path, wait_until="domcontentloaded")
     assert answer is not None
-    page.wait_for_selector("footer.foot", state="attached")
     found: dict[str, Any] = page.evaluate(_SEEN)
     return {"status": answer.status, **found}
 
@@ -146,10 +136,11 @@ def _action(page: Page, path: str, least: Role, who: str, role: Role) -> object:
     return None if sends == 0 and named else found
 
 
-@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
-def test_nobody_sees_nothing_and_is_told_what_to_do(browser: Browser, site: Site, scripts: bool) -> None:
-    who, status, said = (None, 401, "Sign in") if scripts else ("stranger", 403, "pedigree roles grant stranger viewer")
-    with opened(browser, site, who, java_script_enabled=scripts) as page:
-        for path in OFFERS if scripts else (*OFFERS, *ACTIONS):
-            found = seen(page, path)
-            assert (found["status"], said in found["text"], found["forms"]) == (status, True, 0), (path, found)
+@pytest.mark.parametrize(
+    ("who", "status", "said"), [(None, 401, "Sign in"), ("stranger", 403, "pedigree roles grant stranger viewer")]
+)
+def test_nobody_sees_nothing_and_is_told_what_to_do(everybodys: Page, who: str | None, status: int, said: str) -> None:
+    act_as(everybodys, who)
+    for path in (*OFFERS, *ACTIONS):
+        found = seen(everybodys, path)
+        assert (found["status"], said in found["text"], found["forms"]) == (status, True, 0), (path, found)

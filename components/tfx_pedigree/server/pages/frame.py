@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -143,6 +144,7 @@ def _environment() -> jinja2.Environment:
         breakable=lambda text: join(breakable(str(text))),
         cut=middle_cut,
         seg=view.segment,
+        odds=lambda log_e: f"{math.exp(min(log_e, 200.0)):,.3g}",
         percent=lambda points: f"{points / 100:g} %",
         word=lambda one: one.value if isinstance(one, Enum) and isinstance(one.value, str) else str(one),
     )

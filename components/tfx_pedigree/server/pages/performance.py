@@ -7,7 +7,7 @@ from tfx_pedigree.server.pages.view import Asked, View
 from tfx_pedigree.service.performance import performance
 
 # Of each metric the table shows the newest; the twin has them all.
-_SHOWN = 50
+_SHOWN = 25
 
 
 def page(asked: Asked) -> View:
