@@ -308,7 +308,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("rounds", 6), ("calls", 500), ("versions", 1000), ("megabytes", 1024)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--mlflow", help="the Python of a venv that has MLflow")
+    parser.add_argument("--mlflow", type=os.path.abspath, help="the Python of a venv that has MLflow")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -176,6 +176,7 @@ class ModelReplay(_Replay):
         # What there is once: the bytes of a version, a piece of evidence of one.
         self._once: set[tuple[str, ...]] = set()
         self._champion: str | None = None
+        self._registered: str | None = None  # the newest one that is
         self._replaced: tuple[int, str] | None = None
         self._phase: str | None = None  # of the newest rollout
 
@@ -225,15 +226,17 @@ class ModelReplay(_Replay):
         Older releases always took the highest."""
         if self._champion is not None:
             return {self._champion, self._model.highest_version}
-        newest = sorted(self.facts.versions.values(), key=lambda row: row.sequence, reverse=True)
-        registered = [row.version for row in newest if row.registered_at is not None]
-        return {*registered[:1], *[row.version for row in newest[:1]], self._model.highest_version}
+        newest = next(reversed(self.facts.versions), None)  # they stand in the order of their sequence
+        return {self._registered, newest, self._model.highest_version} - {None} or {None}
 
     def _register(self, event: Event) -> None:
         _require(not self._version(event).withdrawn)
         metrics, tags = _metrics(event), _tags(event)
         self._move(event)
         self._change(event, metrics=metrics, tags=tags, registered_at=event.at)
+        number, versions = _subject(event), self.facts.versions
+        if self._registered is None or versions[number].sequence > versions[self._registered].sequence:
+            self._registered = number
 
     def _annotate(self, event: Event) -> None:
         version = self._version(event)
