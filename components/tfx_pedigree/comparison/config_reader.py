@@ -16,9 +16,11 @@ import yaml
 
 from tfx_pedigree.bounded_parse import compose_yaml, yaml_scalar
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.json_form import JsonForm
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
+R = TypeVar("R", bound=JsonForm)
 _DEEPEST = 30
 _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -130,6 +132,10 @@ class ConfigNode:
 
     def each(self, read: Callable[[ConfigNode], T]) -> tuple[T, ...]:
         return tuple(read(item) for item in self.items())
+
+    def record(self, kind: type[R]) -> R:
+        """By its JSON form, which knows no lines."""
+        return kind.from_json(plain_value(self), f"{self.source}: {self.path}" if self.path else self.source)
 
     def _float(self) -> float | None:
         if isinstance(self.value, bool):

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar
 
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.comparison.anchor import Anchor
-from tfx_pedigree.comparison.config_reader import ConfigNode, from_data, optional, plain_value
+from tfx_pedigree.comparison.config_reader import ConfigNode, from_data, optional
 from tfx_pedigree.comparison.earlier import Earlier, earlier_to_json, read_earlier
 from tfx_pedigree.comparison.gate import GateDecision
 from tfx_pedigree.comparison.latency import LatencySummary
@@ -26,62 +26,39 @@ from tfx_pedigree.comparison.policy_file import policy_at
 from tfx_pedigree.comparison.scores import DeltaSums, FlipCounts
 from tfx_pedigree.digest import canonical_json, check_digest, digest_of, plain_json
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.json_form import Count, JsonForm, Layout
 
 FORMAT = "pedigree.comparison/1"
 
 
 @dataclass(frozen=True)
-class Data:
+class Data(JsonForm):
     """A part of the data: `span` as the pipeline counts it, `fingerprint` of its content."""
 
     split: str
     span: str | None = None
     fingerprint: str | None = None
-    examples: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return dict(vars(self))
-
-    @classmethod
-    def read(cls, place: ConfigNode) -> Data:
-        names = tuple(cls.__dataclass_fields__)
-        found = place.fields(names, ("split",))
-        return cls(
-            found["split"].text(),
-            optional(found, "span", ConfigNode.text),
-            optional(found, "fingerprint", ConfigNode.text),
-            optional(found, "examples", ConfigNode.whole),
-        )
+    examples: Count | None = None
 
 
 @dataclass(frozen=True)
-class Code:
+class Code(JsonForm):
     """`dirty`: there were changes that no commit holds; None if that is not known."""
 
     commit: str
     remote: str | None = None
     dirty: bool | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        return dict(vars(self))
-
-    @classmethod
-    def read(cls, place: ConfigNode) -> Code:
-        found = place.fields(("commit", "remote", "dirty"), ("commit",))
-        return cls(
-            found["commit"].text(),
-            optional(found, "remote", ConfigNode.text),
-            optional(found, "dirty", ConfigNode.truth),
-        )
-
 
 @dataclass(frozen=True)
-class Side:
+class Side(JsonForm):
     """One of the two versions: who it is, how large and how quick, and what it was made from."""
+
+    JSON: ClassVar[Layout] = Layout(whole=True)
 
     version: str
     digest: str
-    size_bytes: int | None = None
+    size_bytes: Count | None = None
     latency: LatencySummary | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     trained_on: tuple[Data, ...] = ()
@@ -91,35 +68,12 @@ class Side:
         check_digest(self.digest)
         object.__setattr__(self, "parameters", plain_json(dict(sorted(self.parameters.items()))))
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "version": self.version,
-            "digest": self.digest,
-            "size_bytes": self.size_bytes,
-            "latency": self.latency.to_json() if self.latency else None,
-            "parameters": dict(self.parameters),
-            "trained_on": [one.to_json() for one in self.trained_on],
-            "code": self.code.to_json() if self.code else None,
-        }
-
-    @classmethod
-    def read(cls, place: ConfigNode) -> Side:
-        names = tuple(cls.__dataclass_fields__)
-        found = place.fields(names, names)
-        return cls(
-            found["version"].text(),
-            found["digest"].text(),
-            optional(found, "size_bytes", ConfigNode.whole),
-            optional(found, "latency", LatencySummary.read),
-            {key: plain_value(one) for key, one in found["parameters"].table().items()},
-            found["trained_on"].each(Data.read),
-            optional(found, "code", Code.read),
-        )
-
 
 @dataclass(frozen=True)
-class MetricRow:
+class MetricRow(JsonForm):
     """One metric on one slice, for both. `difference` is challenger − champion with its paired interval."""
+
+    JSON: ClassVar[Layout] = Layout(whole=True)
 
     metric: str
     slice: Slice
@@ -131,29 +85,6 @@ class MetricRow:
     @property
     def key(self) -> Key:
         return Key(self.metric, self.slice)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "metric": self.metric,
-            "slice": self.slice.to_json(),
-            "direction": self.direction.value if self.direction else None,
-            "challenger": self.challenger.to_json() if self.challenger else None,
-            "champion": self.champion.to_json() if self.champion else None,
-            "difference": self.difference.to_json() if self.difference else None,
-        }
-
-    @classmethod
-    def read(cls, place: ConfigNode) -> MetricRow:
-        names = tuple(cls.__dataclass_fields__)
-        found = place.fields(names, names)
-        return cls(
-            found["metric"].text(),
-            Slice.read(found["slice"]),
-            optional(found, "direction", lambda one: one.choice(Direction)),
-            optional(found, "challenger", MetricValue.read),
-            optional(found, "champion", MetricValue.read),
-            optional(found, "difference", MetricValue.read),
-        )
 
 
 @dataclass(frozen=True)
@@ -202,16 +133,16 @@ class Basis:
         names = tuple(cls.__dataclass_fields__)
         found = place.fields(names, [name for name in names if name not in ("earlier", "standing", "anchor")])
         return cls(
-            optional(found, "p95_ms", MetricValue.read),
-            optional(found, "processor_ratio", MetricValue.read),
+            optional(found, "p95_ms", lambda one: one.record(MetricValue)),
+            optional(found, "processor_ratio", lambda one: one.record(MetricValue)),
             found["waited"].measured(),
             optional(found, "not_comparable", ConfigNode.text),
             optional(found, "breaking", ConfigNode.text),
             optional(found, "undecided", ConfigNode.text),
             found["notes"].each(ConfigNode.text),
             optional(found, "earlier", read_earlier) or {},
-            optional(found, "standing", lambda one: Standing.from_json(plain_value(one), f"{one.source}: {one.path}")),
-            optional(found, "anchor", Anchor.read),
+            optional(found, "standing", lambda one: one.record(Standing)),
+            optional(found, "anchor", lambda one: one.record(Anchor)),
         )
 
 
@@ -299,27 +230,27 @@ class Comparison:
         if not isinstance(data, Mapping) or data.get("format") != FORMAT:
             raise InvalidInputError(f"{source} is no comparison that is read here: its `format` must be {FORMAT!r}.")
         found = place.fields((*_FIELDS, *_LATER), _FIELDS)
-        decided = {key: one for key, one in place.table().items() if key in GateDecision.__dataclass_fields__}
+        decided = {key: one for key, one in place.table().items() if key in _DECIDED}
         policy = policy_at(found["policy"])
         if policy.digest != found["policy_digest"].text():
             raise found["policy_digest"].wrong("does not belong to the policy that stands beside it.")
         return cls(
             model=found["model"].text(),
-            challenger=Side.read(found["challenger"]),
-            champion=optional(found, "champion", Side.read),
+            challenger=found["challenger"].record(Side),
+            champion=optional(found, "champion", lambda one: one.record(Side)),
             policy=policy,
-            decision=GateDecision.read(ConfigNode(decided, "", source)),
-            metrics=found["metrics"].each(MetricRow.read),
-            evaluated_on=found["evaluated_on"].each(Data.read),
+            decision=ConfigNode(decided, "", source).record(GateDecision),
+            metrics=found["metrics"].each(lambda one: one.record(MetricRow)),
+            evaluated_on=found["evaluated_on"].each(lambda one: one.record(Data)),
             bump=optional(found, "bump", ConfigNode.text),
             changes=found["changes"].each(ConfigNode.text),
             similarity=optional(found, "similarity", ConfigNode.measured),
-            performance_delta=optional(found, "performance_delta", DeltaSums.read),
-            flips=optional(found, "flips", FlipCounts.read),
+            performance_delta=optional(found, "performance_delta", lambda one: one.record(DeltaSums)),
+            flips=optional(found, "flips", lambda one: one.record(FlipCounts)),
             importance=optional(found, "importance", ConfigNode.measured),
-            latency_ratio=optional(found, "latency_ratio", MetricValue.read),
+            latency_ratio=optional(found, "latency_ratio", lambda one: one.record(MetricValue)),
             basis=optional(found, "basis", Basis.read),
-            outcomes=optional(found, "outcomes", Outcomes.read),
+            outcomes=optional(found, "outcomes", lambda one: one.record(Outcomes)),
         )
 
     @classmethod
@@ -327,13 +258,14 @@ class Comparison:
         return cls.from_json(parse_json(text, source), source)
 
 
+_DECIDED = tuple(one.name for one in fields(GateDecision))
 # Documents of older releases do not have them.
 _LATER = ("basis", "outcomes")
 _FIELDS = (
     "format",
     "model",
-    *GateDecision.__dataclass_fields__,
-    *(name for name in Comparison.__dataclass_fields__ if name not in ("model", "decision", *_LATER)),
+    *_DECIDED,
+    *(one.name for one in fields(Comparison) if one.name not in ("model", "decision", *_LATER)),
     "parameter_changes",
     "policy_digest",
 )

@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 from tfx_pedigree.comparison.anchor import Anchor
 from tfx_pedigree.comparison.best_champion import anchor_warnings
 from tfx_pedigree.comparison.bound_checks import floor_checks
 from tfx_pedigree.comparison.budget_checks import budget_checks
 from tfx_pedigree.comparison.check import Check
-from tfx_pedigree.comparison.config_reader import ConfigNode, optional
 from tfx_pedigree.comparison.earlier import Earlier
 from tfx_pedigree.comparison.gain_checks import gain_checks
 from tfx_pedigree.comparison.gap_checks import gap_checks
@@ -33,6 +32,7 @@ from tfx_pedigree.comparison.rule import Contest, ScoreChange, recommend, score_
 from tfx_pedigree.comparison.verdict import CheckOutcome, Recommendation, Verdict
 from tfx_pedigree.comparison.wording import asked_of, graded, moved, number, plain, some
 from tfx_pedigree.comparison.wording import interval as interval_text
+from tfx_pedigree.json_form import JsonForm, Layout
 
 SCORE = "score"
 # Among the numbers of the score's check where both scores were tested against each other.
@@ -40,8 +40,10 @@ GAIN = "gain"
 
 
 @dataclass(frozen=True)
-class GateDecision:
+class GateDecision(JsonForm):
     """`reason` is one sentence. `change` is None where there was nothing to compare with, or a number was missing."""
+
+    JSON: ClassVar[Layout] = Layout(whole=True)
 
     verdict: Verdict
     reason: str
@@ -55,29 +57,6 @@ class GateDecision:
         """Whether the score alone was enough; None where the two scores were not tested against each other."""
         score = self.checks[0] if self.checks else None
         return score.outcome is CheckOutcome.HOLDS if score is not None and GAIN in score.numbers else None
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "verdict": self.verdict.value,
-            "reason": self.reason,
-            "recommendation": self.recommendation.value if self.recommendation else None,
-            "change": self.change.to_json() if self.change else None,
-            "checks": [check.to_json() for check in self.checks],
-            "warnings": list(self.warnings),
-        }
-
-    @classmethod
-    def read(cls, place: ConfigNode) -> GateDecision:
-        names = tuple(cls.__dataclass_fields__)
-        found = place.fields(names, names)
-        return cls(
-            found["verdict"].choice(Verdict),
-            found["reason"].text(),
-            optional(found, "recommendation", lambda one: one.choice(Recommendation)),
-            optional(found, "change", ScoreChange.read),
-            found["checks"].each(Check.read),
-            found["warnings"].each(ConfigNode.text),
-        )
 
 
 def decide(

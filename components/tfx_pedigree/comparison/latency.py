@@ -12,12 +12,11 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from tfx_pedigree.comparison.config_reader import ConfigNode
 from tfx_pedigree.comparison.numbers import MetricValue
-from tfx_pedigree.digest import plain_json
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.json_form import Count, JsonForm, Measured
 
 T = TypeVar("T")
 RESAMPLES = 1000
@@ -126,33 +125,22 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 @dataclass(frozen=True)
-class LatencySummary:
+class LatencySummary(JsonForm):
     """Of one model: milliseconds per call with `batch_size` examples, from the fastest call to the slowest."""
 
-    min_ms: float
-    p25_ms: float
-    p50_ms: float
-    p75_ms: float
-    p95_ms: float
-    max_ms: float
-    calls: int
-    batch_size: int
+    min_ms: Measured
+    p25_ms: Measured
+    p50_ms: Measured
+    p75_ms: Measured
+    p95_ms: Measured
+    max_ms: Measured
+    calls: Count
+    batch_size: Count
 
     @classmethod
     def of(cls, milliseconds: Sequence[float], batch_size: int) -> LatencySummary:
         found = {name: percentile(milliseconds, share) for name, share in _POINTS.items()}
         return cls(**found, calls=len(milliseconds), batch_size=batch_size)
-
-    def to_json(self) -> dict[str, Any]:
-        found: dict[str, Any] = plain_json(vars(self))
-        return found
-
-    @classmethod
-    def read(cls, place: ConfigNode) -> LatencySummary:
-        names = tuple(cls.__dataclass_fields__)
-        found = place.fields(names, names)
-        times = {name: found[name].measured() for name in _POINTS}
-        return cls(**times, calls=found["calls"].whole(), batch_size=found["batch_size"].whole())
 
 
 def ratio(timings: Timings, share: float = 0.95, confidence: float = 0.95) -> MetricValue:

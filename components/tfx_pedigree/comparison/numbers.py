@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tfx_pedigree.comparison.config_reader import ConfigNode, optional
-from tfx_pedigree.digest import plain_json
+from tfx_pedigree.comparison.config_reader import ConfigNode, from_data
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.json_form import Count, JsonForm, Measured
 
-Interval = tuple[float, float]
+Interval = tuple[Measured, Measured]
 
 
 @dataclass(frozen=True, order=True)
@@ -46,6 +46,10 @@ class Slice:
     def read(cls, place: ConfigNode) -> Slice:
         return cls.of({key: value.any_text() for key, value in place.table().items()})
 
+    @classmethod
+    def from_json(cls, data: Any) -> Slice:
+        return cls.read(from_data(data, "the slice"))
+
 
 OVERALL = Slice()
 
@@ -59,29 +63,16 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True)
-class MetricValue:
+class MetricValue(JsonForm):
     """One number, the interval in which it lies with the policy's confidence, and of how many examples."""
 
-    value: float
+    value: Measured
     interval: Interval | None = None
-    count: int | None = None
+    count: Count | None = None
 
     def __post_init__(self) -> None:
         if self.interval is not None and self.interval[0] > self.interval[1]:
             raise InvalidInputError(f"The interval {self.interval} is upside down: give (low, high).")
-
-    def to_json(self) -> dict[str, Any]:
-        found: dict[str, Any] = plain_json({"value": self.value, "interval": self.interval, "count": self.count})
-        return found
-
-    @classmethod
-    def read(cls, place: ConfigNode) -> MetricValue:
-        found = place.fields(("value", "interval", "count"), ("value",))
-        return cls(
-            found["value"].measured(),
-            optional(found, "interval", read_interval),
-            optional(found, "count", ConfigNode.whole),
-        )
 
 
 @dataclass(frozen=True)
@@ -106,10 +97,3 @@ class Scores:
         """The slices over exactly these features, in order."""
         wanted = tuple(sorted(features))
         return sorted({key.slice for key in self.metrics if key.slice.features == wanted})
-
-
-def read_interval(place: ConfigNode) -> Interval:
-    ends = place.each(ConfigNode.measured)
-    if len(ends) != 2 or ends[0] > ends[1]:
-        raise place.must_be("a list of two numbers, the lower one first")
-    return ends[0], ends[1]

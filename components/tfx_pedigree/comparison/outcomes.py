@@ -1,7 +1,7 @@
 """How the scores of both models are spread, and what they said against the truth: counts, from which plots follow.
 
 Counts only, so that parts add up in any order to exactly the whole; bounded, whatever the number of examples. Nothing
-is decided on them. Law: `Outcomes.read(o.to_json()) == o`.
+is decided on them. Law: `Outcomes.from_json(o.to_json()) == o`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import ClassVar
 
-from tfx_pedigree.comparison.config_reader import ConfigNode, optional
 from tfx_pedigree.comparison.numbers import Interval
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.json_form import Count, JsonForm, Layout
 
 # Equal parts of 0 to 1. A hundred thresholds draw a curve that no eye tells from the exact one.
 BINS = 100
@@ -22,7 +22,7 @@ BINS = 100
 MOST_CLASSES = 20
 _Z = 1.959964  # both tails of the normal distribution together hold 5 %
 
-Counts = tuple[int, ...]
+Counts = tuple[Count, ...]
 Point = tuple[float, float]
 
 
@@ -37,12 +37,14 @@ class Calibrated:
 
 
 @dataclass(frozen=True)
-class ModelOutcomes:
+class ModelOutcomes(JsonForm):
     """Of one model. `negative` and `positive`: how many examples of that truth got a score in each bin. Of several
     classes the score is that of the class that was said, and the truth is whether it was right.
 
     `matrix` has a row for each true class and a column for each that was said; it is empty of too many classes.
     """
+
+    JSON: ClassVar[Layout] = Layout(whole=True)
 
     negative: Counts = ()
     positive: Counts = ()
@@ -90,24 +92,15 @@ class ModelOutcomes:
                 found.append(Calibrated(middle, positive / count, share_interval(positive, count), count))
         return found
 
-    def to_json(self) -> dict[str, Any]:
-        matrix = [list(row) for row in self.matrix]
-        return {"negative": list(self.negative), "positive": list(self.positive), "matrix": matrix}
-
-    @classmethod
-    def read(cls, place: ConfigNode) -> ModelOutcomes:
-        names = ("negative", "positive", "matrix")
-        found = place.fields(names, names)
-        negative, positive = (found[name].each(ConfigNode.whole) for name in names[:2])
-        return cls(negative, positive, found["matrix"].each(lambda row: row.each(ConfigNode.whole)))
-
 
 @dataclass(frozen=True)
-class Outcomes:
+class Outcomes(JsonForm):
     """`classes` is 2 where the truth is yes or no; a score from `threshold` on then says yes."""
 
+    JSON: ClassVar[Layout] = Layout(whole=True)
+
     threshold: float
-    classes: int
+    classes: Count
     challenger: ModelOutcomes
     champion: ModelOutcomes | None = None
 
@@ -115,25 +108,6 @@ class Outcomes:
         for side in (self.challenger, self.champion):
             if side is not None and len(side.matrix) not in (0, self.classes):
                 raise InvalidInputError(f"There are {self.classes} classes and a matrix of {len(side.matrix)}.")
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "threshold": self.threshold,
-            "classes": self.classes,
-            "challenger": self.challenger.to_json(),
-            "champion": self.champion.to_json() if self.champion else None,
-        }
-
-    @classmethod
-    def read(cls, place: ConfigNode) -> Outcomes:
-        names = tuple(cls.__dataclass_fields__)
-        found = place.fields(names, names)
-        return cls(
-            found["threshold"].number(),
-            found["classes"].whole(),
-            ModelOutcomes.read(found["challenger"]),
-            optional(found, "champion", ModelOutcomes.read),
-        )
 
 
 def share_interval(hits: int, count: int) -> Interval:

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-from tfx_pedigree.comparison.config_reader import ConfigNode, optional
 from tfx_pedigree.comparison.margin import Measure, Pair
 from tfx_pedigree.comparison.metrics import Direction
-from tfx_pedigree.comparison.numbers import Interval, read_interval
+from tfx_pedigree.comparison.numbers import Interval
 from tfx_pedigree.comparison.policy import Rule, Similar
 from tfx_pedigree.comparison.verdict import CheckOutcome, Recommendation
-from tfx_pedigree.digest import plain_json
+from tfx_pedigree.json_form import JsonForm, Measured
 
 # "More than 5 %" begins at 5.00005 %: a score that was rounded to float32 on its way can't turn an exact 5 % into more.
 TOLERANCE = 1e-5
@@ -92,37 +90,19 @@ def share(gain: float, unit: float) -> float:
 
 
 @dataclass(frozen=True)
-class ScoreChange:
+class ScoreChange(JsonForm):
     """`difference` is challenger − champion as measured, `gain` how much better in the rule's unit.
 
     `relative` is the gain as a share of the champion's score, whatever the rule: the importance score uses it.
     """
 
-    challenger: float
-    champion: float
-    difference: float
-    gain: float
-    relative: float
+    challenger: Measured
+    champion: Measured
+    difference: Measured
+    gain: Measured
+    relative: Measured
     interval: Interval | None = None
     gain_interval: Interval | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        found: dict[str, Any] = plain_json(vars(self))
-        return found
-
-    @classmethod
-    def read(cls, place: ConfigNode) -> ScoreChange:
-        names = ("challenger", "champion", "difference", "gain", "relative")
-        found = place.fields((*names, "interval", "gain_interval"), names)
-        return cls(
-            found["challenger"].measured(),
-            found["champion"].measured(),
-            found["difference"].measured(),
-            found["gain"].measured(),
-            found["relative"].measured(),
-            optional(found, "interval", read_interval),
-            optional(found, "gain_interval", read_interval),
-        )
 
 
 def score_change(contest: Contest, pair: Pair) -> ScoreChange:

@@ -10,13 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from tfx_pedigree.comparison.config_reader import ConfigNode
 from tfx_pedigree.comparison.policy import Weights
 from tfx_pedigree.digest import canonical_json, plain_json
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.json_form import Count, JsonForm, Layout, Measured
 from tfx_pedigree.versioning import ModelDescription
+
+# Written only of models with more than two classes.
+_OF_CLASSES = ("classes", "changed")
 
 
 def characteristics(
@@ -49,13 +52,15 @@ def importance(improvement: float, latency_change_seconds: float, weights: Weigh
 
 
 @dataclass(frozen=True)
-class DeltaSums:
+class DeltaSums(JsonForm):
     """Over examples: count, Σ (y−ŷ_new) − (y−ŷ_old), Σ |y−ŷ_new| − |y−ŷ_old|, and how many could not be used."""
 
-    count: int = 0
-    signed: float = 0.0
-    absolute: float = 0.0
-    unusable: int = 0
+    JSON: ClassVar[Layout] = Layout(also=("mean_signed", "mean_absolute"), whole=True)
+
+    count: Count = 0
+    signed: Measured = 0.0
+    absolute: Measured = 0.0
+    unusable: Count = 0
 
     @classmethod
     def of(cls, labels: Sequence[float], new: Sequence[float], old: Sequence[float]) -> DeltaSums:
@@ -86,43 +91,26 @@ class DeltaSums:
         """Negative: the new model is nearer to the truth than the old one was. NaN without examples."""
         return self.absolute / self.count if self.count else math.nan
 
-    def to_json(self) -> dict[str, Any]:
-        means = {"mean_signed": self.mean_signed, "mean_absolute": self.mean_absolute}
-        found: dict[str, Any] = plain_json(vars(self) | means)
-        return found
-
-    @classmethod
-    def read(cls, place: ConfigNode) -> DeltaSums:
-        names = ("count", "signed", "absolute", "unusable")
-        found = place.fields((*names, "mean_signed", "mean_absolute"), names)
-        return cls(
-            found["count"].whole(),
-            found["signed"].measured(),
-            found["absolute"].measured(),
-            found["unusable"].whole(),
-        )
-
-
-_OF_CLASSES = ("classes", "changed")
-
 
 @dataclass(frozen=True)
-class FlipCounts:
+class FlipCounts(JsonForm):
     """How predictions moved across the threshold, old to new; `fixed` went from wrong to right, `broken` back.
 
     Of more than two `classes`, positive means that the class of the label was predicted. `changed` then counts the
     examples whose predicted class is another one, also where both are wrong.
     """
 
+    JSON: ClassVar[Layout] = Layout(also=("rate",), whole=True, lacking=_OF_CLASSES)
+
     threshold: float = 0.5
-    negative_to_negative: int = 0
-    negative_to_positive: int = 0
-    positive_to_negative: int = 0
-    positive_to_positive: int = 0
-    fixed: int = 0
-    broken: int = 0
-    classes: int = 0
-    changed: int = 0
+    negative_to_negative: Count = 0
+    negative_to_positive: Count = 0
+    positive_to_negative: Count = 0
+    positive_to_positive: Count = 0
+    fixed: Count = 0
+    broken: Count = 0
+    classes: Count = 0
+    changed: Count = 0
 
     @classmethod
     def of(
@@ -162,16 +150,7 @@ class FlipCounts:
         return self.flipped / self.count if self.count else math.nan
 
     def to_json(self) -> dict[str, Any]:
-        given = {key: value for key, value in vars(self).items() if self.classes or key not in _OF_CLASSES}
-        found: dict[str, Any] = plain_json(given | {"rate": self.rate})
-        return found
-
-    @classmethod
-    def read(cls, place: ConfigNode) -> FlipCounts:
-        names = tuple(cls.__dataclass_fields__)
-        found = place.fields((*names, "rate"), [name for name in names if name not in _OF_CLASSES])
-        counts = {name: found[name].whole() for name in names if name != "threshold" and name in found}
-        return cls(found["threshold"].number(), **counts)
+        return {key: value for key, value in super().to_json().items() if self.classes or key not in _OF_CLASSES}
 
 
 def _usable(labels: Sequence[float], new: Sequence[float], old: Sequence[float]) -> list[tuple[float, float, float]]:

@@ -8,9 +8,20 @@ that is missing, unknown, of another type or beyond its bounds is refused with i
 
 from __future__ import annotations
 
-from tfx_pedigree.json_form.layout import MEASURED_WORDS, Bounds, Layout, Measured
+from tfx_pedigree.json_form.layout import MEASURED_WORDS, Bounds, Count, Layout, Measured
 from tfx_pedigree.json_form.reading import JsonForm, read
 from tfx_pedigree.json_form.scalars import LARGEST_INTEGER, Place
 from tfx_pedigree.json_form.writing import to_json
 
-__all__ = ["LARGEST_INTEGER", "MEASURED_WORDS", "Bounds", "JsonForm", "Layout", "Measured", "Place", "read", "to_json"]
+__all__ = [
+    "LARGEST_INTEGER",
+    "MEASURED_WORDS",
+    "Bounds",
+    "Count",
+    "JsonForm",
+    "Layout",
+    "Measured",
+    "Place",
+    "read",
+    "to_json",
+]

@@ -17,6 +17,10 @@ class Bounds:
     longest: int | None = None
 
 
+# How many of something.
+Count = Annotated[int, Bounds(0)]
+
+
 class MeasuredMark:
     """See `Measured`."""
 

@@ -49,7 +49,7 @@ from tfx_pedigree.errors import InvalidInputError
 GOLDENS = Path(__file__).parent / "goldens"
 UPDATE = "PEDIGREE_UPDATE_GOLDENS"
 
-texts = st.text(st.characters(blacklist_categories=("Cs",)), min_size=1, max_size=10)
+texts = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), min_size=1, max_size=10)
 maybe = st.none() | texts
 floats = st.floats()
 counts = st.integers(0, 2**53 - 1)
@@ -244,7 +244,7 @@ def test_a_champion_that_cannot_be_evaluated_is_named_without_numbers() -> None:
 
 REFUSALS: dict[str, tuple[Any, str]] = {
     "format": ("pedigree.comparison/9", "its `format` must be"),
-    "verdict": ("MAYBE", "`verdict` is 'MAYBE', but must be PASS or FAIL or INSUFFICIENT"),
+    "verdict": ("MAYBE", "`verdict` must be one of PASS, FAIL, INSUFFICIENT, but is 'MAYBE'"),
     "model": (None, "`model`"),
     "metrics": ({}, "`metrics` is a table, but must be a list"),
     "policy_digest": (digest("another"), "does not belong to the policy"),

@@ -45,7 +45,6 @@ from tfx_pedigree.comparison import (
     stake_of,
     standing_of,
 )
-from tfx_pedigree.comparison.config_reader import from_data
 from tfx_pedigree.comparison.explaining import Situation, in_words, sentences, simulate, situation
 from tfx_pedigree.comparison.holm import rejected
 from tfx_pedigree.comparison.luck import level_of
@@ -352,7 +351,7 @@ def test_the_best_champion_counts_as_it_is_on_these_rows(anchor: Anchor | None, 
     old = anchor is not None and (anchor.missing is not None or anchor.version != "1.1.0")
     assert [("was not measured on these rows" in one) for one in found.warnings] == [True] * old
     if anchor is not None:
-        assert Anchor.read(from_data(anchor.to_json(), "the anchor")) == anchor
+        assert Anchor.from_json(anchor.to_json()) == anchor
 
 
 def test_an_anchor_was_measured_or_it_is_said_why_not() -> None:

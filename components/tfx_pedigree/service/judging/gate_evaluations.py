@@ -113,4 +113,4 @@ def read_evaluations(folders: Sequence[Path], confidence: float | None) -> list[
                 raise UnavailableError(f"TFMA could not read the evaluations: {said[0]}")
             raise InvalidInputError(said[0].removeprefix("Error: "))
         rows = from_data(parse_json(result.read_bytes(), "TFMA's numbers"), "TFMA's numbers")
-        return [one.each(MetricRow.read) for one in rows.items()]
+        return [one.each(lambda row: row.record(MetricRow)) for one in rows.items()]
