@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from urllib3 import HTTPConnectionPool
 
 
+# Of IPv6, only this much is given to networks that all the world reaches.
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
 def pool_of(url: str, *, private: bool) -> HTTPConnectionPool:
     """To the address that was looked at, and to no other one that the name may mean a moment later. UnavailableError
     where it has none, or a private one that is not allowed."""
@@ -41,12 +46,24 @@ def _address(host: str, port: int, *, private: bool) -> str:
 
 def not_public(addresses: Sequence[str]) -> str | None:
     """The first one that belongs to this machine or to a network of one's own."""
-    for text in addresses:
-        address = ipaddress.ip_address(text.partition("%")[0])
-        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        if not (mapped or address).is_global or (mapped or address).is_multicast:
-            return text
-    return None
+    return next((text for text in addresses if not _is_public(text.partition("%")[0])), None)
+
+
+def _is_public(text: str) -> bool:
+    address = ipaddress.ip_address(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        held = _ipv4_in(address)
+        if held is None:
+            return address in _UNICAST and address.is_global
+        address = held
+    return address.is_global and not address.is_multicast
+
+
+def _ipv4_in(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Where packets for it end, if gateways lead them to IPv4."""
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour
 
 
 def path_of(url: str) -> str:

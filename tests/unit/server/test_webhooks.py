@@ -330,3 +330,21 @@ def test_what_was_not_taken_is_due_later_or_dead_and_never_lost(status: int, att
         later = outcome.next_at is not None and outcome.next_at > now
         assert later or status == 410 or attempts >= len(telling.WAITS)
         assert outcome.next_at is None or outcome.next_at <= now + timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "10.0.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255"),  # noqa: S104
+        *("::1", "::", "fe80::1%eth0", "fec0::1", "fd00::1", "ff02::1", "2001:db8::1", "4000::1"),
+        # All of these lead to 10.0.0.1, where a gateway knows how.
+        *("::ffff:10.0.0.1", "::10.0.0.1", "::ffff:0:10.0.0.1", "64:ff9b::10.0.0.1", "64:ff9b:1::10.0.0.1"),
+        *("2002:a00:1::1", "2001:0:a00:1::"),
+    ],
+)
+def test_an_address_within_is_not_public_however_it_is_written(address: str) -> None:
+    assert outgoing.not_public(["8.8.8.8", address]) == address
+
+
+def test_addresses_of_the_world_are_public() -> None:
+    assert outgoing.not_public(["8.8.8.8", "2001:4860:4860::8888", "64:ff9b::808:808", "2002:808:808::1"]) is None
