@@ -22,9 +22,10 @@ from tfx_pedigree.progress import Progress
 from tfx_pedigree.registry import model_tables
 from tfx_pedigree.registry.audit_tables import registry_differences
 from tfx_pedigree.registry.events import BEGINNING, REGISTRY_CHAIN, ChainCheck, Event, Head
+from tfx_pedigree.registry.model_replay import ModelFacts, ModelReplay
 from tfx_pedigree.registry.model_rows import VersionRow, read_row
 from tfx_pedigree.registry.reading import all_chains
-from tfx_pedigree.registry.replay import ModelFacts, ModelReplay, RegistryReplay
+from tfx_pedigree.registry.registry_replay import RegistryReplay
 from tfx_pedigree.registry.row_check import RowCheck
 from tfx_pedigree.registry.search_tables import index_entries, wrong_indexes
 from tfx_pedigree.text import plain

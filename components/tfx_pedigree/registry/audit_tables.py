@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from tfx_pedigree.db import schema
 from tfx_pedigree.json_form import to_json
-from tfx_pedigree.registry.replay import ExpectedToken, RegistryFacts
+from tfx_pedigree.registry.registry_replay import ExpectedToken, RegistryFacts
 from tfx_pedigree.registry.tokens import COLUMNS, read_token, seal
 
 

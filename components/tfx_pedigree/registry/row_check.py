@@ -17,6 +17,7 @@ from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.digest import digest_of
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry.evidence import Evidence
+from tfx_pedigree.registry.model_replay import ModelFacts
 from tfx_pedigree.registry.model_rows import (
     AliasRow,
     DescriptionRow,
@@ -33,7 +34,6 @@ from tfx_pedigree.registry.model_rows import (
     VersionRow,
     seal,
 )
-from tfx_pedigree.registry.replay import ModelFacts
 from tfx_pedigree.registry.signatures import check_subject
 from tfx_pedigree.signing import Bundle
 from tfx_pedigree.text import format_timestamp, plain, short_digest

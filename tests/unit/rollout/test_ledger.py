@@ -261,8 +261,8 @@ def test_an_archive_carries_rollouts_and_imports_them(ledger: Ledger, tmp_path: 
     ledger.save_tally(rollout, {"a": 1})
     with ledger.registry.transactions.reading(None) as connection:
         events, rows = transfer.read(connection, MODEL)
+    from tfx_pedigree.registry.model_replay import ModelReplay
     from tfx_pedigree.registry.model_rows import read_row
-    from tfx_pedigree.registry.replay import ModelReplay
     from tfx_pedigree.registry.row_check import RowCheck
 
     replay = ModelReplay(MODEL)

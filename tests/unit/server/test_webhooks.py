@@ -18,7 +18,8 @@ from pedigree_testing import Clock, candidate
 from server_testing import NamedByToken, in_own_loop
 from tfx_pedigree.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from tfx_pedigree.registry import TOLD, Identity, NewWebhook, Outcome, Registry
-from tfx_pedigree.registry.replay import ModelReplay, RegistryReplay
+from tfx_pedigree.registry.model_replay import ModelReplay
+from tfx_pedigree.registry.registry_replay import RegistryReplay
 from tfx_pedigree.server import Server, ServerSettings
 from tfx_pedigree.server.webhooks import LEASE, Teller
 from tfx_pedigree.service import outgoing, telling

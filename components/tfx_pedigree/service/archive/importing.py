@@ -25,9 +25,9 @@ from tfx_pedigree.lineage.recording import Ready
 from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.registry import Action, Registry, transfer
 from tfx_pedigree.registry.events import ChainCheck, Event, Head
+from tfx_pedigree.registry.model_replay import ModelReplay
 from tfx_pedigree.registry.model_rows import Row, VersionRow, read_row
 from tfx_pedigree.registry.names import check_actor, check_model_name
-from tfx_pedigree.registry.replay import ModelReplay
 from tfx_pedigree.registry.row_check import RowCheck
 from tfx_pedigree.service.archive import limits
 from tfx_pedigree.service.archive.limits import EVENTS, HEADER, LINEAGE, ROWS

@@ -1,19 +1,16 @@
-"""What a chain's events add up to: the rows that must be there. Pure; `row_check` compares with those that are.
-
-A replay is fed with a chain's events in order and never looks at a row. An event that the registry could not have
-written after those before it is a problem.
-"""
+"""What the events of a model's chain add up to: the rows that must be there. Pure: it never looks at a row. `row_check`
+compares with those that are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from tfx_pedigree.digest import canonical_json, check_digest, digest_of
-from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.registry.approval_rules import Situation
+from tfx_pedigree.registry.chain_replay import TELL_ONLY, ChainReplay, require
 from tfx_pedigree.registry.events import Event
 from tfx_pedigree.registry.evidence import DECIDED
 from tfx_pedigree.registry.model_rows import (
@@ -28,14 +25,11 @@ from tfx_pedigree.registry.model_rows import (
 from tfx_pedigree.registry.names import check_alias
 from tfx_pedigree.registry.observations import NewObservation
 from tfx_pedigree.registry.replay_approvals import ExpectedApprovals
-from tfx_pedigree.role import Role
 from tfx_pedigree.states import State
 from tfx_pedigree.verdict import Verdict
 from tfx_pedigree.versioning import Bump, timestamp_tag
 from tfx_pedigree.versioning.numbers import higher, parse_version
 
-# What an event that does not follow from those before it makes a step raise.
-_DOES_NOT_FOLLOW = (KeyError, ValueError, TypeError, AttributeError, IndexError, PedigreeError)
 _NOT_A_NUMBER = ("NaN", "Infinity", "-Infinity")
 _TICK = timedelta(microseconds=1)
 _REGISTERED = (State.DEVELOPMENT, State.STAGING)
@@ -51,8 +45,6 @@ _WAYS: Mapping[str, tuple[Collection[State], Collection[State]]] = {
 # What rolls back only comes to its end, or gives way to a later order.
 _ROLLOUT_ENDS = ("done", "rolled-back", "superseded")
 _AFTER_ROLLING_BACK = ("rolling-back", "blocked", "rolled-back", "superseded")
-_OF_WEBHOOKS = ("add-webhook", "remove-webhook", "rotate-webhook", "retry-webhook")
-_TELL_ONLY = ("refuse", "record-lineage", "retrain", "reproduce", "describe")
 
 
 @dataclass(frozen=True)
@@ -102,69 +94,14 @@ class ModelFacts:
     approvals: ExpectedApprovals = field(default_factory=ExpectedApprovals)
 
 
-@dataclass(frozen=True)
-class ExpectedGrant:
-    role: Role
-    granted_at: datetime
-    granted_by: str
-
-
-@dataclass(frozen=True)
-class ExpectedToken:
-    seal: str
-    created_at: datetime
-    created_by: str
-    revoked_at: datetime | None = None
-    revoked_by: str | None = None
-
-
-@dataclass
-class RegistryFacts:
-    """`models` says when and by whom each was made; None for one that came in an archive."""
-
-    registry_id: object = None
-    store_url: object = None
-    created_at: datetime | None = None
-    created_by: str | None = None
-    models: dict[str, tuple[datetime, str] | None] = field(default_factory=dict)
-    grants: dict[tuple[str, str], ExpectedGrant] = field(default_factory=dict)
-    tokens: dict[str, ExpectedToken] = field(default_factory=dict)
-
-
-class _Replay:
-    """Feeds events to steps. What cannot follow from the events before is told in `problems`, and left out."""
-
-    def __init__(self, chain: str, steps: Mapping[str, Callable[[Event], None]]) -> None:
-        self.chain = chain
-        self.problems: list[str] = []
-        self.last_at: datetime | None = None
-        self._steps = steps
-
-    def feed(self, event: Event) -> None:
-        step = self._steps.get(event.action)
-        if step is None:
-            self._tell(event, f"has the unknown action {event.action!r}")
-            return
-        if self.last_at is not None and event.at <= self.last_at:
-            self._tell(event, "is not later than the event before it")
-        self.last_at = event.at
-        try:
-            step(event)
-        except _DOES_NOT_FOLLOW:
-            self._tell(event, "does not follow from those before")
-
-    def _tell(self, event: Event, problem: str) -> None:
-        self.problems.append(f"{self.chain}: event {event.position} ({event.action}) {problem}.")
-
-
-class ModelReplay(_Replay):
+class ModelReplay(ChainReplay):
     """`facts` after all events fed so far."""
 
     def __init__(self, model: str) -> None:
         moves = {**dict.fromkeys(("replace", "archive", "restore"), self._move), "rollback": self._rollback}
         moves |= {"register": self._register, "promote": self._promote}
         others = {"set-alias": self._set_alias, "remove-alias": self._remove_alias}
-        others |= dict.fromkeys(_TELL_ONLY, self._tells_only)
+        others |= dict.fromkeys(TELL_ONLY, self._tells_only)
         writes = {"annotate": self._annotate, "attach-evidence": self._attach_evidence, "sign": self._sign}
         writes |= {"roll-out": self._roll_out, "observe": self._observe}
         others |= {"trust-key": self._trust_key, "distrust-key": self._distrust_key}
@@ -181,7 +118,7 @@ class ModelReplay(_Replay):
         self._phase: str | None = None  # of the newest rollout
 
     def _create(self, event: Event) -> None:
-        _require(event.position == 1)
+        require(event.position == 1)
         # The registry notes the new model in its own chain first, a microsecond before it begins the model's.
         self.facts.model = ModelRow(self.chain, "", event.at - _TICK, event.actor, 0, None)
 
@@ -189,10 +126,10 @@ class ModelReplay(_Replay):
         model, d = self._model, event.details
         number, digest = _subject(event), check_digest(d["digest"])
         follows = d["predecessor"]
-        _require(str(parse_version(number)) == number and number not in self.facts.versions)
-        _require(d["sequence"] == model.last_sequence + 1 and follows in self._bases())
-        _require(follows is None or higher(follows, number) == number)
-        _require(d["timestamp_tag"] == timestamp_tag(event.at, digest) and event.to_state == State.RESERVED)
+        require(str(parse_version(number)) == number and number not in self.facts.versions)
+        require(d["sequence"] == model.last_sequence + 1 and follows in self._bases())
+        require(follows is None or higher(follows, number) == number)
+        require(d["timestamp_tag"] == timestamp_tag(event.at, digest) and event.to_state == State.RESERVED)
         self._add_once(digest)
         self.facts.versions[number] = VersionRow(
             sequence=model.last_sequence + 1,
@@ -230,7 +167,7 @@ class ModelReplay(_Replay):
         return {self._registered, newest, self._model.highest_version} - {None} or {None}
 
     def _register(self, event: Event) -> None:
-        _require(not self._version(event).withdrawn)
+        require(not self._version(event).withdrawn)
         metrics, tags = _metrics(event), _tags(event)
         self._move(event)
         self._change(event, metrics=metrics, tags=tags, registered_at=event.at)
@@ -246,7 +183,7 @@ class ModelReplay(_Replay):
     def _attach_evidence(self, event: Event) -> None:
         d = event.details
         verdict, reason, champion = Verdict(d["verdict"]), event.reason, d["champion"]
-        _require(isinstance(reason, str) and (champion is None or bool(check_digest(champion))))
+        require(isinstance(reason, str) and (champion is None or bool(check_digest(champion))))
         digest, number = check_digest(d["evidence"]), _subject(event)
         self._add_once(number, digest)
         self._change(event, refusal=None if verdict is Verdict.PASS else f"{verdict.value}: {reason}")
@@ -261,13 +198,13 @@ class ModelReplay(_Replay):
             self._version(event).version,
             event.details["key"],
         )
-        _require(key is None or key in self.facts.trusted)
+        require(key is None or key in self.facts.trusted)
         self._add_once(number, digest)
         self.facts.signatures.append(ExpectedSignature(number, digest, event.at, event.actor))
 
     def _observe(self, event: Event) -> None:
         version, seen = self._version(event), NewObservation.from_json(event.details, "the event")
-        _require(version.registered_at is not None)
+        require(version.registered_at is not None)
         seen.check_against(version.created_at, event.at)
         for metric, value in seen.metrics.items():
             self._add_once(version.version, metric, seen.source, str(seen.began_at), str(seen.ended_at))
@@ -286,14 +223,14 @@ class ModelReplay(_Replay):
 
     def _trust_key(self, event: Event) -> None:
         key, pem = check_digest(event.details["key"]), event.details["pem"]
-        _require(key not in self.facts.trusted and digest_of(pem.encode()) == key)
+        require(key not in self.facts.trusted and digest_of(pem.encode()) == key)
         self.facts.trusted[key] = TrustedKeyRow(key, pem, event.at, event.actor)
 
     def _distrust_key(self, event: Event) -> None:
         del self.facts.trusted[event.details["key"]]
 
     def _add_once(self, *key: str) -> None:
-        _require(key not in self._once)
+        require(key not in self._once)
         self._once.add(key)
 
     def _set_alias(self, event: Event) -> None:
@@ -305,13 +242,13 @@ class ModelReplay(_Replay):
 
     def _promote(self, event: Event) -> None:
         evidence = self._newest_evidence.get(_subject(event))
-        _require(event.details["evidence"] == (evidence.digest if evidence else None))
+        require(event.details["evidence"] == (evidence.digest if evidence else None))
         if event.to_state != State.PRODUCTION:
             self._move(event)
             return
-        _require(evidence is None or evidence.verdict is Verdict.PASS or event.details["override"] is True)
+        require(evidence is None or evidence.verdict is Verdict.PASS or event.details["override"] is True)
         signed = {signature.version for signature in self.facts.signatures}
-        _require(not self.facts.trusted or _subject(event) in signed)
+        require(not self.facts.trusted or _subject(event) in signed)
         # Where a champion is replaced, that was told first, and a microsecond before.
         at = event.at - _TICK if self._replaced_before(event) else event.at
         self.facts.approvals.promote(event, _subject(event), self._situation(event), at)
@@ -323,18 +260,18 @@ class ModelReplay(_Replay):
 
     def _rollback(self, event: Event) -> None:
         number, periods, named = _subject(event), self.facts.periods, event.details.get("named")
-        _require(not self._version(event).withdrawn)
+        require(not self._version(event).withdrawn)
         places: set[int] = set()
         if named is not False:
             places.add(max(place for place, one in enumerate(periods) if one.version == number))
         if named is not True:
             places |= {place for place in periods[-1].back_to if place is not None and periods[place].version == number}
-        _require(bool(places))
+        require(bool(places))
         self._enter_production(event, frozenset().union(*(periods[place].back_to for place in places)))
 
     def _enter_production(self, event: Event, back_to: frozenset[int | None]) -> None:
-        _require(event.details["replaces"] == self._replaced_before(event))
-        _require(self._champion is None)
+        require(event.details["replaces"] == self._replaced_before(event))
+        require(self._champion is None)
         self._move(event)
         self._champion = _subject(event)
         self._end_period(event.at)
@@ -355,7 +292,7 @@ class ModelReplay(_Replay):
         )
 
     def _protection(self, event: Event) -> None:
-        _require(self.facts.model is not None)
+        require(self.facts.model is not None)
         known = self.facts.approvals
         (known.protect if event.action == "protect" else known.unprotect)(event)
 
@@ -367,19 +304,19 @@ class ModelReplay(_Replay):
     def _roll_out(self, event: Event) -> None:
         d, phase = event.details, event.to_state
         number, state = d["rollout"], Content(canonical_json(d["state"]).decode())
-        _require(self._version(event).registered_at is not None and d["state"]["phase"] == phase)
+        require(self._version(event).registered_at is not None and d["state"]["phase"] == phase)
         open_ = [row for row in self.facts.rollouts if row.closed_at is None]
         closed_at = event.at if phase in _ROLLOUT_ENDS else None
         if "order" in d:
-            _require(number == len(self.facts.rollouts) + 1 and not open_ and event.from_state is None)
+            require(number == len(self.facts.rollouts) + 1 and not open_ and event.from_state is None)
             content = Content(canonical_json(d["order"]).decode())
             row = RolloutRow(number, content, state, event.at, event.actor, closed_at, _subject(event))
             self.facts.rollouts.append(row)
             self._phase = phase
             return
-        _require([row.number for row in open_] == [number] and open_[0].version == _subject(event))
-        _require(event.from_state == self._phase)
-        _require(event.from_state != "rolling-back" or phase in _AFTER_ROLLING_BACK)
+        require([row.number for row in open_] == [number] and open_[0].version == _subject(event))
+        require(event.from_state == self._phase)
+        require(event.from_state != "rolling-back" or phase in _AFTER_ROLLING_BACK)
         self.facts.rollouts[number - 1] = replace(open_[0], state=state, closed_at=closed_at)
         self._phase = phase
 
@@ -387,15 +324,15 @@ class ModelReplay(_Replay):
         version = self._version(event)
         before, after = State(event.from_state), State(event.to_state)
         sources, targets = _WAYS[event.action]
-        _require(version.state is before and before in sources and after in targets)
+        require(version.state is before and before in sources and after in targets)
         if event.action == "restore":
-            _require((after is State.RESERVED) == (version.registered_at is None))
+            require((after is State.RESERVED) == (version.registered_at is None))
         if before is State.PRODUCTION:
             self._champion = None
         if event.action == "replace":
             self._replaced = (event.position, version.version)
         if event.action == "archive":
-            _require(not version.withdrawn)
+            require(not version.withdrawn)
             if before is State.PRODUCTION:
                 self._end_period(event.at)
         self._change(event, state=after, withdrawn=event.action == "archive")
@@ -406,11 +343,11 @@ class ModelReplay(_Replay):
 
     def _tells_only(self, event: Event) -> None:
         """An event that tells of no change to the model's versions."""
-        _require(self.facts.model is not None)
+        require(self.facts.model is not None)
 
     @property
     def _model(self) -> ModelRow:
-        _require(self.facts.model is not None)
+        require(self.facts.model is not None)
         assert self.facts.model is not None  # noqa: S101  required just above
         return self.facts.model
 
@@ -421,84 +358,23 @@ class ModelReplay(_Replay):
         self.facts.versions[_subject(event)] = replace(self._version(event), **values)
 
 
-class RegistryReplay(_Replay):
-    """The chain of the registry itself: which models there are and who may do what."""
-
-    def __init__(self, chain: str) -> None:
-        telling = dict.fromkeys((*_TELL_ONLY, *_OF_WEBHOOKS), self._tells_only)
-        super().__init__(
-            chain,
-            {
-                "create-registry": self._create,
-                "create-model": self._create_model,
-                "import-model": self._import_model,
-                "grant": self._grant,
-                "revoke": self._revoke,
-                "create-token": self._create_token,
-                "revoke-token": self._revoke_token,
-                **telling,
-            },
-        )
-        self.facts = RegistryFacts()
-
-    def _create(self, event: Event) -> None:
-        _require(event.position == 1)
-        self.facts.registry_id, self.facts.store_url = event.details["registry"], event.details["store"]
-        self.facts.created_at, self.facts.created_by = event.at, event.actor
-
-    def _create_model(self, event: Event) -> None:
-        self.facts.models[str(event.details["model"])] = (event.at, event.actor)
-
-    def _import_model(self, event: Event) -> None:
-        self.facts.models.setdefault(str(event.details["model"]), None)
-
-    def _grant(self, event: Event) -> None:
-        role = Role.parse(event.details["role"])
-        self.facts.grants[_binding(event)] = ExpectedGrant(role, event.at, event.actor)
-
-    def _revoke(self, event: Event) -> None:
-        del self.facts.grants[_binding(event)]
-
-    def _create_token(self, event: Event) -> None:
-        token = str(event.details["token"])
-        _require(token not in self.facts.tokens)
-        self.facts.tokens[token] = ExpectedToken(check_digest(event.details["seal"]), event.at, event.actor)
-
-    def _revoke_token(self, event: Event) -> None:
-        token = str(event.details["token"])
-        _require(self.facts.tokens[token].revoked_at is None)
-        self.facts.tokens[token] = replace(self.facts.tokens[token], revoked_at=event.at, revoked_by=event.actor)
-
-    def _tells_only(self, event: Event) -> None:
-        """An event that changes neither models nor roles."""
-
-
-def _require(holds: bool) -> None:
-    if not holds:
-        raise ValueError("an event that the registry would not have written")
-
-
 def _subject(event: Event) -> str:
     if event.subject is None:
         raise ValueError("an event about a version must name it")
     return event.subject
 
 
-def _binding(event: Event) -> tuple[str, str]:
-    return str(event.details["principal"]), str(event.details["scope"])
-
-
 def _metrics(event: Event) -> dict[str, float | str]:
     """As the registry writes them: numbers, or the words for those that are none."""
     found: dict[str, float | str] = {}
     for name, value in event.details["metrics"].items():
-        _require(bool(name) and not isinstance(value, bool))
-        _require(value in _NOT_A_NUMBER if isinstance(value, str) else isinstance(value, int | float))
+        require(bool(name) and not isinstance(value, bool))
+        require(value in _NOT_A_NUMBER if isinstance(value, str) else isinstance(value, int | float))
         found[name] = value if isinstance(value, str) else float(value)
     return found
 
 
 def _tags(event: Event) -> dict[str, str]:
     tags = dict(event.details["tags"])
-    _require(all(key and isinstance(text, str) for key, text in tags.items()))
+    require(all(key and isinstance(text, str) for key, text in tags.items()))
     return tags
