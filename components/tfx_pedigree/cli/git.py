@@ -13,7 +13,7 @@ from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.complete import model_names, references
 from tfx_pedigree.cli.lazy import PedigreeGroup
 from tfx_pedigree.cli.progress import bar
-from tfx_pedigree.text import listed
+from tfx_pedigree.text import listed, plural
 
 if TYPE_CHECKING:
     from tfx_pedigree.service.git.following import Assignment, Followed
@@ -51,7 +51,7 @@ def tag(app: App, ref: str, everything: bool, repo: Path) -> None:
         told: dict[str, Any] = {"version": done.versions[0].to_json()} if not everything else {"model": ref}
         output.emit({"changed": bool(done.new), "tags": list(done.tags), **told})
     else:
-        _say(done, f"All {len(done.versions)} versions of {ref}" if everything else done.versions[0].name)
+        _say(done, f"{plural(len(done.versions), 'version')} of {ref}" if everything else done.versions[0].name)
 
 
 @git.command("follow")

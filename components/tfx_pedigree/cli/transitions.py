@@ -201,11 +201,7 @@ def archive(app: App, ref: str, reason: str) -> None:
         done=f"{version.name} is archived{f'; {version.model} has no champion now' if was_champion else ''}.",
         already=f"{version.name} is archived already",
     )
-    if not change.changed:
-        return
-    if was_champion:
-        output.next_step("rollback", version.model, "--reason", "WHY")
-    else:
+    if change.changed:
         output.next_step("restore", changes.reference(version), label="To undo it")
 
 

@@ -241,7 +241,7 @@ def decide_rollback(
             f"{model} cannot be rolled back: {now} is its first champion. To take it out of production, archive it: "
             f"`pedigree archive {model}@champion --reason WHY`."
             if champion
-            else f"{model} cannot be rolled back: it never had a champion. Choose a version with "
+            else f"{model} cannot be rolled back: it has no champion to go back to. Choose a version with "
             f"`pedigree versions {model}`, and promote it."
         )
     if target.state is State.PRODUCTION:

@@ -44,7 +44,7 @@ def test_version_and_its_stage_get_a_tag_once(pedigree: Pedigree, repository: Pa
 
 def test_all_versions_at_once_and_again_only_what_is_new(pedigree: Pedigree, repository: Path) -> None:
     said = pedigree("git", "tag", MODEL, "--all", "--repo", repository)
-    assert said.out.startswith("All 3 versions of flight-delay are in git now. New tags: flight-delay@v1.0.0, ")
+    assert said.out.startswith("3 versions of flight-delay are in git now. New tags: flight-delay@v1.0.0, ")
     assert "git push origin pedigree flight-delay@v1.0.0" in said.err
     assert [one["version"] for one in gto.api.show(str(repository), name=MODEL)] == ["v1.1.0", "v1.0.1", "v1.0.0"]
     assert in_stage(repository, "production") == ["v1.0.1"]

@@ -134,6 +134,7 @@ def play(pedigree: Pedigree, said: Said, **words: object) -> None:
         ((), ("rollback", "flight-delay", "--reason", "x"), 0),
         ((), ("archive", "flight-delay@champion", "--reason", "x"), 0),
         ((), ("archive", "flight-delay@1.1.0", "--reason", "x"), 0),
+        ([("rollback", "flight-delay", "--reason", "x")], ("archive", "flight-delay@champion", "--reason", "x"), 0),
         ((), ("versions", "flight-delay", "--limit", "1"), 0),
         ((), ("history", "flight-delay", "--limit", "1"), 0),
         ((), ("models", "--after", "flight-delay"), 0),

@@ -17,7 +17,7 @@ from pedigree_testing import Clock, candidate, digest
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.registry import Anchor, Event, Evidence, Facts, PromotionRequest, Registry, Role, Verdict
 from tfx_pedigree.registry.events import BEGINNING, ChainCheck, Head
-from tfx_pedigree.registry.replay import ModelReplay
+from tfx_pedigree.registry.model_replay import ModelReplay
 from tfx_pedigree.versioning.numbers import timestamp_tag
 
 

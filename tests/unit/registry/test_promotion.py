@@ -163,7 +163,7 @@ def test_rollback_with_a_stale_expectation_is_refused(three: Registry) -> None:
 
 
 def test_rollback_without_any_champion_says_so(three: Registry) -> None:
-    with pytest.raises(ConflictError, match="never had a champion"):
+    with pytest.raises(ConflictError, match="no champion to go back to"):
         three.rollback("flight-delay", reason="x")
 
 
