@@ -42,7 +42,9 @@ def say(text: str) -> None:
 def pedigree(*words: str, code: int = 0) -> None:
     """Runs a command as a user would, in their place, and shows both. It may also end with `code`."""
     console.print(f"\n[green]$ pedigree {' '.join(words)}[/green]")
-    environment = {**os.environ, "COLUMNS": str(min(console.width, 110)), "PEDIGREE_ACTOR": "demo"}
+    # Whatever registry is configured here or above, the demonstration has its own.
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("PEDIGREE_")}
+    environment = {**kept, "COLUMNS": str(min(console.width, 110)), "PEDIGREE_ACTOR": "demo"}
     done = subprocess.run([str(PEDIGREE), *words], cwd=HOME, env=environment, check=False)
     if done.returncode not in (0, code):
         sys.exit(f"The demonstration stops here: exit code {done.returncode}.")

@@ -39,7 +39,9 @@ def pedigree(*words: str, expect: int = 0) -> None:
     """Runs a command as a user would, in their place, and shows both."""
     shown = " ".join(f"'{word}'" if " " in word or ">" in word else word for word in words)
     console.print(f"\n[green]$ pedigree {shown}[/green]".replace(f"{MODELS}/", ""))
-    environment = {**os.environ, "COLUMNS": str(min(console.width, 110))}
+    # Whatever registry is configured here or above, the demonstration has its own.
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("PEDIGREE_")}
+    environment = {**kept, "COLUMNS": str(min(console.width, 110)), "PEDIGREE_REGISTRY": str(HOME / ".pedigree")}
     done = subprocess.run([str(PEDIGREE), *words], cwd=HOME, env=environment, check=False)
     if done.returncode != expect:
         sys.exit(f"The demonstration stops: exit code {done.returncode} instead of {expect}.")

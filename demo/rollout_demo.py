@@ -73,7 +73,9 @@ def pedigree(*words: str, quietly: bool = False) -> None:
 def environment() -> dict[str, str]:
     columns = str(min(console.width, 110))
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    return {**os.environ, **quiet, "COLUMNS": columns, "PEDIGREE_ACTOR": "demo", "PEDIGREE_CONFIG": "pedigree.yaml"}
+    # Whatever registry is configured here or above, the demonstration has its own.
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("PEDIGREE_")}
+    return {**kept, **quiet, "COLUMNS": columns, "PEDIGREE_ACTOR": "demo", "PEDIGREE_CONFIG": "pedigree.yaml"}
 
 
 def free_ports(count: int) -> list[int]:
