@@ -29,6 +29,8 @@ from tfx_pedigree.comparison import (
     Slice,
     render,
 )
+from tfx_pedigree.comparison.metrics import Direction
+from tfx_pedigree.comparison.report.metrics_plot import metrics_section
 from tfx_pedigree.comparison.report.plots import Scale
 from tfx_pedigree.comparison.report.style import STYLE
 
@@ -257,6 +259,14 @@ def test_plots_keep_inside_whatever_they_are_given() -> None:
     ticks = Scale(-0.05, 0.13).ticks()
     assert 0 in ticks
     assert 2 <= len(ticks) <= 5
+
+
+@pytest.mark.parametrize(("ends", "kind"), [((-0.02, 0.06), ""), ((0.01, 0.06), "good"), ((0.0, 0.06), "")])
+def test_a_change_that_may_be_none_is_neither_good_nor_bad(ends: tuple[float, float], kind: str) -> None:
+    made = retrained(slices=())
+    row = replace(made.metrics[0], direction=Direction.HIGHER, difference=MetricValue(0.03, ends, 40))
+    html = str(metrics_section(replace(made, metrics=(row,))))
+    assert f'<td class="n lead {kind}">+0.03<span' in html
 
 
 def test_slices_stand_in_the_order_of_what_they_cost() -> None:

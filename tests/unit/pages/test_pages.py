@@ -7,6 +7,7 @@ import json
 import math
 import re
 import tarfile
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from pages.conftest import PEOPLE, Site
 from pages_testing import EMPTY, GUARDED, MODEL, OTHER, ROLLED
 from pedigree_testing import Clock, candidate
 from server_testing import NamedByToken, Switch
+from tfx_pedigree.integrations.performance_pages import drawing
 from tfx_pedigree.registry import PromotionRequest, Registry, State
 from tfx_pedigree.server import Server, ServerSettings, application
 from tfx_pedigree.server.pages.reigns import goes_back_to, reigns
+from tfx_pedigree.service.performance import performance
 from tfx_pedigree.service.versions.registering import register_model
 from tfx_pedigree.service.workspace import connect
 
@@ -156,6 +159,15 @@ def test_a_rollout_shows_each_test_of_the_judge(site: Site) -> None:
     for one in tests:
         assert one["name"] in html and one["counted"] in html
         assert f"needed {math.exp(one['harm_needed']):,.3g}" in html
+
+
+def test_a_picture_of_many_observations_is_a_few_strokes(site: Site) -> None:
+    """A year of hourly values must not cost a page of thousands of elements."""
+    [series, *_] = performance(site.registry, OTHER).series
+    many = tuple(replace(series.points[at % len(series.points)], value=0.7 + at / 10_000) for at in range(900))
+    drawn = drawing(replace(series, points=many), site.registry.reigns(OTHER))
+    assert "<circle" not in drawn and len(re.findall(r"M[\d.]+ [\d.]+h0", drawn)) == 900
+    assert drawn.count("<path") < 10
 
 
 def test_lists_go_on_page_by_page(site: Site) -> None:
