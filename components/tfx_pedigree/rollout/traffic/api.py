@@ -231,6 +231,16 @@ class Counters(JsonForm):
         return max(seen, self.retries + self.redispatches)
 
 
+class RouteMark(Protocol):
+    """Who changed a route last, and which of its states it is."""
+
+    @property
+    def epoch(self) -> int | None: ...
+
+    @property
+    def etag(self) -> str | None: ...
+
+
 class TrafficManager(Protocol):
     """One model's traffic at one place. Every operation may be called again after a crash, at any point.
 
@@ -291,6 +301,25 @@ def not_ready(version: str, arm: ArmState | None) -> ConflictError:
     state = arm.readiness.value if arm else Readiness.ABSENT.value
     why = f" ({arm.reason})" if arm and arm.reason else ""
     return ConflictError(f"{short_digest(version)} is {state}{why} and takes no traffic. Prepare it first.")
+
+
+def check_change(model: str, seen: RouteMark, epoch: int, expect: str | None) -> None:
+    """Refuses a controller that was replaced, and one that has seen another state."""
+    if seen.epoch is not None and epoch < seen.epoch:
+        raise FencedError(
+            f"A controller with the epoch {seen.epoch} drives the traffic of {model}; this one has {epoch}."
+        )
+    if expect is not None and expect != seen.etag:
+        raise FencedError(f"The traffic of {model} was changed since it was observed.")
+
+
+def wrong_share(state: RouteState, wanted: WantedRoutes, step: int) -> str | None:
+    """The first version that has another share than it is to have, within the backend's step."""
+    for share in wanted.shares:
+        found = state.points(share.digest)
+        if abs(found - share.points) >= step:
+            return f"{short_digest(share.digest)} has {found / 100:g} % instead of {share.points / 100:g} %."
+    return None
 
 
 def check_retirement(state: RouteState, digest: str) -> None:

@@ -27,7 +27,6 @@ from tfx_pedigree.rollout.traffic.api import (
     Counters,
     Drained,
     Fence,
-    FencedError,
     ManagerContext,
     Prepared,
     Readiness,
@@ -39,12 +38,13 @@ from tfx_pedigree.rollout.traffic.api import (
     TrafficManager,
     Verification,
     WantedRoutes,
+    check_change,
     check_retirement,
     not_ready,
+    wrong_share,
 )
 from tfx_pedigree.rollout.traffic.bringing import brought
 from tfx_pedigree.rollout.traffic.cluster import CLUSTER_KEYS, ClusterObject, ObjectKind, note, open_object, whole_note
-from tfx_pedigree.rollout.traffic.routed import check_epoch
 from tfx_pedigree.text import plain, short_digest
 
 KIND = ObjectKind("serving.kserve.io", "v1beta1", "inferenceservices", "InferenceService")
@@ -150,9 +150,7 @@ class KserveTraffic(TrafficManager):
 
     def apply(self, wanted: WantedRoutes, *, epoch: int, expect: str | None = None) -> Receipt:
         state = self._read()
-        check_epoch(self._context.model, state.epoch, epoch)
-        if expect is not None and expect != state.etag:
-            raise FencedError(f"The traffic of {self._context.model} was changed since it was observed.")
+        check_change(self._context.model, state, epoch, expect)
         if wanted.mirror:
             raise ConflictError("KServe cannot mirror requests.")
         held, percent = self._split(state, wanted)
@@ -170,13 +168,11 @@ class KserveTraffic(TrafficManager):
     def verify(self, wanted: WantedRoutes) -> Verification:
         state = self._read()
         routes = state.routes()
-        for share in wanted.shares:
-            found = routes.points(share.digest)
-            if abs(found - share.points) >= STEP:
-                detail = f"{short_digest(share.digest)} has {found / 100:g} % instead of {share.points / 100:g} %."
-                under_way = state.latest is None or self._percent(state) not in (state.percents.get(state.latest),)
-                return Verification(Convergence.PENDING if under_way else Convergence.DIVERGED, routes, detail)
-        return Verification(Convergence.CONVERGED, routes)
+        detail = wrong_share(routes, wanted, STEP)
+        if detail is None:
+            return Verification(Convergence.CONVERGED, routes)
+        under_way = state.latest is None or self._percent(state) != state.percents.get(state.latest)
+        return Verification(Convergence.PENDING if under_way else Convergence.DIVERGED, routes, detail)
 
     def drain(self, digest: str) -> Drained:
         """Knative ends a revision's requests itself, and does not tell how many there are."""

@@ -19,7 +19,6 @@ from tfx_pedigree.rollout.traffic.api import (
     Counters,
     Drained,
     Fence,
-    FencedError,
     Latency,
     Prepared,
     Readiness,
@@ -31,8 +30,10 @@ from tfx_pedigree.rollout.traffic.api import (
     TrafficManager,
     Verification,
     WantedRoutes,
+    check_change,
     check_retirement,
     not_ready,
+    wrong_share,
 )
 
 CAPABILITIES = Capabilities(
@@ -167,10 +168,7 @@ class MemoryTraffic(TrafficManager):
     def apply(self, wanted: WantedRoutes, *, epoch: int, expect: str | None = None) -> Receipt:
         self._reach("apply:before")
         b = self._b
-        if epoch < b._epoch:
-            raise FencedError(f"A controller with the epoch {b._epoch} drives this traffic; this one has {epoch}.")
-        if expect is not None and expect != str(b._changes):
-            raise FencedError("The traffic was changed since it was observed.")
+        check_change("this model", self.observe(), epoch, expect)
         for share in wanted.shares:
             arm = self._arm(share.digest)
             if share.points and (arm is None or arm.readiness is not Readiness.READY):
@@ -186,13 +184,8 @@ class MemoryTraffic(TrafficManager):
 
     def verify(self, wanted: WantedRoutes) -> Verification:
         state = self.observe()
-        tolerance = self._b.capabilities.step
-        for share in wanted.shares:
-            found = state.points(share.digest)
-            if abs(found - share.points) >= max(tolerance, 1):
-                detail = f"{share.digest} has {found} basis points instead of {share.points}."
-                return Verification(Convergence.DIVERGED, state, detail)
-        return Verification(Convergence.CONVERGED, state)
+        detail = wrong_share(state, wanted, max(self._b.capabilities.step, 1))
+        return Verification(Convergence.CONVERGED if detail is None else Convergence.DIVERGED, state, detail)
 
     def drain(self, digest: str) -> Drained:
         self._reach("drain:before")

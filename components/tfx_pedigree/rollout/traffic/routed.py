@@ -18,7 +18,6 @@ from tfx_pedigree.rollout.traffic.api import (
     Convergence,
     Counters,
     Drained,
-    FencedError,
     Prepared,
     Readiness,
     Receipt,
@@ -28,6 +27,7 @@ from tfx_pedigree.rollout.traffic.api import (
     TrafficManager,
     Verification,
     WantedRoutes,
+    check_change,
     check_retirement,
     not_ready,
 )
@@ -79,11 +79,6 @@ class Router(Protocol):
     def inflight(self, place: str) -> int | None: ...
 
 
-def check_epoch(model: str, seen: int | None, mine: int) -> None:
-    if seen is not None and mine < seen:
-        raise FencedError(f"A controller with the epoch {seen} drives the traffic of {model}; this one has {mine}.")
-
-
 class RoutedTraffic(TrafficManager):
     def __init__(self, places: Places, router: Router) -> None:
         self._places = places
@@ -109,9 +104,7 @@ class RoutedTraffic(TrafficManager):
     def apply(self, wanted: WantedRoutes, *, epoch: int, expect: str | None = None) -> Receipt:
         with self._places.lock():
             routing = self._router.read()
-            check_epoch(self._places.model, routing.epoch, epoch)
-            if expect is not None and expect != routing.etag:
-                raise FencedError(f"The traffic of {self._places.model} was changed since it was observed.")
+            check_change(self._places.model, routing, epoch, expect)
             if wanted.mirror and not self.capabilities().mirror:
                 raise ConflictError("This load balancer cannot mirror requests.")
             order = self._order(wanted, routing, epoch)

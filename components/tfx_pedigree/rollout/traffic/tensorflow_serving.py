@@ -28,7 +28,6 @@ from tfx_pedigree.rollout.traffic.api import (
     Counters,
     Drained,
     Fence,
-    FencedError,
     ManagerContext,
     Materialise,
     Prepared,
@@ -41,17 +40,17 @@ from tfx_pedigree.rollout.traffic.api import (
     TrafficManager,
     Verification,
     WantedRoutes,
+    check_change,
     check_retirement,
     not_ready,
+    wrong_share,
 )
 from tfx_pedigree.rollout.traffic.bringing import brought
 from tfx_pedigree.rollout.traffic.files import locked, write_whole
 from tfx_pedigree.rollout.traffic.places import read_address
-from tfx_pedigree.rollout.traffic.routed import check_epoch
 from tfx_pedigree.rollout.traffic.serving_config import ModelEntry, with_entry
 from tfx_pedigree.rollout.traffic.serving_status import LoadState, LoadStatus, load_states
 from tfx_pedigree.store.durable import sync_folder
-from tfx_pedigree.text import short_digest
 
 STABLE = "stable"
 CAPABILITIES = Capabilities(step=WHOLE, split=Split.NONE, fence=Fence.EPOCH, counters=False, lease=False, drain=False)
@@ -81,6 +80,10 @@ class Loaded(JsonForm):
     fallback: str | None = None  # what is kept for the way back
     epoch: int = 0
     change: int = 0
+
+    @property
+    def etag(self) -> str:
+        return str(self.change)
 
     def version(self, digest: str | None) -> ServedVersion | None:
         return next((one for one in self.versions if one.digest == digest), None)
@@ -152,9 +155,7 @@ class TensorFlowServing(TrafficManager):
     def apply(self, wanted: WantedRoutes, *, epoch: int, expect: str | None = None) -> Receipt:
         with self._lock():
             loaded = self._loaded()
-            check_epoch(self._settings.model, loaded.epoch, epoch)
-            if expect is not None and expect != str(loaded.change):
-                raise FencedError(f"The traffic of {self._settings.model} was changed since it was observed.")
+            check_change(self._settings.model, loaded, epoch, expect)
             if wanted.mirror:
                 raise ConflictError("TensorFlow Serving cannot mirror requests.")
             whole = next((one.digest for one in wanted.shares if one.points == WHOLE), wanted.fallback)
@@ -167,19 +168,17 @@ class TensorFlowServing(TrafficManager):
             write_whole(self._settings.ledger, canonical_json(to_json(after)))
             self._write(after)
         realised = tuple(Share(one.digest, WHOLE * (one.digest == whole)) for one in wanted.shares)
-        return Receipt(realised, str(after.change))
+        return Receipt(realised, after.etag)
 
     def verify(self, wanted: WantedRoutes) -> Verification:
         loaded, states, serving = self._loaded(), self._states(), self._serving()
         state = self._state(loaded, states, serving)
-        for share in wanted.shares:
-            found = state.points(share.digest)
-            if abs(found - share.points) >= WHOLE:
-                detail = f"{short_digest(share.digest)} has {found / 100:g} % instead of {share.points / 100:g} %."
-                asked = loaded.version(loaded.stable)
-                pending = asked is not None and asked.sequence != serving and wanted.points(asked.digest) == WHOLE
-                return Verification(Convergence.PENDING if pending else Convergence.DIVERGED, state, detail)
-        return Verification(Convergence.CONVERGED, state)
+        detail = wrong_share(state, wanted, WHOLE)
+        if detail is None:
+            return Verification(Convergence.CONVERGED, state)
+        asked = loaded.version(loaded.stable)
+        pending = asked is not None and asked.sequence != serving and wanted.points(asked.digest) == WHOLE
+        return Verification(Convergence.PENDING if pending else Convergence.DIVERGED, state, detail)
 
     def drain(self, digest: str) -> Drained:
         """The server answers what it has before it unloads a version, and does not tell how much that is."""
@@ -259,7 +258,7 @@ class TensorFlowServing(TrafficManager):
                 continue
             points, labels = (WHOLE, (STABLE,)) if number == serving else (0, ())
             arms.append(ArmState(str(number), digests.get(number), points, readiness, reason, labels=labels))
-        return RouteState(tuple(arms), loaded.fallback, loaded.epoch or None, str(loaded.change))
+        return RouteState(tuple(arms), loaded.fallback, loaded.epoch or None, loaded.etag)
 
 
 def _is_kept(version: ServedVersion, loaded: Loaded, serving: int | None) -> bool:

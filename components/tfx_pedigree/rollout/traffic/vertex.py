@@ -36,11 +36,12 @@ from tfx_pedigree.rollout.traffic.api import (
     TrafficManager,
     Verification,
     WantedRoutes,
+    check_change,
     check_retirement,
     not_ready,
+    wrong_share,
 )
 from tfx_pedigree.rollout.traffic.bringing import brought
-from tfx_pedigree.rollout.traffic.routed import check_epoch
 from tfx_pedigree.rollout.traffic.vertex_client import Operation, TakenError, VertexService, short_operation
 from tfx_pedigree.rollout.traffic.vertex_endpoint import (
     EPOCH,
@@ -171,9 +172,7 @@ class VertexTraffic(TrafficManager):
 
     def apply(self, wanted: WantedRoutes, *, epoch: int, expect: str | None = None) -> Receipt:
         state = self._read()
-        check_epoch(self._context.model, state.epoch, epoch)
-        if expect is not None and expect != state.etag:
-            raise self._fenced()
+        check_change(self._context.model, state, epoch, expect)
         if wanted.mirror:
             raise ConflictError("Vertex AI cannot mirror requests.")
         ids = {share.digest: self._id(state, share.digest) for share in wanted.shares if self._takes(share, wanted)}
@@ -189,11 +188,9 @@ class VertexTraffic(TrafficManager):
 
     def verify(self, wanted: WantedRoutes) -> Verification:
         routes = self._read().routes()
-        for share in wanted.shares:
-            found = routes.points(share.digest)
-            if abs(found - share.points) >= STEP:
-                detail = f"{short_digest(share.digest)} has {found / 100:g} % instead of {share.points / 100:g} %."
-                return Verification(Convergence.DIVERGED, routes, detail)
+        detail = wrong_share(routes, wanted, STEP)
+        if detail is not None:
+            return Verification(Convergence.DIVERGED, routes, detail)
         if routes.fallback != wanted.fallback:
             detail = f"The last resort that the endpoint's labels name is not {short_digest(wanted.fallback)}."
             return Verification(Convergence.DIVERGED, routes, detail)
