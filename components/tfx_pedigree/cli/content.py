@@ -33,10 +33,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="How files are copied; never write to a hard link.",
 )
-@click.option("--signed", is_flag=True, help="Only if a key that the model trusts signed it.")
+@click.option(
+    "--signed/--unsigned",
+    default=None,
+    help="Only if a key that the model trusts signed it.  [default: where it trusts keys, but for the champion]",
+)
 @click.option("--trusted", multiple=True, type=click.Path(path_type=Path), help="Only if this key signed it.")
 @pass_app
-def pull(app: App, ref: str, target: Path, *, link: Any, signed: bool, trusted: tuple[Path, ...]) -> None:
+def pull(app: App, ref: str, target: Path, *, link: Any, signed: bool | None, trusted: tuple[Path, ...]) -> None:
     """Write a version's files to a folder.
 
     Every byte is checked. The folder appears complete or not at all; if it holds this version already, nothing

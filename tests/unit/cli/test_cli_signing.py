@@ -78,6 +78,22 @@ def test_pull_keeps_unsigned_bytes_away_from_who_asks_for_a_signature(signed: Pe
     )
 
 
+def test_model_that_trusts_keys_asks_for_a_signature_where_bytes_are_laid_out(signed: Pedigree, tmp_path: Path) -> None:
+    signed("pull", "signed@1.0.0", "before")
+    signed("promote", "signed@1.0.0")
+    signed("trust", "add", "signed", "release.pub")
+    signed("register", "signed", MODELS / "keras_wider")
+    refusal = signed("pull", "signed@1.1.0", "folder", code=4).err
+    assert "signed 1.1.0 is not signed, and was not laid out." in refusal
+    assert "--unsigned" in refusal
+    assert not (tmp_path / "folder").exists()
+    signed("pull", "signed@champion", "champion")
+    signed("pull", "signed@1.1.0", "folder", "--unsigned")
+    signed("sign", "signed@1.1.0", "--key", "release.pem")
+    signed("pull", "signed@1.1.0", "later")
+    assert (tmp_path / "later.sig").is_file()
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -12,7 +12,7 @@ from typing import Literal
 from tfx_pedigree.errors import ConflictError, InvalidInputError
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.progress import Progress, silent
-from tfx_pedigree.registry import Action, Reference, Signature, Version, VersionChange
+from tfx_pedigree.registry import Action, Reference, Signature, State, Version, VersionChange
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.signing import Bundle, Signer, TrustedKey, Verified, read_signed, sign_model, verify
 from tfx_pedigree.text import listed, plural
@@ -92,21 +92,23 @@ def pull_version(
     reference: str | Reference,
     target: Path,
     *,
-    signed: bool = False,
+    signed: bool | None = None,
     trusted: Sequence[TrustedKey] = (),
     link: Literal["copy", "hardlink", "reflink"] = "copy",
     progress: Progress = silent,
 ) -> Pulled:
     """Lays the files out, verified, and a trusted signature beside them. With `signed` or `trusted` it is refused
-    without one. Where the keys come from the caller, nobody can pass off other bytes who writes to the database."""
+    without one; where neither is said, as the model asks for it. Where the keys come from the caller, nobody can pass
+    off other bytes who writes to the database."""
     version = workspace.registry.get(reference)
     found = workspace.registry.signatures(Reference(version.model, version.version))
     newest = next((one for one in reversed(found) if _counts(one, version, trusted)), None)
-    if newest is None and (signed or trusted):
+    if newest is None and (trusted or (_must_be_signed(workspace, version) if signed is None else signed)):
         state = "is signed, but by no trusted key" if found else "is not signed"
+        told = "" if signed or trusted else " To look at it unsigned: --unsigned."
         raise ConflictError(
             f"{version.name} {state}, and was not laid out. See `pedigree trust list {version.model}`, and sign it "
-            f"with `pedigree sign {version.model}@{version.version} --key FILE`."
+            f"with `pedigree sign {version.model}@{version.version} --key FILE`.{told}"
         )
     folder = workspace.store.materialise(version.digest, target, link=link, progress=progress)
     if newest is None:
@@ -114,6 +116,11 @@ def pull_version(
     beside = folder.with_name(f"{folder.name}.sig")
     _write(beside, newest.bundle)
     return Pulled(str(folder), version, str(beside))
+
+
+def _must_be_signed(workspace: Workspace, version: Version) -> bool:
+    """Of the champion the promotion has asked already; one that a rollback brought back may be older than the keys."""
+    return version.state is not State.PRODUCTION and bool(workspace.registry.trusted_keys(version.model))
 
 
 def _counts(signature: Signature, version: Version, trusted: Sequence[TrustedKey]) -> bool:
