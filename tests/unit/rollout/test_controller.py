@@ -31,7 +31,7 @@ from tfx_pedigree.rollout.prometheus import SUMMED, PrometheusMetrics
 from tfx_pedigree.rollout.state import Ask, Phase, Rollout
 from tfx_pedigree.rollout.traffic.api import WHOLE, Counters, FencedError, ServedVersion, WantedRoutes
 from tfx_pedigree.rollout.traffic.memory import Behaviour, MemoryTraffic
-from tfx_pedigree.service.rollouts.desk import Measures
+from tfx_pedigree.service.rollouts.measuring import Measures
 
 PASSED = PromotionRequest()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,19 +21,15 @@ from tfx_pedigree.registry import (
     PromotionRequest,
     Reference,
     Registry,
-    RegistryApi,
     State,
     Version,
     every,
 )
-from tfx_pedigree.rollout.answers import Answered
 from tfx_pedigree.rollout.api import Followed, RolloutApi
 from tfx_pedigree.rollout.controller import PERIOD_SECONDS, Controller, Tick
 from tfx_pedigree.rollout.ledger import Ledger, served
-from tfx_pedigree.rollout.pairing import Pairs
-from tfx_pedigree.rollout.plan import MetricRule, Plan, check_capabilities
+from tfx_pedigree.rollout.plan import Plan, check_capabilities
 from tfx_pedigree.rollout.prometheus import PrometheusMetrics
-from tfx_pedigree.rollout.response_log import AnswerReader, LogPosition, ResponseLog
 from tfx_pedigree.rollout.state import Rollout
 from tfx_pedigree.rollout.targets import ServingTarget, find_target, load_targets
 from tfx_pedigree.rollout.traffic.api import ManagerContext, RouteState, ServedVersion, TrafficManager
@@ -42,6 +37,7 @@ from tfx_pedigree.rollout.traffic.opening import open_manager
 from tfx_pedigree.rollout.traffic.templates import Template, template_of
 from tfx_pedigree.rollout.validation import Validator
 from tfx_pedigree.service.promotion import check_first
+from tfx_pedigree.service.rollouts.measuring import Measures, ResponseLogs, not_named
 from tfx_pedigree.service.rollouts.served_lineage import record_served
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.text import listed, short_digest
@@ -53,7 +49,6 @@ _NOBODY = (
     "It is ordered, and no controller drives it. Start one where the database is reached, with the config that names "
     "the target: `pedigree rollout controller`."
 )
-_MOST_OBSERVATIONS = 200
 
 
 @dataclass(frozen=True)
@@ -276,7 +271,7 @@ class RolloutDesk:
         holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
         validator, prometheus = Validator(self._requests_of), PrometheusMetrics(self.environ)
         measures = Measures(self.workspace.registry, prometheus)
-        ledger, logs = Ledger(self.workspace.database("A controller")), ResponseLogs(self)
+        ledger, logs = Ledger(self.workspace.database("A controller")), ResponseLogs(self.target)
         return Controller(
             ledger,
             self._manager_of,
@@ -302,7 +297,7 @@ class RolloutDesk:
     def _requests_of(self, rollout: Rollout) -> Path:
         place = self.target(rollout.model, rollout.order.target)
         if place.requests is None:
-            raise _not_named(place, rollout, "requests", "folder of recorded requests")
+            raise not_named(place, rollout, "requests", "folder of recorded requests")
         return place.requests
 
     def drive(
@@ -393,52 +388,6 @@ class RolloutDesk:
                 sleep(max(0.0, period - (time.monotonic() - began)))
         finally:
             controller.leave_all()
-
-
-@dataclass(frozen=True)
-class Measures:
-    """A plan's metrics: asked of Prometheus where they have a query, else what was observed of the version since then
-    (`pedigree observe`), on the average."""
-
-    registry: RegistryApi
-    prometheus: PrometheusMetrics
-
-    def measure(self, rule: MetricRule, version: ServedVersion, since: datetime) -> float | None:
-        if rule.query is not None:
-            return self.prometheus.measure(rule.query, version)
-        page = self.registry.observations(
-            version.model, version.version, metric=rule.name, since=since, limit=_MOST_OBSERVATIONS
-        )
-        return statistics.fmean(one.value for one in page.items) if page.items else None
-
-
-@dataclass
-class ResponseLogs:
-    """What both versions of each rollout answered, from its target's response log."""
-
-    desk: RolloutDesk
-    _readers: dict[tuple[str, int], AnswerReader] = field(default_factory=dict)
-
-    def read(self, rollout: Rollout, position: LogPosition | None) -> tuple[Answered, LogPosition]:
-        key = (rollout.model, rollout.number)
-        if key not in self._readers:
-            self._readers = {old: one for old, one in self._readers.items() if old[0] != rollout.model}
-            self._readers[key] = self._open(rollout)
-        return self._readers[key].read(position)
-
-    def _open(self, rollout: Rollout) -> AnswerReader:
-        place, rule = self.desk.target(rollout.model, rollout.order.target), rollout.order.plan.judge.answers
-        if place.responses is None or rule is None or rollout.stable is None:
-            raise _not_named(place, rollout, "responses", "response log")
-        log = ResponseLog(place.responses, {rollout.model, place.serves_as})
-        return AnswerReader(log, Pairs(rule, rollout.stable, rollout.candidate))
-
-
-def _not_named(place: ServingTarget, rollout: Rollout, key: str, what: str) -> UnavailableError:
-    return UnavailableError(
-        f"The plan needs a {what}, and the target {place.name} names none. Add `{key}:` to it in {place.file}, or "
-        f"abort with `pedigree rollout abort {rollout.model} --reason WHY`."
-    )
 
 
 def is_served(config: Path, model: str, environ: Mapping[str, str] = os.environ) -> bool:
