@@ -11,7 +11,7 @@ from typing import Any
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.json_form import JsonForm, Measured
 from tfx_pedigree.registry import Evidence
-from tfx_pedigree.text import listed, plural
+from tfx_pedigree.text import listed, plural, short_digest
 from tfx_pedigree.versioning import ModelDescription, compare
 
 # Of a prediction, and of a metric relative to its size. Sums in another order differ in the seventh digit.
@@ -55,12 +55,13 @@ class PredictionDifference(JsonForm):
 
 @dataclass(frozen=True)
 class Result:
-    """What is compared of a version: the one on file, or the one that was made again."""
+    """What is compared of a version: the one on file, or the one that was made again. `files` are digests by path."""
 
     digest: str
     description: ModelDescription
     metrics: Mapping[str, float]
     evidence: Evidence | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,11 @@ def compare_results(
 def _bytes(recorded: Result, made: Result) -> Compared:
     if recorded.digest == made.digest:
         return Compared(Level.BYTES, True, f"All files are the same ({recorded.digest}).")
-    return Compared(Level.BYTES, False, f"The files differ: {recorded.digest} then, {made.digest} now.")
+    paths = {*recorded.files, *made.files}
+    differing = sorted(path for path in paths if recorded.files.get(path) != made.files.get(path))
+    named = f"Of {plural(len(paths), 'file')}, these differ: {listed(differing, _MOST_TOLD)}"
+    digests = f"{short_digest(recorded.digest)} then, {short_digest(made.digest)} now"
+    return Compared(Level.BYTES, False, f"{named if paths else 'The files differ'} ({digests}).")
 
 
 def _description(recorded: Result, made: Result) -> Compared:

@@ -151,7 +151,8 @@ class _Making:
                 return self._outcome(Reached(Level.NONE), failure="The run made no version.")
             again = read_recorded(own, Reference(made.model, made.version))
             predictions = self._predictions(own, again, python)
-        reached = compare_results(_result(self.recorded), _result(again), predictions, self.wanted.tolerance)
+            results = _result(self.recorded, self.workspace), _result(again, own)
+        reached = compare_results(*results, predictions, self.wanted.tolerance)
         outcome = self._outcome(reached, again)
         if self.built and not self.wanted.keep_environment:
             self.shop.throw_away(_ENVIRONMENT)
@@ -314,8 +315,9 @@ class _FailedRunError(Exception):
     """Leaves the part of the run unmarked."""
 
 
-def _result(of: Recorded) -> Result:
-    return Result(of.version.digest, of.description, dict(of.version.metrics), of.evidence)
+def _result(of: Recorded, there: Workspace) -> Result:
+    files = {entry.path: entry.sha256 for entry in there.store.manifest(of.version.digest).files}
+    return Result(of.version.digest, of.description, dict(of.version.metrics), of.evidence, files)
 
 
 _SUMMARIES = {
