@@ -28,6 +28,8 @@ TARGET ?= test
 LOCK_DATE ?= 2026-11-20
 
 export PYTHON
+# The tests start hundreds of processes: each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Decided once in a run, and only for a target that needs it; `make help` and `make clean` work anywhere.
 ASKED := $(STACK)

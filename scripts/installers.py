@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import subprocess
+from pathlib import Path
 
 # Installed first, from the same lock: sdists are then built with this setuptools, not with one fetched unchecked.
 NAMES = ("pip", "setuptools", "uv")
@@ -23,6 +25,7 @@ def pip_settings(listed: str) -> dict[str, str]:
     return {name: value for _, name, value in rows}
 
 
+@functools.cache
 def listed_settings(python: str) -> dict[str, str]:
     """Nothing where there is no pip."""
     listed = subprocess.run([python, "-m", "pip", "config", "list"], check=False, capture_output=True, text=True)
@@ -35,3 +38,12 @@ def uv_environment(python: str) -> dict[str, str]:
     names = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE"}
     found = {variable: settings[name] for name, variable in names.items() if settings.get(name)}
     return {**found, **os.environ, "VIRTUAL_ENV": ""}
+
+
+def ways(python: str, into: Path) -> list[tuple[list[str], dict[str, str]]]:
+    """The commands that install into another environment, and the variables that each needs: uv's, where the venv of
+    this Python has uv, then pip's."""
+    uv = Path(python).with_name("uv")
+    fast = [([str(uv), "pip", "install", "--quiet", "--python", str(into)], uv_environment(python))]
+    slow = [python, "-m", "pip", "--python", str(into), "--disable-pip-version-check", "install", "-q"]
+    return [*(fast if uv.exists() else []), (slow, dict(os.environ))]

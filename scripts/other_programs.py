@@ -5,8 +5,8 @@ checked by apt against the signed archive, and unpacked with the libraries that 
 service is set up, nothing outside build/programs/ is touched, and it does not take root. Where there is no apt, a
 program on the PATH is taken; a browser is then downloaded by Playwright.
 
-`make setup` and `make setup-light` call this. What cannot be had is said and left out there: only the tests that need
-it fail, and say what to run.
+`make setup` and `make setup-light` call this, and all are fetched side by side. What cannot be had is said and left out
+there: only the tests that need it fail, and say what to run.
 """
 
 from __future__ import annotations
@@ -20,10 +20,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import installers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +50,9 @@ MODULE = """\
 #!/bin/sh
 exec "$(dirname "$(readlink -f "$0")")/{tree}/bin/python" -m {module} "$@"
 """
+
+
+APT = threading.Lock()  # the lists of packages are fetched and removed by one at a time
 
 
 class NotHereError(Exception):
@@ -123,6 +130,10 @@ class Debian:
 
     def fetch(self, work: Path) -> list[Path]:
         """By apt's own lists of packages; where these are missing or too old, by fresh lists kept in build/programs."""
+        with APT:
+            return self.fetch_alone(work)
+
+    def fetch_alone(self, work: Path) -> list[Path]:
         lists = PROGRAMS / "apt"
         private = ["-o", f"Dir::State::Lists={lists}/lists", "-o", f"Dir::Cache={lists}", "-o", "APT::Sandbox::User="]
         if not self.download([], work, fails=False):
@@ -170,9 +181,16 @@ class Venv:
 
     def provide(self, name: str, python: str, work: Path) -> None:
         tree, lock = work / f"{name}.d", ROOT / "requirements" / f"{name}.txt"
-        run([python, "-m", "venv", str(tree)], f"{python} could not make a venv")
-        install = [str(tree / "bin/python"), "-m", "pip", "--disable-pip-version-check", "install", "-q"]
-        run([*install, "--require-hashes", "--no-deps", "-r", str(lock)], f"pip could not install {name}")
+        run([python, "-m", "venv", "--without-pip", str(tree)], f"{python} could not make a venv")
+        for install, variables in installers.ways(python, tree / "bin/python"):
+            try:
+                command = [*install, "--require-hashes", "--no-deps", "-r", str(lock)]
+                run(command, f"{name} could not be installed", env=variables)
+                break
+            except NotHereError as error:
+                trouble = error
+        else:
+            raise trouble
         for program, module in self.modules:
             (work / program).write_text(MODULE.format(tree=tree.name, module=module), "utf-8")
             (work / program).chmod(0o755)
@@ -319,19 +337,21 @@ def provide(name: str, python: str) -> None:
 def provide_all(names: list[str], python: str, say: Callable[[str], None]) -> bool:
     """Whether all are there; what is not has been said."""
     PROGRAMS.mkdir(parents=True, exist_ok=True)
-    complete = True
-    with (PROGRAMS / "lock").open("w") as handle:
+    with (PROGRAMS / "lock").open("w") as handle, ThreadPoolExecutor(len(names)) as beside:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        for name in names:
-            if is_complete(name):
-                continue
-            say(f"Fetching {name} into build/programs, for tests and demos.")
-            try:
-                provide(name, python)
-            except NotHereError as error:
-                complete = False
-                say(f"No {name}: {error} The tests and demos that start it will fail; all else works.")
-    return complete
+        missing = [name for name in names if not is_complete(name)]
+        if missing:
+            say(f"Fetching {', '.join(missing)} into build/programs, for tests and demos.")
+        return all(beside.map(lambda name: _provided(name, python, say), missing))
+
+
+def _provided(name: str, python: str, say: Callable[[str], None]) -> bool:
+    try:
+        provide(name, python)
+    except NotHereError as error:
+        say(f"No {name}: {error} The tests and demos that start it will fail; all else works.")
+        return False
+    return True
 
 
 def python_with_pip() -> str:

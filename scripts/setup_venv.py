@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,10 +59,13 @@ def what_is_left(venv: Path, wanted: dict[str, str], python: str) -> str:
     return "nothing" if stamp.get("project") == wanted["project"] else "project"
 
 
-def install_packages(venv: Path, lock: Path, installer: str) -> None:
-    python = venv / "bin/python"
-    # Errors only: one warning for each package and index would bury them.
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "-qq", "--require-hashes"]
+def pip_install(venv: Path) -> list[str]:
+    """Errors only: one warning for each package and index would bury them."""
+    return [str(venv / "bin/python"), "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
+
+
+def install_installers(venv: Path, lock: Path, installer: str) -> None:
+    pip = [*pip_install(venv), "--require-hashes"]
     first = venv / "installers.txt"
     for names in (installers.NAMES, installers.NAMES[:2]):
         if "uv" in names and installer == "pip":
@@ -72,7 +76,10 @@ def install_packages(venv: Path, lock: Path, installer: str) -> None:
             break
     else:
         raise SystemExit(f"pip could not install {' and '.join(names)} into {venv}: see its message above.")
-    uv = venv / "bin/uv"
+
+
+def install_packages(venv: Path, lock: Path, installer: str) -> None:
+    python, uv = venv / "bin/python", venv / "bin/uv"
     if installer != "pip" and uv.exists():
         command = [str(uv), "pip", "install", "--quiet", "--python", str(python), "--require-hashes"]
         command += ["--no-build-isolation", "-r", str(lock)]
@@ -82,7 +89,8 @@ def install_packages(venv: Path, lock: Path, installer: str) -> None:
         if done.returncode == 0:
             return
         say("uv could not install the lock here (its message is above): pip does it, which takes longer.")
-    done = subprocess.run([*pip, "--no-build-isolation", "-r", str(lock)], check=False)
+    pip = [*pip_install(venv), "--require-hashes", "--no-build-isolation"]
+    done = subprocess.run([*pip, "-r", str(lock)], check=False)
     if done.returncode:
         raise SystemExit(
             f"pip could not install {lock.name} into {venv.name}: see its message above, then run it again."
@@ -90,8 +98,7 @@ def install_packages(venv: Path, lock: Path, installer: str) -> None:
 
 
 def install_project(venv: Path) -> None:
-    command = [str(venv / "bin/python"), "-m", "pip", "--disable-pip-version-check", "install", "-qq", "--no-index"]
-    command += ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
+    command = [*pip_install(venv), "--no-index", "--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
     # Without the packaging advice of setuptools, which is for releases.
     if subprocess.run(command, check=False, env={**os.environ, "PYTHONWARNINGS": "ignore"}).returncode:
         raise SystemExit(
@@ -141,25 +148,31 @@ def set_up(choice: choose_stack.Choice, python: str, installer: str) -> None:
     wanted = wanted_stamp(venv, lock.read_bytes(), (ROOT / "pyproject.toml").read_bytes())
     asked = choice.interpreter.path if python else ""
     left = what_is_left(venv, wanted, asked)
-    if left == "nothing":
-        return
     started = time.monotonic()
     base = choice.interpreter.path
     stamp = venv / "stamp.json"
     if left == "project":
         base = json.loads(stamp.read_text("utf-8"))["python"]
-    else:
+    elif left == "all":
         if choice.line is not choose_stack.LIGHT:
             provide_build_tools(choice.interpreter)
         say(f"Setting up {venv.name} from requirements/{lock.name}: minutes the first time, nothing the next.")
         stamp.unlink(missing_ok=True)
         subprocess.run([base, "-m", "venv", "--clear", str(venv)], check=True)
-        install_packages(venv, lock, installer)
-    install_project(venv)
-    draft = venv / "stamp.json.new"
-    draft.write_text(json.dumps({**wanted, "python": base}, indent=2), "utf-8")
-    draft.replace(stamp)
-    say(f"{venv.name} is ready after {time.monotonic() - started:.0f} s.")
+        install_installers(venv, lock, installer)
+    with ThreadPoolExecutor(1) as beside:
+        programs = beside.submit(
+            other_programs.provide_all, list(other_programs.RECIPES), str(venv / "bin/python"), say
+        )
+        if left == "all":
+            install_packages(venv, lock, installer)
+        if left != "nothing":
+            install_project(venv)
+            draft = venv / "stamp.json.new"
+            draft.write_text(json.dumps({**wanted, "python": base}, indent=2), "utf-8")
+            draft.replace(stamp)
+            say(f"{venv.name} is ready after {time.monotonic() - started:.0f} s.")
+        programs.result()
 
 
 def main() -> int:
@@ -176,7 +189,6 @@ def main() -> int:
     say(choice.reason)
     with alone(choice.line.name):
         set_up(choice, options.python, options.installer)
-    other_programs.provide_all(list(other_programs.RECIPES), str(ROOT / f".venv-{choice.line.name}/bin/python"), say)
     return 0
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import installers
 import other_programs
 import pytest
 
@@ -62,6 +66,35 @@ def test_a_program_that_cannot_be_had_is_said_and_not_taken_for_complete(
         "No tool: the archive does not answer. The tests and demos that start it will fail; all else works."
     )
     assert not other_programs.is_complete("tool")
+
+
+@dataclasses.dataclass(frozen=True)
+class Waiting(Given):
+    """A recipe that goes on only once the other one has begun too."""
+
+    begun: threading.Barrier = dataclasses.field(default_factory=lambda: threading.Barrier(2))
+
+    def provide(self, name: str, python: str, work: Path) -> None:
+        self.begun.wait(timeout=60)
+        (work / self.programs[0]).write_text(self.text, "utf-8")
+        (work / self.programs[0]).chmod(0o755)
+
+
+def test_programs_are_fetched_side_by_side(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Waiting("one", ("one",))
+    monkeypatch.setattr(other_programs, "RECIPES", {"one": one, "two": Waiting("two", ("two",), one.begun)})
+    assert other_programs.provide_all(["one", "two"], "python", said.append)
+    assert said == ["Fetching one, two into build/programs, for tests and demos."]
+
+
+def test_where_uv_cannot_install_pip_does_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, variables = other_programs.Venv((("tool", "tool"),)), dict(os.environ)
+    monkeypatch.setattr(installers, "ways", lambda *_: [(["false"], variables), (["true"], variables)])
+    recipe.provide("mlflow", sys.executable, tmp_path)
+    assert os.access(tmp_path / "tool", os.X_OK)
+    monkeypatch.setattr(installers, "ways", lambda *_: [(["false"], variables), (["false"], variables)])
+    with pytest.raises(other_programs.NotHereError, match="mlflow could not be installed"):
+        recipe.provide("mlflow", sys.executable, tmp_path)
 
 
 def test_every_wheel_is_pinned_by_its_hash() -> None:

@@ -27,6 +27,8 @@ PRINTED |= {
     "command": "run",
     "verb": "compare",
 }
+# What a file without suggestions does not have.
+MAY_SUGGEST = re.compile(r"(?<!tfx_)pedigree\b(?!-)|output\.(next_step|command)\b")
 # Messages also name commands without suggesting to run them: "an archive of `pedigree export`".
 NAMED = {"pedigree", "pedigree export", "pedigree import", "pedigree reproduce"}
 
@@ -54,7 +56,10 @@ def _printed(value: ast.expr) -> str:
 
 def suggestions() -> Iterator[tuple[str, str]]:
     for file in sorted(SOURCES.rglob("*.py")):
-        tree = ast.parse(file.read_text())
+        source = file.read_text()
+        if not MAY_SUGGEST.search(source):
+            continue
+        tree = ast.parse(source)
         place = file.relative_to(SOURCES).as_posix()
         for line, text in texts(tree):
             for quoted, last in re.findall(r"`(pedigree(?: [^`]*)?)`|: (pedigree [^`]*)$", text):
@@ -65,7 +70,9 @@ def suggestions() -> Iterator[tuple[str, str]]:
 
 
 def _suggests(node: ast.AST) -> TypeGuard[ast.Call]:
-    return isinstance(node, ast.Call) and ast.unparse(node.func) in ("output.next_step", "output.command")
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return False
+    return ast.unparse(node.func) in ("output.next_step", "output.command")
 
 
 def _word(node: ast.expr) -> str:
