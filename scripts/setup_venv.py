@@ -161,9 +161,9 @@ def set_up(choice: choose_stack.Choice, python: str, installer: str) -> None:
         subprocess.run([base, "-m", "venv", "--clear", str(venv)], check=True)
         install_installers(venv, lock, installer)
     with ThreadPoolExecutor(1) as beside:
-        programs = beside.submit(
-            other_programs.provide_all, list(other_programs.RECIPES), str(venv / "bin/python"), say
-        )
+        # The browser may be one that a package of the venv fetches.
+        own = [name for name in other_programs.RECIPES if name != "chromium"]
+        programs = beside.submit(other_programs.provide_all, own, str(venv / "bin/python"), say)
         if left == "all":
             install_packages(venv, lock, installer)
         if left != "nothing":
@@ -173,6 +173,7 @@ def set_up(choice: choose_stack.Choice, python: str, installer: str) -> None:
             draft.replace(stamp)
             say(f"{venv.name} is ready after {time.monotonic() - started:.0f} s.")
         programs.result()
+    other_programs.provide_all(["chromium"], str(venv / "bin/python"), say)
 
 
 def main() -> int:

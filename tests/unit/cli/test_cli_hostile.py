@@ -130,6 +130,8 @@ GOOD = {
     "target": "out",
     "file": "out.file",
 }
+# Given where they are not what is wrong: a whole answer takes long.
+LITTLE = {"runs": "10"}
 # They are about this machine's environment and start other programs.
 LEFT_OUT = {"completion"}
 
@@ -169,7 +171,7 @@ def _words(path: tuple[str, ...], wrong: click.Parameter, value: str) -> list[st
     options: list[str] = []
     arguments: list[str] = []
     for one in COMMANDS[path].params:
-        chosen = value if one is wrong else GOOD.get(one.name or "") if one.required else None
+        chosen = value if one is wrong else (GOOD if one.required else LITTLE).get(one.name or "")
         if chosen is None:
             continue
         if isinstance(one, click.Argument):
