@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tfx_pedigree.service.reproducing.levels import (
     Result,
     compare_results,
 )
+from tfx_pedigree.service.reproducing.order import input_differences
 from tfx_pedigree.versioning import ModelDescription, Signature, TensorSpec
 
 
@@ -104,3 +106,17 @@ def test_answer_has_a_json_form_also_where_a_prediction_is_infinite() -> None:
     assert PredictionDifference.from_json(found.to_json()) == found
     reached = compare_results(THEN, now(), found)
     assert Reached.from_json(reached.to_json()) == reached
+
+
+def test_same_rows_under_another_name_are_no_other_input() -> None:
+    """What one span evaluates is what the next one trains on: the graph has these rows once, by their first name."""
+
+    def made(*parts: tuple[str, str]) -> Any:
+        data = [SimpleNamespace(name=name, fingerprint=fingerprint) for name, fingerprint in parts]
+        return SimpleNamespace(data=data, code=None, parameters={})
+
+    then = made(("span 1 eval", "sha256:a"))
+    assert input_differences(then, made(("span 2 train", "sha256:a"))) == ()
+    assert input_differences(then, made(("span 2 train", "sha256:b"))) == (
+        "Nothing was trained on span 1 eval this time.",
+    )
