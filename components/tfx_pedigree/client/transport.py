@@ -66,7 +66,13 @@ class Transport:
         key = {KEY_HEADER: str(uuid.uuid4())} if operation.kind is Kind.CHANGE else {}
         content = self.request(call.method, PREFIX + call.path, whole_of, call.body, key)
         what = f"the server's answer for {operation.path}"
-        return read(operation.result, parse_json(content, what, largest=LARGEST_ANSWER), what)
+        try:
+            return read(operation.result, parse_json(content, what, largest=LARGEST_ANSWER), what)
+        except InvalidInputError as error:  # it is nothing that the caller has given
+            raise UnavailableError(
+                f"{self.url} answers in a form that this release of tfx-pedigree ({__version__}) does not know: {error}"
+                f" The server's own release stands in {self.url}{PREFIX}/openapi.json; install that one here."
+            ) from error
 
     def stream(self, operation: Operation, arguments: Mapping[str, Any]) -> Iterator[Any]:
         call = _call(operation, arguments)
