@@ -116,9 +116,9 @@ def refusal(identity: Identity, held: str | None, model: str | None, action: Act
             operation=str(action),
         )
     has = f"has the role {role}" if role else "has no role"
-    target = f" --model {model}" if model else ""
+    of_model = f" --model {model}" if model else ""
     return ForbiddenError(
         f"{may_not}: {actor} {has} there, and this needs {needed}. "
-        f"An admin can grant it: `pedigree roles grant {shlex.quote(actor)} {needed}{target}`.",
+        f"An admin can grant it: `pedigree roles grant {shlex.quote(actor)} {needed}{of_model}`.",
         operation=str(action),
     )

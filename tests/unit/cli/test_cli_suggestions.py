@@ -19,7 +19,7 @@ from tfx_pedigree.cli.main import cli
 
 SOURCES = Path(tfx_pedigree.__file__).parent
 # Words in a message of which the source shows only the name: what stands there when it is printed.
-PRINTED = {"needed": "reviewer", "target": " --model 1", "late[0]": "1", "late[-1]": "2", "whole[0]": "1"}
+PRINTED = {"needed": "reviewer", "of_model": " --model 1", "late[0]": "1", "late[-1]": "2", "whole[0]": "1"}
 PRINTED |= {
     "whole[older - 1]": "2",
     "options": "--also ADDRESS",
