@@ -100,13 +100,13 @@ class Lineage(LineageApi):
 
     def explain(self, version: Node | str) -> Explanation:
         found = self.registry.get(self._reference(version))
-        with self._reading() as connection:
+        with self._reading(found.model) as connection:
             side = version_context.side_of(connection, found, promotions=True)
         return explanation(version_context.explanation_input(self.registry, found, side))
 
     def diff(self, old: Node | str, new: Node | str) -> LineageDiff:
         compared = self.registry.compare(self._reference(old), self._reference(new))
-        with self._reading() as connection:
+        with self._reading(compared.new.model) as connection:
             sides = [version_context.side_of(connection, version) for version in (compared.old, compared.new)]
         return difference(compared, *sides)
 
@@ -127,7 +127,8 @@ class Lineage(LineageApi):
             return version_status.with_promotions(connection, walking.walk(connection, found, depth, way), depth, way)
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with self.registry.transactions.reading(None) as connection:
+    def _reading(self, model: str | None = None) -> Iterator[Connection]:
+        """The graph belongs to all models together. What is told of one version needs only a role on its model."""
+        with self.registry.transactions.reading(model) as connection:
             storage.prepare_reading(connection)
             yield connection

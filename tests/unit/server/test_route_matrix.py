@@ -25,13 +25,8 @@ from tfx_pedigree.wire import PREFIX
 OPEN = {"/healthz", "/readyz", "/api", "/api/v1/openapi.json", "/", "/favicon.ico", "/static/{tag}/{name}"}
 OF_REGISTRY = {"/metrics", "/models", "/approvals", "/rollouts", "/audit", "/lineage", "/lineage/impact"}
 OF_REGISTRY |= {"/lineage/picture", "/events/{position:int}"}
-# They tell what a version was made of, and the graph of all that belongs to all models together.
-OF_GRAPH = {
-    "/models/{model}/versions/{version}",
-    "/models/{model}/versions/{version}/documents/{document}",
-    "/models/{model}/compare/{pair}",
-    "/models/{model}/compare",
-}
+# They are made from walks through the graph, which belongs to all models together.
+OF_GRAPH = {"/models/{model}/versions/{version}/documents/{document}"}
 # What a form on a page does, and who may.
 LEAST = {
     "promote": Role.RELEASER,
