@@ -21,7 +21,8 @@ from tfx_pedigree.progress import Progress, silent
 
 
 class LineageApi(Protocol):
-    """Whoever may read the whole registry may ask; recording needs a contributor's role on the model.
+    """Whoever may read the whole registry may ask, and of a version (`around`, `explain`, `diff`) whoever may read its
+    model; recording needs a contributor's role on the model.
 
     A node is named by itself, or by a text that `find` understands. Every question reads one moment, and costs in
     proportion to its answer, not to the graph.
@@ -76,6 +77,11 @@ class LineageApi(Protocol):
 
     def standing(self, node: Node | str) -> VersionStatus | None:
         """Where a version stands in the registry, with the times of its reigns; None if no registered version is it."""
+        ...
+
+    def around(self, version: Node | str) -> Subgraph:
+        """What a version was made of, two steps far; what came of it, one step; and what its judges looked at. Where
+        nothing was recorded, the version alone."""
         ...
 
     def explain(self, version: Node | str) -> Explanation:

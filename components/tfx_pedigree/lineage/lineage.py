@@ -30,9 +30,10 @@ from tfx_pedigree.lineage.impact import Impact
 from tfx_pedigree.lineage.recording import Importer, Recorded
 from tfx_pedigree.lineage.subgraph import Subgraph
 from tfx_pedigree.lineage.verifying import GraphReport
+from tfx_pedigree.lineage.version_context import Side
 from tfx_pedigree.lineage.version_status import VersionStatus
 from tfx_pedigree.progress import Progress, silent
-from tfx_pedigree.registry import Reference, Registry
+from tfx_pedigree.registry import Reference, Registry, Version
 
 
 class Lineage(LineageApi):
@@ -98,11 +99,12 @@ class Lineage(LineageApi):
             found = finding.resolve(connection, node)
             return version_status.of_versions(connection, [found]).get(found.key)
 
+    def around(self, version: Node | str) -> Subgraph:
+        return self._side(self.registry.get(self._reference(version))).around
+
     def explain(self, version: Node | str) -> Explanation:
         found = self.registry.get(self._reference(version))
-        with self._reading(found.model) as connection:
-            side = version_context.side_of(connection, found, promotions=True)
-        return explanation(version_context.explanation_input(self.registry, found, side))
+        return explanation(version_context.explanation_input(self.registry, found, self._side(found)))
 
     def diff(self, old: Node | str, new: Node | str) -> LineageDiff:
         compared = self.registry.compare(self._reference(old), self._reference(new))
@@ -120,6 +122,10 @@ class Lineage(LineageApi):
         if isinstance(named, str) and ":" not in named.partition("@")[0]:
             return named
         return version_context.reference_of(self.find(named) if isinstance(named, str) else named)
+
+    def _side(self, version: Version) -> Side:
+        with self._reading(version.model) as connection:
+            return version_context.side_of(connection, version, promotions=True)
 
     def _walk(self, node: Node | str, depth: int | None, way: Way) -> Subgraph:
         with self._reading() as connection:

@@ -28,8 +28,8 @@ _JUDGES = (EdgeKind.EVALUATES, EdgeKind.DECIDES_ON)
 class Side:
     """A version, its node's key, and the part of the graph next to it."""
 
-    key: str = ""
-    around: Subgraph | None = None
+    key: str
+    around: Subgraph
 
 
 @dataclass(frozen=True)

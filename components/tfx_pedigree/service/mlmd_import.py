@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from tfx_pedigree.errors import UnavailableError
 from tfx_pedigree.lineage.lineage import Lineage
-from tfx_pedigree.mlmd import ArtifactFiles, Imported, Selection, connect, import_store
-from tfx_pedigree.mlmd.version_lookup import versions_in
 from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.service.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tfx_pedigree.mlmd import Imported
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ def import_mlmd(
             "ML Metadata is not installed here. Run: pip install 'tfx-pedigree[lineage]'. It has packages for Python "
             "3.10 and 3.11, and for 3.12 and 3.13 where glibc is 2.39 or newer."
         )
+    # Only now: they need the package.
+    from tfx_pedigree.mlmd import ArtifactFiles, Selection, connect, import_store  # noqa: PLC0415
+    from tfx_pedigree.mlmd.version_lookup import versions_in  # noqa: PLC0415
+
     registry, selection = workspace.database("An import from ML Metadata"), Selection(pipeline, since)
     with connect(source) as reader:
         files = ArtifactFiles(digests=digests, versions=versions_in(registry))

@@ -107,6 +107,7 @@ LINEAGE: tuple[Operation, ...] = (
     _lineage("path", "path"),
     _lineage("impact", "impact", "POST"),
     _lineage("standing", "standing"),
+    _lineage("around", "around"),
     _lineage("explain", "explain"),
     _lineage("diff", "diff"),
     _lineage("verify", "verify", "POST"),

@@ -144,7 +144,7 @@ def test_archive_and_restore_each_once(pedigree: Pedigree) -> None:
 def test_archiving_the_champion_leaves_none_and_shows_the_way_back(pedigree: Pedigree) -> None:
     said = pedigree("archive", "flight-delay@champion", "--reason", "leaks")
     assert "has no champion now" in said.out
-    assert "pedigree rollback flight-delay" in said.err
+    assert "pedigree restore flight-delay@1.0.1" in said.err
     assert pedigree("models", "--json").json["items"][0]["champion"] is None
     pedigree("rollback", "flight-delay", "--reason", "back")
     assert state(pedigree, "flight-delay@1.0.0") == "production"

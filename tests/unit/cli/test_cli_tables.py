@@ -48,7 +48,7 @@ def options(path: tuple[str, ...]) -> set[str]:
     if path == ("lineage",):
         assert isinstance(command, click.Group)
         command = command.get_command(click.Context(command), "of") or command
-    return {name for param in command.params for name in param.opts}
+    return {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
 
 
 def test_every_command_is_listed_with_options_that_it_has() -> None:

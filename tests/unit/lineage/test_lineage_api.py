@@ -39,6 +39,7 @@ def test_all_that_crosses_the_interface_has_a_json_form(lineage: Lineage) -> Non
     assert api.path(SECOND, node)
     assert api.impact("span:3") == api.impact(api.find_all("span:3"))
     assert api.standing(FIRST) is not None
+    assert api.around(node).edges
     assert api.explain(node).sections
     assert api.diff(FIRST, node).data.differs
     assert not api.record(Fragment(tuple(graph.nodes.values()), graph.edges), model=MODEL).anything

@@ -44,10 +44,10 @@ RUN = Node(NodeKind.RUN, {"pipeline": "p", "id": "7"})
 OPEN = {"about", "role"}
 # Of his own tokens everybody who has any role takes care.
 WITH_ANY_ROLE = {"create_token", "tokens", "revoke_token"}
-# What concerns the registry as a whole, and what its graph holds of all models together: not what it tells of one version.
+# What concerns the registry as a whole, and what its graph holds of all models together, not of one version.
 OF_REGISTRY = {"models", "overview", "grants", "grant", "revoke", "verify_audit", "anchor"}
 OF_REGISTRY |= {one.name for one in OPERATIONS if one.path.startswith(("/lineage/", "/webhooks"))}
-OF_REGISTRY -= {"record", "explain", "diff"}
+OF_REGISTRY -= {"record", "around", "explain", "diff"}
 WITH_REQUEST = {"promote", "preview_promotion", "promote_and_deploy", "start_rollout"}
 # Who filed no request and may not approve it is refused by the model's protection, not by the least role.
 BY_RULE = {("reject", Role.CONTRIBUTOR)}
@@ -128,6 +128,7 @@ def arguments(operation: Operation, model: str, keys: Path) -> dict[str, Any]:
         "model": model,
         "name": model,
         "version": {
+            "around": version_node(model, digest("c")),
             "explain": version_node(model, digest("c")),
             "start_rollout": "1.0.2",
             "observed_metrics": "1.0.2",

@@ -25,8 +25,6 @@ from tfx_pedigree.wire import PREFIX
 OPEN = {"/healthz", "/readyz", "/api", "/api/v1/openapi.json", "/", "/favicon.ico", "/static/{tag}/{name}"}
 OF_REGISTRY = {"/metrics", "/models", "/approvals", "/rollouts", "/audit", "/lineage", "/lineage/impact"}
 OF_REGISTRY |= {"/lineage/picture", "/events/{position:int}"}
-# They are made from walks through the graph, which belongs to all models together.
-OF_GRAPH = {"/models/{model}/versions/{version}/documents/{document}"}
 # What a form on a page does, and who may.
 LEAST = {
     "promote": Role.RELEASER,
@@ -113,7 +111,7 @@ def asked(site: Site, method: str, path: str, who: str | None, **more: Any) -> h
 def wrong(site: Site, method: str, path: str, least: Role, **more: Any) -> list[str]:
     """Who is refused and may, or may not and is let in. A form may be refused for what is wrong with it first."""
     found = []
-    of_registry = path.removesuffix(".json") in OF_REGISTRY | OF_GRAPH
+    of_registry = path.removesuffix(".json") in OF_REGISTRY
     for name, person in PEOPLE.items():
         for model in (OWN, OTHER) if "{model}" in path or "{digest}" in path else (OWN,):
             answer = asked(site, method, filled(site, path, model), name, **more)

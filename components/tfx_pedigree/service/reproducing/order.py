@@ -9,13 +9,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tfx_pedigree.digest import canonical_json, digest_of, plain_json
+from tfx_pedigree.lineage.neighbours import Neighbours
 from tfx_pedigree.lineage.node_factory import version_node
 from tfx_pedigree.pipeline_config import PipelineConfig
-from tfx_pedigree.registry import Version
+from tfx_pedigree.registry import Reference, Version
 from tfx_pedigree.service.reproducing.looking import Given, settings_of
 from tfx_pedigree.service.reproducing.recipe import Recipe
 from tfx_pedigree.service.reproducing.recorded import Recorded
-from tfx_pedigree.service.versions.evaluation_data import evaluation_data
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.text import listed
 
@@ -80,7 +80,10 @@ def evaluation_rows(recorded: Recorded, own: Workspace, made: Version) -> tuple[
     then = recorded.evidence.evaluation_data if recorded.evidence else None
     if then is None:
         return None, "on which rows it was measured was not recorded."
-    found = evaluation_data(own.lineage, version_node(made.model, made.digest).key)
+    around = own.lineage.around(str(Reference(made.model, made.version)))
+    found = Neighbours.of(around, version_node(made.model, made.digest).key).evaluation_data
+    if not found:
+        return None, "the run does not say on which rows it was measured."
     same = [node for node in found if node.content.get("fingerprint") == then]
     if not same:
         return None, "this run was measured on other rows than those that were recorded."
@@ -94,9 +97,8 @@ def input_differences(then: Recorded, now: Recorded) -> tuple[str, ...]:
     rows = {one.name: one.fingerprint for one in now.data}
     known = {one.fingerprint for one in now.data if one.fingerprint}
     for part in then.data:
-        if (
-            part.fingerprint in known
-        ):  # the same rows may have two names: one span's evaluation, the next one's training
+        # The same rows may have two names: one span's evaluation is the next one's training.
+        if part.fingerprint in known:
             continue
         if part.name not in rows:
             found.append(f"Nothing was trained on {part.name} this time.")

@@ -99,7 +99,7 @@ def read_recorded(workspace: Workspace, reference: str | Reference) -> Recorded:
         registry.description(exact),
         evidence,
         _baseline(registry, version, evidence),
-        **_made(*_around(workspace, version)),
+        **_made(Adjacency(workspace.lineage.around(str(exact))), version_node(version.model, version.digest).key),
     )
 
 
@@ -114,18 +114,8 @@ def _baseline(registry: VersionQuestions, version: Version, evidence: Evidence |
     return Baseline(found, registry.description(exact), registry.evidence(exact))
 
 
-def _around(workspace: Workspace, version: Version) -> tuple[Adjacency | None, str]:
-    key = version_node(version.model, version.digest).key
-    try:
-        return Adjacency(workspace.lineage.get_upstream(key, 2)), key
-    except NotFoundError:
-        return None, key
-
-
-def _made(graph: Adjacency | None, key: str) -> dict[str, Any]:
+def _made(graph: Adjacency, key: str) -> dict[str, Any]:
     """Of several runs that made the same bytes, one that left its recipe; all that was recorded is of that run."""
-    if graph is None:
-        return {}
     runs = sorted(graph.targets(key, EdgeKind.PRODUCED_BY), key=lambda run: (not _used(graph, run, RECIPE), run.key))
     run = runs[0] if runs else None
 

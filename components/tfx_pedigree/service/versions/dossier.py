@@ -9,7 +9,6 @@ from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind
 from tfx_pedigree.lineage.neighbours import Neighbours
 from tfx_pedigree.lineage.node_factory import version_node
 from tfx_pedigree.registry import ChampionPeriod, Event, Evidence, Model, Reference, Signature, Version
-from tfx_pedigree.service.versions.evaluation_data import evaluation_data
 from tfx_pedigree.service.versions.version_sheet import version_sheet
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.store import FileEntry
@@ -60,7 +59,7 @@ def gather(workspace: Workspace, reference: str | Reference) -> Dossier:
     sheet = version_sheet(registry, reference)
     version = sheet.version
     exact = Reference(version.model, version.version)
-    around, evaluated_on = _lineage(workspace, version)
+    around = Neighbours.of(workspace.lineage.around(str(exact)), version_node(version.model, version.digest).key)
     code = around.targets(EdgeKind.BUILT_BY)
     preparation = (*around.targets(EdgeKind.CONFORMS_TO), *around.targets(EdgeKind.TRANSFORMED_BY))
     events = registry.history(version.model, version.version, limit=MOST_EVENTS).items
@@ -75,23 +74,13 @@ def gather(workspace: Workspace, reference: str | Reference) -> Dossier:
         registry.signatures(exact),
         _files(workspace, version),
         around.targets(EdgeKind.TRAINED_ON),
-        evaluated_on,
+        around.evaluation_data,
         tuple(sorted(code, key=lambda node: node.kind is not NodeKind.CODE)),
         around.targets(EdgeKind.RAN_IN),
         around.targets(EdgeKind.CONFIGURED_BY),
         around.targets(EdgeKind.PRODUCED_BY),
         preparation,
     )
-
-
-def _lineage(workspace: Workspace, version: Version) -> tuple[Neighbours, tuple[Node, ...]]:
-    """What lies next to the version in the graph, and what it was measured on."""
-    key = version_node(version.model, version.digest).key
-    try:
-        around = Neighbours.of(workspace.lineage.get_upstream(key, 1), key)
-        return around, evaluation_data(workspace.lineage, key)
-    except NotFoundError:
-        return Neighbours.of(None, key), ()
 
 
 def _files(workspace: Workspace, version: Version) -> tuple[FileEntry, ...] | None:
