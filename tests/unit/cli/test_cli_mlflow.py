@@ -300,7 +300,7 @@ def test_what_came_from_there_is_not_sent_back(pedigree: Pedigree, mlflow: Clien
 @pytest.mark.parametrize(
     ("source", "said", "code"),
     [
-        ("sqlite:///mlflow.db", "start a server on it", 2),
+        ("sqlite:///my.db", "`mlflow server --port 5000 --backend-store-uri sqlite:///my.db`", 2),
         ("https://user:secret@", "is no address of an MLflow server", 2),
         ("http://127.0.0.1:9", "cannot be reached", 8),
     ],
@@ -311,10 +311,13 @@ def test_an_address_that_is_none_is_refused(pedigree: Pedigree, source: str, sai
     assert "secret" not in refused.err
 
 
-def test_page_about_mlflow_runs_as_it_is_printed(pedigree: Pedigree, mlflow: Client, server: str) -> None:
+def test_page_about_mlflow_runs_as_it_is_printed(
+    pedigree: Pedigree, mlflow: Client, server: str, tmp_path: Path
+) -> None:
     pedigree("register", "flight-delay", MODELS / "keras")
     text = (DOCS / "mlflow.md").read_text()
     commands = re.findall(r"^\$ pedigree (.*)$", text, re.M)
-    assert len(commands) == 5
+    assert len(commands) == 6
     for command in commands:
-        pedigree(*shlex.split(command.replace("https://mlflow.example.com", server)))
+        given = re.sub(r"https://mlflow\.example\.com|http://127\.0\.0\.1:5000", server, command)
+        pedigree(*shlex.split(given.replace("mlruns", str(tmp_path))))

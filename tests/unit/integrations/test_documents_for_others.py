@@ -88,7 +88,7 @@ def check_spdx(document: dict[str, object]) -> set[str]:
 
 
 def elements(document: dict[str, Any]) -> list[str]:
-    """In an order of their own. What begins with `_:` is a name only within one file, and may be another in the next."""
+    """In an order of their own. What begins with `_:` is a name within one file only; another writes another."""
     return sorted(re.sub('"_:[^"]*"', '"_:"', json.dumps(one, sort_keys=True)) for one in document["@graph"])
 
 

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -56,10 +57,12 @@ class MlflowServer:
     def of(cls, address: str, environ: Mapping[str, str] = os.environ) -> MlflowServer:
         """MLflow's credentials are for the server in MLFLOW_TRACKING_URI, or for this one where none is named there."""
         if not re.fullmatch(r"https?://[^\s#?]{1,1000}", address) or (server := origin(address)) is None:
+            shown = plain(masked(address), 100)
             raise InvalidInputError(
-                f"{plain(masked(address), 100)!r} is no address of an MLflow server. Give one such as "
-                "https://mlflow.example.com. For a database or a folder, start a server on it: `mlflow server "
-                "--backend-store-uri sqlite:///mlflow.db`."
+                f"{shown!r} is no address of an MLflow server. Give one such as https://mlflow.example.com. For a "
+                "database or a folder, start MLflow's own server on it, for the time of the import: `mlflow server "
+                f"--port 5000 --backend-store-uri {shlex.quote(shown)}`. Then give http://127.0.0.1:5000, and for an "
+                "import --artifacts with the folder that holds its files."
             )
         given = environ.get(URI_VARIABLE)
         known = {} if given and origin(given) != server else dict(environ)
