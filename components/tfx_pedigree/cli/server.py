@@ -87,6 +87,11 @@ def server(
         proxy=TrustedProxy(proxies, proxy_header.lower() if proxy_header else None) if proxies else None,
     )
     shown = app.settings.shown("registry")
+    if settings.in_the_clear:
+        output.note(
+            f"Without TLS, whoever is between a client and {host} can read its token. Give --certificate and --key, or "
+            "--public-url https://HOST where a proxy encrypts."
+        )
 
     def listening(address: str) -> None:
         output.answer(

@@ -66,8 +66,7 @@ class ServerSettings:
 
     `public_url` is where people find it; its host is one of those names. `workers` are processes. With `everybody`,
     whoever reaches the server acts as this principal: for one person's own computer. With `presigned`, clients that
-    can do so fetch bytes from the store's bucket. What does not go together is
-    refused here, before anything is opened.
+    can do so fetch bytes from the store's bucket. What does not go together is refused here, before anything is opened.
     """
 
     registry: str = field(repr=False)
@@ -110,6 +109,12 @@ class ServerSettings:
     def allowed_hosts(self) -> frozenset[str]:
         public = (self.public_url.host,) if self.public_url else ()
         return frozenset(name.lower() for name in (*LOOPBACK, *self.hosts, *public, in_a_header(self.host)))
+
+    @property
+    def in_the_clear(self) -> bool:
+        """Whether tokens come over the network as they are: nothing says that a proxy encrypts them before."""
+        said = self.proxy is not None or (self.public_url is not None and self.public_url.text.startswith("https:"))
+        return not (self.certificate or said or is_loopback(self.host.strip("[]")))
 
     @property
     def scheme(self) -> str:

@@ -86,6 +86,25 @@ def test_every_option_reaches_the_settings(
     assert found(told[0]) == expected
 
 
+@pytest.mark.parametrize(
+    ("words", "warned"),
+    [
+        (("--host", "0.0.0.0"), True),  # noqa: S104
+        (("--host", "0.0.0.0", "--public-url", "http://localhost:8321"), True),  # noqa: S104
+        (("--host", "0.0.0.0", "--public-url", "https://pedigree.example.com"), False),  # noqa: S104
+        (("--host", "0.0.0.0", "--proxy", "10.0.0.7"), False),  # noqa: S104
+        (("--host", "0.0.0.0", "--certificate", __file__, "--key", __file__), False),  # noqa: S104
+        (("--host", "localhost"), False),
+        ((), False),
+    ],
+)
+def test_who_serves_tokens_in_the_clear_is_told(
+    tmp_path: Path, told: list[ServerSettings], words: tuple[str, ...], warned: bool
+) -> None:
+    said = Pedigree(tmp_path / "registry")("server", *words)
+    assert ("can read its token" in said.err) is warned
+
+
 def reads(tree: ast.AST) -> Iterator[str]:
     """Names that are read of something that is called settings, or one of its parts."""
     for node in ast.walk(tree):
