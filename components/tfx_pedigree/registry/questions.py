@@ -86,12 +86,17 @@ class LocalQuestions(VersionQuestions):
         return {version.tags[key]: version for version in versions}
 
     def description(self, reference: str | Reference) -> ModelDescription:
-        reference = Reference.of(reference)
-        with self.transactions.reading(reference.model) as connection:
-            return registration.description(connection, reading.resolve(connection, reference).version)
+        found = self.get(reference)
+        # It is named by its digest and never changes, so it may be asked for by itself.
+        return registration.description_in(
+            self.transactions.database.ask(reading.DESCRIPTION, digest=found.description_digest)
+        )
 
     def evidence(self, reference: str | Reference) -> Evidence | None:
         reference = Reference.of(reference)
+        rows = self.transactions.ask(reading.selecting(reference, judged=True))
+        if len(rows) == 1:
+            return reading.evidence_in(rows)
         with self.transactions.reading(reference.model) as connection:
             found = reading.resolve(connection, reference)
             return reading.evidence_in(reading.NEWEST_EVIDENCE.rows(connection, id=found.id))

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
-from tfx_pedigree.db import Statement, schema
+from tfx_pedigree.db import Row, Statement, schema
 from tfx_pedigree.digest import canonical_json, check_digest, digest_of, parse_json, plain_json
 from tfx_pedigree.errors import ConflictError, InvalidInputError
 from tfx_pedigree.json_form import Measured
-from tfx_pedigree.registry import numbering, reading
+from tfx_pedigree.registry import numbering
 from tfx_pedigree.registry.evidence import DECIDED, Evidence
 from tfx_pedigree.registry.model_rows import seal
 from tfx_pedigree.registry.records import Version
@@ -296,9 +295,8 @@ def attach_evidence(write: Write, found: StoredVersion, evidence: Evidence) -> S
     return after
 
 
-def description(connection: Connection, version: Version) -> ModelDescription:
-    content = reading.DESCRIPTION.rows(connection, digest=version.description_digest)[0][0]
-    return ModelDescription.from_json(parse_json(content))
+def description_in(rows: list[Row]) -> ModelDescription:
+    return ModelDescription.from_json(parse_json(rows[0][0]))
 
 
 @functools.lru_cache(4)  # of many registrations in a row, each is compared with the one before
