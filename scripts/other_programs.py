@@ -40,7 +40,7 @@ PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "
 WRAPPER = """\
 #!/bin/sh
 tree=$(dirname "$(readlink -f "$0")")/{tree}
-LD_LIBRARY_PATH="$tree/usr/lib/{triplet}:$tree/usr/lib${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"
+LD_LIBRARY_PATH="{libraries}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"
 export LD_LIBRARY_PATH
 exec "$tree/{member}" "$@"
 """
@@ -82,6 +82,13 @@ class Wheel:
         program.chmod(0o755)
 
 
+def library_folders(tree: Path) -> list[str]:
+    """Of unpacked packages. Some libraries have folders of their own, of which only their absolute path is known."""
+    shared = f"usr/lib/{os.uname().machine}-linux-gnu"
+    own = {str(library.parent.relative_to(tree)) for library in tree.glob(f"{shared}/*/lib*.so*")}
+    return [shared, *sorted(own), "usr/lib"]
+
+
 @dataclass(frozen=True)
 class Debian:
     """Programs of a Debian package; `needs` says whether they need libraries of other packages, `also` names packages
@@ -120,8 +127,8 @@ class Debian:
         for member in self.members:
             program = work / Path(member).name
             if self.needs:
-                triplet = f"{os.uname().machine}-linux-gnu"
-                program.write_text(WRAPPER.format(tree=tree.name, triplet=triplet, member=member), "utf-8")
+                libraries = ":".join(f"$tree/{folder}" for folder in library_folders(tree))
+                program.write_text(WRAPPER.format(tree=tree.name, libraries=libraries, member=member), "utf-8")
                 program.chmod(0o755)
             else:
                 (tree / member).rename(program)

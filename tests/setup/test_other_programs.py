@@ -97,6 +97,15 @@ def test_where_uv_cannot_install_pip_does_it(tmp_path: Path, monkeypatch: pytest
         recipe.provide("mlflow", sys.executable, tmp_path)
 
 
+def test_libraries_of_unpacked_packages_are_found_in_folders_of_their_own_too(tmp_path: Path) -> None:
+    """As pulseaudio's, which Debian 13's Chromium needs."""
+    shared = f"usr/lib/{os.uname().machine}-linux-gnu"
+    for file in ("libpulse.so.0", "pulseaudio/libpulsecommon-17.0.so", "gconv/gconv-modules", "dri/driver.so"):
+        (tmp_path / shared / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / shared / file).touch()
+    assert other_programs.library_folders(tmp_path) == [shared, f"{shared}/pulseaudio", "usr/lib"]
+
+
 def test_every_wheel_is_pinned_by_its_hash() -> None:
     for name, recipe in other_programs.RECIPES.items():
         if isinstance(recipe, other_programs.Wheel):
