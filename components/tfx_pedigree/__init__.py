@@ -2,9 +2,9 @@
 
 The rooms, from the ground up. Imports point downwards only; all rooms but the last two know nothing of TensorFlow.
 
-- `errors`, `text`, `digest`, `progress`, `verdict`, `states`, `role`, `retry_policy`: refusals; texts for people; what
-  is hashed and how; how far long work is; the gate's words; the states of a version; the roles of people; how long a
-  service is waited for.
+- `errors`, `extras`, `text`, `digest`, `progress`, `verdict`, `states`, `role`, `retry_policy`: refusals; packages that
+  are missing; texts for people; what is hashed and how; how far long work is; the gate's words; the states of a
+  version; the roles of people; how long a service is waited for.
 - `bounded_parse`, `secrets`: what is read from elsewhere, within limits; the one gate that hides secrets.
 - `json_form/`: the JSON form of every record. `html`, `notebook`: what a notebook shows of one. `kept`: what was made
   of something that never changes, for the next who asks.

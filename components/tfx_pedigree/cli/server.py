@@ -9,7 +9,8 @@ import click
 from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
-from tfx_pedigree.errors import InvalidInputError, UnavailableError
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.extras import not_installed
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -57,9 +58,7 @@ def server(
         from tfx_pedigree.server import PublicUrl, RolloutDriver, ServerSettings, TrustedProxy
         from tfx_pedigree.server.running import serve
     except ModuleNotFoundError as error:
-        raise UnavailableError(
-            f"The server's packages are not installed ({error.name}). Run: pip install 'tfx-pedigree[server]'"
-        ) from error
+        raise not_installed(f"The package {error.name}, which the server needs, is", "server") from error
     if controller and app.settings.file is None:
         raise InvalidInputError(
             "To drive rollouts, the server must know where models are served. Name a file with a section `serving:` "

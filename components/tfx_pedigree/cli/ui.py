@@ -7,7 +7,8 @@ import click
 from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
-from tfx_pedigree.errors import InvalidInputError, UnavailableError
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.extras import not_installed
 
 
 @click.command(cls=PedigreeCommand)
@@ -23,9 +24,7 @@ def ui(app: App, port: int, no_open: bool) -> None:
         from tfx_pedigree.server import ServerSettings
         from tfx_pedigree.server.running import serve_locally
     except ModuleNotFoundError as error:
-        raise UnavailableError(
-            f"The pages' packages are not installed ({error.name}). Run: pip install 'tfx-pedigree[server]'"
-        ) from error
+        raise not_installed(f"The package {error.name}, which the pages need, is", "server") from error
     settings = ServerSettings(registry=app.settings.registry, store=app.settings.store, port=port)
     shown = app.settings.shown("registry")
     if app.settings.is_server:

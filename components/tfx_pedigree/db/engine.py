@@ -33,6 +33,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 from tfx_pedigree.db.statement import Question, Row, Statement, ask, translated
 from tfx_pedigree.digest import parse_json
 from tfx_pedigree.errors import ConflictError, DamagedError, InvalidInputError, NotFoundError, UnavailableError
+from tfx_pedigree.extras import not_installed
 from tfx_pedigree.retry_policy import RetryPolicy
 from tfx_pedigree.text import plain
 
@@ -295,9 +296,7 @@ def _engine(url: URL, **options: Any) -> Engine:
         sa.event.listen(engine, "connect", _prepare_postgresql)
         return engine
     except ModuleNotFoundError as error:
-        raise UnavailableError(
-            "The PostgreSQL driver is not installed. Run: pip install 'tfx-pedigree[postgres]'"
-        ) from error
+        raise not_installed("The PostgreSQL driver is", "postgres") from error
     except NoSuchModuleError as error:
         raise InvalidInputError(f"There is no database driver {url.drivername!r}. Use postgresql://…") from error
 

@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from tfx_pedigree.errors import InvalidInputError, NotFoundError, UnavailableError
+from tfx_pedigree.extras import not_installed
 from tfx_pedigree.secrets import masked
 
 # So that a password stands in no command line.
@@ -268,7 +269,4 @@ def _engine(url: URL, shown: str) -> sa.Engine:
     try:
         return sa.create_engine(url, connect_args=timeouts, poolclass=sa.NullPool)
     except ModuleNotFoundError as error:
-        raise UnavailableError(
-            f"{shown} is read with the package {error.name}, which is not installed. "
-            "Run: pip install 'tfx-pedigree[lineage,postgres]'"
-        ) from None
+        raise not_installed(f"{shown} is read with the package {error.name}, which is", "lineage", "postgres") from None

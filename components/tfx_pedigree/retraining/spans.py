@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_pedigree.errors import InvalidInputError, NotFoundError, UnavailableError
+from tfx_pedigree.extras import install_command
 from tfx_pedigree.retraining.rules import in_words, read_time
 
 SETTLE = timedelta(minutes=5)
@@ -158,7 +159,7 @@ def _file_system(pattern: str) -> tuple[Any, str]:
     except (ImportError, ValueError) as error:
         scheme = pattern.partition("://")[0]
         extra = {"gs": "gcs", "gcs": "gcs", "s3": "s3"}.get(scheme)
-        step = f"Run: pip install 'tfx-pedigree[{extra}]'" if extra else "Install the fsspec driver for it."
+        step = f"Run: {install_command(extra)}" if extra else "Install the fsspec driver for it."
         raise UnavailableError(f"The spans at {pattern} cannot be looked at: {error}. {step}") from None
     # What this process saw before may have changed.
     fs.invalidate_cache()

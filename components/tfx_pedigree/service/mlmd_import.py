@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tfx_pedigree.errors import UnavailableError
+from tfx_pedigree.extras import not_installed
 from tfx_pedigree.lineage.lineage import Lineage
 from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.service.workspace import Workspace
@@ -38,9 +38,9 @@ def import_mlmd(
     """Only what is new is added. With `digests`, models, schemas and transform graphs are known by the files that still
     lie there."""
     if importlib.util.find_spec("ml_metadata") is None:
-        raise UnavailableError(
-            "ML Metadata is not installed here. Run: pip install 'tfx-pedigree[lineage]'. It has packages for Python "
-            "3.10 and 3.11, and for 3.12 and 3.13 where glibc is 2.39 or newer."
+        raise not_installed(
+            "ML Metadata (packages for Python 3.10 and 3.11, and for 3.12 and 3.13 where glibc is 2.39 or newer) is",
+            "lineage",
         )
     # Only now: they need the package.
     from tfx_pedigree.mlmd import ArtifactFiles, Selection, connect, import_store  # noqa: PLC0415

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tfx_pedigree.digest import digest_of
 from tfx_pedigree.errors import InvalidInputError, UnavailableError
+from tfx_pedigree.extras import not_installed
 from tfx_pedigree.text import plain
 
 if TYPE_CHECKING:
@@ -180,9 +181,7 @@ def require_cryptography() -> None:
     try:
         import cryptography  # noqa: F401, PLC0415
     except ImportError:
-        raise UnavailableError(
-            "Signatures need the package cryptography, which is not installed here: `pip install 'tfx-pedigree[sign]'`."
-        ) from None
+        raise not_installed("Signatures need the package cryptography, which is", "sign") from None
 
 
 def _private_key(path: Path) -> ec.EllipticCurvePrivateKey:

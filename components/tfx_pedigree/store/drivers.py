@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import fsspec
 
 from tfx_pedigree.errors import InvalidInputError, PedigreeError, UnavailableError
+from tfx_pedigree.extras import install_command
 from tfx_pedigree.retry_policy import RetryPolicy
 from tfx_pedigree.store.failures import without_secrets
 
@@ -92,7 +93,7 @@ def _connect(url: str, safe_url: str, options: dict[str, Any]) -> tuple[Any, str
         fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
     except ImportError as error:
         extra = _EXTRAS.get(protocol)
-        remedy = f"pip install 'tfx-pedigree[{extra}]'" if extra else f"pip install the fsspec driver for {protocol}://"
+        remedy = install_command(extra) if extra else f"pip install the fsspec driver for {protocol}://"
         raise UnavailableError(f"The store {safe_url} needs a driver that is not installed. Run: {remedy}") from error
     except (ValueError, TypeError) as error:
         raise InvalidInputError(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from cli_testing import Pedigree, Said
 
+from tfx_pedigree.extras import install_command
 from tfx_pedigree.orchestration.ir import load_ir
 
 SMALL = Path(__file__).parents[1] / "orchestration" / "goldens" / "small.json"
@@ -128,7 +129,7 @@ def test_without_a_config_or_without_tfx_it_says_what_to_do(
     said = Pedigree(tmp_path)("pipeline", "compile", code=2)
     assert "pedigree --config configs/kubeflow.yaml pipeline compile" in said.err
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    assert "pip install 'tfx-pedigree[tfx,kubeflow]'" in compile_(code=8).err
+    assert install_command("tfx", "kubeflow") in compile_(code=8).err
     assert orders == []
 
 

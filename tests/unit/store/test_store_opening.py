@@ -11,6 +11,7 @@ import pytest
 from store_testing import FILES, SECRET, tree_of
 
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
+from tfx_pedigree.extras import install_command
 from tfx_pedigree.store import Store, manifest_of
 from tfx_pedigree.store.failures import without_secrets
 
@@ -120,7 +121,7 @@ def test_a_missing_driver_is_named_with_the_command_that_installs_it(protocol: s
         "except UnavailableError as error: print(error)"
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert f"pip install 'tfx-pedigree[{extra}]'" in said
+    assert install_command(extra) in said
 
 
 def test_credentials_in_a_url_are_refused_and_never_repeated() -> None:

@@ -25,8 +25,8 @@ from tfx_pedigree.errors import (
     InvalidInputError,
     NotFoundError,
     PedigreeError,
-    UnavailableError,
 )
+from tfx_pedigree.extras import not_installed
 from tfx_pedigree.orchestration.services.service import UnansweredError
 from tfx_pedigree.secrets import masked
 
@@ -41,7 +41,7 @@ _BUSY = (408, 425, 429)
 def connect(host: str | None, namespace: str | None, ca: str | None) -> Any:
     """A kfp.Client that has been answered once. Credentials come from the environment or a mounted file."""
     if importlib.util.find_spec("kfp") is None:
-        raise UnavailableError("The Kubeflow client is not installed here. Run: pip install 'tfx-pedigree[kubeflow]'")
+        raise not_installed("The Kubeflow client is", "kubeflow")
     host = host or os.environ.get(ENDPOINT)
     if not host and not os.environ.get("KUBERNETES_SERVICE_HOST"):
         raise InvalidInputError(

@@ -18,8 +18,8 @@ from tfx_pedigree.errors import (
     InvalidInputError,
     NotFoundError,
     PedigreeError,
-    UnavailableError,
 )
+from tfx_pedigree.extras import not_installed
 from tfx_pedigree.orchestration.services.service import UnansweredError
 
 TIMEOUT = 60.0
@@ -38,7 +38,7 @@ def connect(where: str, endpoint: str) -> Clients:
     except ModuleNotFoundError:
         found = None
     if found is None:
-        raise UnavailableError("The Vertex AI client is not installed here. Run: pip install 'tfx-pedigree[vertex]'")
+        raise not_installed("The Vertex AI client is", "vertex")
     from google.cloud import aiplatform_v1  # noqa: PLC0415  half a second
 
     with speaking(where):

@@ -15,6 +15,7 @@ from typing import Any
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.comparison.config_reader import ConfigNode
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from tfx_pedigree.extras import not_installed
 from tfx_pedigree.rollout.traffic.api import FencedError
 from tfx_pedigree.text import plain
 
@@ -116,9 +117,7 @@ def open_object(kind: ObjectKind, settings: Mapping[str, ConfigNode], owner: Con
     try:
         from kubernetes import client, config  # noqa: PLC0415  seconds, and only where a cluster is asked
     except ImportError as error:
-        raise UnavailableError(
-            "The package kubernetes is not installed. Install it with: pip install 'tfx-pedigree[rollout]'"
-        ) from error
+        raise not_installed("The package kubernetes is", "rollout") from error
     kubeconfig = settings["kubeconfig"].text() if "kubeconfig" in settings else None
     context = settings["context"].text() if "context" in settings else None
     try:

@@ -13,6 +13,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from tfx_pedigree.errors import ConflictError, NotFoundError, UnavailableError
+from tfx_pedigree.extras import not_installed
 from tfx_pedigree.text import plain
 
 _SECONDS = 10
@@ -189,7 +190,5 @@ def _modules() -> _Modules:
         from google.cloud import aiplatform_v1 as client  # noqa: PLC0415
         from google.protobuf import json_format  # noqa: PLC0415
     except ImportError as error:
-        raise UnavailableError(
-            "The Vertex AI client is not installed here. Run: pip install 'tfx-pedigree[vertex]'"
-        ) from error
+        raise not_installed("The Vertex AI client is", "vertex") from error
     return _Modules(client, api, auth, json_format.ParseError)

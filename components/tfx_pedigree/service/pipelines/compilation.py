@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tfx_pedigree.bounded_parse import parse_json
-from tfx_pedigree.errors import InvalidInputError, UnavailableError
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.extras import not_installed
 from tfx_pedigree.json_form import to_json
 from tfx_pedigree.orchestration.ir import CompiledPipeline, Finding, Level, Surroundings, fit, lint
 from tfx_pedigree.orchestration.target import TargetConfig, load_target
@@ -75,7 +76,7 @@ def compile_pipeline(target: TargetConfig, settings: Settings, span: int | None 
 
 def _compiled(config: PipelineConfig, target: TargetConfig, settings: Settings, span: int | None) -> dict[str, Any]:
     if importlib.util.find_spec("tfx") is None or importlib.util.find_spec("kfp") is None:
-        raise UnavailableError("TFX or kfp is not installed here. Run: pip install 'tfx-pedigree[tfx,kubeflow]'")
+        raise not_installed("TFX or kfp is", "tfx", "kubeflow")
     tfx_process.check_log(config)
     given = _for_containers(config, settings)
     with tempfile.TemporaryDirectory(prefix="pedigree-") as folder:

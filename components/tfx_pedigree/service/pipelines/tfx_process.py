@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_pedigree.errors import UnavailableError
+from tfx_pedigree.extras import not_installed
 from tfx_pedigree.pipeline_config import PipelineConfig
 from tfx_pedigree.settings import Settings
 
@@ -40,7 +41,7 @@ def order_of(config: PipelineConfig, settings: Settings, span: int | None) -> di
 
 def check_tfx() -> None:
     if importlib.util.find_spec("tfx") is None:
-        raise UnavailableError("TFX is not installed here. Run: pip install 'tfx-pedigree[tfx]'")
+        raise not_installed("TFX is", "tfx")
 
 
 def check_log(config: PipelineConfig) -> None:
