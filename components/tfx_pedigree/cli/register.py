@@ -130,6 +130,8 @@ def _tell(registered: RegisteredModel) -> None:
     if change.before is None:
         for reason in version.reasons:
             output.done(reason, indent=2)
+        if registered.is_opaque:
+            output.note("These files hold no SavedModel that could be read. Of later versions, say --bump yourself.")
     if change.changed and version.state.value in ("development", "staging"):
         output.next_step("promote", changes.reference(version))
     if registered.ignored:

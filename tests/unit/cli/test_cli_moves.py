@@ -244,3 +244,13 @@ def test_common_options_may_stand_before_and_after_the_command(registry: Path, t
     assert nowhere("--registry", registry, "--json", "models").json["items"]
     assert nowhere("models", "--json", "--registry", registry).json["items"]
     assert nowhere("--registry", "elsewhere", "models", "--json", "--registry", registry).json["items"]
+
+
+def test_files_that_are_no_savedmodel_are_taken_and_said_to_be_none(pedigree: Pedigree, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("not a model")
+    said = pedigree("register", "other", notes)
+    assert "hold no SavedModel that could be read. Of later versions, say --bump yourself." in said.err
+    assert "SavedModel" not in pedigree("register", "other", notes).err
+    notes.write_text("nor is this")
+    assert "--bump" in pedigree("register", "other", notes, code=2).err

@@ -18,10 +18,12 @@ from tfx_pedigree.versioning.description import Scalar
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """`ignored` names parameters that were given, while the version keeps the values with which it got its number."""
+    """`ignored` names parameters that were given, while the version keeps the values with which it got its number. Of
+    `is_opaque` files, no SavedModel told anything."""
 
     change: VersionChange
     ignored: tuple[str, ...]
+    is_opaque: bool
 
     @property
     def is_new(self) -> bool:
@@ -56,4 +58,4 @@ def register_model(
     change = workspace.registry.add(model, candidate, request, facts, evidence)
     held = change.version.parameters
     ignored = (name for name, value in clean_values(given).items() if held.get(name) != value)
-    return RegisteredModel(change, tuple(ignored))
+    return RegisteredModel(change, tuple(ignored), candidate.description.is_opaque)
