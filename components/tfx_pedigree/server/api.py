@@ -78,7 +78,7 @@ class Api:
         began = time.perf_counter()
         change = found.operation.kind is Kind.CHANGE
         pool = self._server.changes if change else self._server.questions
-        answer = await self._server.run(pool, self._answer, found, scope, body)
+        answer = await pool.run(self._answer, found, scope, body)
         measured(found.operation.name, answer.status, time.perf_counter() - began)
         await answer.send(send, head=scope["method"] == "HEAD")
 
@@ -115,7 +115,7 @@ class Api:
         try:
             items = await self._server.ask(self._result, found, scope, body)
             pieces = write_lines(items)
-            first = await self._server.run(self._server.bytes, next, pieces)
+            first = await self._server.bytes.run(next, pieces)
         except Exception as error:  # noqa: BLE001  as above
             await _failure(found.operation, error).send(send)
             return

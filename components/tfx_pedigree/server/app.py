@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount
+from starlette.routing import BaseRoute, Mount
 
 from tfx_pedigree.errors import InvalidInputError, PedigreeError
 from tfx_pedigree.registry import Registry
@@ -74,13 +74,19 @@ def application(server: Server, groups: Sequence[RouteGroup] = GROUPS) -> Starle
             yield
 
     app = Starlette(
-        routes=[*(route for group in groups for route in group.routes(server)), Mount(PREFIX, Api(server))],
+        routes=_in_order([route for group in groups for route in group.routes(server)], Mount(PREFIX, Api(server))),
         middleware=[Middleware(AllowedHosts, hosts=server.settings.allowed_hosts)],
         exception_handlers={PedigreeError: _refuse, HTTPException: _refuse_http},
         lifespan=lifespan,
     )
     app.state.server = server
     return app
+
+
+def _in_order(routes: list[BaseRoute], api: BaseRoute) -> list[BaseRoute]:
+    """Routes are tried in turn, so those of the API come first: most requests are for it, and pages are many."""
+    below = [route for route in routes if getattr(route, "path", "").startswith(PREFIX)]
+    return [*below, api, *(route for route in routes if route not in below)]
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

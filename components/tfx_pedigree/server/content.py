@@ -95,7 +95,7 @@ class _Content:
         self._sizes = functools.lru_cache(64)(self._sizes_of)
 
     async def manifest(self, request: Request) -> Response:
-        content = await self._server.run(self._server.bytes, self._manifest, request)
+        content = await self._server.bytes.run(self._manifest, request)
         tag = f'"{request.path_params["digest"]}"'
         return _kept(request, tag) or Response(content, headers=_headers(tag), media_type="application/json")
 
@@ -107,7 +107,7 @@ class _Content:
 
     async def put_manifest(self, request: Request) -> Response:
         body = await read_body(request.scope, request.receive, LARGEST_MANIFEST)
-        await self._server.run(self._server.bytes, self._put_manifest, request, body)
+        await self._server.bytes.run(self._put_manifest, request, body)
         return Response(status_code=204)
 
     def _put_manifest(self, request: Request, body: bytes) -> None:
@@ -121,16 +121,14 @@ class _Content:
         registry.store_to_fill.put_manifest(manifest)
 
     async def read(self, request: Request) -> Response:
-        size = await self._server.run(self._server.bytes, self._size, request)
+        size = await self._server.bytes.run(self._size, request)
         sha256 = request.path_params["sha256"]
         kept = _kept(request, f'"{sha256}"')
         if kept is not None:
             return kept
         wanted = request.method == "GET" and request.headers.get(DIRECT_HEADER) == DIRECT
         if wanted and self._server.settings.presigned and size >= DIRECT_FROM:
-            url = await self._server.run(
-                self._server.bytes, self._server.registry.store.address_of, sha256, ADDRESS_LASTS
-            )
+            url = await self._server.bytes.run(self._server.registry.store.address_of, sha256, ADDRESS_LASTS)
             if url is not None:
                 return Response(json_bytes(BytesAddress(url)), headers=NOT_STORED, media_type=ADDRESS)
         return _Pieces(self._server, sha256, size, request.headers.get("range"))
@@ -147,7 +145,7 @@ class _Content:
         return {one.sha256: one.size for one in self._server.registry.store.objects_of(digest)}
 
     async def fill(self, request: Request) -> Response:
-        await self._server.run(self._server.bytes, self._fill, request, asyncio.get_running_loop())
+        await self._server.bytes.run(self._fill, request, asyncio.get_running_loop())
         return Response(status_code=204)
 
     def _fill(self, request: Request, loop: AbstractEventLoop) -> None:
@@ -230,7 +228,7 @@ class _Pieces(Response):
             await send({"type": "http.response.body", "body": b""})
             return
         pieces = self._server.registry.store.object_pieces(self._sha256, begin)
-        first = await self._server.run(self._server.bytes, next, pieces, b"")
+        first = await self._server.bytes.run(next, pieces, b"")
         await send_pieces(self._server, pieces, first, receive, send)
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import ParamSpec, TypeVar
 
@@ -14,6 +11,7 @@ from starlette.requests import HTTPConnection
 from tfx_pedigree.registry import Registry
 from tfx_pedigree.server.authentication import Authenticator
 from tfx_pedigree.server.settings import ServerSettings
+from tfx_pedigree.server.threads import Threads
 from tfx_pedigree.service.workspace import Workspace
 
 P = ParamSpec("P")
@@ -28,9 +26,9 @@ class Server:
         self.settings = settings
         self.registry = registry
         self.authenticator = authenticator
-        self.questions = ThreadPoolExecutor(8, "question")
-        self.changes = ThreadPoolExecutor(4, "change")
-        self.bytes = ThreadPoolExecutor(32, "bytes")
+        self.questions = Threads(8, "question")
+        self.changes = Threads(4, "change")
+        self.bytes = Threads(32, "bytes")
 
     def clock(self) -> datetime:
         """The registry's own time."""
@@ -46,14 +44,11 @@ class Server:
 
     async def ask(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Runs work that only reads in a thread."""
-        return await self.run(self.questions, function, *arguments, **named)
+        return await self.questions.run(function, *arguments, **named)
 
     async def change(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Runs work that writes in a thread of its own pool."""
-        return await self.run(self.changes, function, *arguments, **named)
-
-    async def run(self, pool: ThreadPoolExecutor, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(pool, functools.partial(function, *arguments, **named))
+        return await self.changes.run(function, *arguments, **named)
 
     def __enter__(self) -> Server:
         return self
@@ -64,5 +59,5 @@ class Server:
     def close(self) -> None:
         """Waits for the work in progress, then closes the connections."""
         for pool in (self.questions, self.changes, self.bytes):
-            pool.shutdown()
+            pool.close()
         self.registry.close()

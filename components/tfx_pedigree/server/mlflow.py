@@ -75,7 +75,7 @@ class _Registry:
         if endpoint is not None:
             await self._ask(endpoint, scope, receive, send)
         elif path == ARTIFACTS and method == "GET":
-            await (await self._server.run(self._server.bytes, _guarded, self._list, scope)).send(send)
+            await (await self._server.bytes.run(_guarded, self._list, scope)).send(send)
         elif path.startswith(f"{ARTIFACTS}/") and method in ("GET", "HEAD"):
             await self._download(path.removeprefix(f"{ARTIFACTS}/"), scope, receive, send)
         else:
@@ -91,7 +91,7 @@ class _Registry:
             await _refused(refusal_of(error)).send(send)
             return
         pool = self._server.changes if endpoint.changes else self._server.questions
-        answer = await self._server.run(pool, _guarded, self._endpoint, scope, endpoint, body)
+        answer = await pool.run(_guarded, self._endpoint, scope, endpoint, body)
         measured(f"mlflow.{endpoint.name}", answer.status, time.perf_counter() - began)
         await answer.send(send)
 
@@ -130,7 +130,7 @@ class _Registry:
 
     async def _download(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            size, pieces = await self._server.run(self._server.bytes, self._open, scope, path)
+            size, pieces = await self._server.bytes.run(self._open, scope, path)
         except Exception as error:  # noqa: BLE001  as below
             await _refused(_told(scope, error)).send(send, head=scope["method"] == "HEAD")
             return
@@ -139,7 +139,7 @@ class _Registry:
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
-        first = await self._server.run(self._server.bytes, next, pieces, b"")
+        first = await self._server.bytes.run(next, pieces, b"")
         await send_pieces(self._server, pieces, first, receive, send)
 
     def _open(self, scope: Scope, path: str) -> tuple[int, Generator[bytes, None, None]]:

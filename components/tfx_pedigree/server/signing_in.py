@@ -124,7 +124,7 @@ class _Door:
 
     async def _far(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Waiting for an issuer must not occupy the threads that answer other requests."""
-        return await self._server.run(self._server.bytes, work, *arguments, **named)
+        return await self._server.bytes.run(work, *arguments, **named)
 
     async def sign_out(self, request: Request) -> Response:
         try:

@@ -20,7 +20,7 @@ async def send_pieces(
     piece = first
     try:
         while piece and not gone.done():
-            following = asyncio.ensure_future(server.run(server.bytes, next, pieces, b""))
+            following = asyncio.ensure_future(server.bytes.run(next, pieces, b""))
             try:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             finally:  # one at a time is in the pieces
@@ -31,7 +31,7 @@ async def send_pieces(
         gone.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await gone
-        await server.run(server.bytes, pieces.close)
+        await server.bytes.run(pieces.close)
 
 
 async def start(send: Send, status: int, headers: Mapping[str, str]) -> None:

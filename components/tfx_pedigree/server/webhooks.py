@@ -41,7 +41,7 @@ class Teller:
         await self._server.change(self._outbox.collect, clock())
         due = await self._server.ask(self._outbox.due, clock(), _AT_ONCE)
         outcomes = await asyncio.gather(
-            *(self._server.run(self._server.bytes, send, one, self._source, clock, self._link(one)) for one in due)
+            *(self._server.bytes.run(send, one, self._source, clock, self._link(one)) for one in due)
         )
         for one, outcome in zip(due, outcomes, strict=True):
             await self._server.change(self._outbox.settle, one, outcome)

@@ -154,8 +154,8 @@ class Archive(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            version, pieces = await self._server.run(self._server.bytes, self._open)
-            first = await self._server.run(self._server.bytes, next, pieces, b"")
+            version, pieces = await self._server.bytes.run(self._open)
+            first = await self._server.bytes.run(next, pieces, b"")
         except PedigreeError as error:
             await Response(str(error), problem_of(error).status, media_type="text/plain")(scope, receive, send)
             return
