@@ -30,7 +30,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.pool import PoolProxiedConnection
 
-from tfx_pedigree.db.statement import Question, Row, Statement, ask, translated
+from tfx_pedigree.db.statement import Question, Row, Statement, ask, remembering, translated
 from tfx_pedigree.digest import parse_json
 from tfx_pedigree.errors import ConflictError, DamagedError, InvalidInputError, NotFoundError, UnavailableError
 from tfx_pedigree.extras import not_installed
@@ -61,6 +61,7 @@ class Database:
         self.is_sqlite = self._target.get_backend_name() == "sqlite"
         self.engine = _engine(self._target)
         self._outer: Connection | None = None
+        self._only_reads = False
         self._reading = (
             self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         )
@@ -112,8 +113,18 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
+    def at_one_moment(self) -> Iterator[Database]:
+        """The same database for questions only, all of which see one moment; none goes to the database twice."""
+        with self.reading() as connection:
+            other = self.within(remembering(connection))
+            other._only_reads = True
+            yield other
+
+    @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
         """Commits when the block ends, rolls everything back when it raises."""
+        if self._only_reads:
+            raise RuntimeError("What was opened for questions of one moment changes nothing.")
         if self._outer is not None:
             yield self._outer
             return

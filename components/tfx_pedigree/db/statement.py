@@ -94,10 +94,27 @@ class Statement:
 
 
 Question = tuple[Statement, dict[str, Any]]
+_REMEMBERED = "pedigree_remembered"
+
+
+def remembering(connection: Connection) -> Connection:
+    """What is asked through it again is not sent again: for a transaction that sees one moment and only reads."""
+    return connection.execution_options(**{_REMEMBERED: {}})
 
 
 def together(connection: Connection, questions: Sequence[Question]) -> list[list[Row]]:
     """The rows of each: on PostgreSQL all of them go out before the first answer comes, in one round trip."""
+    known: dict[Any, list[Row]] | None = connection.get_execution_options().get(_REMEMBERED)
+    if known is None:
+        return _asked(connection, questions)
+    keys = [(statement, repr(sorted(values.items()))) for statement, values in questions]
+    new = {key: question for key, question in zip(keys, questions, strict=True) if key not in known}
+    if new:
+        known.update(zip(new, _asked(connection, list(new.values())), strict=True))
+    return [known[key] for key in keys]
+
+
+def _asked(connection: Connection, questions: Sequence[Question]) -> list[list[Row]]:
     dialect, driver = connection.dialect, _driver(connection)
     prepared = [(statement.prepared(dialect), values) for statement, values in questions]
     with translated(dialect, connection):

@@ -135,6 +135,5 @@ class Lineage(LineageApi):
     @contextlib.contextmanager
     def _reading(self, model: str | None = None) -> Iterator[Connection]:
         """The graph belongs to all models together. What is told of one version needs only a role on its model."""
-        with self.registry.transactions.reading(model) as connection:
-            storage.prepare_reading(connection)
+        with self.registry.transactions.reading(model) as connection, storage.by_index(connection):
             yield connection

@@ -36,13 +36,20 @@ T = TypeVar("T")
 _N = schema.lineage_nodes.c
 
 
-def prepare_reading(connection: Connection) -> None:
-    """Until the transaction ends, PostgreSQL goes by index whatever it believes of the tables' sizes, and sorts nothing
-    that an index has in order. Its statistics are missing or old just after an import, and then it would read all of a
-    graph to answer about ten nodes."""
-    if connection.dialect.name == "postgresql":
-        off = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_sort", "jit")
-        connection.execute(sa.select(*(sa.func.set_config(name, "off", True) for name in off)))
+_OFF = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_sort", "jit")
+
+
+@contextlib.contextmanager
+def by_index(connection: Connection) -> Iterator[None]:
+    """For questions about the graph, PostgreSQL goes by index whatever it believes of the tables' sizes, and sorts
+    nothing that an index has in order. Its statistics are missing or old just after an import, and then it would read
+    all of a graph to answer about ten nodes."""
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    connection.execute(sa.select(*(sa.func.set_config(name, "off", True) for name in _OFF)))
+    yield
+    connection.execute(sa.select(*(sa.func.set_config(name, None, True) for name in _OFF)))
 
 
 @contextlib.contextmanager

@@ -31,14 +31,14 @@ _JUDGING = (EdgeKind.EVALUATES, EdgeKind.RESTS_ON, EdgeKind.DECIDES_ON, EdgeKind
 
 def read(connection: Connection, model: str) -> Iterator[dict[str, Any]]:
     """The rows of a model's archive."""
-    storage.prepare_reading(connection)
-    stored = list(storage.stored(connection, sorted(_belonging(connection, model))))
-    keys = {row.id: row.key for row in stored}
-    edges = sorted(storage.edges_of(stored, keys))
-    nodes = {row.id: storage.node_of(row) for row in stored}
-    # A run that linked two nodes need not be upstream of either.
-    runs = storage.ids_of(connection, sorted({e.run for e in edges if e.run} - set(keys.values())))
-    nodes |= storage.load(connection, sorted(runs.values()))
+    with storage.by_index(connection):
+        stored = list(storage.stored(connection, sorted(_belonging(connection, model))))
+        keys = {row.id: row.key for row in stored}
+        edges = sorted(storage.edges_of(stored, keys))
+        nodes = {row.id: storage.node_of(row) for row in stored}
+        # A run that linked two nodes need not be upstream of either.
+        runs = storage.ids_of(connection, sorted({e.run for e in edges if e.run} - set(keys.values())))
+        nodes |= storage.load(connection, sorted(runs.values()))
     yield from (to_json(node) for node in sorted(nodes.values(), key=lambda node: node.key))
     yield from (to_json(edge) for edge in edges)
 

@@ -170,6 +170,14 @@ class Registry(
             other.transactions, other._owner = transactions, False
             yield other
 
+    @contextlib.contextmanager
+    def at_one_moment(self) -> Iterator[Registry]:
+        """For several questions: those that are asked through the registry that it gives see one moment."""
+        with self.transactions.at_one_moment() as transactions:
+            other = copy.copy(self)
+            other.transactions, other._owner = transactions, False
+            yield other
+
     def forget_requests(self) -> None:
         """Drops idempotency keys that are days old."""
         once.forget(self.transactions)

@@ -47,16 +47,27 @@ class Transactions:
     def as_one(self) -> Iterator[tuple[Connection, Transactions]]:
         """Everything that is written through the second is one transaction. A refused role undoes it, and is then
         logged by itself."""
+        with self._logging_later() as refused, self.database.writing() as connection:
+            inner = _Inner(self, self.database.within(connection), refused)
+            yield connection, inner
+        self._known |= inner._known
+
+    @contextlib.contextmanager
+    def at_one_moment(self) -> Iterator[Transactions]:
+        """Everything that is asked through it sees one moment, and is asked for once. Nothing can be changed by it."""
+        with self._logging_later() as refused, self.database.at_one_moment() as database:
+            yield _Inner(self, database, refused)
+
+    @contextlib.contextmanager
+    def _logging_later(self) -> Iterator[list[str | None]]:
+        """Of a transaction that others are parts of: a refusal is logged when it is over."""
         refused: list[str | None] = []
         try:
-            with self.database.writing() as connection:
-                inner = _Inner(self, self.database.within(connection), refused)
-                yield connection, inner
+            yield refused
         except ForbiddenError as refusal:
             if refused:
                 self._log_refusal(refused[0], refusal)
             raise
-        self._known |= inner._known
 
     def ask(self, question: Question) -> list[Row]:
         """The rows of a single statement that carries the roles of whoever asks in its first column. None where
@@ -184,7 +195,7 @@ class Transactions:
 
 
 class _Inner(Transactions):
-    """See `as_one`."""
+    """See `as_one` and `at_one_moment`."""
 
     def __init__(self, outer: Transactions, database: Database, refused: list[str | None]) -> None:
         super().__init__(database, outer.identity, outer.clock)

@@ -20,8 +20,15 @@ from alembic.script import ScriptDirectory
 from pedigree_testing import candidate
 from tfx_pedigree.db import Database, engine, metadata, schema
 from tfx_pedigree.db.migrate import config
-from tfx_pedigree.errors import ConflictError, DamagedError, InvalidInputError, NotFoundError, UnavailableError
-from tfx_pedigree.registry import Action, Registry, Role, State
+from tfx_pedigree.errors import (
+    ConflictError,
+    DamagedError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    UnavailableError,
+)
+from tfx_pedigree.registry import Action, Identity, Registry, Role, State
 from tfx_pedigree.registry.transactions import utc_now
 
 
@@ -112,6 +119,27 @@ def test_database_itself_refuses_a_second_champion(registry: Registry) -> None:
             row = {**values, "sequence": number, "version": f"{number}.0.0", "description_digest": "d"}
             row["digest"] = f"sha256:{number}"
             connection.execute(schema.model_versions.insert().values(**row))
+
+
+def test_questions_of_one_moment_see_nothing_that_comes_later(registry: Registry, address: str) -> None:
+    registry.add("m", candidate("a"))
+    with Registry.open(address, actor="ada") as other, registry.at_one_moment() as now:
+        before = now.model("m")
+        other.add("m", candidate("b"))
+        assert now.model("m") == before
+        assert len(now.versions("m").items) == 1
+        with pytest.raises(RuntimeError):
+            now.add("m", candidate("c"))
+    assert len(registry.versions("m").items) == 2
+
+
+def test_refusal_among_questions_of_one_moment_is_logged(registry: Registry) -> None:
+    registry.add("m", candidate("a"))
+    registry.revoke("*")
+    with pytest.raises(ForbiddenError), registry.acting_as(Identity("eve")).at_one_moment() as now:
+        now.model("m")
+    (refused,) = registry.history("m", action="refuse").items
+    assert refused.actor == "eve"
 
 
 def test_place_without_a_registry_says_how_to_make_one(empty: Database, tmp_path: Path) -> None:

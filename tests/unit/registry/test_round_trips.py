@@ -45,6 +45,12 @@ def promote(registry: Registry) -> object:
     return registry.promote(f"{MODEL}@latest", PromotionRequest(expect=expect))
 
 
+def several(registry: Registry) -> object:
+    """What a page asks, of which some is needed in several places."""
+    with registry.at_one_moment() as now:
+        return [(now.get(f"{MODEL}@1.0.0"), now.reigns(MODEL), now.evidence(f"{MODEL}@1.0.0")) for _ in range(3)]
+
+
 OPERATIONS: dict[str, Callable[[Registry], object]] = {
     "get by number": lambda r: r.get(f"{MODEL}@1.0.0"),
     "get by alias": lambda r: r.get(f"{MODEL}@canary"),
@@ -53,6 +59,7 @@ OPERATIONS: dict[str, Callable[[Registry], object]] = {
     "search": lambda r: r.search(MODEL, ["metric.auc>=0.5", "tag.team=ops"], limit=20),
     "models": lambda r: r.models(),
     "history": lambda r: r.history(MODEL, limit=20),
+    "several at one moment": several,
     "register": register,
     "promote": promote,
     "move an alias": lambda r: r.set_alias("canary", f"{MODEL}@latest"),
@@ -114,6 +121,7 @@ def prepared(registry: Registry) -> Registry:
         ("search", 1),
         ("models", 1),
         ("history", 1),
+        ("several at one moment", 8),  # of which three are the transaction's
         ("register", 5),
         ("promote", 6),  # one of them asks who is champion
         ("move an alias", 5),
@@ -142,6 +150,7 @@ def test_round_trips_to_postgresql(
         ("search", 1),
         ("models", 1),
         ("history", 1),
+        ("several at one moment", 7),
         ("register", 18),  # one asks for the numbers of the newest versions
         ("promote", 15),
         ("move an alias", 8),

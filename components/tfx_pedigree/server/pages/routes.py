@@ -91,12 +91,18 @@ def _routes(server: Server) -> Sequence[BaseRoute]:
 PAGES = RouteGroup("pages", _routes)
 
 
+def _made(asked: Asked, make: Make) -> View | Moved:
+    """All that stands on a page is of one moment, and is asked for once."""
+    with asked.registry.at_one_moment() as registry:
+        return make(Asked(asked.request, registry))
+
+
 def _page(server: Server, make: Make) -> Callable[[Request], Any]:
     def answer(request: Request) -> Response:
         asked = None
         try:
             asked = Asked(request, server.acting(request))
-            made = make(asked)
+            made = _made(asked, make)
             if isinstance(made, Moved):
                 return RedirectResponse(made.to, 302)
             return frame.render(asked, made, request)
@@ -112,7 +118,7 @@ def _page(server: Server, make: Make) -> Callable[[Request], Any]:
 def _twin(server: Server, make: Make) -> Callable[[Request], Any]:
     def answer(request: Request) -> Response:
         try:
-            made = make(Asked(request, server.acting(request)))
+            made = _made(Asked(request, server.acting(request)), make)
             if isinstance(made, Moved):
                 path, _, query = made.to.partition("?")
                 return RedirectResponse(f"{path}.json?{query}" if query else f"{path}.json", 302)
