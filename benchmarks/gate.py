@@ -14,7 +14,13 @@ where the same rows decide all year, how far a slow decline goes, and how often 
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "unit" / "comparison"))
+
+from year_testing import live_through
 
 from tfx_pedigree.comparison import (
     ErrorBudget,
@@ -35,7 +41,6 @@ from tfx_pedigree.comparison import (
 )
 from tfx_pedigree.comparison.explaining import WEEKS, Situation, draw, passes
 from tfx_pedigree.comparison.rule import Contest
-from tfx_pedigree.comparison.year import live_through
 
 CHAMPION, NOISE = 0.5, 0.02
 

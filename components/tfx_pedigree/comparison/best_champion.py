@@ -18,7 +18,8 @@ from tfx_pedigree.comparison.policy import Policy, RuleKind
 from tfx_pedigree.comparison.policy_year import NeverBelow
 from tfx_pedigree.comparison.rule import TOLERANCE, Contest, share
 from tfx_pedigree.comparison.verdict import CheckOutcome
-from tfx_pedigree.comparison.wording import amount, number, plain, some
+from tfx_pedigree.comparison.wording import amount, number
+from tfx_pedigree.text import listed, plain
 
 NOT_TOLD = "the comparison was not told of earlier decisions (the pipeline's Versioner asks the registry for them)"
 # Where another run changed who was best after this one had begun.
@@ -35,7 +36,7 @@ def never_below(
     if standing.best is None:
         said = "the champion is the best so far"
         if standing.unlinked:
-            said += f", of those that it was ever compared with (not {plain(some(standing.unlinked))})"
+            said += f", of those that it was ever compared with (not {plain(listed(standing.unlinked, 3))})"
         return Check(name, CheckOutcome.HOLDS, said)
     measure, limit = _allowed(policy, demand)
     confidence = None if demand.point_estimate else policy.confidence

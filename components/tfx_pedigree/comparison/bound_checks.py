@@ -9,7 +9,8 @@ from tfx_pedigree.comparison.measured import Measured, missing, named
 from tfx_pedigree.comparison.numbers import Key
 from tfx_pedigree.comparison.policy import Bounds, Policy
 from tfx_pedigree.comparison.verdict import CheckOutcome
-from tfx_pedigree.comparison.wording import number, plain
+from tfx_pedigree.comparison.wording import number
+from tfx_pedigree.text import plain
 
 
 def floor_checks(policy: Policy, found: Measured) -> Iterator[Check]:

@@ -20,7 +20,8 @@ from tfx_pedigree.comparison.numbers import Interval, Key, MetricValue, Slice
 from tfx_pedigree.comparison.policy import Policy
 from tfx_pedigree.comparison.rule import TOLERANCE
 from tfx_pedigree.comparison.verdict import CheckOutcome
-from tfx_pedigree.comparison.wording import number, plain
+from tfx_pedigree.comparison.wording import number
+from tfx_pedigree.text import plain
 
 Values = Mapping[Slice, MetricValue]
 Pair = tuple[Slice, Slice]

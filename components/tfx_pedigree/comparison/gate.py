@@ -30,9 +30,10 @@ from tfx_pedigree.comparison.past import Standing
 from tfx_pedigree.comparison.policy import MajorChange, NotComparable, Policy, RuleKind, Similar
 from tfx_pedigree.comparison.rule import Contest, ScoreChange, recommend, score_change, score_outcome, share
 from tfx_pedigree.comparison.verdict import CheckOutcome, Recommendation, Verdict
-from tfx_pedigree.comparison.wording import asked_of, graded, moved, number, plain, some
+from tfx_pedigree.comparison.wording import asked_of, graded, moved, number
 from tfx_pedigree.comparison.wording import interval as interval_text
 from tfx_pedigree.json_form import JsonForm, Layout
+from tfx_pedigree.text import listed, plain
 
 SCORE = "score"
 # Among the numbers of the score's check where both scores were tested against each other.
@@ -237,7 +238,7 @@ def _skipped(checks: Sequence[Check]) -> tuple[str, ...]:
     names = [check.name for check in checks if check.warning]
     if not names:
         return ()
-    return (f"{_counted(len(names), 'check')} skipped, for want of examples or of the slice: {some(names)}",)
+    return (f"{_counted(len(names), 'check')} skipped, for want of examples or of the slice: {listed(names, 3)}",)
 
 
 def _out_of_reach(policy: Policy, champion: Scores, verdict: Verdict) -> tuple[str, ...]:

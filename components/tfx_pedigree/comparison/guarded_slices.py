@@ -18,7 +18,8 @@ from tfx_pedigree.comparison.measured import (
 from tfx_pedigree.comparison.numbers import OVERALL, Key, Slice
 from tfx_pedigree.comparison.policy import Guardrail, MissingSlice, Policy, TooFew
 from tfx_pedigree.comparison.verdict import CheckOutcome
-from tfx_pedigree.comparison.wording import number, plain
+from tfx_pedigree.comparison.wording import number
+from tfx_pedigree.text import plain
 
 # A slice of which so many examples were to be expected is not there by chance in one of a thousand evaluations.
 _BY_CHANCE = 7

@@ -14,7 +14,7 @@ from tfx_pedigree.comparison.numbers import Scores
 from tfx_pedigree.comparison.policy import NEWEST, Guardrail
 from tfx_pedigree.comparison.policy_year import Many
 from tfx_pedigree.comparison.verdict import CheckOutcome
-from tfx_pedigree.comparison.wording import plain, some
+from tfx_pedigree.text import listed, plain
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Harm:
         count = len(self.shown) + len(self.perhaps)
         said = f"{where}, {count} lose more than they may by their own intervals."
         if self.shown:
-            said += f" Shown also as some of many (Holm): {some(self.shown)}."
+            said += f" Shown also as some of many (Holm): {listed(self.shown, 3)}."
         if self.perhaps:
-            said += f" Of so many, these may be luck: {some(self.perhaps)}."
+            said += f" Of so many, these may be luck: {listed(self.perhaps, 3)}."
         return said
 
 

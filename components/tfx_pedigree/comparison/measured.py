@@ -15,8 +15,8 @@ from tfx_pedigree.comparison.metric_names import MetricName
 from tfx_pedigree.comparison.metrics import known
 from tfx_pedigree.comparison.numbers import Interval, Key, MetricValue, Scores
 from tfx_pedigree.comparison.policy import RuleKind
-from tfx_pedigree.comparison.wording import number, plain
-from tfx_pedigree.text import nearest
+from tfx_pedigree.comparison.wording import number
+from tfx_pedigree.text import nearest, plain
 
 # An interval of zero width says that nothing varied. Of fewer examples than this nothing could vary.
 FEW = 100

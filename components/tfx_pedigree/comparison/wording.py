@@ -1,20 +1,11 @@
-"""How numbers and names are said in sentences: short, signed where the sign matters, no control character."""
+"""How numbers are said in sentences: short, and signed where the sign matters."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from tfx_pedigree.comparison.numbers import Interval
 from tfx_pedigree.comparison.policy import Rule, RuleKind
-
-_LONGEST = 80
-
-
-def plain(text: str) -> str:
-    """Names come from data and models: a terminal or a log must not obey them."""
-    shown = text if text.isprintable() else ascii(text)[1:-1]
-    return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
 
 
 def number(value: float) -> str:
@@ -74,13 +65,6 @@ def moved(name: str, old: float, new: float) -> str:
     if before == after:
         before, after = f"{old:.8g}", f"{new:.8g}"
     return f"{name} {'rose' if new > old else 'fell'} from {before} to {after}"
-
-
-def some(items: Sequence[str], named: int = 3) -> str:
-    """`a, b, c and 12 more`."""
-    if len(items) > named + 1:
-        return f"{', '.join(items[:named])} and {len(items) - named} more"
-    return " and ".join(filter(None, (", ".join(items[:-1]), items[-1])))
 
 
 def bytes_text(size: float) -> str:

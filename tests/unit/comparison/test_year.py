@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from year_testing import live_through
 
 from pedigree_testing import digest
 from tfx_pedigree.comparison import (
@@ -50,7 +51,6 @@ from tfx_pedigree.comparison.holm import rejected
 from tfx_pedigree.comparison.luck import level_of
 from tfx_pedigree.comparison.past import Best, Reuse, Stake
 from tfx_pedigree.comparison.policy_file import parse_policy
-from tfx_pedigree.comparison.year import live_through
 from tfx_pedigree.errors import InvalidInputError
 
 WHERE = Situation(0.8, 1000, 0.0126)

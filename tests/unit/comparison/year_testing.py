@@ -68,7 +68,7 @@ def live_through(
     same_rows: bool = False,
 ) -> Year:
     """`gain` says by how much the challenger of each week is truly better than the champion. `at` says which year."""
-    chance = random.Random(_SEED + at)  # noqa: S311  a simulation needs no secret
+    chance = random.Random(_SEED + at)
     first = _Trained("1.0.0", where.champion, chance.gauss(0, 1))
     state = _State(first, where.champion, champions=[Crowning("1.0.0", None, None, rollback=False)])
     shared = chance.gauss(0, 1)
