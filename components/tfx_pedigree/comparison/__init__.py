@@ -36,6 +36,7 @@ from tfx_pedigree.comparison.past import (
 from tfx_pedigree.comparison.policy import (
     Bounds,
     Gain,
+    Gap,
     Guardrail,
     LatencyBudget,
     MajorChange,
@@ -51,7 +52,6 @@ from tfx_pedigree.comparison.policy import (
     Weights,
 )
 from tfx_pedigree.comparison.policy_file import load_policy, parse_policy, read_policy
-from tfx_pedigree.comparison.policy_gap import Gap
 from tfx_pedigree.comparison.policy_sense import unfamiliar
 from tfx_pedigree.comparison.policy_utility import Utility
 from tfx_pedigree.comparison.policy_year import ErrorBudget, Holdout, Many, NeverBelow, Reused

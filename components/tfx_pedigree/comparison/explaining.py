@@ -20,6 +20,7 @@ from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.numbers import Key, MetricValue, Scores
 from tfx_pedigree.comparison.past import FIRST
 from tfx_pedigree.comparison.policy import (
+    Gap,
     Guardrail,
     LatencyBudget,
     MajorChange,
@@ -33,7 +34,6 @@ from tfx_pedigree.comparison.policy import (
     SizeBudget,
     TooFew,
 )
-from tfx_pedigree.comparison.policy_gap import Gap
 from tfx_pedigree.comparison.policy_utility import Utility
 from tfx_pedigree.comparison.verdict import Verdict
 from tfx_pedigree.comparison.wording import amount, number, percent

@@ -11,17 +11,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 from tfx_pedigree.comparison.class_counts import NEGATIVES, POSITIVES, class_counts, counts_of_each_class
 from tfx_pedigree.comparison.metric_names import base_of
 from tfx_pedigree.comparison.metrics import KNOWN, Direction, known, no_direction
 from tfx_pedigree.comparison.numbers import Slice
-from tfx_pedigree.comparison.policy_gap import Gap
 from tfx_pedigree.comparison.policy_utility import Utilities, check_names, terms_of
 from tfx_pedigree.comparison.policy_year import ErrorBudget, Holdout, Many, NeverBelow
 from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.json_form import JsonForm, Layout, to_json
 
 FORMATS = {"pedigree.policy/1": 1, "pedigree.policy/2": 2}
 NEWEST = 2
@@ -102,8 +102,10 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Bounds:
+class Bounds(JsonForm):
     """Both ends belong to what is allowed."""
+
+    JSON: ClassVar[Layout] = Layout(brief=True)
 
     at_least: float | None = None
     at_most: float | None = None
@@ -115,9 +117,6 @@ class Bounds:
             raise InvalidInputError(
                 f"No number is at least {self.at_least} and at most {self.at_most}: the bounds are swapped."
             )
-
-    def to_json(self) -> dict[str, Any]:
-        return _given({"at_least": self.at_least, "at_most": self.at_most})
 
 
 @dataclass(frozen=True)
@@ -143,6 +142,25 @@ class Regression:
 
     def to_json(self) -> dict[str, Any]:
         return {kind.value: limit for kind, limit in self.limits}
+
+
+@dataclass(frozen=True)
+class Gap:
+    """`at_most`: the widest gap that may be. `worse_by`: how much wider than the champion's widest gap it may be."""
+
+    at_most: float | None = None
+    worse_by: float | None = None
+
+    def __post_init__(self) -> None:
+        given = [one for one in (self.at_most, self.worse_by) if one is not None]
+        if not given or min(given) < 0:
+            raise InvalidInputError("A gap is limited by `at_most`, by `worse_by` or by both, each 0 or more.")
+
+    def to_json(self) -> float | dict[str, Any]:
+        """The bare number where that is all, as it was before there was another way: such a policy keeps its digest."""
+        if self.worse_by is None and self.at_most is not None:
+            return self.at_most
+        return _given({"at_most": self.at_most, "worse_by": self.worse_by})
 
 
 @dataclass(frozen=True)
@@ -222,37 +240,32 @@ class Guardrail:
 
 
 @dataclass(frozen=True)
-class LatencyBudget:
+class LatencyBudget(JsonForm):
     """Of the 95th percentile: milliseconds, and a multiple of the champion's."""
+
+    JSON: ClassVar[Layout] = Layout(brief=True)
 
     p95_ms: float | None = None
     ratio: float | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        return _given({"p95_ms": self.p95_ms, "ratio": self.ratio})
-
 
 @dataclass(frozen=True)
-class SizeBudget:
+class SizeBudget(JsonForm):
     """Of all files of the model: bytes, and a multiple of the champion's."""
+
+    JSON: ClassVar[Layout] = Layout(brief=True)
 
     bytes: int | None = None
     ratio: float | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        return _given({"bytes": self.bytes, "ratio": self.ratio})
-
 
 @dataclass(frozen=True)
-class Weights:
+class Weights(JsonForm):
     """Of the importance score: improvement · gain − latency · seconds. The gain as a difference, or as a share."""
 
     improvement: float = 0.7
     latency: float = 0.3
     gain: Gain = Gain.ABSOLUTE
-
-    def to_json(self) -> dict[str, Any]:
-        return {"improvement": self.improvement, "latency": self.latency, "gain": self.gain.value}
 
 
 @dataclass(frozen=True)
@@ -359,35 +372,36 @@ class Policy:
 
     def to_json(self) -> dict[str, Any]:
         """Everything spelt out, so that a later default changes no policy that was decided by."""
-        found: dict[str, Any] = {
-            "format": f"pedigree.policy/{self.form}",
-            "metric": self.metric,
-            "direction": self.better.value,
-            "rule": self.rule.to_json(),
-            "similar": self.similar.value,
-            "confidence": self.confidence,
-            "min_examples": self.min_examples,
-            "guardrails": [one.to_json() for one in self.guardrails],
-            "latency": self.latency.to_json(),
-            "size": self.size.to_json(),
-            "first_version": {name: one.to_json() for name, one in self.first_version.items()},
-            "importance": self.importance.to_json(),
-            "not_comparable": self.not_comparable.value,
-            "missing_slice": self.missing_slice.value,
-        }
+        found: dict[str, Any] = {"format": f"pedigree.policy/{self.form}"}
+        found |= {name: to_json(getattr(self, name)) for name in _ALWAYS}
         if self.form == 1:
             del found["importance"]["gain"]
             return found
-        # Keys that came later stand there only where they are given: a policy without them keeps its digest.
-        late = {
-            "min_positives": self.min_positives or None,
-            "min_negatives": self.min_negatives or None,
-            "utilities": {name: one.to_json() for name, one in self.utilities.items()} or None,
-            "error_budget": self.error_budget and self.error_budget.to_json(),
-            "holdout": self.holdout and self.holdout.to_json(),
-            "never_below": self.never_below and self.never_below.to_json(),
-        }
-        return found | {"major": self.major.value} | _given(late)
+        return (
+            found
+            | {"major": self.major.value}
+            | {name: to_json(one) for name in _LATER if (one := getattr(self, name))}
+        )
+
+
+# In the JSON form of every policy.
+_ALWAYS = (
+    "metric",
+    "direction",
+    "rule",
+    "similar",
+    "confidence",
+    "min_examples",
+    "guardrails",
+    "latency",
+    "size",
+    "first_version",
+    "importance",
+    "not_comparable",
+    "missing_slice",
+)
+# Keys that came later stand there only where they are given: a policy without them keeps its digest.
+_LATER = ("min_positives", "min_negatives", "utilities", "error_budget", "holdout", "never_below")
 
 
 def _given(found: dict[str, Any]) -> dict[str, Any]:

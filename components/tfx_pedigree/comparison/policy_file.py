@@ -21,6 +21,7 @@ from tfx_pedigree.comparison.policy import (
     NEWEST,
     Bounds,
     Gain,
+    Gap,
     Guardrail,
     LatencyBudget,
     MajorChange,
@@ -35,7 +36,6 @@ from tfx_pedigree.comparison.policy import (
     TooFew,
     Weights,
 )
-from tfx_pedigree.comparison.policy_gap import Gap
 from tfx_pedigree.comparison.policy_sense import misnamed, nonsense
 from tfx_pedigree.comparison.policy_utility import Utilities, Utility
 from tfx_pedigree.comparison.policy_year import BEST_CHAMPION, ErrorBudget, Holdout, Many, NeverBelow, Reused

@@ -12,8 +12,7 @@ from collections.abc import Iterator, Mapping
 from tfx_pedigree.comparison.class_counts import has_classes
 from tfx_pedigree.comparison.metric_names import MetricName, base_of
 from tfx_pedigree.comparison.metrics import KNOWN, Direction, Metric, is_neutral, known, meant, of_no_model
-from tfx_pedigree.comparison.policy import Bounds, Guardrail, Policy, Regression, Rule, RuleKind
-from tfx_pedigree.comparison.policy_gap import Gap
+from tfx_pedigree.comparison.policy import Bounds, Gap, Guardrail, Policy, Regression, Rule, RuleKind
 from tfx_pedigree.comparison.wording import number, percent
 from tfx_pedigree.errors import InvalidInputError
 

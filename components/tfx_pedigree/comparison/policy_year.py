@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any
 
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.text import plural
 
 MOST_DECISIONS = 10_000
@@ -31,7 +32,7 @@ class Many(str, Enum):
 
 
 @dataclass(frozen=True)
-class ErrorBudget:
+class ErrorBudget(JsonForm):
     """In a period of so many decisions, the chance of any false promotion is at most `false_promotions`."""
 
     false_promotions: float
@@ -45,12 +46,9 @@ class ErrorBudget:
                 f"a year, such as 52 (at most {MOST_DECISIONS})."
             )
 
-    def to_json(self) -> dict[str, Any]:
-        return {"false_promotions": self.false_promotions, "decisions": self.decisions}
-
 
 @dataclass(frozen=True)
-class Holdout:
+class Holdout(JsonForm):
     """`uses`: how often the same rows may decide before `then`. `ladder`: each answer that they gave makes the next
     one harder, so that whoever reacts to the answers cannot climb on their noise."""
 
@@ -63,9 +61,6 @@ class Holdout:
             raise InvalidInputError("`holdout` asks for nothing: give `uses`, `ladder: true` or both.")
         if self.uses is not None and self.uses < 1:
             raise InvalidInputError(f"Rows that may be used {self.uses} times decide nothing: give 1 or more.")
-
-    def to_json(self) -> dict[str, Any]:
-        return {"uses": self.uses, "then": self.then.value, "ladder": self.ladder}
 
 
 @dataclass(frozen=True)
