@@ -6,19 +6,21 @@ Screenshots of every page, wide and narrow, are left in build/screenshots.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from pages.conftest import Site, act_as, opened
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from lineage_testing import HOSTILE
-from pages_testing import EMPTY, GUARDED, LONG, MODEL, OTHER, REAL, ROLLED
+from pages_testing import EMPTY, GUARDED, LONG, MODEL, OTHER, REAL, ROLLED, rolling_out
+from pedigree_testing import Clock
+from server_testing import Switch
 from tfx_pedigree.integrations.performance_pages import performance_as_html
-from tfx_pedigree.registry import Facts
+from tfx_pedigree.registry import Facts, Registry
 from tfx_pedigree.rollout.ledger import Ledger
 from tfx_pedigree.rollout.state import Ask
 from tfx_pedigree.service.performance import performance
@@ -204,14 +206,52 @@ def test_a_double_click_does_it_once(browser: Browser, site: Site) -> None:
     assert [one.action for one in events if one.position > before] == ["set-alias"]
 
 
-def test_a_rollout_is_seen_live(browser: Browser, site: Site) -> None:
-    """What somebody else decides stands on the page soon after, without a reload."""
-    with opened(browser, site) as page:
+# How the stream of events may fail to arrive: cut off, answered by somebody else, or held back by a proxy for good.
+BROKEN: dict[str, Callable[[Route], None]] = {
+    "cut": lambda route: route.abort(),
+    "refused": lambda route: route.fulfill(status=502),
+    "held": lambda _: None,
+}
+
+
+@pytest.mark.parametrize("way", ["stream", *BROKEN])
+def test_a_rollout_is_seen_live(browser: Browser, site: Site, way: str) -> None:
+    """What somebody else decides stands on the page soon after, without a reload, whatever becomes of the stream."""
+    with opened(browser, site, may_fail=way in BROKEN) as page:
+        if way in BROKEN:
+            page.route("**/rollout/events", BROKEN[way])
         page.goto(f"/models/{ROLLED}/rollout")
         page.evaluate("window.mine = 1")
-        expect(page.locator(".offers >> text=Pause")).to_be_visible()
+        page.focus(".offers >> text=Abort")
         Ledger(site.registry).ask(ROLLED, Ask.PAUSE, "looking at it")
         expect(page.locator("h1 ~ p .chip")).to_contain_text("paused", timeout=10_000)
         expect(page.locator(".offers >> text=Resume")).to_be_visible()
         assert page.evaluate("window.mine") == 1
+        assert page.evaluate("document.activeElement.textContent") == "Abort"
     Ledger(site.registry).ask(ROLLED, Ask.RESUME, "fine")
+
+
+def test_a_live_page_that_gets_no_answers_says_so(browser: Browser, site: Site) -> None:
+    with opened(browser, site, may_fail=True) as page:
+        page.goto(f"/models/{ROLLED}/rollout")
+        page.route("**/rollout", lambda route: route.fulfill(status=503))
+        Ledger(site.registry).ask(ROLLED, Ask.PAUSE, "looking at it")
+        expect(page.locator("#stale")).to_contain_text("Not renewed since", timeout=10_000)
+        page.unroute("**/rollout")
+        Ledger(site.registry).ask(ROLLED, Ask.RESUME, "fine")
+        expect(page.locator("#stale")).to_be_empty(timeout=10_000)
+
+
+def test_the_end_of_a_rollout_is_seen_live(browser: Browser, switch: Switch, tmp_path: Path) -> None:
+    world = rolling_out(tmp_path / "registry", Clock())
+    served = Registry.open(tmp_path / "registry", actor="server")
+    with (
+        switch.registry(served, str(tmp_path / "registry")) as address,
+        world.process() as (ledger, controller),
+        opened(browser, Site(address, served, world.clock), "ada") as page,
+    ):
+        page.goto(f"/models/{ROLLED}/rollout")
+        ledger.ask(ROLLED, Ask.ABORT, "enough")
+        world.play(ledger, controller)
+        expect(page.locator("h1 ~ p .chip")).to_contain_text("rolled-back", timeout=10_000)
+        expect(page.locator(".offers")).to_have_count(0)

@@ -177,8 +177,9 @@ _CHANGES = {
 
 
 async def events(server: Server, request: Request) -> Response:
-    """A line whenever something of the rollout changed; the page then asks for itself again. Who asks is looked at each
-    time, so that nobody goes on listening who may no longer read."""
+    """A line whenever something of the rollout changed, and one at once: the page then asks for itself again. A beat
+    now and then tells it that the stream still reaches it. Who asks is looked at each time, so that nobody goes on
+    listening who may no longer read."""
     model = request.path_params["model"]
 
     def look() -> str:
@@ -192,7 +193,7 @@ async def events(server: Server, request: Request) -> Response:
 
     async def lines() -> AsyncIterator[bytes]:
         last, quiet = first, 0
-        yield b"retry: 3000\n\n"
+        yield f"retry: 3000\ndata: {first[7:19]}\n\n".encode()
         for _ in range(int(_LONGEST / _EVERY)):
             if await request.is_disconnected():
                 return
@@ -203,7 +204,7 @@ async def events(server: Server, request: Request) -> Response:
                 return
             quiet += 1
             if now != last or quiet >= _BEAT:
-                yield b": beat\n\n" if now == last else f"data: {now[7:19]}\n\n".encode()
+                yield b"event: beat\ndata: 1\n\n" if now == last else f"data: {now[7:19]}\n\n".encode()
                 last, quiet = now, 0
 
     headers = {"cache-control": "no-store", "x-accel-buffering": "no", "x-content-type-options": "nosniff"}

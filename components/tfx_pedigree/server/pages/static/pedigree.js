@@ -38,6 +38,23 @@ document.addEventListener("click", async event => {
   setTimeout(() => { button.textContent = "Copy"; }, 1500);
 });
 
+/* What is fresh takes the place of what was there; whoever was in it stays where he was. */
+function replace(old, fresh) {
+  const held = old.contains(document.activeElement) ? document.activeElement : null;
+  const selection = held && "selectionStart" in held ? held.selectionStart : null;
+  const open = all(old, "details").map(one => one.open);
+  old.replaceWith(fresh);
+  dress(fresh);
+  all(fresh, "details").forEach((one, at) => { one.open ||= open[at]; });
+  const href = held && held.getAttribute("href");
+  const same = held && (held.id ? `#${CSS.escape(held.id)}` : href && `a[href="${CSS.escape(href)}"]`);
+  const again = same && fresh.querySelector(same);
+  if (!again) return;
+  if (again.tagName === "INPUT" && again.type === held.type) again.value = held.value;
+  again.focus({preventScroll: true});
+  if (selection !== null && again.setSelectionRange) again.setSelectionRange(selection, selection);
+}
+
 /* Lists: the form's answer takes the place of #results, and the address follows. */
 let asking = null;
 async function renew(form) {
@@ -52,21 +69,10 @@ async function renew(form) {
     const part = found.getElementById("results") || found.getElementById("content");
     const old = document.getElementById("results");
     if (!part || !old) { location.assign(address); return; }
-    const inside = old.contains(document.activeElement) ? document.activeElement : null;
-    const selection = inside && "selectionStart" in inside ? inside.selectionStart : null;
     const fresh = document.createElement("div");
     fresh.id = "results";
     fresh.append(...(part.id === "results" ? part.childNodes : [...part.children]));
-    old.replaceWith(fresh);
-    dress(fresh);
-    if (inside && inside.id) {
-      const again = document.getElementById(inside.id);
-      if (again) {
-        if (again.type === inside.type && "value" in again && again.tagName === "INPUT") again.value = inside.value;
-        again.focus();
-        if (selection !== null && again.setSelectionRange) again.setSelectionRange(selection, selection);
-      }
-    }
+    replace(old, fresh);
     history.replaceState(null, "", address);
   } catch (error) {
     if (error.name !== "AbortError") location.assign(address);
@@ -103,25 +109,36 @@ document.addEventListener("keydown", event => {
   rows[next].focus();
 });
 
-/* Live parts: the server says that something happened, and the page asks for itself again; where it cannot say so, the
-   page asks every few seconds. */
+/* Live parts: the server says that something happened, and the page asks for itself again. While the server says nothing
+   at all (no stream, or one that a proxy holds back), the page asks every few seconds; where it gets no answer, it says
+   since when. */
+const POLL = 3000, SILENCE = 40000;
 function live() {
-  const part = document.querySelector("[data-events]");
-  if (!part) return;
+  if (!document.querySelector("[data-events]")) return;
+  let heard = 0, last = "", answered = new Date(), asking = false, again = false;
   const refresh = async () => {
+    if (asking) { again = true; return; }
+    asking = true;
+    again = false;
+    let found = null;
     try {
-      const answer = await fetch(location.href, {headers: {accept: "text/html"}});
-      const found = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-events]");
-      const now = document.querySelector("[data-events]");
-      if (found && now && now.innerHTML !== found.innerHTML) { now.replaceChildren(...found.childNodes); dress(now); }
+      const answer = await fetch(location.href, {headers: {accept: "text/html"}, signal: AbortSignal.timeout(20000)});
+      if (answer.ok) found = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
     } catch { /* the next one may arrive */ }
+    asking = false;
+    document.getElementById("stale").textContent =
+      found ? "" : `Not renewed since ${local(answered)}: what stands here may be old. Reload the page to see why.`;
+    if (!found) return;
+    answered = new Date();
+    if (found.innerHTML !== last) { last = found.innerHTML; replace(document.getElementById("live"), found); }
+    if (!found.dataset.events) { source?.close(); clearInterval(timer); } else if (again) refresh();
   };
-  let timer = 0;
-  const poll = () => { if (!timer) timer = setInterval(refresh, 3000); };
-  if (!window.EventSource) { poll(); return; }
-  const source = new EventSource(part.dataset.events);
-  source.onmessage = () => { clearInterval(timer); timer = 0; refresh(); };
-  source.onerror = poll;
+  const timer = setInterval(() => { if (Date.now() - heard > SILENCE) refresh(); }, POLL);
+  const source = window.EventSource && new EventSource(document.querySelector("[data-events]").dataset.events);
+  if (!source) return;
+  source.onmessage = () => { heard = Date.now(); refresh(); };
+  source.addEventListener("beat", () => { heard = Date.now(); });
+  source.onerror = () => { heard = 0; };
 }
 
 /* What is wider than the screen shows its newest end first. */
