@@ -1,9 +1,9 @@
 """MLflow's protocol on our server beside our own API, and how long an import of MLflow's versions takes.
 
 Reads are asked over one connection that stays open, the two kinds in turn. The import is of facts, without bytes, from
-MLflow's own application (build/programs) over an SQLite file that holds as many versions, each with a run. With
-`--mlflow PYTHON` (of a venv that has all of MLflow), a browser opens the pages about models of both servers, each time
-with an empty cache.
+MLflow's own application (build/programs) over an SQLite file that holds as many versions, each with a run, and from
+that file itself. With `--mlflow PYTHON` (of a venv that has all of MLflow), a browser opens the pages about models of
+both servers, each time with an empty cache.
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ from server import (
     pedigree,
     process,
 )
-from tfx_pedigree.integrations.mlflow.importing import ImportPlan, import_registry
-from tfx_pedigree.integrations.mlflow.rest import MlflowServer
+from tfx_pedigree.integrations.mlflow.importing import ImportPlan, import_registry, opened
 from tfx_pedigree.registry import Registry
 from tfx_pedigree.service.workspace import Workspace
 
@@ -68,7 +67,7 @@ def of_reads(folder: Path, options: argparse.Namespace) -> dict[str, list[float]
 
 
 def of_import(folder: Path, options: argparse.Namespace) -> dict[str, float]:
-    """Seconds; once into an empty registry, and once where all is there."""
+    """Seconds, from the server and from its database; once into an empty registry, and once where all is there."""
     port, file = free_port(), folder / "mlflow.db"
     environ = {
         "PATH": os.environ["PATH"],
@@ -81,16 +80,16 @@ def of_import(folder: Path, options: argparse.Namespace) -> dict[str, float]:
         stack.enter_context(process([*words, "--port", str(port)], port, "/health", 600, cwd=folder, env=environ))
         Asked(port)("GET", "/api/2.0/mlflow/registered-models/search?max_results=1")  # makes its tables
         fill_mlflow(file, options.imported)
-        registry = stack.enter_context(Registry.create(folder / "imported", actor="bench"))
         found = {}
-        for name in ("import", "import again"):
-            began = time.monotonic()
-            report = import_registry(
-                Workspace(registry), MlflowServer.of(f"http://127.0.0.1:{port}"), ImportPlan(without_bytes=True)
-            )
-            found[name] = time.monotonic() - began
-            assert report.models[0].added == (options.imported if name == "import" else 0)
-        assert registry.get(f"{MODEL}@latest").metrics == {"auc": 0.9, "loss": 0.3}
+        for way, address in {"server": f"http://127.0.0.1:{port}", "database": f"sqlite:///{file}"}.items():
+            registry = stack.enter_context(Registry.create(folder / f"from the {way}", actor="bench"))
+            source = stack.enter_context(opened(address))
+            for name in ("import", "import again"):
+                began = time.monotonic()
+                report = import_registry(Workspace(registry), source, ImportPlan(without_bytes=True))
+                found[f"{name}, from the {way}"] = time.monotonic() - began
+                assert report.models[0].added == (options.imported if name == "import" else 0)
+            assert registry.get(f"{MODEL}@latest").metrics == {"auc": 0.9, "loss": 0.3}
     return found
 
 

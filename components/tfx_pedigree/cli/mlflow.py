@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from tfx_pedigree.integrations.mlflow.exporting import ExportReport
     from tfx_pedigree.integrations.mlflow.importing import ImportReport
 
-_FOLDER = click.Path(path_type=Path)
 # As many notes as anybody reads.
 _SHOWN = 10
 
@@ -26,27 +24,29 @@ _SHOWN = 10
 @click.command("import-mlflow", cls=PedigreeCommand)
 @click.argument("source")
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model of MLflow; may be repeated.")
-@click.option("--artifacts", type=_FOLDER, help="Where a server on this computer keeps its files, to be read there.")
+@click.option(
+    "--artifacts", metavar="PLACE", help="The folder or bucket in which MLflow keeps its files, to be read there."
+)
 @click.option("--without-bytes", is_flag=True, help="Bring facts only; such versions cannot be promoted.")
 @click.option("--dry-run", is_flag=True, help="Read and count; write nothing.")
 @pass_app
 def import_mlflow(
-    app: App, source: str, *, models: tuple[str, ...], artifacts: Path | None, without_bytes: bool, dry_run: bool
+    app: App, source: str, *, models: tuple[str, ...], artifacts: str | None, without_bytes: bool, dry_run: bool
 ) -> None:
     """Bring in the models of an MLflow registry.
 
-    SOURCE is the address of an MLflow server, such as https://mlflow.example.com. Versions come with their bytes, tags,
-    aliases and stages, and with the metrics and parameters of their runs.
+    SOURCE is the address of an MLflow server, such as https://mlflow.example.com, or of its database: sqlite:///FILE or
+    postgresql://USER@HOST/NAME. Versions come with their bytes, tags, aliases and stages, and with the metrics and
+    parameters of their runs.
 
     Nothing is written there. Importing again adds only what is new, and continues what was interrupted; what was
     decided here since stays as it is.
     """
-    from tfx_pedigree.integrations.mlflow.importing import ImportPlan, import_registry
-    from tfx_pedigree.integrations.mlflow.rest import MlflowServer
+    from tfx_pedigree.integrations.mlflow.importing import ImportPlan, import_registry, opened
 
-    server, plan = MlflowServer.of(source), ImportPlan(models, artifacts, without_bytes, dry_run)
-    with app.open() as workspace, bar("Importing", unit="versions") as progress:
-        report = import_registry(workspace, server, plan, progress)
+    plan = ImportPlan(models, artifacts, without_bytes, dry_run)
+    with opened(source) as mlflow, app.open() as workspace, bar("Importing", unit="versions") as progress:
+        report = import_registry(workspace, mlflow, plan, progress)
     output.answer(report, _tell_import)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
 import shlex
+import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from documents_testing import DOCS
 
 from mlflow_testing import Client, client_process, server_process
 from tfx_pedigree.errors import UnavailableError
+from tfx_pedigree.integrations.mlflow.database import REVISIONS, MlflowDatabase
 from tfx_pedigree.integrations.mlflow.exporting import export_registry
 from tfx_pedigree.integrations.mlflow.importing import ImportPlan, import_registry
 from tfx_pedigree.integrations.mlflow.rest import MlflowServer, _PassingError
@@ -27,8 +31,14 @@ from tfx_pedigree.versioning import Request
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with server_process(tmp_path_factory.mktemp("server")) as at:
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server has its database and its artifacts."""
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def server(kept: Path) -> Iterator[str]:
+    with server_process(kept) as at:
         yield at
 
 
@@ -94,9 +104,8 @@ def test_run_of_mlflows_own_server_gives_all_and_is_told_its_version(
     assert "answers 404" in pedigree("register", "m", MODELS / "keras", "--from-run", "mlflow:ffff", code=3).err
 
 
-def state(registry: Registry) -> dict[str, Any]:
+def state(registry: Registry, model: str = "taxi-fare") -> dict[str, Any]:
     """All that an import makes, without times."""
-    model = "taxi-fare"
     versions = registry.versions(model).items
     return {
         "versions": [(one.version, one.digest, one.state, one.tags, one.metrics, one.parameters) for one in versions],
@@ -146,14 +155,136 @@ def test_facts_alone_make_versions_that_cannot_serve(
     assert registry.model("taxi-fare").champion is None
 
 
+def test_the_database_gives_what_the_server_gives(mlflow: Client, server: str, kept: Path, tmp_path: Path) -> None:
+    mlflow("client.create_registered_model('both ways')")
+    mlflow("mlflow.genai.register_prompt('a-prompt', 'Say {{word}}')")
+    run = mlflow("client.create_run('0').info.run_id")
+    for name, value in {"far": "float('inf')", "none": "float('nan')", "deep": "-1e308", "third": "1/3"}.items():
+        mlflow(f"client.log_metric({run!r}, {name!r}, {value})")
+    mlflow(f"client.log_param({run!r}, 'long', 'x' * 55)")
+    for name in ("keras", "keras", "keras_wider", "keras_deeper"):
+        mlflow(f"client.log_artifacts({run!r}, {str(MODELS / name)!r}, {name!r})")
+        source = f"client.get_run({run!r}).info.artifact_uri + '/{name}'"
+        mlflow(f"client.create_model_version('both ways', {source}, run_id={run!r}, tags={{'ä': 'ö' * 20}}).version")
+    mlflow("client.delete_model_version('both ways', '1')")
+    mlflow("client.transition_model_version_stage('both ways', '2', 'Production')")
+    mlflow("client.set_registered_model_alias('both ways', 'next', '4')")
+    found = []
+    for address, options in ((server, ()), (f"sqlite:///{kept}/mlflow.db", ("--artifacts", kept / "artifacts"))):
+        pedigree = Pedigree(tmp_path / str(len(found)))
+        pedigree("init")
+        said = pedigree("import-mlflow", address, *options, "--json").json
+        base = said.pop("server")
+        assert base in (server, f"sqlite:///{kept}/mlflow.db")
+        with Registry.open(pedigree.registry, actor="ada") as registry:
+            here = {one["model"]: state(registry, one["model"]) for one in said["models"]}
+        found.append((said, json.loads(json.dumps(here, default=str).replace(base, "BASE"))))
+        assert "0 of them new" in pedigree("import-mlflow", address, *options).out
+    assert found[0] == found[1]
+    assert "a-prompt" not in found[0][1]
+    assert len(found[0][1]["both-ways"]["versions"]) == 3
+
+
+def test_a_database_of_mlflow_on_postgresql(
+    pedigree: Pedigree, registry: Registry, new_postgres: Callable[[], str], tmp_path: Path
+) -> None:
+    """Made by MLflow itself, whose client writes there; bytes in a folder whose rows name it as `file://`."""
+    address, root = new_postgres(), tmp_path / "artifacts"
+    with client_process(tmp_path, sys.executable) as client:
+        client.at = client.tracking = address.replace("postgresql://", "postgresql+psycopg://")
+        experiment = client(f"client.create_experiment('e', 'file://{root}')")
+        run = client(f"client.create_run({experiment!r}).info.run_id")
+        client(f"client.log_metric({run!r}, 'auc', 0.75)")
+        client(f"client.log_param({run!r}, 'epochs', 3)")
+        client(f"client.log_artifacts({run!r}, {str(MODELS / 'keras')!r}, 'model')")
+        client("client.create_registered_model('m')")
+        client(f"client.create_model_version('m', 'file://{root}/{run}/artifacts/model', {run!r}).version")
+        client("client.set_registered_model_alias('m', 'champion', '1')")
+        client("client.set_model_version_tag('m', '1', 'team', 'ops')")
+    assert "--artifacts PLACE" in pedigree("import-mlflow", address, code=2).err
+    assert "--artifacts PLACE" in pedigree("import-mlflow", address, "--artifacts", tmp_path / "other", code=2).err
+    assert "1 of them new; set: champion 1.0.0." in pedigree("import-mlflow", address, "--artifacts", root).out
+    version = registry.get("m@champion")
+    assert (version.metrics, version.parameters, version.tags["team"]) == ({"auc": 0.75}, {"epochs": "3"}, "ops")
+    assert "0 of them new." in pedigree("import-mlflow", address).out
+
+
+@pytest.fixture
+def copy(mlflow: Client, kept: Path, tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """MLflow's database, to be changed by hand."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "copy.db", isolation_level=None)) as made:
+        with contextlib.closing(sqlite3.connect(kept / "mlflow.db")) as own:
+            own.backup(made)
+        made.execute("DELETE FROM registered_models WHERE name <> 'Taxi Fare'")
+        yield made
+
+
+def test_the_newest_schema_of_mlflow_is_known(copy: sqlite3.Connection) -> None:
+    [[revision]] = copy.execute("SELECT version_num FROM alembic_version")
+    assert revision == REVISIONS[-1]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (
+            "UPDATE alembic_version SET version_num = 'ffff'",
+            "`mlflow server --port 5000 --backend-store-uri sqlite:",
+            2,
+        ),
+        ("DROP TABLE alembic_version", "is no database of MLflow", 2),
+        ("DROP TABLE model_versions", "no such table: model_versions", 8),
+        ("UPDATE model_versions SET version = 'one' WHERE version = 1", "names a version 'one'", 8),
+        ("UPDATE model_versions SET storage_location = 'file:///etc', source = x'00'", "are at file:///etc", 2),
+        ("UPDATE model_versions SET storage_location = 'mlflow-artifacts:/../etc'", "--artifacts PLACE", 2),
+        ("UPDATE model_versions SET storage_location = 's3://bucket/other'", "--artifacts PLACE", 2),
+        ("UPDATE model_versions SET storage_location = NULL, source = NULL", "does not say where the bytes", 8),
+        ("UPDATE model_version_tags SET value = x'ff00ff', key = CAST(x'c3' || key AS TEXT)", "", 0),
+        ("UPDATE params SET value = x'ff'", "", 0),
+        ("UPDATE latest_metrics SET value = 'much'", "", 0),
+        ("UPDATE registered_model_aliases SET version = 'none', alias = x'00' || alias", "", 0),
+        ("UPDATE model_version_tags SET value = printf('%.*c', 10000000, 'x')", "", 0),
+    ],
+)
+def test_rows_that_mlflow_would_not_write_do_no_harm(
+    pedigree: Pedigree, copy: sqlite3.Connection, kept: Path, tmp_path: Path, case: tuple[str, str, int]
+) -> None:
+    change, said, code = case
+    copy.execute("PRAGMA foreign_keys = OFF")
+    copy.execute(change)
+    before = (tmp_path / "copy.db").read_bytes()
+    address, options = f"sqlite:///{tmp_path}/copy.db", ("--artifacts", kept / "artifacts")
+    told = pedigree("import-mlflow", address, *options, code=code)
+    assert (said or "3 of them new") in " ".join(f"{told.out} {told.err}".split())
+    assert (tmp_path / "copy.db").read_bytes() == before
+
+
+def test_what_is_no_database_of_mlflow_is_refused(pedigree: Pedigree, tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("no database" * 1000)
+    cases = {
+        f"sqlite:///{tmp_path}/none.db": ("There is no file", 3),
+        f"sqlite:///{tmp_path}": ("There is no file", 3),
+        "sqlite://": ("names no file", 2),
+        f"sqlite:///{tmp_path}/text.db": ("file is not a database", 8),
+        "postgresql://ada:secret@127.0.0.1:9/mlflow": ("cannot be read", 8),
+        "postgresql://ada:secret@127.0.0.1:nine/mlflow": ("is no address of a database", 2),
+        f"sqlite:///{pedigree.registry}/registry.db": ("has the schema", 2),
+    }
+    for address, (said, code) in cases.items():
+        refused = pedigree("import-mlflow", address, code=code).err
+        assert said in " ".join(refused.split())
+        assert "secret" not in refused
+
+
 class _Ended(BaseException):
     """The process is killed here: nothing catches this."""
 
 
 def test_an_import_that_ends_anywhere_goes_on_from_there(
-    mlflow: Client, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mlflow: Client, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before each transaction, with the bytes stored: the next import makes what one import in a whole makes."""
+    plan = ImportPlan(("Taxi Fare",), str(kept / "artifacts"))
 
     def fresh(name: str) -> Workspace:
         return Workspace(Registry.create(tmp_path / name, actor="ada"))
@@ -170,9 +301,9 @@ def test_an_import_that_ends_anywhere_goes_on_from_there(
 
             monkeypatch.setattr(target, name, step)
 
-    at = MlflowServer.of(server)
+    at = MlflowDatabase(f"sqlite:///{kept}/mlflow.db")
     with fresh("whole").registry as registry:
-        import_registry(Workspace(registry), at, ImportPlan())
+        import_registry(Workspace(registry), at, plan)
         wanted = state(registry)  # type: ignore[arg-type]
     left = [0]
     steps(Registry, ("add", "annotate", "archive", "set_alias", "promote"), left)
@@ -181,11 +312,11 @@ def test_an_import_that_ends_anywhere_goes_on_from_there(
         left[0] = point
         workspace = fresh(f"point{point}")
         try:
-            import_registry(workspace, at, ImportPlan())
+            import_registry(workspace, at, plan)
         except _Ended:
             ended += 1
             left[0] = 0
-            import_registry(workspace, at, ImportPlan())
+            import_registry(workspace, at, plan)
             assert state(workspace.registry) == wanted, point  # type: ignore[arg-type]
         else:
             break
@@ -300,7 +431,7 @@ def test_what_came_from_there_is_not_sent_back(pedigree: Pedigree, mlflow: Clien
 @pytest.mark.parametrize(
     ("source", "said", "code"),
     [
-        ("sqlite:///my.db", "`mlflow server --port 5000 --backend-store-uri sqlite:///my.db`", 2),
+        ("mlruns", "`mlflow server --port 5000 --backend-store-uri mlruns`", 2),
         ("https://user:secret@", "is no address of an MLflow server", 2),
         ("http://127.0.0.1:9", "cannot be reached", 8),
     ],
@@ -311,13 +442,12 @@ def test_an_address_that_is_none_is_refused(pedigree: Pedigree, source: str, sai
     assert "secret" not in refused.err
 
 
-def test_page_about_mlflow_runs_as_it_is_printed(
-    pedigree: Pedigree, mlflow: Client, server: str, tmp_path: Path
-) -> None:
+def test_page_about_mlflow_runs_as_it_is_printed(pedigree: Pedigree, mlflow: Client, server: str, kept: Path) -> None:
     pedigree("register", "flight-delay", MODELS / "keras")
     text = (DOCS / "mlflow.md").read_text()
     commands = re.findall(r"^\$ pedigree (.*)$", text, re.M)
     assert len(commands) == 6
     for command in commands:
-        given = re.sub(r"https://mlflow\.example\.com|http://127\.0\.0\.1:5000", server, command)
-        pedigree(*shlex.split(given.replace("mlruns", str(tmp_path))))
+        given = command.replace("https://mlflow.example.com", server)
+        given = given.replace("sqlite:///mlflow.db", f"sqlite:///{kept}/mlflow.db")
+        pedigree(*shlex.split(given.replace("mlartifacts", str(kept / "artifacts"))))

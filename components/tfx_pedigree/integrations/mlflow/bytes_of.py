@@ -3,39 +3,55 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tfx_pedigree.errors import InvalidInputError, NotFoundError, UnavailableError
-from tfx_pedigree.integrations.mlflow.rest import API, ARTIFACTS, MlflowServer, file_path
+from tfx_pedigree.integrations.mlflow.records import Source
+from tfx_pedigree.integrations.mlflow.rest import ARTIFACTS, MlflowServer, file_path
+from tfx_pedigree.secrets import masked
+from tfx_pedigree.store.drivers import Driver
 from tfx_pedigree.text import plain
 
 _DEEPEST, _MOST_FILES = 32, 100_000
 _BELOW = re.compile(r"[^/\x00-\x1f\\]{1,255}")
 
 
-def download(server: MlflowServer, model: str, version: int, folder: Path, local: Path | None) -> Path:
-    """The folder in which the files are. `local` is where a server on this computer keeps its artifacts: nothing
-    else is read from this computer's disk, whatever the server says."""
-    answer = server.get(f"{API}/model-versions/get-download-uri", name=model, version=version)
-    uri = answer.get("artifact_uri")
+def download(source: Source, model: str, version: int, folder: Path, root: str | None) -> Path:
+    """The folder in which the files are. `root` is where MLflow keeps its artifacts: nothing else is read, whatever the
+    registry says, but what its own server hands out."""
+    uri = source.uri_of(model, version)
     if not isinstance(uri, str):
-        raise UnavailableError(f"{server.base} does not say where the bytes of {plain(model)} {version} are.")
-    below = _below_the_server(server, uri)
-    if below is None:
-        return _on_this_disk(uri, local)
-    path = ""
-    for count, path in enumerate(_files(server, below, "", 0)):
-        if count >= _MOST_FILES:
-            raise UnavailableError(f"There are more than {_MOST_FILES:,} files at {plain(uri, 200)}.")
-        out = folder / path
-        out.parent.mkdir(parents=True, exist_ok=True)
-        server.download(file_path(f"{below}/{path}"), functools.partial(_write, out))
-    if not path:
-        raise NotFoundError(f"There are no files at {plain(uri, 200)}.")
+        raise UnavailableError(f"{source.base} does not say where the bytes of {plain(model)} {version} are.")
+    if isinstance(source, MlflowServer) and (below := _below_the_server(source, uri)) is not None:
+        return _handed_out(source, below, folder)
+    place = _permitted(uri, root)
+    return _from_bucket(place, folder) if "://" in place else _on_this_disk(place)
+
+
+def _handed_out(server: MlflowServer, below: str, folder: Path) -> Path:
+    names = _at_most(_files(server, below, "", 0), below)
+    for path in names:
+        server.download(file_path(f"{below}/{path}"), functools.partial(_write, _made(folder / path)))
     return folder
+
+
+def _at_most(names: Iterator[str], where: str) -> list[str]:
+    found = list(itertools.islice(names, _MOST_FILES + 1))
+    if len(found) > _MOST_FILES:
+        raise UnavailableError(f"There are more than {_MOST_FILES:,} files at {plain(where, 200)}.")
+    if not found:
+        raise NotFoundError(f"There are no files at {plain(where, 200)}.")
+    return found
+
+
+def _made(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def _below_the_server(server: MlflowServer, uri: str) -> str | None:
@@ -55,9 +71,7 @@ def _files(server: MlflowServer, root: str, folder: str, depth: int) -> Iterator
     found = answer.get("files")
     for one in found if isinstance(found, list) else []:
         name = one.get("path") if isinstance(one, dict) else None
-        if not isinstance(name, str) or not _BELOW.fullmatch(name) or name in (".", ".."):
-            raise UnavailableError(f"{server.base} lists {plain(str(name), 60)!r}, which is no name of a file.")
-        path = f"{folder}/{name}".strip("/")
+        path = f"{folder}/{_name(server.base, name)}".strip("/")
         if one.get("is_dir"):
             yield from _files(server, root, path, depth + 1)
         else:
@@ -70,19 +84,56 @@ def _write(out: Path, pieces: Iterator[bytes]) -> None:
             file.write(piece)
 
 
-def _on_this_disk(uri: str, local: Path | None) -> Path:
+def _name(where: str, name: Any) -> str:
+    if not isinstance(name, str) or not _BELOW.fullmatch(name) or name in (".", ".."):
+        raise UnavailableError(f"{plain(where, 200)} lists {plain(str(name), 60)!r}, which is no name of a file.")
+    return name
+
+
+def _permitted(uri: str, root: str | None) -> str:
+    """A folder, or the address of a bucket, if it is `root` or lies below."""
     parts = urlsplit(uri)
-    if parts.scheme not in ("", "file"):
-        raise InvalidInputError(
-            f"The bytes are at {plain(uri, 200)}, which the MLflow server does not hand out itself. Start it with "
-            "`--serve-artifacts`, or import without bytes: --without-bytes."
+    at_root = parts.scheme == "mlflow-artifacts"
+    path = unquote(parts.path)
+    if root is None or ".." in PurePosixPath(path).parts:
+        raise _not_permitted(uri, at_root)
+    top = unquote(urlsplit(root).path) if root.startswith("file:") else root.rstrip("/")
+    if at_root:
+        return f"{top}/{path.strip('/')}"
+    if "://" in top or parts.scheme not in ("", "file"):
+        if uri.rstrip("/") != top and not uri.startswith(f"{top}/"):
+            raise _not_permitted(uri, at_root)
+        return uri
+    if not Path(path).resolve().is_relative_to(Path(top).resolve()):
+        raise _not_permitted(uri, at_root)
+    return path
+
+
+def _not_permitted(uri: str, at_root: bool) -> InvalidInputError:
+    where = plain(masked(uri), 200)
+    otherwise = "Else import without bytes: --without-bytes."
+    if at_root:
+        return InvalidInputError(
+            f"The bytes are at {where}, below the artifacts of MLflow's server. Say where it keeps them, a folder or "
+            f"the address of a bucket: --artifacts PLACE. {otherwise}"
         )
-    path = Path(unquote(parts.path)).resolve()
-    if local is None or not path.is_relative_to(local.resolve()) or ".." in PurePosixPath(parts.path).parts:
-        raise InvalidInputError(
-            f"The bytes are in {plain(str(path), 200)}, a folder of the MLflow server's computer. If that is this one, "
-            "allow reading there: --artifacts FOLDER. Else import without bytes: --without-bytes."
-        )
+    return InvalidInputError(
+        f"The bytes are at {where}, which MLflow's server does not hand out itself. If they can be read from this "
+        f"computer, allow it with the folder or bucket that holds them: --artifacts PLACE. {otherwise}"
+    )
+
+
+def _on_this_disk(place: str) -> Path:
+    path = Path(place).resolve()
     if not path.is_dir():
         raise NotFoundError(f"There is no folder {plain(str(path), 200)}.")
     return path
+
+
+def _from_bucket(place: str, folder: Path) -> Path:
+    driver = Driver(place, {})
+    top = f"{driver.root}/"
+    for key in _at_most(driver.attempt(lambda: iter(driver.fs.find(driver.root))), place):
+        path = "/".join(_name(place, one) for one in key.removeprefix(top).split("/"))
+        driver.attempt(functools.partial(driver.fs.get_file, key, str(_made(folder / path))))
+    return folder

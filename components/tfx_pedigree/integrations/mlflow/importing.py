@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from tfx_pedigree.digest import canonical_json, digest_of
 from tfx_pedigree.errors import ConflictError, DamagedError, ForbiddenError, InvalidInputError, NotFoundError
 from tfx_pedigree.integrations.mlflow import records
 from tfx_pedigree.integrations.mlflow.bytes_of import download
-from tfx_pedigree.integrations.mlflow.records import VERSIONS, RemoteModel, RemoteVersion, mark, marked
+from tfx_pedigree.integrations.mlflow.records import VERSIONS, RemoteModel, RemoteVersion, Source, mark, marked
 from tfx_pedigree.integrations.mlflow.rest import MlflowServer
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.progress import Progress, silent
@@ -50,11 +51,11 @@ _REFUSALS = (ConflictError, DamagedError, ForbiddenError, InvalidInputError, Not
 
 @dataclass(frozen=True)
 class ImportPlan:
-    """`models` are names at MLflow, all if there are none. `artifacts` is where a server on this computer keeps its
-    files. Without bytes, versions have MLflow's facts and cannot be promoted."""
+    """`models` are names at MLflow, all if there are none. `artifacts` is where MLflow keeps its files, a folder
+    or the address of a bucket, to be read there. Without bytes, versions have MLflow's facts and cannot be promoted."""
 
     models: tuple[str, ...] = ()
-    artifacts: Path | None = None
+    artifacts: str | None = None
     without_bytes: bool = False
     dry_run: bool = False
 
@@ -81,11 +82,23 @@ class ImportReport(JsonForm):
     models: tuple[ImportedModel, ...]
 
 
+@contextlib.contextmanager
+def opened(address: str) -> Iterator[Source]:
+    """An MLflow registry by the address of its server or of its database."""
+    if re.match(r"(sqlite|postgres(ql)?)(\+\w+)?:", address):
+        from tfx_pedigree.integrations.mlflow.database import MlflowDatabase  # noqa: PLC0415  only for those who have one
+
+        with MlflowDatabase.open(address) as database:
+            yield database
+    else:
+        yield MlflowServer.of(address)
+
+
 def import_registry(
-    workspace: Workspace, server: MlflowServer, plan: ImportPlan, progress: Progress = silent
+    workspace: Workspace, source: Source, plan: ImportPlan, progress: Progress = silent
 ) -> ImportReport:
     """Reads all that is to be done, then does it, the oldest version first."""
-    imports = [_Import(workspace, server, plan, one) for one in records.models(server, plan.models)]
+    imports = [_Import(workspace, source, plan, one) for one in records.models(source, plan.models)]
     for one in imports:
         if not plan.dry_run:
             workspace.registry.require(Action.REGISTER, one.model.ours)
@@ -94,17 +107,17 @@ def import_registry(
         for version in one.run():
             done += 1
             progress(done, total, f"{one.model.ours} {version}")
-    return ImportReport(server.base, plan.dry_run, tuple(one.report() for one in imports))
+    return ImportReport(source.base, plan.dry_run, tuple(one.report() for one in imports))
 
 
 class _Import:
     """Of one model."""
 
-    def __init__(self, workspace: Workspace, server: MlflowServer, plan: ImportPlan, model: RemoteModel) -> None:
+    def __init__(self, workspace: Workspace, source: Source, plan: ImportPlan, model: RemoteModel) -> None:
         self._workspace = workspace
         self._registry: RegistryApi = workspace.registry
-        self._server, self._plan, self.model = server, plan, model
-        self._there = list(records.versions(server, model))
+        self._source, self._plan, self.model = source, plan, model
+        self._there = list(records.versions(source, model))
         # Which version here is which of MLflow's, and which of MLflow's are the same bytes.
         self._known: dict[int, str] = {}
         self._marks: dict[str, frozenset[int]] = {}
@@ -122,13 +135,13 @@ class _Import:
             return
 
     def _remember(self, version: Version) -> None:
-        numbers = marked(version.tags.get(VERSIONS, ""), self._server)
+        numbers = marked(version.tags.get(VERSIONS, ""), self._source)
         self._marks[version.digest] = numbers
         self._known |= dict.fromkeys(numbers, version.version)
 
     def run(self) -> Iterator[str]:
         """The number of each version as it is there."""
-        found = records.runs(self._server, (one.run for one in self.missing if one.run))
+        found = records.runs(self._source, (one.run for one in self.missing if one.run))
         many = _AT_ONCE if self._plan.without_bytes else 1
         for begin in range(0, len(self.missing), many):
             brought: list[str] = []
@@ -170,7 +183,7 @@ class _Import:
     def _bring(self, remote: RemoteVersion) -> Version:
         """What says that it was imported is written last: with the version, or after it has moved to its stage."""
         candidate, facts = self._candidate(remote), remote.facts()
-        marks = mark(self._server, {*self._marks.get(candidate.digest, ()), remote.number})
+        marks = mark(self._source, {*self._marks.get(candidate.digest, ()), remote.number})
         moves = {"Staging": self._stage, "Archived": self._archive}.get(remote.stage)
         if moves is None:
             return self._added(candidate, Facts(facts.metrics, {**facts.tags, **marks}))
@@ -193,12 +206,12 @@ class _Import:
         if not self._plan.without_bytes:
             try:
                 with tempfile.TemporaryDirectory(prefix="pedigree-mlflow-") as folder:
-                    files = download(self._server, self.model.name, remote.number, Path(folder), self._plan.artifacts)
+                    files = download(self._source, self.model.name, remote.number, Path(folder), self._plan.artifacts)
                     return candidate_of(self._workspace.store_to_fill, files, parameters=parameters)
             except NotFoundError:
                 self._notes.append(f"{self.model.name} {remote.number} has no bytes at MLflow any more.")
         self._bare += 1
-        told = {"mlflow": self._server.base, "name": self.model.name, "version": remote.number}
+        told = {"mlflow": self._source.base, "name": self.model.name, "version": remote.number}
         return Candidate(digest_of(canonical_json(told)), ModelDescription(kind=OPAQUE, parameters=parameters))
 
     def _stage(self, version: Version) -> None:

@@ -1,24 +1,48 @@
-"""What a server of MLflow says of its models, versions and runs: read field by field, within bounds, and as facts."""
+"""What an MLflow registry says of its models, versions and runs: read field by field, within bounds, and as facts."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from tfx_pedigree.errors import UnavailableError
 from tfx_pedigree.integrations.mlflow.entities import DESCRIPTION, OF_MLFLOW, OURS, RUN
-from tfx_pedigree.integrations.mlflow.rest import API, MlflowServer
 from tfx_pedigree.json_form import MEASURED_WORDS
 from tfx_pedigree.registry import Facts, check_model_name
 from tfx_pedigree.text import plain
 
-# Of a version here: the address of the server, and which versions there have these bytes.
+# Of a version here: the address of MLflow's registry, and which versions there have these bytes.
 VERSIONS = "mlflow.versions"
-_PAGE, _RUNS_AT_ONCE, _MOST_PAGES = 1000, 100, 10_000
-_LONGEST = 5000
+LONGEST_TEXT, _RUNS_AT_ONCE = 5000, 100
 _UNFIT = re.compile(r"[^a-z0-9._-]+")
+
+
+class Source(Protocol):
+    """Where an MLflow registry is read: its server, or its database. All answers have the form of MLflow's protocol,
+    and are not looked at yet."""
+
+    @property
+    def base(self) -> str:
+        """Its address, without credentials."""
+        ...
+
+    def models(self, names: Sequence[str]) -> Iterable[Mapping[str, Any]]:
+        """All of them, or those that are named. NotFoundError for a name that is not there."""
+        ...
+
+    def versions(self, model: str) -> Iterable[Mapping[str, Any]]:
+        """By their numbers."""
+        ...
+
+    def runs(self, ids: Sequence[str]) -> Iterable[Mapping[str, Any]]:
+        """Of at most a hundred, those that are there still."""
+        ...
+
+    def uri_of(self, model: str, version: int) -> Any:
+        """Where the bytes are."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -49,30 +73,23 @@ class RemoteVersion:
         return Facts(self.metrics, tags)
 
 
-def mark(server: MlflowServer, numbers: Iterable[int]) -> dict[str, str]:
-    return {VERSIONS: " ".join([server.base, *map(str, sorted(numbers))])}
+def mark(source: Source, numbers: Iterable[int]) -> dict[str, str]:
+    return {VERSIONS: " ".join([source.base, *map(str, sorted(numbers))])}
 
 
-def marked(tag: str, server: MlflowServer) -> frozenset[int]:
-    """Which versions of that server a version here was imported from, by its tag."""
+def marked(tag: str, source: Source) -> frozenset[int]:
+    """Which versions of that registry a version here was imported from, by its tag."""
     base, *numbers = tag.split() or [""]
     return (
         frozenset(int(one) for one in numbers if one.isdigit() and len(one) < 10)
-        if base == server.base
+        if base == source.base
         else frozenset()
     )
 
 
-def models(server: MlflowServer, names: Sequence[str]) -> list[RemoteModel]:
+def models(source: Source, names: Sequence[str]) -> list[RemoteModel]:
     """All of them, or those that are named."""
-    if names:
-        found = [
-            _model(_table(server.get(f"{API}/registered-models/get", name=one), "registered_model")) for one in names
-        ]
-    else:
-        found = [
-            _model(one) for one in _pages(server, "registered-models/search", "registered_models", max_results=100)
-        ]
+    found = [_model(one) for one in source.models(names)]
     taken: dict[str, str] = {}
     for one in found:
         other = taken.setdefault(one.ours, one.name)
@@ -84,66 +101,30 @@ def models(server: MlflowServer, names: Sequence[str]) -> list[RemoteModel]:
     return found
 
 
-def versions(server: MlflowServer, model: RemoteModel) -> Iterator[RemoteVersion]:
+def versions(source: Source, model: RemoteModel) -> Iterator[RemoteVersion]:
     """Oldest first, as they shall be numbered here."""
-    quoted = model.name.replace("'", "''")
-    asked = {"filter": f"name='{quoted}'", "max_results": _PAGE, "order_by": "version_number ASC"}
-    for one in _pages(server, "model-versions/search", "model_versions", **asked):
+    for one in source.versions(model.name):
         number = str(one.get("version", ""))
         if not re.fullmatch("[0-9]{1,9}", number):
-            raise UnavailableError(f"{server.base} names a version {plain(number, 40)!r}, which is no number.")
+            raise UnavailableError(f"{source.base} names a version {plain(number, 40)!r}, which is no number.")
         tags = {key: value for key, value in _pairs(one, "tags", "key") if value}
         yield RemoteVersion(
             int(number), _text(one, "current_stage"), _text(one, "run_id"), _text(one, "description"), tags
         )
 
 
-def runs(server: MlflowServer, ids: Iterable[str]) -> dict[str, tuple[dict[str, float], dict[str, str]]]:
-    """Metrics and parameters of runs that are there still, a hundred at a time."""
+def runs(source: Source, ids: Iterable[str]) -> dict[str, tuple[dict[str, float], dict[str, str]]]:
+    """Metrics and parameters of runs that are there still."""
     wanted = [one for one in dict.fromkeys(ids) if re.fullmatch(r"[A-Za-z0-9][\w-]{0,127}", one)]
     found = {}
-    experiments: list[str] = []
     for at in range(0, len(wanted), _RUNS_AT_ONCE):
-        experiments = experiments or _experiments(server)
-        some = ", ".join(f"'{one}'" for one in wanted[at : at + _RUNS_AT_ONCE])
-        body = {
-            "experiment_ids": experiments,
-            "filter": f"attributes.run_id IN ({some})",
-            "run_view_type": "ALL",
-            "max_results": _RUNS_AT_ONCE,
-        }
-        for one in _rows(server.post(f"{API}/runs/search", body), "runs"):
+        for one in source.runs(wanted[at : at + _RUNS_AT_ONCE]):
             data = _table(one, "data")
             metrics = {
                 key: number for key, value in _pairs(data, "metrics", "key") if (number := _number(value)) is not None
             }
             found[_text(_table(one, "info"), "run_id")] = metrics, dict(_pairs(data, "params", "key"))
     return found
-
-
-def _experiments(server: MlflowServer) -> list[str]:
-    found = []
-    token = None
-    for _ in range(_MOST_PAGES):
-        answer = server.post(
-            f"{API}/experiments/search",
-            {"max_results": _PAGE, "view_type": "ALL", **({"page_token": token} if token else {})},
-        )
-        found += [_text(one, "experiment_id") for one in _rows(answer, "experiments")]
-        token = answer.get("next_page_token")
-        if not token:
-            break
-    return found
-
-
-def _pages(server: MlflowServer, path: str, name: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
-    token = None
-    for _ in range(_MOST_PAGES):
-        answer = server.get(f"{API}/{path}", page_token=token, **asked)
-        yield from _rows(answer, name)
-        token = answer.get("next_page_token")
-        if not token:
-            return
 
 
 def _model(found: Mapping[str, Any]) -> RemoteModel:
@@ -185,7 +166,7 @@ def _text(value: Mapping[str, Any], key: str) -> str:
 
 
 def _clean(text: str) -> str:
-    return text.replace("\0", "")[:_LONGEST]
+    return text.replace("\0", "")[:LONGEST_TEXT]
 
 
 def _number(value: Any) -> float | None:

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -33,6 +33,7 @@ ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _CONNECT, _ANSWER = 10.0, 120.0
 _PASSING = (429, 502, 503, 504)
 _PIECE = 1 << 20
+_PAGE, _MOST_PAGES = 1000, 10_000
 
 
 class _PassingError(Exception):
@@ -60,9 +61,8 @@ class MlflowServer:
             shown = plain(masked(address), 100)
             raise InvalidInputError(
                 f"{shown!r} is no address of an MLflow server. Give one such as https://mlflow.example.com. For a "
-                "database or a folder, start MLflow's own server on it, for the time of the import: `mlflow server "
-                f"--port 5000 --backend-store-uri {shlex.quote(shown)}`. Then give http://127.0.0.1:5000, and for an "
-                "import --artifacts with the folder that holds its files."
+                "database or a folder, start MLflow's own server on it, for so long: `mlflow server --port 5000 "
+                f"--backend-store-uri {shlex.quote(shown)}`. Then give http://127.0.0.1:5000."
             )
         given = environ.get(URI_VARIABLE)
         known = {} if given and origin(given) != server else dict(environ)
@@ -72,6 +72,42 @@ class MlflowServer:
             RetryPolicy.from_environment(environ),
             environ.get(_AUTHORITY) or None,
         )
+
+    def models(self, names: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        for one in names:
+            found = self.get(f"{API}/registered-models/get", name=one).get("registered_model")
+            yield from [found] if isinstance(found, dict) else []
+        if not names:
+            yield from self._pages("registered-models/search", "registered_models", max_results=100)
+
+    def versions(self, model: str) -> Iterator[Mapping[str, Any]]:
+        quoted = model.replace("'", "''")
+        asked = {"filter": f"name='{quoted}'", "max_results": _PAGE, "order_by": "version_number ASC"}
+        return self._pages("model-versions/search", "model_versions", **asked)
+
+    def runs(self, ids: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        body = {
+            "experiment_ids": self._experiments,
+            "filter": f"attributes.run_id IN ({', '.join(map(repr, ids))})",
+            "run_view_type": "ALL",
+            "max_results": len(ids),
+        }
+        return _rows(self.post(f"{API}/runs/search", body), "runs")
+
+    def uri_of(self, model: str, version: int) -> Any:
+        return self.get(f"{API}/model-versions/get-download-uri", name=model, version=version).get("artifact_uri")
+
+    @functools.cached_property
+    def _experiments(self) -> list[Any]:
+        asked = {"max_results": _PAGE, "view_type": "ALL"}
+
+        def page(token: Any) -> Mapping[str, Any]:
+            return self.post(f"{API}/experiments/search", {**asked, **({"page_token": token} if token else {})})
+
+        return [one.get("experiment_id") for one in _all(page, "experiments")]
+
+    def _pages(self, path: str, name: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
+        return _all(lambda token: self.get(f"{API}/{path}", page_token=token, **asked), name)
 
     def get(self, address: str, **query: Any) -> Mapping[str, Any]:
         asked = urlencode({key: value for key, value in query.items() if value is not None}, doseq=True)
@@ -195,6 +231,21 @@ def _credentials(base: str, environ: Mapping[str, str]) -> dict[str, str]:
         return {"authorization": f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"}
     token = environ.get(_TOKEN)
     return {"authorization": f"Bearer {token}"} if token else {}
+
+
+def _all(page: Callable[[Any], Mapping[str, Any]], name: str) -> Iterator[Mapping[str, Any]]:
+    token = None
+    for _ in range(_MOST_PAGES):
+        answer = page(token)
+        yield from _rows(answer, name)
+        token = answer.get("next_page_token")
+        if not token:
+            return
+
+
+def _rows(answer: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
+    found = answer.get(name)
+    return (one for one in (found if isinstance(found, list) else ()) if isinstance(one, dict))
 
 
 def file_path(uri_path: str) -> str:
