@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LARGEST_ANSWER = 256 << 20
+_LARGEST_REFUSAL = 1 << 20
 _PIECE = 1 << 20
 _CONNECT = 10.0
 # A bucket sends a piece within this time, else the server is asked.
@@ -67,7 +68,11 @@ class Transport:
         content = self.request(call.method, PREFIX + call.path, whole_of, call.body, key)
         what = f"the server's answer for {operation.path}"
         try:
-            return read(operation.result, parse_json(content, what, largest=LARGEST_ANSWER), what)
+            said = parse_json(content, what, largest=LARGEST_ANSWER)
+        except InvalidInputError as error:
+            raise self._no_server(f"with what is no answer: {error}") from error
+        try:
+            return read(operation.result, said, what)
         except InvalidInputError as error:  # it is nothing that the caller has given
             raise UnavailableError(
                 f"{self.url} answers in a form that this release of tfx-pedigree ({__version__}) does not know: {error}"
@@ -114,12 +119,17 @@ class Transport:
                 body=body() if callable(body) else body,
                 headers={**self._headers, **kind, **headers},
                 preload_content=False,
+                decode_content=False,
                 redirect=False,
                 retries=False,
                 enforce_content_length=True,
             )
         except urllib3.exceptions.HTTPError as error:
             raise PassingError(self._unreachable(error, changing=KEY_HEADER in headers)) from error
+        if (coding := response.headers.get("content-encoding", "identity")) != "identity":
+            # Nobody asked for it, and a few bytes of it could become any number.
+            response.close()
+            raise self._no_server(f"in the coding {plain(coding, 40)}")
         if response.status < 300:
             return response
         refusal = self._refusal(response)
@@ -133,7 +143,7 @@ class Transport:
             raise UnavailableError("The bytes would not be encrypted on their way.")
         told = {"user-agent": self._headers["user-agent"], "accept-encoding": "identity", **headers}
         options: dict[str, Any] = {"redirect": False, "retries": False, "preload_content": False}
-        options["enforce_content_length"] = True
+        options |= {"enforce_content_length": True, "decode_content": False}
         try:
             response = self._pool.request("GET", url, headers=told, timeout=_BUCKET, **options)
         except (urllib3.exceptions.HTTPError, ValueError) as error:
@@ -186,14 +196,17 @@ class Transport:
     def _refusal(self, response: BaseHTTPResponse) -> PedigreeError:
         """In the server's own words, if it is one of ours."""
         try:
-            content = whole_of(response)
+            content = whole_of(response, _LARGEST_REFUSAL)
             if response.headers.get("content-type") == PROBLEM:
                 return self._named(error_of(read(Problem, parse_json(content, "the refusal"), "the refusal")))
         except (InvalidInputError, UnavailableError, PassingError):
             response.close()
-        told = f"{response.status} {response.reason or ''}".strip()
+        return self._no_server(f"{response.status} {plain(response.reason or '', 80)}".strip())
+
+    def _no_server(self, answers: str) -> UnavailableError:
         return UnavailableError(
-            f"{self.url} answers {told}, and not as a Pedigree server does. Check the address, and what stands between."
+            f"{self.url} answers {answers}, and not as a Pedigree server does. Check the address, and what stands "
+            "between."
         )
 
     def _named(self, error: PedigreeError) -> PedigreeError:
@@ -233,14 +246,14 @@ def _call(operation: Operation, arguments: Mapping[str, Any]) -> Call:
         raise InvalidInputError(f"What was given cannot be sent: it cannot be written as JSON ({error}).") from error
 
 
-def whole_of(response: BaseHTTPResponse) -> bytes:
+def whole_of(response: BaseHTTPResponse, most: int = LARGEST_ANSWER) -> bytes:
     """All of the content; the connection is free for the next request then."""
     content = bytearray()
     for piece in Transport.pieces(response):
         content += piece
-        if len(content) > LARGEST_ANSWER:
+        if len(content) > most:
             response.close()
-            raise UnavailableError(f"The server's answer is larger than {format_size(LARGEST_ANSWER)}. Ask for less.")
+            raise UnavailableError(f"The server's answer is larger than {format_size(most)}. Ask for less.")
     return bytes(content)
 
 

@@ -63,6 +63,25 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def without_port(text: str) -> str:
+    """An address as proxies name it: some give the port as well."""
+    text = text.strip()
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text
+
+
+def network_of(address: str) -> str:
+    """What one client has for himself: an IPv4 address, or 2^64 of IPv6. Empty where it is no address."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(found, ipaddress.IPv6Address):
+        return str(found.ipv4_mapped or ipaddress.ip_network((int(found), 64), strict=False))
+    return str(found)
+
+
 def in_a_header(host: str) -> str:
     """As requests name it in `Host`: an IPv6 address has brackets there."""
     return f"[{host}]" if ":" in host else host.lower()

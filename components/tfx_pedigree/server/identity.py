@@ -20,6 +20,7 @@ from starlette.requests import HTTPConnection
 
 from tfx_pedigree.errors import PedigreeError, UnauthenticatedError
 from tfx_pedigree.registry import Identity, Registry, Token, TokenText
+from tfx_pedigree.server.addresses import network_of, without_port
 from tfx_pedigree.server.attempts import FailedAttempts
 from tfx_pedigree.server.forms import check_origin
 from tfx_pedigree.server.issuers import Issuer
@@ -135,11 +136,14 @@ class Credentials:
             raise
 
     def address(self, request: HTTPConnection) -> str:
-        """Whose attempts are counted together: behind a trusted proxy, the last address that it names."""
+        """Whose attempts are counted together: behind trusted proxies, the last address they name that is none of them.
+        Some proxies add a line of their own below what a stranger wrote, so all lines count."""
         direct = peer(request)
-        if self._proxy is not None and self._proxy.trusts(direct):
-            return request.headers.get("x-forwarded-for", direct).rpartition(",")[2].strip()[:64] or direct
-        return direct
+        if self._proxy is None or not self._proxy.trusts(direct):
+            return network_of(direct)
+        named = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+        others = (one for one in map(without_port, reversed(named)) if not self._proxy.trusts(one))
+        return network_of(next(others, direct)) or network_of(direct)
 
 
 def _proxied(request: HTTPConnection, header: str) -> Identity:

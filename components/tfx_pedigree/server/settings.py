@@ -49,6 +49,8 @@ class TrustedProxy:
             peer = ipaddress.ip_address(address)
         except ValueError:  # a socket in a folder has none
             return False
+        # A server that listens on `::` sees IPv4 as addresses of IPv6.
+        peer = getattr(peer, "ipv4_mapped", None) or peer
         return any(peer in network for network in self._known)
 
 

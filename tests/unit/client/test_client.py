@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import socket
 from collections.abc import Iterator
@@ -68,6 +69,8 @@ def refusal(status: int, error: PedigreeError) -> tuple[int, bytes, dict[str, st
 
 OK = (200, NO_MODELS, {"content-type": "application/json"})
 GONE = (503, b"<html>no healthy upstream</html>", {"content-type": "text/html"})
+# Few bytes that become many, for whoever takes them apart.
+BOMB = gzip.compress(bytes(64 << 20))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +151,10 @@ def test_a_refusal_comes_back_as_it_was(error: PedigreeError) -> None:
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        ((200, b"<html>", {"content-type": "text/html"}), "not JSON"),
+        ((200, b"<html>", {"content-type": "text/html"}), "no answer.*not JSON.*not as a Pedigree server does"),
+        ((200, BOMB, {"content-encoding": "gzip"}), "in the coding gzip, and not as a Pedigree"),
+        ((403, BOMB, {"content-encoding": "deflate, gzip"}), "in the coding deflate, gzip, and not"),
+        ((403, b" " * (2 << 20), {"content-type": "application/problem+json"}), "answers 403"),
         ((302, b"", {"location": "https://evil.example/"}), "answers 302"),
         ((404, b"no such page", {"content-type": "text/plain"}), "answers 404"),
         ((500, b"{}", {"content-type": "application/problem+json"}), "answers 500"),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+from starlette.requests import HTTPConnection
 
 from pedigree_testing import Clock, candidate
 from server_testing import Switch
@@ -249,6 +250,40 @@ def test_a_proxy_that_signs_nobody_in_says_only_from_where_a_request_comes(serve
     assert (refused.status_code, "carries no credential" in refused.json()["detail"]) == (401, True)
     guesses = [behind.get(WHO, headers=bearer("ped_x_y") | {"x-forwarded-for": f"10.0.0.{one}"}) for one in (1, 1, 2)]
     assert [one.status_code for one in guesses] == [401, 429, 401]
+
+
+@pytest.mark.parametrize(
+    ("lines", "counted"),
+    [
+        # Some proxies add a line of their own below the one that a stranger wrote.
+        (["1.2.3.4", "10.0.0.1"], "10.0.0.1"),
+        (["1.2.3.4, 10.0.0.1"], "10.0.0.1"),
+        (["10.0.0.1:50123"], "10.0.0.1"),
+        (["[2001:db8::1]:443"], "2001:db8::/64"),
+        (["10.0.0.1, 127.0.0.9"], "10.0.0.1"),
+        (["unknown"], "127.0.0.1"),
+        ([""], "127.0.0.1"),
+        ([], "127.0.0.1"),
+    ],
+)
+def test_behind_a_proxy_nobody_chooses_for_whom_his_attempts_count(
+    registry: Registry, lines: list[str], counted: str
+) -> None:
+    credentials = Credentials(registry, TrustedProxy(("127.0.0.0/8",)))
+    assert credentials.address(asked_from("127.0.0.1", lines)) == counted
+    assert credentials.address(asked_from("::ffff:127.0.0.1", lines)) == counted
+
+
+def test_attempts_count_by_what_one_client_has_for_himself(registry: Registry) -> None:
+    credentials = Credentials(registry)
+    found = {credentials.address(asked_from(f"2001:db8::{one:x}", ["1.2.3.4"])) for one in range(20)}
+    assert found == {"2001:db8::/64"}
+    assert credentials.address(asked_from("::ffff:10.0.0.7", [])) == "10.0.0.7"
+
+
+def asked_from(peer: str, forwarded: list[str]) -> HTTPConnection:
+    headers = [(b"x-forwarded-for", line.encode()) for line in forwarded]
+    return HTTPConnection({"type": "http", "client": (peer, 1), "headers": headers})
 
 
 def test_a_proxy_that_is_nowhere_is_refused() -> None:
