@@ -23,6 +23,7 @@ from tfx_pedigree.db import statement
 from tfx_pedigree.registry import Action, Facts, Registry
 from tfx_pedigree.server import Server, ServerSettings, answers, application
 from tfx_pedigree.server.app import GROUPS
+from tfx_pedigree.server.protocol import PatientProtocol
 
 MODEL = "flight-delay"
 _NOBODY = (0, "server")
@@ -47,7 +48,7 @@ def serve(where: tuple[str, int, str | None], strike: tuple[int, str], pid_file:
     held.listen(128)
     Path(pid_file).write_text(str(os.getpid()))
     options: dict[str, Any] = {"log_config": None, "ws": "none", "timeout_graceful_shutdown": 10}
-    uvicorn.Server(uvicorn.Config(app, lifespan="on", **options)).run(sockets=[held])
+    uvicorn.Server(uvicorn.Config(app, lifespan="on", http=PatientProtocol, **options)).run(sockets=[held])
 
 
 def _strike_at(registry: Registry, number: int, victim: str, struck: Path) -> None:

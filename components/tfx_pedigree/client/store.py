@@ -142,7 +142,7 @@ class ServerBackend(Backend):
     def add_stream(self, stream: BinaryIO, sha256: str, size: int, step: Step) -> None:
         _only_there()
 
-    def _add(self, sha256: str, size: int, body: Callable[[], Iterator[bytes]], heal: bool) -> None:
+    def _add(self, sha256: str, size: int, body: Callable[[], Iterator[bytes | memoryview]], heal: bool) -> None:
         if size >= _ASKED_FROM and not heal and not self.missing([FileEntry("", size, sha256)]):
             return
         headers = {"content-length": str(size), "content-type": "application/octet-stream"}
@@ -190,11 +190,12 @@ def _version_path(key: str) -> str:
     return PREFIX + VERSION_PATH.format(digest=f"sha256:{sha256_of_key(key)}")
 
 
-def _pieces(opened: Opened) -> Iterator[bytes]:
+def _pieces(opened: Opened) -> Iterator[memoryview]:
+    """Each is sent before the next one takes its place."""
     opened.rewind()
     view = memoryview(bytearray(CHUNK))
     while count := opened.read(view):
-        yield bytes(view[:count])
+        yield view[:count]
 
 
 class _Download(io.RawIOBase):

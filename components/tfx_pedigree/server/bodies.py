@@ -42,12 +42,16 @@ async def next_piece(receive: Receive) -> tuple[bytes, bool]:
     try:
         message = await asyncio.wait_for(receive(), PATIENCE)
     except asyncio.TimeoutError:
-        raise InvalidInputError(
-            f"The request's body stopped coming for {PATIENCE:.0f} s, so it was not answered. Send it again."
-        ) from None
+        raise stopped_coming() from None
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
     return message.get("body", b""), message.get("more_body", False)
+
+
+def stopped_coming() -> InvalidInputError:
+    return InvalidInputError(
+        f"The request's body stopped coming for {PATIENCE:.0f} s, so it was not answered. Send it again."
+    )
 
 
 def _check_length(scope: Scope, most: int) -> None:

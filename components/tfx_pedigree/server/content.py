@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import io
 import re
-from asyncio import AbstractEventLoop
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import BinaryIO, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,7 +18,8 @@ from tfx_pedigree.errors import DamagedError, InvalidInputError, NotFoundError
 from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.registry import Registry
 from tfx_pedigree.server.answers import NOT_STORED, holds, json_bytes
-from tfx_pedigree.server.bodies import next_piece, read_body, too_large
+from tfx_pedigree.server.arriving import ArrivingBody
+from tfx_pedigree.server.bodies import read_body, too_large
 from tfx_pedigree.server.context import Server
 from tfx_pedigree.server.groups import RouteGroup
 from tfx_pedigree.server.streams import send_pieces, start
@@ -40,7 +38,6 @@ from tfx_pedigree.wire.store import (
 # What has this name never changes.
 _FOREVER = {"cache-control": "private, max-age=31536000, immutable", "accept-ranges": "bytes"}
 _RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})?")
-_AT_ONCE = 1 << 20
 LARGEST_MANIFEST = 32 << 20
 # A smaller object is here before the bucket could be asked.
 DIRECT_FROM = 1 << 20
@@ -145,16 +142,21 @@ class _Content:
         return {one.sha256: one.size for one in self._server.registry.store.objects_of(digest)}
 
     async def fill(self, request: Request) -> Response:
-        await self._server.bytes.run(self._fill, request, asyncio.get_running_loop())
+        store, size = await self._server.bytes.run(self._filling, request)
+        body = ArrivingBody(request.scope, size)
+        try:
+            await self._server.bytes.run(store.put_object, cast("BinaryIO", body), request.path_params["sha256"], size)
+        finally:
+            body.abandon()
         return Response(status_code=204)
 
-    def _fill(self, request: Request, loop: AbstractEventLoop) -> None:
+    def _filling(self, request: Request) -> tuple[Store, int]:
         registry = self._server.acting(request)
         registry.check_adding_bytes()
         size = _announced(request)
         if size > self._server.settings.largest_object:
             raise too_large(self._server.settings.largest_object)
-        registry.store_to_fill.put_object(_Arriving(request.receive, loop), request.path_params["sha256"], size)
+        return registry.store_to_fill, size
 
 
 def _headers(tag: str) -> dict[str, str]:
@@ -172,35 +174,6 @@ def _announced(request: Request) -> int:
     if not re.fullmatch("[0-9]{1,18}", length):
         raise InvalidInputError("An object is sent with its size in Content-Length.")
     return int(length)
-
-
-class _Arriving(io.BytesIO):
-    """A request's body, read in a thread while it arrives: the event loop gathers a megabyte while the one before it is
-    hashed and written."""
-
-    def __init__(self, receive: Receive, loop: AbstractEventLoop) -> None:
-        super().__init__()
-        self._receive, self._loop = receive, loop
-        self._held, self._more = memoryview(b""), True
-        self._next = self._ask()
-
-    def read(self, size: int | None = -1) -> bytes:
-        if not self._held and self._next is not None:
-            self._held = memoryview(self._next.result())
-            self._next = self._ask() if self._more else None
-        wanted = len(self._held) if size is None or size < 0 else size
-        piece, self._held = bytes(self._held[:wanted]), self._held[wanted:]
-        return piece
-
-    def _ask(self) -> Future[bytearray] | None:
-        return asyncio.run_coroutine_threadsafe(self._gather(), self._loop)
-
-    async def _gather(self) -> bytearray:
-        found = bytearray()
-        while self._more and len(found) < _AT_ONCE:
-            piece, self._more = await next_piece(self._receive)
-            found += piece
-        return found
 
 
 class _Pieces(Response):

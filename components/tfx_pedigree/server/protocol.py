@@ -6,10 +6,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import functools
 import termios
 from array import array
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from httptools import HttpRequestParser
+from starlette.requests import ClientDisconnect
+from typing_extensions import Self
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEADERS_WITHIN = 20.0
 LARGEST_HEADERS = 512 << 10
@@ -18,6 +22,8 @@ REST_WITHIN = 20.0
 # Of an answer that waits to be taken, so much is taken within this time, or the next piece is asked for.
 TAKEN_WITHIN = 30.0
 LEAST_TAKEN = 64 << 10
+# Where a scope holds what takes the body from the connection (see `arriving`).
+EXTENSION = "tfx_pedigree.body"
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -44,7 +50,7 @@ class PatientProtocol(HttpToolsProtocol):
         super().data_received(data)
         answered = self.cycle is None or self.cycle.response_complete
         if answered and self._timer is None:
-            self._timer = self.loop.call_later(REST_WITHIN, self._cut)
+            self.cut_later()
 
     def on_message_begin(self) -> None:
         self._begin()
@@ -54,6 +60,33 @@ class PatientProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._end()
         super().on_headers_complete()
+        self.scope["extensions"] = {EXTENSION: {"take": functools.partial(self.take_body, self.cycle)}}
+
+    def take_body(self, cycle: RequestResponseCycle, receiver: asyncio.BufferedProtocol) -> tuple[Self, bytes]:
+        """What has come of a request's body, of which nothing was asked for yet. If there is more of it, that goes to
+        the receiver itself, until it calls `end_body`."""
+        if cycle.disconnected:
+            raise ClientDisconnect
+        if cycle.waiting_for_100_continue:
+            cycle.waiting_for_100_continue = False
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        begun, cycle.body = bytes(cycle.body), bytearray()
+        if cycle.more_body:
+            self._read_by(receiver)
+        return self, begun
+
+    def end_body(self) -> None:
+        """The parser has not seen the body's end, so another one takes the next request."""
+        self._end()
+        self.parser = HttpRequestParser(self)
+        self.cycle.more_body = False
+        self.cycle.message_event.set()
+        self._read_by(self)
+
+    def _read_by(self, protocol: asyncio.BaseProtocol) -> None:
+        self.flow.pause_reading()
+        self.transport.set_protocol(protocol)
+        self.flow.resume_reading()
 
     def on_message_complete(self) -> None:
         self._end()
@@ -79,6 +112,9 @@ class PatientProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def cut_later(self) -> None:
+        self._timer = self.loop.call_later(REST_WITHIN, self._cut)
 
     def _cut(self) -> None:
         self._end()

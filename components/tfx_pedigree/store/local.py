@@ -273,10 +273,9 @@ def bounded(stream: BinaryIO, size: int) -> Callable[[memoryview], int]:
 
     def read(view: memoryview) -> int:
         nonlocal left
-        data = stream.read(min(len(view), left))
-        left -= len(data)
-        view[: len(data)] = data
-        return len(data)
+        count: int = stream.readinto(view[:left])  # type: ignore[attr-defined]
+        left -= count
+        return count
 
     return read
 
