@@ -255,3 +255,31 @@ def test_the_end_of_a_rollout_is_seen_live(browser: Browser, switch: Switch, tmp
         world.play(ledger, controller)
         expect(page.locator("h1 ~ p .chip")).to_contain_text("rolled-back", timeout=10_000)
         expect(page.locator(".offers")).to_have_count(0)
+
+
+def test_a_picture_is_dragged_zoomed_and_unfolded(browser: Browser, site: Site) -> None:
+    """What moves is the drawing as a whole; what is seen has its letters; the chosen one's arrows are lit."""
+    with opened(browser, site) as page:
+        page.goto(f"/lineage/picture?of={MODEL}@1.1.0")
+        page.locator("g.box").first.wait_for()
+        page.click("#fold")
+        folded = page.locator("g.box").count()
+        page.click("#unfold")
+        assert page.locator("g.box").count() > folded
+        start = page.locator("g.box.start")
+        expect(start).to_contain_text("1.1.0")
+        before = start.bounding_box()
+        assert before is not None
+        middle = before["x"] + before["width"] / 2, before["y"] + before["height"] / 2
+        page.mouse.move(*middle)
+        page.mouse.wheel(0, -200)
+        page.mouse.down()
+        page.mouse.move(middle[0] + 50, middle[1] + 30)
+        page.mouse.up()
+        after = start.bounding_box()
+        assert after is not None and after["width"] > before["width"] * 1.2
+        assert after["x"] + after["width"] / 2 == pytest.approx(middle[0] + 50, abs=2)
+        start.click()
+        expect(start).to_have_class(re.compile("chosen"))
+        assert page.locator("g.lit > .edge").count() > 0
+        expect(page.locator("#details h2")).to_contain_text("1.1.0")

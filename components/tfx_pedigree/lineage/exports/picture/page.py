@@ -45,8 +45,8 @@ aria-label="Search" autocomplete="off" spellcheck="false"><output id="found"></o
 </header>
 <main aria-label="Picture">
 <div id="stage">
-<svg id="picture" tabindex="0" role="group" aria-label="Lineage, earlier on the left. Arrow keys move between boxes, \
-Enter opens one."></svg>
+<div id="picture" tabindex="0" role="group" aria-label="Lineage, earlier on the left. Arrow keys move between boxes, \
+Enter opens one."></div>
 <svg id="map" aria-hidden="true"></svg>
 </div>
 <aside id="details" aria-live="polite"></aside>

@@ -6,15 +6,15 @@
 (() => {
 "use strict";
 const data = JSON.parse(document.getElementById("lineage").textContent);
-const WIDE = 184, HIGH = 46, GAP_X = 64, GAP_Y = 16, PAD = 14, HEAD = 40, INNER_X = 36, FOLDED = 60, BAND_Y = 90;
+const WIDE = 184, HIGH = 46, GAP_X = 64, GAP_Y = 16, PAD = 14, HEAD = 40, INNER_X = 36, FOLDED = 60, BAND_Y = 90, EDGE = 100, CELL = 1200, LEGIBLE = .35;
 const FONT = "system-ui,-apple-system,'Segoe UI',Roboto,Arial,sans-serif";
 const picture = document.getElementById("picture"), map = document.getElementById("map");
 const details = document.getElementById("details"), search = document.getElementById("search");
 const found = document.getElementById("found");
 const folded = new Set(), hits = new Set();
 const view = {x: 0, y: 0, k: 1};
-const shown = new Map();
-let chosen = null, places = new Map(), bounds = null, lines = [], breaks = null;
+const shown = new Map(), letters = new Map();
+let chosen = null, places = new Map(), bounds = null, lines = [], litWays = null, breaks = null;
 
 const svg = (name, attributes, parent) => {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -183,18 +183,18 @@ function wrap(size, top, left) {
 
 /* Drawing */
 
-const root = svg("g", {});
+/* Drawn once, and then only moved and scaled as a whole: to lay out thousands of letters anew at each frame is slow. */
+const drawing = svg("svg", {id: "drawing"}, picture), root = svg("g", {});
 function draw() {
   place();
-  picture.replaceChildren(); root.replaceChildren(); shown.clear(); lines = [];
-  const defs = svg("defs", {}, picture);
-  for (const name of ["tip", "tip-lit"]) {
-    const marker = svg("marker", {id: name, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7,
-      orient: "auto", markerUnits: "userSpaceOnUse"}, defs);
-    svg("path", {d: "M0 .5 8 4 0 7.5z"}, marker);
-  }
-  picture.append(root);
-  const grounds = svg("g", {}, root), ways = svg("g", {}, root), boxes = svg("g", {}, root);
+  drawing.replaceChildren(); root.replaceChildren(); shown.clear(); letters.clear(); lines = [];
+  const [wide, tall] = [bounds.right - bounds.x + 2 * EDGE, bounds.bottom - bounds.y + 2 * EDGE];
+  for (const [name, value] of Object.entries({width: wide, height: tall,
+    viewBox: `${bounds.x - EDGE} ${bounds.y - EDGE} ${wide} ${tall}`})) drawing.setAttribute(name, value);
+  drawing.append(root);
+  const grounds = svg("g", {}, root), ways = svg("g", {}, root);
+  litWays = svg("g", {class: "lit"}, root);
+  const boxes = svg("g", {}, root);
   for (const column of data.columns) {
     for (const id of column) {
       if (isBox(id) && !folded.has(id)) {
@@ -223,8 +223,10 @@ function drawNode(index, parent) {
   const said = `${node.kind}: ${node.label}`;
   const [group, w, h] = frame(index, parent, `k-${node.kind}${node.start ? " start" : ""}`, said);
   svg("rect", {class: "body", width: w, height: h, rx: 9}, group);
-  svg("text", {class: "small", x: 12, y: 18}, group).textContent = node.kind;
-  svg("text", {x: 12, y: 35}, group).textContent = cut(node.label, w - 22);
+  letters.set(index, () => {
+    svg("text", {class: "small", x: 12, y: 18}, group).textContent = node.kind;
+    svg("text", {x: 12, y: 35}, group).textContent = cut(node.label, w - 22);
+  });
 }
 
 function drawBox(id, parent, open) {
@@ -233,24 +235,35 @@ function drawBox(id, parent, open) {
   const [group, w, h] = frame(id, parent, `run${open ? " open" : starts}`, `${box.label}, ${box.run}: ${many}`);
   if (!open) svg("rect", {class: "under", x: 5, y: 5, width: w, height: h, rx: 11}, group);
   svg("rect", {class: "body", width: w, height: h, rx: 11}, group);
-  svg("text", {x: 14, y: 24}, group).textContent = cut(`${open ? "▾" : "▸"} ${box.label}`, w - 26);
-  if (!open) svg("text", {class: "small", x: 14, y: 44}, group).textContent = cut(`${many} · ${box.run}`, w - 26, 11, 400);
+  letters.set(id, () => {
+    svg("text", {x: 14, y: 24}, group).textContent = cut(`${open ? "▾" : "▸"} ${box.label}`, w - 26);
+    if (!open) svg("text", {class: "small", x: 14, y: 44}, group).textContent = cut(`${many} · ${box.run}`, w - 26, 11, 400);
+  });
 }
 
+/* Those that end near each other are one path: thousands of single ones would take long to paint. */
 function drawWays(parent) {
-  const drawn = new Map();
+  const drawn = new Set(), near = new Map();
   for (const [late, , early] of data.edges) {
     const a = standsFor(late), b = standsFor(early);
     if (a === b || drawn.has(`${a}>${b}`)) continue;
-    drawn.set(`${a}>${b}`, true);
+    drawn.add(`${a}>${b}`);
     const to = places.get(a), from = places.get(b);
     const x1 = from.x + from.w, y1 = from.y + from.h / 2, x2 = to.x - 2, y2 = to.y + to.h / 2;
     const bend = x2 > x1 ? Math.max(24, (x2 - x1) * .45) : 90;
     const far = Math.abs(x2 - x1) > 3 * (WIDE + GAP_X) || Math.abs(y2 - y1) > 400;
-    const way = svg("path", {d: `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`,
-      class: `edge${far ? " long" : ""}`, "marker-end": "url(#tip)"}, parent);
-    lines.push({a, b, way});
+    const way = `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`, tip = `M${x2 - 8} ${y2 - 4}l8 4-8 4z`;
+    lines.push({a, b, way, tip});
+    const where = `${far}/${Math.floor(x2 / CELL)}/${Math.floor(y2 / CELL)}`;
+    if (!near.has(where)) near.set(where, {far, ways: [], tips: []});
+    near.get(where).ways.push(way); near.get(where).tips.push(tip);
   }
+  for (const {far, ways, tips} of near.values()) drawWay(ways.join(""), tips.join(""), parent, far ? "long" : "");
+}
+
+function drawWay(way, tip, parent, className) {
+  svg("path", {class: `edge ${className}`, d: way}, parent);
+  svg("path", {class: `tip ${className}`, d: tip}, parent);
 }
 
 function drawMap() {
@@ -271,11 +284,11 @@ function drawMap() {
 function mark() {
   const own = chosen === null ? null : String(chosen);
   const lit = new Set();
-  for (const {a, b, way} of lines) {
-    const on = own !== null && (String(a) === own || String(b) === own);
-    way.classList.toggle("lit", on);
-    way.setAttribute("marker-end", on ? "url(#tip-lit)" : "url(#tip)");
-    if (on) { lit.add(String(a)).add(String(b)); way.parentNode.append(way); }
+  litWays.replaceChildren();
+  for (const {a, b, way, tip} of lines) {
+    if (own === null || String(a) !== own && String(b) !== own) continue;
+    lit.add(String(a)).add(String(b));
+    drawWay(way, tip, litWays, "");
   }
   const hit = new Set([...hits].map(index => String(standsFor(index))));
   for (const [id, group] of shown) {
@@ -395,8 +408,14 @@ function values(heading, rows) {
 /* Looking around */
 
 const area = () => picture.getBoundingClientRect();
+let resting = 0;
 function look() {
-  root.setAttribute("transform", `translate(${view.x} ${view.y}) scale(${view.k})`);
+  const [left, top] = [view.x + (bounds.x - EDGE) * view.k, view.y + (bounds.y - EDGE) * view.k];
+  drawing.style.transform = `translate(${left}px,${top}px) scale(${view.k})`;
+  /* While it moves, what was painted is moved; once it rests, it is painted again at its new size. */
+  drawing.style.willChange = "transform";
+  clearTimeout(resting);
+  resting = setTimeout(() => { drawing.style.willChange = ""; }, 250);
   const {width, height} = area();
   const window_ = {x: -view.x / view.k, y: -view.y / view.k, width: width / view.k, height: height / view.k};
   const rect = map.querySelector(".view");
@@ -404,6 +423,18 @@ function look() {
   const all = window_.x <= bounds.x && window_.y <= bounds.y && window_.x + window_.width >= bounds.right
     && window_.y + window_.height >= bounds.bottom;
   map.toggleAttribute("hidden", all);
+  if (view.k >= LEGIBLE) letter(window_);
+}
+
+/* Boxes get their letters when they are first seen, with those a screen around: thousands of letters take long to lay
+   out, and a few at each frame would be painted again and again. */
+function letter({x, y, width, height}) {
+  const within = (id, many) => {
+    const box = places.get(id), wide = many * width, high = many * height;
+    return box.x < x + width + wide && box.x + box.w > x - wide && box.y < y + height + high && box.y + box.h > y - high;
+  };
+  if (![...letters.keys()].some(id => within(id, 0))) return;
+  for (const [id, write] of letters) if (within(id, 1)) { write(); letters.delete(id); }
 }
 
 function zoom(factor, px, py) {
