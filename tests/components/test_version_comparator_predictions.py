@@ -264,7 +264,9 @@ def test_a_label_that_the_models_own_preprocessing_makes_is_found(world: World, 
 
     folder = _save(tmp_path / "model", {"serving_default": serve, "transform_features": transform})
     examples = Examples.of([world.examples], "eval")
-    settings = ComparisonSettings("late_xf", ("transform_features",), latency=LatencySettings(rounds=0))
+    settings = ComparisonSettings(
+        "late_xf", ServingSignature(preprocessing=("transform_features",)), LatencySettings(rounds=0)
+    )
     found = run_models(folder, folder, examples, settings, sums_of)
     assert found.predicted.delta is not None and found.predicted.delta.count == ROWS
     assert found.predicted.flips is not None and found.predicted.flips.flipped == 0

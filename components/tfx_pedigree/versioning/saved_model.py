@@ -25,7 +25,7 @@ INDEX_FILE = "variables/variables.index"
 PLACES = ("", "Format-Serving/")
 SERVE = "serve"
 _PSEUDO = ("__saved_model_init_op", "__saved_model_train_op")
-_OTHER_FORMS = ("saved_model.pbtxt", "saved_model.cpb")
+OTHER_FORMS = ("saved_model.pbtxt", "saved_model.cpb")
 _LARGEST = 2 << 30  # protocol buffers go no further
 _LARGEST_INDEX = 32 << 20
 _MOST_GRAPHS = 100
@@ -50,7 +50,7 @@ def describe(
     root = Path(folder)
     if not root.is_dir():
         raise NotFoundError(f"{root} is no folder, so it holds no model to describe. Give the folder of a model.")
-    places = [place + name for place in PLACES for name in (GRAPH_FILE, INDEX_FILE, *_OTHER_FORMS)]
+    places = [place + name for place in PLACES for name in (GRAPH_FILE, INDEX_FILE, *OTHER_FORMS)]
     return describe_files(
         lambda path: (root / path).open("rb"),
         [path for path in places if (root / path).is_file()],
@@ -104,7 +104,7 @@ def _place(paths: Collection[str]) -> str | None:
     for place in PLACES:
         if place + GRAPH_FILE in paths:
             return place
-        for name in _OTHER_FORMS:
+        for name in OTHER_FORMS:
             if place + name in paths:
                 raise InvalidInputError(
                     f"{place + name} is a form of SavedModel that is not read here. Export the model as "

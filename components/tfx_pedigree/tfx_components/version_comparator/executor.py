@@ -151,10 +151,10 @@ def settings_of(properties: dict[str, Any], told: Told) -> ComparisonSettings:
     defaults = LatencySettings()
     return ComparisonSettings(
         label_key=parameters.text(properties, LABEL_KEY, told.label_key),
-        preprocessing=told.preprocessing,
         target=ServingSignature(
             parameters.text(properties, SIGNATURE_NAME, told.signature),
             parameters.text(properties, PREDICTION_KEY, told.prediction_key),
+            told.preprocessing,
         ),
         latency=LatencySettings(
             parameters.whole(properties, LATENCY_ROUNDS, defaults.rounds),

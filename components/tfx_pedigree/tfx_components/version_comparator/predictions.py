@@ -63,16 +63,12 @@ class Pair:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to compute. The batch size does not change the sums, but for what a model itself makes of it.
-
-    `preprocessing` names the challenger's functions that make a label which the examples do not have.
-    """
+    """What to compute. The batch size does not change the sums, but for what a model itself makes of it."""
 
     pair: PairOf
     label_key: str
     threshold: float = 0.5
     batch_size: int = BATCH_SIZE
-    preprocessing: tuple[str, ...] = ()
 
 
 class PredictPairs(beam.DoFn):  # type: ignore[misc]
@@ -102,9 +98,9 @@ class PredictPairs(beam.DoFn):  # type: ignore[misc]
 
 def _truth(batch: Any, plan: Plan, pair: Pair, width: int) -> np.ndarray[Any, Any]:
     found = labels(batch, plan.label_key, width)
-    if not plan.preprocessing or np.isfinite(found).any():
+    if not plan.pair.target.preprocessing or np.isfinite(found).any():
         return found
-    made = pair.challenger.transformed(batch, plan.preprocessing).get(plan.label_key)
+    made = pair.challenger.transformed(batch).get(plan.label_key)
     if made is None:
         return found
     dense = tf.sparse.to_dense(made) if isinstance(made, tf.SparseTensor) else made

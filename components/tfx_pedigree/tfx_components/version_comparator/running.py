@@ -27,7 +27,6 @@ Compute = Callable[[tuple[str, ...], Plan], PairedSums]
 @dataclass(frozen=True)
 class ComparisonSettings:
     label_key: str = ""
-    preprocessing: tuple[str, ...] = ()
     target: ServingSignature = field(default_factory=ServingSignature)
     latency: LatencySettings = field(default_factory=LatencySettings)
     threshold: float = 0.5
@@ -123,9 +122,7 @@ def _sums(
     if not settings.label_key:
         return None, "no label key is given: predictions were not compared"
     of.offer(pair)
-    found = compute(
-        examples.files, Plan(of, settings.label_key, settings.threshold, settings.batch_size, settings.preprocessing)
-    )
+    found = compute(examples.files, Plan(of, settings.label_key, settings.threshold, settings.batch_size))
     if found.failed:
         return found, f"{found.failed} of {found.examples} examples could not be predicted: {found.problem}"
     if not found.count:

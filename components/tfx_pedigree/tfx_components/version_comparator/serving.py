@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,9 @@ import tensorflow as tf
 from google.protobuf import message
 
 from tfx_pedigree.errors import DamagedError, InvalidInputError
+from tfx_pedigree.tfx_components import files
+from tfx_pedigree.tfx_components.version_comparator.needed_functions import without_other_functions
+from tfx_pedigree.versioning.saved_model import GRAPH_FILE, OTHER_FORMS
 
 DEFAULT_SIGNATURE = "serving_default"
 # What TFMA takes of several outputs where none is named, in its order.
@@ -35,30 +40,37 @@ _UNREADABLE = (
     tf.errors.OpError,
 )
 _LONGEST = 300
+# What lies in larger ones is mostly constants, which the rewriting would copy.
+_LARGEST_GRAPH = 64 << 20
 _WHERE = ("Traceback", "File ", "Detected at", "<", "[[", "{{")
 
 
 @dataclass(frozen=True)
 class ServingSignature:
-    """What to call and what to take of the answer; empty means the usual one."""
+    """What to call and what to take of the answer; empty means the usual one. `preprocessing` names functions of the
+    challenger that make a label which the examples do not have."""
 
     signature: str = ""
     output: str = ""
+    preprocessing: tuple[str, ...] = ()
 
 
 class ServedModel:
     """A loaded model. Calling it from several threads at once is safe."""
 
     def __init__(self, folder: str, target: ServingSignature) -> None:
-        """DamagedError if the files cannot be loaded, InvalidInputError if the signature is not there or of no use."""
+        """DamagedError if the files cannot be loaded, InvalidInputError if the signature is not there or of no use.
+
+        Functions that the signature does not reach are not looked at; every variable is read.
+        """
+        name = target.signature or DEFAULT_SIGNATURE
         try:
             with _without_collections():
-                loaded = tf.saved_model.load(folder)
+                loaded = _load(folder, {name, *target.preprocessing})
         except _UNREADABLE as error:
             # Without the path, which is another one in each run: the reason becomes part of the evidence.
             said = first_line(error).replace(folder.rstrip("/"), "its folder")
             raise DamagedError(f"its SavedModel cannot be loaded: {said}") from error
-        name = target.signature or DEFAULT_SIGNATURE
         if name not in loaded.signatures:
             there = ", ".join(sorted(loaded.signatures)) or "none"
             raise InvalidInputError(f"it has no signature '{name}' (it has: {there})")
@@ -68,6 +80,7 @@ class ServedModel:
         self._serialized = _serialized_input(self._inputs)
         self._features = None if self._serialized else _features(name, self._inputs)
         self._output = _output(name, target.output, self._function.structured_outputs)
+        self._preprocessing = target.preprocessing
 
     def inputs(self, examples: Any) -> dict[str, Any]:
         """What the signature is called with for these serialized examples."""
@@ -89,10 +102,10 @@ class ServedModel:
             raise InvalidInputError(f"it gives predictions of the shape {found.shape} for {rows} examples")
         return found.reshape(rows, -1).astype(np.float64)
 
-    def transformed(self, examples: Any, functions: Sequence[str]) -> dict[str, Any]:
+    def transformed(self, examples: Any) -> dict[str, Any]:
         """What the model's own preprocessing makes of the examples: where a label comes from that no example has."""
         found: dict[str, Any] = {}
-        for name in functions:
+        for name in self._preprocessing:
             function = (
                 self._loaded.signatures[name] if name in self._loaded.signatures else getattr(self._loaded, name, None)
             )
@@ -103,6 +116,28 @@ class ServedModel:
             else:
                 found |= function(examples)
         return found
+
+
+def _load(folder: str, signatures: Collection[str]) -> Any:
+    """No more than these signatures need, where that is known; else, and to say what is wrong, all of the model."""
+    whole = Path(folder)
+    if not files.is_remote(folder) and not any((whole / name).exists() for name in OTHER_FORMS):
+        with contextlib.suppress(*_UNREADABLE), tempfile.TemporaryDirectory(prefix="pedigree-") as smaller:
+            if _make_smaller(whole, Path(smaller), signatures):
+                return tf.saved_model.load(smaller)
+    return tf.saved_model.load(folder)
+
+
+def _make_smaller(folder: Path, target: Path, signatures: Collection[str]) -> bool:
+    graph = folder / GRAPH_FILE
+    found = without_other_functions(graph.read_bytes(), signatures) if graph.stat().st_size <= _LARGEST_GRAPH else None
+    if found is None:
+        return False
+    (target / GRAPH_FILE).write_bytes(found)
+    for other in folder.iterdir():
+        if other.name != GRAPH_FILE:
+            (target / other.name).symlink_to(other.resolve())
+    return True
 
 
 @contextlib.contextmanager
