@@ -99,7 +99,7 @@ def approve(app: App, *, model: str, number: int, comment: str | None, promoting
 
     NUMBER is that of the request. Those whom the model's protection names can approve, but never who filed the request.
     """
-    from tfx_pedigree.service.approving import approve as use_case
+    from tfx_pedigree.service.promotion import approve as use_case
 
     with app.open() as workspace:
         done = use_case(workspace, model, number, comment=comment, promoting=promoting)

@@ -41,7 +41,7 @@ def compare(
 
     Numbers, parameters and interface, as the registry has them; `pedigree diff` adds data, code and environment.
     """
-    from tfx_pedigree.service.versions.comparing import compare_versions
+    from tfx_pedigree.service.versions.looking_up import compare_versions
 
     with app.open().registry as registry:
         comparison = compare_versions(registry, ref, other)

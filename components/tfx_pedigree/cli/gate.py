@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from tfx_pedigree.cli import exits, inputs, output
-from tfx_pedigree.cli.app import common_options
-from tfx_pedigree.cli.lazy import PedigreeGroup
+from tfx_pedigree.cli.lazy import AnsweringGroup
 from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.text import plural
 
@@ -20,15 +19,7 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path)
 
 
-class _Deciding(PedigreeGroup):
-    """Answers by itself as well, so it takes what commands take."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.params += common_options(hidden=True)
-
-
-@click.group(cls=_Deciding, invoke_without_command=True)
+@click.group(cls=AnsweringGroup, invoke_without_command=True)
 @click.option("--policy", type=_FILE, help="The policy; without it the one in the comparison.")
 @click.option("--comparison", type=_FILE, help="A comparison.json, as VersionComparator writes it.")
 @click.option(

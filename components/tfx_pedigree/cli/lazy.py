@@ -74,6 +74,14 @@ class PedigreeGroup(click.Group):
 PedigreeGroup.group_class = PedigreeGroup
 
 
+class AnsweringGroup(PedigreeGroup):
+    """A group that does something by itself as well, so it takes what commands take."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += common_options(hidden=True)
+
+
 class LazyGroup(PedigreeGroup):
     """`sections` are the headings of the help, each with its commands."""
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from datetime import datetime, timezone
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +11,7 @@ import click
 from tfx_pedigree.cli import exits, output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
+from tfx_pedigree.cli.stopping import until_stopped
 from tfx_pedigree.text import format_minute
 
 if TYPE_CHECKING:
@@ -53,21 +51,12 @@ def _utc_now() -> datetime:
 
 def keep_looking(looking: Monitor, period: float) -> None:
     """Until somebody stops it, between two looks."""
-    stop = threading.Event()
-
-    def stopping(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    before = {one: signal.signal(one, stopping) for one in (signal.SIGTERM, signal.SIGINT)}
-    try:
+    with until_stopped() as stop:
         while not stop.is_set():
             found = looking.once()
             if found.recorded or found.problems:
                 _tell(found)
             stop.wait(period)
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
 
 
 def _tell(found: Pass) -> None:

@@ -68,7 +68,7 @@ def reproduce(
 
     Exit code 1: it did not come out the same as far as --level; or, with --check, something cannot be had any more.
     """
-    from tfx_pedigree.cli.pipelines.common import stopped_by_kill
+    from tfx_pedigree.cli.stopping import stopped_by_kill
     from tfx_pedigree.service.reproducing import running
     from tfx_pedigree.service.reproducing.levels import Level
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tfx_pedigree.comparison.anchor import Anchor
 from tfx_pedigree.comparison.assemble import Measurements, compare_models, decide_again
-from tfx_pedigree.comparison.check import Check
+from tfx_pedigree.comparison.check import Check, CheckOutcome
 from tfx_pedigree.comparison.document import Basis, Code, Comparison, Data, MetricRow, ParameterChange, Side
 from tfx_pedigree.comparison.earlier import Earlier, earlier_to_json, read_earlier, slices_of
 from tfx_pedigree.comparison.eval_config import EvaluatorPlan, Share, evaluator_plan
@@ -58,7 +58,7 @@ from tfx_pedigree.comparison.policy_year import ErrorBudget, Holdout, Many, Neve
 from tfx_pedigree.comparison.report import Origin, render
 from tfx_pedigree.comparison.rule import ScoreChange
 from tfx_pedigree.comparison.scores import DeltaSums, FlipCounts, characteristics, importance, similarity
-from tfx_pedigree.comparison.verdict import CheckOutcome, Recommendation, Verdict
+from tfx_pedigree.verdict import Recommendation, Verdict
 
 __all__ = [
     "FIRST",

@@ -18,8 +18,8 @@ from tfx_pedigree.comparison.outcomes import Outcomes
 from tfx_pedigree.comparison.past import Standing
 from tfx_pedigree.comparison.policy import Gain, Policy
 from tfx_pedigree.comparison.scores import DeltaSums, FlipCounts, characteristics, importance, similarity
-from tfx_pedigree.comparison.verdict import Verdict
 from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.verdict import Verdict
 from tfx_pedigree.versioning import Bump, ModelDescription
 from tfx_pedigree.versioning import compare as compare_descriptions
 

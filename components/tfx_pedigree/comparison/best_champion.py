@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 
 from tfx_pedigree.comparison.anchor import Anchor
-from tfx_pedigree.comparison.check import Check
+from tfx_pedigree.comparison.check import Check, CheckOutcome
 from tfx_pedigree.comparison.intervals import TFMA_DEGREES_OF_FREEDOM, t_quantile
 from tfx_pedigree.comparison.margin import Measure, Pair, Spread
 from tfx_pedigree.comparison.measured import Measured, paired
@@ -17,7 +17,6 @@ from tfx_pedigree.comparison.past import Best, Standing
 from tfx_pedigree.comparison.policy import Policy, RuleKind
 from tfx_pedigree.comparison.policy_year import NeverBelow
 from tfx_pedigree.comparison.rule import TOLERANCE, Contest, share
-from tfx_pedigree.comparison.verdict import CheckOutcome
 from tfx_pedigree.comparison.wording import amount, number
 from tfx_pedigree.text import listed, plain
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tfx_pedigree.comparison.check import Check
+from tfx_pedigree.comparison.check import Check, CheckOutcome
 from tfx_pedigree.comparison.measured import Measured, missing, named
 from tfx_pedigree.comparison.numbers import Key
 from tfx_pedigree.comparison.policy import Bounds, Policy
-from tfx_pedigree.comparison.verdict import CheckOutcome
 from tfx_pedigree.comparison.wording import number
 from tfx_pedigree.text import plain
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from tfx_pedigree.comparison.check import NO_CHAMPION, Check
+from tfx_pedigree.comparison.check import NO_CHAMPION, Check, CheckOutcome
 from tfx_pedigree.comparison.measured import Latency, Measured
 from tfx_pedigree.comparison.numbers import MetricValue
 from tfx_pedigree.comparison.policy import Policy
 from tfx_pedigree.comparison.rule import share
-from tfx_pedigree.comparison.verdict import CheckOutcome
 from tfx_pedigree.comparison.wording import bytes_text, number, percent
 
 # Where a call had no processor for more than this share of its time, other programs are worth a word.

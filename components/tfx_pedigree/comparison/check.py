@@ -7,12 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import ClassVar
 
-from tfx_pedigree.comparison.verdict import CheckOutcome
 from tfx_pedigree.json_form import JsonForm, Layout, Measured
 
 NO_CHAMPION = "there is no champion to compare it with"
+
+
+class CheckOutcome(str, Enum):
+    """How one check of the policy came out. A skipped one did not apply, and its sentence says why."""
+
+    HOLDS = "holds"
+    BROKEN = "broken"
+    UNKNOWN = "unknown"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tfx_pedigree.comparison.check import NO_CHAMPION, Check
+from tfx_pedigree.comparison.check import NO_CHAMPION, Check, CheckOutcome
 from tfx_pedigree.comparison.guarded_slices import usable
 from tfx_pedigree.comparison.intervals import TFMA_DEGREES_OF_FREEDOM as _FREEDOM
 from tfx_pedigree.comparison.intervals import t_quantile
@@ -19,7 +19,6 @@ from tfx_pedigree.comparison.measured import Measured, missing
 from tfx_pedigree.comparison.numbers import Interval, Key, MetricValue, Slice
 from tfx_pedigree.comparison.policy import Policy
 from tfx_pedigree.comparison.rule import TOLERANCE
-from tfx_pedigree.comparison.verdict import CheckOutcome
 from tfx_pedigree.comparison.wording import number
 from tfx_pedigree.text import plain
 

@@ -16,11 +16,10 @@ from tfx_pedigree.comparison.anchor import Anchor
 from tfx_pedigree.comparison.best_champion import anchor_warnings
 from tfx_pedigree.comparison.bound_checks import floor_checks
 from tfx_pedigree.comparison.budget_checks import budget_checks
-from tfx_pedigree.comparison.check import Check
+from tfx_pedigree.comparison.check import Check, CheckOutcome
 from tfx_pedigree.comparison.earlier import Earlier
-from tfx_pedigree.comparison.gain_checks import gain_checks
 from tfx_pedigree.comparison.gap_checks import gap_checks
-from tfx_pedigree.comparison.guardrail_checks import guardrail_checks
+from tfx_pedigree.comparison.guardrail_checks import gain_checks, guardrail_checks
 from tfx_pedigree.comparison.luck import confidence_of, reuse_warnings, widened, year_checks
 from tfx_pedigree.comparison.margin import Pair
 from tfx_pedigree.comparison.measured import Latency, Measured, enough, few_of_class, missing, named, paired
@@ -29,11 +28,11 @@ from tfx_pedigree.comparison.numbers import Key, MetricValue, Scores
 from tfx_pedigree.comparison.past import Standing
 from tfx_pedigree.comparison.policy import MajorChange, NotComparable, Policy, RuleKind, Similar
 from tfx_pedigree.comparison.rule import Contest, ScoreChange, recommend, score_change, score_outcome, share
-from tfx_pedigree.comparison.verdict import CheckOutcome, Recommendation, Verdict
 from tfx_pedigree.comparison.wording import asked_of, graded, moved, number
 from tfx_pedigree.comparison.wording import interval as interval_text
 from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.text import listed, plain
+from tfx_pedigree.verdict import Recommendation, Verdict
 
 SCORE = "score"
 # Among the numbers of the score's check where both scores were tested against each other.

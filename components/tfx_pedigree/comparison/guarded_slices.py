@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from tfx_pedigree.comparison.check import Check
+from tfx_pedigree.comparison.check import Check, CheckOutcome
 from tfx_pedigree.comparison.measured import (
     Measured,
     count_of,
@@ -17,7 +17,6 @@ from tfx_pedigree.comparison.measured import (
 )
 from tfx_pedigree.comparison.numbers import OVERALL, Key, Slice
 from tfx_pedigree.comparison.policy import Guardrail, MissingSlice, Policy, TooFew
-from tfx_pedigree.comparison.verdict import CheckOutcome
 from tfx_pedigree.comparison.wording import number
 from tfx_pedigree.text import plain
 

@@ -1,31 +1,38 @@
-"""Guardrails: how much worse than the champion a metric may be, on all examples and on each slice."""
+"""Guardrails: how much worse than the champion a metric may be (`max_regression`), or how much better it must be
+(`min_gain`), on all examples and on each slice.
+
+Of many slices that are judged together (Holm), the p-values of "this slice lost more than it may" are held, the
+smallest first, against the chance of an error divided by how many are left. With equal models, some slice is called
+worse in no more cases than one test would call.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from tfx_pedigree.comparison.bound_checks import bounds_check
-from tfx_pedigree.comparison.check import NO_CHAMPION, Check
+from tfx_pedigree.comparison.check import NO_CHAMPION, Check, CheckOutcome
 from tfx_pedigree.comparison.guarded_slices import (
     least_of,
     no_slice,
     nothing_guarded,
     obstacle,
     slices_of_rail,
+    usable,
     vanished,
 )
-from tfx_pedigree.comparison.holm import p_value, rejected
+from tfx_pedigree.comparison.intervals import TFMA_DEGREES_OF_FREEDOM, t_quantile, t_within
 from tfx_pedigree.comparison.margin import Measure
 from tfx_pedigree.comparison.measured import Measured, named, numbers_of, paired
 from tfx_pedigree.comparison.metrics import Direction
-from tfx_pedigree.comparison.numbers import Key
-from tfx_pedigree.comparison.policy import Guardrail, Policy, RuleKind
+from tfx_pedigree.comparison.numbers import Interval, Key
+from tfx_pedigree.comparison.policy import Guardrail, Policy, Rule, RuleKind
 from tfx_pedigree.comparison.policy_year import Many
-from tfx_pedigree.comparison.rule import TOLERANCE, share
-from tfx_pedigree.comparison.verdict import CheckOutcome
-from tfx_pedigree.comparison.wording import amount, moved
+from tfx_pedigree.comparison.rule import TOLERANCE, Contest, score_change, share
+from tfx_pedigree.comparison.wording import amount, asked_of, graded, moved
 from tfx_pedigree.comparison.wording import interval as interval_text
 
 # Of a slice's loss being within its limit, where many slices are judged together.
@@ -118,3 +125,56 @@ def _lost(kind: RuleKind, loss: float) -> str:
     if loss == 0:
         return "no change"
     return f"{amount(kind, abs(loss))} {'worse' if loss > 0 else 'better'}"
+
+
+def p_value(margin: Interval, confidence: float) -> float:
+    """Of the margin being 0 or more, from the interval in which it lies with this confidence."""
+    middle, half = (margin[0] + margin[1]) / 2, (margin[1] - margin[0]) / 2
+    if not half or not math.isfinite(half):
+        return 1.0 if middle >= 0 or not math.isfinite(half) else 0.0
+    t = -middle / half * t_quantile(confidence, TFMA_DEGREES_OF_FREEDOM)
+    inside = t_within(abs(t), TFMA_DEGREES_OF_FREEDOM)
+    return (1 - inside) / 2 if t > 0 else (1 + inside) / 2
+
+
+def rejected(p_values: Sequence[float], level: float) -> tuple[bool, ...]:
+    """Which of the hypotheses fall, at this chance of any error among them."""
+    fallen = [False] * len(p_values)
+    for place, index in enumerate(sorted(range(len(p_values)), key=lambda at: p_values[at])):
+        if p_values[index] > level / (len(p_values) - place):
+            break
+        fallen[index] = True
+    return tuple(fallen)
+
+
+def gain_checks(policy: Policy, found: Measured) -> Iterator[Check]:
+    for rail in policy.guardrails:
+        if rail.min_gain is not None:
+            for key in usable(policy, rail, found):
+                yield _gain(policy, rail, rail.min_gain, key, found)
+
+
+def _gain(policy: Policy, rail: Guardrail, asked: Rule, key: Key, found: Measured) -> Check:
+    name, numbers = f"gain of {named(key)}", numbers_of(key, found)
+    if found.champion is None:
+        return Check(name, CheckOutcome.SKIPPED, f"the {name} does not count: {NO_CHAMPION}", numbers)
+    assert rail.direction is not None  # noqa: S101  Guardrail has made sure of it
+    contest = Contest(asked, rail.direction)
+    confidence = None if rail.point_estimate else policy.confidence
+    pair = paired(key, found, contest.measure, confident=confidence is not None, least=least_of(policy, rail))
+    if isinstance(pair, str):
+        return Check(name, CheckOutcome.UNKNOWN, pair, numbers)
+    low, high = contest.ahead(pair)
+    outcome = CheckOutcome.HOLDS if low > 0 else (CheckOutcome.BROKEN if high <= 0 else CheckOutcome.UNKNOWN)
+    change = score_change(contest, pair)
+    said = moved(named(key), pair.champion, pair.challenger)
+    said += f", {graded(asked.kind, change.gain)}" if change.gain else ""
+    if change.gain_interval is not None:
+        said += f" ({interval_text(asked.kind, change.gain_interval, confidence)})"
+    least = f"{asked_of(asked)} that must be gained"
+    words = {
+        CheckOutcome.HOLDS: f", more than the {least}",
+        CheckOutcome.BROKEN: f", not more than the {least}",
+        CheckOutcome.UNKNOWN: f", and whether that is more than the {least} cannot be told",
+    }
+    return Check(name, outcome, said + words[outcome], numbers | {"gain": change.gain})

@@ -6,14 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from tfx_pedigree.comparison.check import Check
+from tfx_pedigree.comparison.check import Check, CheckOutcome
 from tfx_pedigree.comparison.document import Comparison
 from tfx_pedigree.comparison.guardrail_checks import P_VALUE, guardrail_checks
 from tfx_pedigree.comparison.measured import Measured
 from tfx_pedigree.comparison.numbers import Scores
 from tfx_pedigree.comparison.policy import NEWEST, Guardrail
 from tfx_pedigree.comparison.policy_year import Many
-from tfx_pedigree.comparison.verdict import CheckOutcome
 from tfx_pedigree.text import listed, plain
 
 

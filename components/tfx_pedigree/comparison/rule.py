@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from tfx_pedigree.comparison.check import CheckOutcome
 from tfx_pedigree.comparison.margin import Measure, Pair
 from tfx_pedigree.comparison.metrics import Direction
 from tfx_pedigree.comparison.numbers import Interval
 from tfx_pedigree.comparison.policy import Rule, Similar
-from tfx_pedigree.comparison.verdict import CheckOutcome, Recommendation
 from tfx_pedigree.json_form import JsonForm, Measured
+from tfx_pedigree.verdict import Recommendation
 
 # "More than 5 %" begins at 5.00005 %: a score that was rounded to float32 on its way can't turn an exact 5 % into more.
 TOLERANCE = 1e-5

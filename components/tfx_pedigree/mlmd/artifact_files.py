@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.comparison import Comparison
+from tfx_pedigree.db import schema
 from tfx_pedigree.digest import is_digest
 from tfx_pedigree.errors import InvalidInputError, PedigreeError
+from tfx_pedigree.registry import Registry
 from tfx_pedigree.store import manifest_of
 
 # Of Pedigree's own components; docs/components.md describes them.
@@ -109,3 +113,15 @@ def _json(uri: str, name: str) -> Any:
         return parse_json(text, name, canonical=True) if text is not None else None
     except InvalidInputError:
         return None
+
+
+def versions_in(registry: Registry) -> Finder:
+    """Model and number of each version with a digest."""
+    v, m = schema.model_versions.c, schema.models.c
+
+    def find(digest: str) -> Iterable[tuple[str, str | None]]:
+        query = sa.select(m.name, v.version).join_from(schema.model_versions, schema.models).where(v.digest == digest)
+        with registry.transactions.reading(None) as connection:
+            return [(row.name, row.version) for row in connection.execute(query)]
+
+    return find

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tfx_pedigree.errors import NotFoundError
-from tfx_pedigree.registry import notes, numbering, promotion, reading, registration
+from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
+from tfx_pedigree.registry import numbering, promotion, reading, registration, stored
 from tfx_pedigree.registry.api import VersionChanges
 from tfx_pedigree.registry.decisions import PromotionRequest
 from tfx_pedigree.registry.events import Event
@@ -19,6 +19,8 @@ from tfx_pedigree.registry.roles import Action
 from tfx_pedigree.registry.stored import StoredVersion
 from tfx_pedigree.registry.transactions import Transactions
 from tfx_pedigree.registry.write import Write
+from tfx_pedigree.secrets import clean_values
+from tfx_pedigree.text import listed
 from tfx_pedigree.versioning import Request
 
 
@@ -105,7 +107,7 @@ class LocalChanges(VersionChanges):
     ) -> Event:
         self.transactions.ensure_model(model)
         with self.transactions.changing(model, action) as write:
-            return notes.write_note(write, action, subject=subject, reason=reason, details=details, expect=expect)
+            return write_note(write, action, subject=subject, reason=reason, details=details, expect=expect)
 
     def _take(
         self,
@@ -139,3 +141,32 @@ def _change(
 def _register(write: Write, found: StoredVersion, facts: Facts | None, evidence: Evidence | None) -> StoredVersion:
     found = registration.register(write, found, facts or Facts())
     return found if evidence is None else registration.attach_evidence(write, found, evidence)
+
+
+# Events that change nothing: a training run that was begun, or was not worth its cost, leaves no version, and that it
+# was considered is history all the same. Of all other actions the events tell of changes, which no note may pretend.
+NOTES = (Action.RETRAIN, Action.REPRODUCE, Action.DESCRIBE)
+
+
+def write_note(
+    write: Write,
+    action: Action,
+    *,
+    subject: str | None,
+    reason: str | None,
+    details: Mapping[str, Any],
+    expect: int | None,
+) -> Event:
+    """With `expect`, the position of the newest note of this action that the caller has seen (0: none), it is a
+    compare-and-swap: of two who decided upon the same history, one is refused."""
+    if action not in NOTES:
+        raise InvalidInputError(f"`{action}` is no note, but a change of its own. Notes are {listed(map(str, NOTES))}.")
+    asked = {"chain": write.chain, "model": write.chain, "actor": "", "action": action.value, "limit": 1}
+    rows = reading.events(action=True).rows(write.connection, **asked)
+    seen = stored.read_event(rows[0]).position if rows else 0
+    if expect is not None and seen != expect:
+        raise ConflictError(
+            f"{write.chain}: somebody else noted `{action}` since this was decided (event {seen} of its history). "
+            f"Nothing was done. Look at `pedigree history {write.chain}`, and call again."
+        )
+    return write.log(action.value, subject, reason=reason, details=clean_values(details))

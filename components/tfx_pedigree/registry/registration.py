@@ -21,7 +21,7 @@ from tfx_pedigree.registry import numbering
 from tfx_pedigree.registry.evidence import DECIDED, Evidence
 from tfx_pedigree.registry.model_rows import seal
 from tfx_pedigree.registry.records import Version
-from tfx_pedigree.registry.search_writing import forget_for_search, index_for_search
+from tfx_pedigree.registry.search_tables import forget_for_search, index_for_search
 from tfx_pedigree.registry.stored import OF_MODEL, OF_SEQUENCE, VERSION_ID, StoredVersion
 from tfx_pedigree.registry.write import Write, refuse_zero
 from tfx_pedigree.secrets import clean_values

@@ -9,8 +9,7 @@ from __future__ import annotations
 from tfx_pedigree.server.addresses import PublicUrl
 from tfx_pedigree.server.app import application, create_app
 from tfx_pedigree.server.authentication import Authenticator
-from tfx_pedigree.server.context import Server
-from tfx_pedigree.server.groups import RouteGroup
+from tfx_pedigree.server.context import RouteGroup, Server
 from tfx_pedigree.server.settings import RolloutDriver, ServerSettings, TrustedProxy
 
 __all__ = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -12,13 +13,13 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import Receive, Scope, Send
 
+from tfx_pedigree import __version__
 from tfx_pedigree.digest import digest_of
 from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.lineage.api import LineageApi
 from tfx_pedigree.registry import Registry, RegistryApi, RequestKey
 from tfx_pedigree.rollout.api import RolloutApi
 from tfx_pedigree.server import answers
-from tfx_pedigree.server.about import AboutServer
 from tfx_pedigree.server.answers import Answer
 from tfx_pedigree.server.bodies import TooLargeError, read_body
 from tfx_pedigree.server.content import ServedStore
@@ -31,6 +32,7 @@ from tfx_pedigree.wire import (
     NDJSON,
     OPERATIONS,
     PREFIX,
+    About,
     Found,
     Kind,
     Operation,
@@ -42,6 +44,17 @@ from tfx_pedigree.wire import (
     write_lines,
 )
 from tfx_pedigree.wire.requests import LARGEST_BODY
+
+
+@dataclass(frozen=True)
+class AboutServer(ServerApi):
+    """`registry` is that of whoever asks."""
+
+    registry: Registry
+
+    def about(self) -> About:
+        return About(self.registry.actor, self.registry.identity, __version__)
+
 
 _TARGETS: dict[type, Callable[[Registry], Any]] = {
     RegistryApi: lambda registry: registry,

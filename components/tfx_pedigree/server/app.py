@@ -20,8 +20,7 @@ from tfx_pedigree.server.answers import Answer, wants_page
 from tfx_pedigree.server.api import Api
 from tfx_pedigree.server.authentication import authenticator_for, issuers_of
 from tfx_pedigree.server.content import CONTENT, check_presigning
-from tfx_pedigree.server.context import Server
-from tfx_pedigree.server.groups import RouteGroup
+from tfx_pedigree.server.context import RouteGroup, Server
 from tfx_pedigree.server.health import HEALTH
 from tfx_pedigree.server.hosts import AllowedHosts
 from tfx_pedigree.server.housekeeping import HOUSEKEEPING

@@ -20,8 +20,7 @@ from tfx_pedigree.registry import Registry
 from tfx_pedigree.server.answers import NOT_STORED, holds, json_bytes
 from tfx_pedigree.server.arriving import ArrivingBody
 from tfx_pedigree.server.bodies import read_body, too_large
-from tfx_pedigree.server.context import Server
-from tfx_pedigree.server.groups import RouteGroup
+from tfx_pedigree.server.context import RouteGroup, Server
 from tfx_pedigree.server.streams import send_pieces, start
 from tfx_pedigree.store import Manifest, ObjectRef, Store, VerifyReport
 from tfx_pedigree.wire import PREFIX, StoreApi

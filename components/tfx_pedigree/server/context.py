@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import ParamSpec, TypeVar
 
 from starlette.requests import HTTPConnection
+from starlette.routing import BaseRoute
 
 from tfx_pedigree.registry import Registry
 from tfx_pedigree.server.authentication import Authenticator
@@ -61,3 +65,16 @@ class Server:
         for pool in (self.questions, self.changes, self.bytes):
             pool.close()
         self.registry.close()
+
+
+def _nothing(_: Server) -> AbstractAsyncContextManager[None]:
+    return contextlib.nullcontext()
+
+
+@dataclass(frozen=True)
+class RouteGroup:
+    """`routes` makes the group's routes; `running` is entered when the server starts, and left when it stops."""
+
+    name: str
+    routes: Callable[[Server], Sequence[BaseRoute]]
+    running: Callable[[Server], AbstractAsyncContextManager[None]] = _nothing

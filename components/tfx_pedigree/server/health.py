@@ -9,8 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from tfx_pedigree.errors import PedigreeError
-from tfx_pedigree.server.context import Server
-from tfx_pedigree.server.groups import RouteGroup
+from tfx_pedigree.server.context import RouteGroup, Server
 
 
 def _routes(server: Server) -> Sequence[BaseRoute]:

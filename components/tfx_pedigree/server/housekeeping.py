@@ -5,8 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 
 from tfx_pedigree.server.background import repeating
-from tfx_pedigree.server.context import Server
-from tfx_pedigree.server.groups import RouteGroup
+from tfx_pedigree.server.context import RouteGroup, Server
 
 EVERY = 3600.0
 

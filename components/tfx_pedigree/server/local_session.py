@@ -16,9 +16,8 @@ from starlette.routing import BaseRoute, Route
 
 from tfx_pedigree.errors import UnauthenticatedError
 from tfx_pedigree.registry import Identity
-from tfx_pedigree.server.context import Server
+from tfx_pedigree.server.context import RouteGroup, Server
 from tfx_pedigree.server.forms import check_origin
-from tfx_pedigree.server.groups import RouteGroup
 
 _SAFE = ("GET", "HEAD")
 

@@ -21,8 +21,7 @@ from starlette.routing import BaseRoute, Route
 
 from tfx_pedigree import __version__
 from tfx_pedigree.registry import Action, Gauges, Registry, Told
-from tfx_pedigree.server.context import Server
-from tfx_pedigree.server.groups import RouteGroup
+from tfx_pedigree.server.context import RouteGroup, Server
 from tfx_pedigree.server.timing import DURATIONS, shared_folder
 
 # Several Prometheus servers, and people, may ask at once: the database is asked once.

@@ -32,8 +32,7 @@ from tfx_pedigree.integrations.mlflow import (
 from tfx_pedigree.kept import Kept
 from tfx_pedigree.server.answers import JSON, NOT_STORED, Answer, bug_sentence
 from tfx_pedigree.server.bodies import read_body
-from tfx_pedigree.server.context import Server
-from tfx_pedigree.server.groups import RouteGroup
+from tfx_pedigree.server.context import RouteGroup, Server
 from tfx_pedigree.server.streams import send_pieces, start
 from tfx_pedigree.server.timing import measured
 from tfx_pedigree.text import plain

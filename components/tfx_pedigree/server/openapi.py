@@ -17,8 +17,7 @@ from starlette.routing import BaseRoute, Route
 from tfx_pedigree import __version__
 from tfx_pedigree.html import Markup, el, join, ticked
 from tfx_pedigree.json_form.schema import Schema, Schemas
-from tfx_pedigree.server.context import Server
-from tfx_pedigree.server.groups import RouteGroup
+from tfx_pedigree.server.context import RouteGroup, Server
 from tfx_pedigree.wire import KEY_HEADER, NDJSON, OPERATIONS, PREFIX, PROBLEM, Kind, Operation, Place, Problem
 from tfx_pedigree.wire.operation import REQUIRED, without_references
 from tfx_pedigree.wire.store import ADDRESS, DIRECT, FILL_PATH, READ_PATH, VERSION_PATH, BytesAddress

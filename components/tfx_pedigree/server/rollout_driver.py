@@ -13,8 +13,7 @@ from collections.abc import AsyncIterator
 
 from tfx_pedigree.registry import Identity
 from tfx_pedigree.rollout.controller import Tick
-from tfx_pedigree.server.context import Server
-from tfx_pedigree.server.groups import RouteGroup
+from tfx_pedigree.server.context import RouteGroup, Server
 from tfx_pedigree.service.rollouts.desk import RolloutDesk
 from tfx_pedigree.service.workspace import Workspace
 

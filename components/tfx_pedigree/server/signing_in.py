@@ -17,9 +17,8 @@ from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry import UsedSignIn
 from tfx_pedigree.server import code_flow
 from tfx_pedigree.server.code_flow import Attempt, Leaving, sent_to
-from tfx_pedigree.server.context import Server
+from tfx_pedigree.server.context import RouteGroup, Server
 from tfx_pedigree.server.forms import check_origin, read_form
-from tfx_pedigree.server.groups import RouteGroup
 from tfx_pedigree.server.identity import COOKIE, Credentials
 from tfx_pedigree.server.issuer_site import IssuerSite
 from tfx_pedigree.server.issuers import SignInWith

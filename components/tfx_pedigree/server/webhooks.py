@@ -10,8 +10,7 @@ from contextlib import AbstractAsyncContextManager
 
 from tfx_pedigree.registry import Due, Outbox
 from tfx_pedigree.server.background import repeating
-from tfx_pedigree.server.context import Server
-from tfx_pedigree.server.groups import RouteGroup
+from tfx_pedigree.server.context import RouteGroup, Server
 from tfx_pedigree.server.pages.view import of_event
 from tfx_pedigree.service.telling import send
 

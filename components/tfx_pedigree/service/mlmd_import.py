@@ -44,7 +44,7 @@ def import_mlmd(
         )
     # Only now: they need the package.
     from tfx_pedigree.mlmd import ArtifactFiles, Selection, connect, import_store  # noqa: PLC0415
-    from tfx_pedigree.mlmd.version_lookup import versions_in  # noqa: PLC0415
+    from tfx_pedigree.mlmd.artifact_files import versions_in  # noqa: PLC0415
 
     registry, selection = workspace.database("An import from ML Metadata"), Selection(pipeline, since)
     with connect(source) as reader:

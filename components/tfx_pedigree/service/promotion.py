@@ -1,14 +1,17 @@
-"""Bringing a version to staging or production: its bytes are read before, outside of any transaction."""
+"""Bringing a version to staging or production: its bytes are read before, outside of any transaction. And the approval
+after which that may be done."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
-from tfx_pedigree.errors import DamagedError
+from tfx_pedigree.errors import DamagedError, PedigreeError
+from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.progress import Progress, silent
-from tfx_pedigree.registry import PromotionRequest, Reference, Version, VersionChange
+from tfx_pedigree.registry import PromotionRequest, Reference, RequestChange, RequestStatus, Version, VersionChange
 from tfx_pedigree.service.intake import check_bytes
 from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.store import Store
@@ -50,3 +53,25 @@ def promote(
     if verify:
         check_first(workspace, version, request, progress)
     return registry.promote(Reference(version.model, version.version), request)
+
+
+@dataclass(frozen=True)
+class Approved(JsonForm):
+    """`promoted` is None where more approvals are needed, or nobody asked for it."""
+
+    change: RequestChange
+    promoted: VersionChange | None
+
+
+def approve(
+    workspace: Workspace, model: str, number: int, *, comment: str | None = None, promoting: bool = False
+) -> Approved:
+    """Two transactions: an approval stays given where the promotion is refused."""
+    change = workspace.registry.approve(model, number, comment=comment)
+    if not promoting or change.request.status is not RequestStatus.APPROVED:
+        return Approved(change, None)
+    try:
+        return Approved(change, promote(workspace, Reference(model, change.request.version), PromotionRequest()))
+    except PedigreeError as error:
+        error.args = (f"Your approval counts: {change.request.name} is approved. But {error}",)
+        raise

@@ -47,7 +47,7 @@ from tfx_pedigree.comparison import (
     standing_of,
 )
 from tfx_pedigree.comparison.explaining import Situation, in_words, sentences, simulate, situation
-from tfx_pedigree.comparison.holm import rejected
+from tfx_pedigree.comparison.guardrail_checks import rejected
 from tfx_pedigree.comparison.luck import level_of
 from tfx_pedigree.comparison.past import Best, Reuse, Stake
 from tfx_pedigree.comparison.policy_file import parse_policy

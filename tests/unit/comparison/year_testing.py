@@ -19,7 +19,7 @@ from tfx_pedigree.comparison.metrics import Direction
 from tfx_pedigree.comparison.numbers import Key, MetricValue, Scores
 from tfx_pedigree.comparison.past import Crowning, Decided, Past, PastDecision, standing_of
 from tfx_pedigree.comparison.policy import Policy
-from tfx_pedigree.comparison.verdict import Verdict
+from tfx_pedigree.verdict import Verdict
 
 _SEED = 20131231
 

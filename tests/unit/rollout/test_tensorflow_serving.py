@@ -25,8 +25,8 @@ from tfx_pedigree.comparison.config_reader import from_data
 from tfx_pedigree.errors import ConflictError
 from tfx_pedigree.rollout.traffic.api import ManagerContext, Readiness, ServedVersion, WantedRoutes
 from tfx_pedigree.rollout.traffic.serving_config import ModelEntry, with_entry
+from tfx_pedigree.rollout.traffic.templates import serving_template
 from tfx_pedigree.rollout.traffic.tensorflow_serving import TensorFlowServing, open_serving, read_settings
-from tfx_pedigree.rollout.traffic.tensorflow_serving_template import serving_template
 
 SAVED_MODELS = Path(__file__).resolve().parents[2] / "goldens/saved_models"
 

@@ -51,7 +51,7 @@ def diff(app: App, ctx: click.Context, *, v1: str, v2: str | None, everything: b
     `pedigree compare` puts what the registry itself knows side by side: numbers, parameters and interface. This command
     adds where they come from.
     """
-    from tfx_pedigree.service.versions.comparing import pair
+    from tfx_pedigree.service.versions.looking_up import pair
 
     with app.open() as workspace:
         old, new = pair(workspace.registry, v1, v2, verb="diff")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,20 +33,6 @@ def config_file(app: App, command: str, example: str = "local") -> Path:
     if app.settings.file.suffix == ".toml":  # such as the pedigree.toml that was found here
         raise InvalidInputError(f"{app.settings.file} is TOML, but pipelines are configured in YAML files. {hint}")
     return app.settings.file
-
-
-@contextlib.contextmanager
-def stopped_by_kill() -> Iterator[None]:
-    """A polite kill is as Ctrl-C: subprocess.run kills what it waits for when it is left by an exception."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 # Telling

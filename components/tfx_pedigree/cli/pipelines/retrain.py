@@ -12,11 +12,11 @@ from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.pipelines.common import (
     FAILED,
     config_file,
-    stopped_by_kill,
     tell_failure,
     tell_lines,
     training_teller,
 )
+from tfx_pedigree.cli.stopping import stopped_by_kill
 from tfx_pedigree.errors import ConflictError, InvalidInputError
 
 if TYPE_CHECKING:

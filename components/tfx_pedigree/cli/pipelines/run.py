@@ -7,7 +7,8 @@ import click
 from tfx_pedigree.cli import output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
-from tfx_pedigree.cli.pipelines.common import FAILED, config_file, stopped_by_kill, tell_version
+from tfx_pedigree.cli.pipelines.common import FAILED, config_file, tell_version
+from tfx_pedigree.cli.stopping import stopped_by_kill
 
 
 @click.command("run", cls=PedigreeCommand)

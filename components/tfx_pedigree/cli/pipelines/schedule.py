@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from tfx_pedigree.cli import output
-from tfx_pedigree.cli.app import App, common_options, pass_app
-from tfx_pedigree.cli.lazy import PedigreeGroup
+from tfx_pedigree.cli.app import App, pass_app
+from tfx_pedigree.cli.lazy import AnsweringGroup
 from tfx_pedigree.cli.pipelines.common import service_teller, target_of
 from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.text import short_digest
@@ -20,12 +20,8 @@ if TYPE_CHECKING:
     from tfx_pedigree.service.pipelines.scheduling import AppliedSchedule
 
 
-class _Schedule(PedigreeGroup):
-    """A group that does something by itself: without a word after it, it applies the config's schedule."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.params += common_options(hidden=True)
+class _Schedule(AnsweringGroup):
+    """Without a word after it, it applies the config's schedule."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return click.Group.parse_args(self, ctx, args)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from types import FrameType
-
 import click
 
 from tfx_pedigree.cli import exits, output
@@ -13,6 +9,7 @@ from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.complete import model_names
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.rollouts.common import Teller, desk_of, sentence
+from tfx_pedigree.cli.stopping import until_stopped
 
 _model = click.argument("model", shell_complete=model_names)
 
@@ -60,16 +57,6 @@ def controller(app: App, period: float) -> None:
     Several may run for availability: each model is driven by one of them, and another takes over when that one is gone.
     Each needs the config that says where the models are served.
     """
-    stop = threading.Event()
-
-    def stopping(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    with desk_of(app) as desk:
-        before = {one: signal.signal(one, stopping) for one in (signal.SIGTERM, signal.SIGINT)}
+    with desk_of(app) as desk, until_stopped() as stop:
         output.note(f"Looking every {period:g} s at the rollouts of {desk.workspace.registry.url}. Stop with Ctrl-C.")
-        try:
-            desk.run_controller(Teller(), stop.is_set, period=period, sleep=stop.wait)
-        finally:
-            for one, handler in before.items():
-                signal.signal(one, handler)
+        desk.run_controller(Teller(), stop.is_set, period=period, sleep=stop.wait)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tfx_pedigree.comparison.check import Check
+from tfx_pedigree.comparison.check import Check, CheckOutcome
 from tfx_pedigree.comparison.document import Comparison
 from tfx_pedigree.comparison.harm import harms
-from tfx_pedigree.comparison.verdict import CheckOutcome
 from tfx_pedigree.html import Markup, breakable, el, ticked
 
 _ORDER = (CheckOutcome.BROKEN, CheckOutcome.UNKNOWN, CheckOutcome.HOLDS, CheckOutcome.SKIPPED)

@@ -14,10 +14,10 @@ from tfx_pedigree.comparison.report.latency_plot import latency_section
 from tfx_pedigree.comparison.report.metrics_plot import metrics_section, slices_section
 from tfx_pedigree.comparison.report.outcomes_plot import outcomes_section
 from tfx_pedigree.comparison.report.style import STYLE
-from tfx_pedigree.comparison.verdict import Recommendation, Verdict
 from tfx_pedigree.comparison.wording import bytes_text, graded, grouped, number, percent, signed
 from tfx_pedigree.html import Child, Markup, breakable, el, join, ticked
 from tfx_pedigree.text import format_minute
+from tfx_pedigree.verdict import Recommendation, Verdict
 
 _HEADLINES = {
     Verdict.PASS: "PASS: the new version may be promoted",

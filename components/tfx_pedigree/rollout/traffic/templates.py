@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tfx_pedigree.comparison.config_reader import ConfigNode
 from tfx_pedigree.errors import InvalidInputError
@@ -12,6 +13,31 @@ from tfx_pedigree.rollout.targets import ServingTarget
 from tfx_pedigree.rollout.traffic.api import WHOLE, ManagerContext
 from tfx_pedigree.rollout.traffic.files import write_whole
 from tfx_pedigree.rollout.traffic.routed import RouteOrder
+
+if TYPE_CHECKING:
+    from tfx_pedigree.rollout.traffic.tensorflow_serving import ServingSettings
+
+
+_SERVING = """\
+# TensorFlow Serving's model config file for {model}, from `pedigree rollout template tensorflow-serving`. Pedigree
+# writes this model's entry and leaves all others as they are. Start the server so that it looks at this file again and
+# again, and may start with labels:
+#
+#   tensorflow_model_server --rest_api_port={port} --model_config_file={config} \\
+#     --model_config_file_poll_wait_seconds=5 --allow_version_labels_for_unavailable_models=true
+#
+# Clients ask {address}/v1/models/{serves_as}/labels/stable:predict. Without the label the server answers with the
+# highest version that is loaded, which may be one that is still being prepared.
+model_config_list {{
+}}
+"""
+_VERTEX = """\
+# Once, before the first `pedigree deploy {model}`. Machines are paid for from the first deployed version on.
+gcloud services enable aiplatform.googleapis.com --project={project}
+gcloud ai endpoints create --project={project} --region={location} --endpoint-id={endpoint} --display-name={model}
+# The controller's account needs roles/aiplatform.user in {project} and roles/storage.objectUser on {bucket};
+# Vertex AI's own agent, or `service_account`, needs roles/storage.objectViewer there.
+"""
 
 
 @dataclass(frozen=True)
@@ -65,7 +91,6 @@ def _envoy(settings: ConfigNode, context: ManagerContext) -> Template:
 
 def _serving(settings: ConfigNode, context: ManagerContext) -> Template:
     from tfx_pedigree.rollout.traffic.tensorflow_serving import read_settings  # noqa: PLC0415
-    from tfx_pedigree.rollout.traffic.tensorflow_serving_template import serving_template  # noqa: PLC0415
 
     read = read_settings(settings, context)
     text = serving_template(read)
@@ -79,11 +104,28 @@ def _serving(settings: ConfigNode, context: ManagerContext) -> Template:
     return Template(text, begin)
 
 
+def serving_template(settings: ServingSettings) -> str:
+    return _SERVING.format(
+        model=settings.model,
+        serves_as=settings.serves_as,
+        address=settings.address,
+        port=settings.address.rpartition(":")[2],
+        config=settings.config,
+    )
+
+
 def _vertex(settings: ConfigNode, context: ManagerContext) -> Template:
     from tfx_pedigree.rollout.traffic.vertex import read_settings  # noqa: PLC0415
-    from tfx_pedigree.rollout.traffic.vertex_template import vertex_template  # noqa: PLC0415
 
-    return Template(vertex_template(read_settings(settings), context.model), lambda: None)
+    read = read_settings(settings)
+    text = _VERTEX.format(
+        model=context.model,
+        project=read.service.project,
+        location=read.service.location,
+        endpoint=read.service.endpoint,
+        bucket="/".join(read.storage.split("/")[:3]),
+    )
+    return Template(text, lambda: None)
 
 
 def _listen(settings: ConfigNode) -> str:

@@ -13,9 +13,8 @@ from starlette.routing import BaseRoute, Route
 
 from tfx_pedigree.errors import PedigreeError
 from tfx_pedigree.server import answers
-from tfx_pedigree.server.context import Server
+from tfx_pedigree.server.context import RouteGroup, Server
 from tfx_pedigree.server.forms import read_form
-from tfx_pedigree.server.groups import RouteGroup
 from tfx_pedigree.server.pages import (
     actions,
     approvals,
