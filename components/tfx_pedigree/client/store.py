@@ -8,7 +8,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, TypeVar, cast
 
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.client.transport import PassingError, Transport, whole_of
@@ -17,7 +17,8 @@ from tfx_pedigree.json_form import read
 from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.store import FileEntry, GcReport, Manifest, ObjectRef, Store, StoreUser, VerifyReport
 from tfx_pedigree.store.backend import MANIFESTS, SMALL_FILE, Backend, Stored, sha256_of_key
-from tfx_pedigree.store.hashing_copy import CHUNK, Step, hash_all
+from tfx_pedigree.store.hashing_copy import CHUNK, HashedPieces, Step, hash_all
+from tfx_pedigree.store.hints import hint_of
 from tfx_pedigree.store.source import Opened, SourceFile, SourceTree, changed
 from tfx_pedigree.wire import PREFIX, STORE
 from tfx_pedigree.wire.store import (
@@ -25,15 +26,20 @@ from tfx_pedigree.wire.store import (
     DIRECT,
     DIRECT_HEADER,
     FILL_PATH,
+    HINT_PATH,
+    NEW_PATH,
     READ_PATH,
     VERSION_PATH,
     BytesAddress,
+    Resemblance,
+    StoredObject,
 )
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 _MISSING, _VERIFY = STORE
+F = TypeVar("F", Resemblance, StoredObject)
 # What is smaller is sent unasked: the question would take as long.
 _ASKED_FROM = 64 << 10
 
@@ -131,6 +137,8 @@ class ServerBackend(Backend):
                 step(len(data))
                 self._add(sha256, file.size, lambda: iter([data] if data else []), heal)
                 return sha256
+            if not heal and not self.resembles(hint_of(file.size, opened.sample)):
+                return self._add_while_hashing(opened, step)
             sha256, size = hash_all(opened.read, step)
             opened.check(size)
             try:
@@ -139,14 +147,37 @@ class ServerBackend(Backend):
                 changed(opened.shown)
         return sha256
 
-    def add_stream(self, stream: BinaryIO, sha256: str, size: int, step: Step) -> None:
+    def add_stream(self, stream: BinaryIO, sha256: str | None, size: int, step: Step) -> str:
         _only_there()
+
+    def resembles(self, hint: str) -> bool:
+        content = self.transport.request("GET", PREFIX + HINT_PATH.format(hint=hint), whole_of)
+        return _read(Resemblance, content).known
+
+    def _add_while_hashing(self, opened: Opened, step: Step) -> str:
+        """The server hashes what arrives, this computer what it sends: both must find the same."""
+        pieces = HashedPieces(opened.read, step)
+
+        def body() -> Iterator[memoryview]:
+            nonlocal pieces  # of the last try
+            opened.rewind()
+            pieces = HashedPieces(opened.read, step)
+            return iter(pieces)
+
+        content = self.transport.request("POST", PREFIX + NEW_PATH, whole_of, body, _of_size(opened.file.size))
+        opened.check(pieces.size)
+        arrived = _read(StoredObject, content).sha256
+        if arrived != pieces.sha256:
+            raise DamagedError(
+                f"The bytes of {opened.shown} arrived at {self.url} as others: {arrived}, not {pieces.sha256}. Run the "
+                "command again."
+            )
+        return arrived
 
     def _add(self, sha256: str, size: int, body: Callable[[], Iterator[bytes | memoryview]], heal: bool) -> None:
         if size >= _ASKED_FROM and not heal and not self.missing([FileEntry("", size, sha256)]):
             return
-        headers = {"content-length": str(size), "content-type": "application/octet-stream"}
-        self.transport.request("PUT", PREFIX + FILL_PATH.format(sha256=sha256), whole_of, body, headers)
+        self.transport.request("PUT", PREFIX + FILL_PATH.format(sha256=sha256), whole_of, body, _of_size(size))
 
     def settle(self, keys: Iterable[str]) -> None:
         """What the server has acknowledged is durable."""
@@ -182,6 +213,14 @@ def _only_there() -> NoReturn:
         "This needs the store itself, and a server does not give it away. Run the command where the server runs, with "
         "the server's own --registry."
     )
+
+
+def _of_size(size: int) -> dict[str, str]:
+    return {"content-length": str(size), "content-type": "application/octet-stream"}
+
+
+def _read(kind: type[F], content: bytes) -> F:
+    return read(kind, parse_json(content, "the server's answer"), "the server's answer")
 
 
 def _version_path(key: str) -> str:

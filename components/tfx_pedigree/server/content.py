@@ -17,7 +17,7 @@ from tfx_pedigree.digest import check_digest
 from tfx_pedigree.errors import DamagedError, InvalidInputError, NotFoundError
 from tfx_pedigree.progress import Progress, silent
 from tfx_pedigree.registry import Registry
-from tfx_pedigree.server.answers import NOT_STORED, holds, json_bytes
+from tfx_pedigree.server.answers import JSON, NOT_STORED, holds, json_bytes
 from tfx_pedigree.server.arriving import ArrivingBody
 from tfx_pedigree.server.bodies import read_body, too_large
 from tfx_pedigree.server.context import RouteGroup, Server
@@ -29,9 +29,13 @@ from tfx_pedigree.wire.store import (
     DIRECT,
     DIRECT_HEADER,
     FILL_PATH,
+    HINT_PATH,
+    NEW_PATH,
     READ_PATH,
     VERSION_PATH,
     BytesAddress,
+    Resemblance,
+    StoredObject,
 )
 
 # What has this name never changes.
@@ -70,6 +74,8 @@ def _routes(server: Server) -> Sequence[BaseRoute]:
         Route(PREFIX + VERSION_PATH, content.put_manifest, methods=["PUT"]),
         Route(PREFIX + READ_PATH, content.read, methods=["GET"]),
         Route(PREFIX + FILL_PATH, content.fill, methods=["PUT"]),
+        Route(PREFIX + NEW_PATH, content.add, methods=["POST"]),
+        Route(PREFIX + HINT_PATH, content.resembling, methods=["GET"]),
     ]
 
 
@@ -141,21 +147,37 @@ class _Content:
         return {one.sha256: one.size for one in self._server.registry.store.objects_of(digest)}
 
     async def fill(self, request: Request) -> Response:
+        await self._arriving(request, request.path_params["sha256"])
+        return Response(status_code=204)
+
+    async def add(self, request: Request) -> Response:
+        stored = StoredObject(await self._arriving(request, None))
+        return Response(json_bytes(stored), headers=NOT_STORED, media_type=JSON)
+
+    async def _arriving(self, request: Request, sha256: str | None) -> str:
         store, size = await self._server.bytes.run(self._filling, request)
         body = ArrivingBody(request.scope, size)
         try:
-            await self._server.bytes.run(store.put_object, cast("BinaryIO", body), request.path_params["sha256"], size)
+            return await self._server.bytes.run(store.put_object, cast("BinaryIO", body), sha256, size)
         finally:
             body.abandon()
-        return Response(status_code=204)
 
     def _filling(self, request: Request) -> tuple[Store, int]:
-        registry = self._server.acting(request)
-        registry.check_adding_bytes()
-        size = _announced(request)
+        store, size = self._store_to_fill(request), _announced(request)
         if size > self._server.settings.largest_object:
             raise too_large(self._server.settings.largest_object)
-        return registry.store_to_fill, size
+        return store, size
+
+    def _store_to_fill(self, request: Request) -> Store:
+        registry = self._server.acting(request)
+        registry.check_adding_bytes()
+        return registry.store_to_fill
+
+    async def resembling(self, request: Request) -> Response:
+        known = await self._server.bytes.run(
+            lambda: self._store_to_fill(request).resembles(request.path_params["hint"])
+        )
+        return Response(json_bytes(Resemblance(known)), headers=NOT_STORED, media_type=JSON)
 
 
 def _headers(tag: str) -> dict[str, str]:

@@ -20,7 +20,18 @@ from tfx_pedigree.json_form.schema import Schema, Schemas
 from tfx_pedigree.server.context import RouteGroup, Server
 from tfx_pedigree.wire import KEY_HEADER, NDJSON, OPERATIONS, PREFIX, PROBLEM, Kind, Operation, Place, Problem
 from tfx_pedigree.wire.operation import REQUIRED, without_references
-from tfx_pedigree.wire.store import ADDRESS, DIRECT, FILL_PATH, READ_PATH, VERSION_PATH, BytesAddress
+from tfx_pedigree.wire.store import (
+    ADDRESS,
+    DIRECT,
+    FILL_PATH,
+    HINT_PATH,
+    NEW_PATH,
+    READ_PATH,
+    VERSION_PATH,
+    BytesAddress,
+    Resemblance,
+    StoredObject,
+)
 
 _WHERE = "#/components/schemas/"
 _STYLE = """
@@ -121,6 +132,9 @@ def _bytes_paths(schemas: Schemas) -> dict[str, dict[str, Any]]:
     def told(name: str, summary: str, parameters: Sequence[Any], **more: Any) -> dict[str, Any]:
         return {"operationId": f"store.{name}", "tags": ["Store"], "summary": summary, "parameters": parameters, **more}
 
+    def answer(kind: type) -> dict[str, Any]:
+        return {"200": {"description": "The answer.", "content": {"application/json": {"schema": schemas.of(kind)}}}}
+
     stored = {"responses": {"204": {"description": "It is stored."}}}
     return {
         VERSION_PATH: {
@@ -148,6 +162,23 @@ def _bytes_paths(schemas: Schemas) -> dict[str, dict[str, Any]]:
                 [sha256],
                 requestBody={"required": True, "content": octets},
                 **stored,
+            )
+        },
+        NEW_PATH: {
+            "post": told(
+                "add_object",
+                "Stores bytes, and says what their name is",
+                [],
+                requestBody={"required": True, "content": octets},
+                responses=answer(StoredObject),
+            )
+        },
+        HINT_PATH: {
+            "get": told(
+                "resembling",
+                "Whether something may be stored that looks like a file, by its size and its ends",
+                [{"name": "hint", "in": "path", "required": True, "schema": {"type": "string"}}],
+                responses=answer(Resemblance),
             )
         },
     }

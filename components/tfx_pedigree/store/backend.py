@@ -80,8 +80,13 @@ class Backend(Protocol):
         """Stores one file under its SHA-256 unless it is there. Returns that. Durable only after `settle`."""
         ...
 
-    def add_stream(self, stream: BinaryIO, sha256: str, size: int, step: Step) -> None:
-        """Stores bytes that claim to be `sha256`. DamagedError, and nothing is stored, if they are not."""
+    def add_stream(self, stream: BinaryIO, sha256: str | None, size: int, step: Step) -> str:
+        """Stores bytes under their SHA-256, which it returns. DamagedError, and nothing is stored, if they are not the
+        ones that are claimed."""
+        ...
+
+    def resembles(self, hint: str) -> bool:
+        """Whether something may be stored that looks like a file of this hint: then it is hashed before it is sent."""
         ...
 
     def settle(self, keys: Iterable[str]) -> None:

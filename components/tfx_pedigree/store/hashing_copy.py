@@ -10,7 +10,7 @@ import functools
 import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 
 CHUNK = 1 << 20
@@ -40,25 +40,39 @@ def copy_all(read: Reader, out: int, step: Step, expected_size: int) -> tuple[st
     """
     if expected_size <= _RING * CHUNK:
         return _copy_few(read, out, step)
-    ring = [memoryview(bytearray(CHUNK)) for _ in range(_RING)]
-    hasher = _Hasher()
-    size = turn = flushed = 0
-    try:
-        while True:
-            hasher.free.acquire()
-            view = ring[turn % _RING]
-            if not (count := read(view)):
-                break
-            hasher.queue.put(view[:count])
-            write_all(out, view[:count])
-            size, turn = size + count, turn + 1
-            if size - flushed >= _FLUSH_EVERY:
-                _start_writeback(out, flushed, size - flushed)
-                flushed = size
-            step(count)
-    finally:
-        sha256 = hasher.finish()
-    return sha256, size
+    pieces = HashedPieces(read, step)
+    flushed = 0
+    for piece in pieces:
+        write_all(out, piece)
+        if pieces.size - flushed >= _FLUSH_EVERY:
+            _start_writeback(out, flushed, pieces.size - flushed)
+            flushed = pieces.size
+    return pieces.sha256, pieces.size
+
+
+class HashedPieces:
+    """What `read` delivers until it returns 0, hashed on a second thread at the same time. Each piece is good until the
+    next one is asked for. `sha256` and `size` are those of all once the pieces have come to their end."""
+
+    def __init__(self, read: Reader, step: Step) -> None:
+        self.sha256, self.size = "", 0
+        self._read, self._step = read, step
+
+    def __iter__(self) -> Iterator[memoryview]:
+        ring = [memoryview(bytearray(CHUNK)) for _ in range(_RING)]
+        hasher, turn = _Hasher(), 0
+        try:
+            while True:
+                hasher.free.acquire()
+                view = ring[turn % _RING]
+                if not (count := self._read(view)):
+                    break
+                hasher.queue.put(view[:count])
+                self.size, turn = self.size + count, turn + 1
+                yield view[:count]
+                self._step(count)
+        finally:
+            self.sha256 = hasher.finish()
 
 
 def _copy_few(read: Reader, out: int, step: Step) -> tuple[str, int]:

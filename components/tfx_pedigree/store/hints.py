@@ -7,28 +7,34 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tfx_pedigree.errors import InvalidInputError
 from tfx_pedigree.store.manifest import is_sha256
-from tfx_pedigree.store.source import Opened
+from tfx_pedigree.text import plain
 
 FOLDER = "hints"
 _SAMPLE = 64 << 10
+_NAME = re.compile("[0-9a-f]{1,16}-[0-9a-f]{32}")
+
+
+def hint_of(size: int, sample: Callable[[int, int], bytes]) -> str:
+    """`sample` gives so many bytes from a place on."""
+    ends = b"".join(sample(place, _SAMPLE) for place in (0, size // 2, max(0, size - _SAMPLE)))
+    return f"{size:x}-{hashlib.sha256(ends).hexdigest()[:32]}"
+
+
+def check_hint(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise InvalidInputError(f"{plain(name, 60)!r} is no hint: those are a size and 32 digits of a digest.")
+    return name
 
 
 class Hints:
     def __init__(self, root: str) -> None:
         self._folder = Path(root, FOLDER)
-
-    def name(self, opened: Opened) -> str:
-        size = opened.file.size
-        sample = (
-            opened.sample(0, _SAMPLE)
-            + opened.sample(size // 2, _SAMPLE)
-            + opened.sample(max(0, size - _SAMPLE), _SAMPLE)
-        )
-        return f"{size:x}-{hashlib.sha256(sample).hexdigest()[:32]}"
 
     def read(self, name: str) -> str:
         """The SHA-256 of the object that a file of this name was last time; "" if there was none."""

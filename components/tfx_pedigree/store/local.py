@@ -20,7 +20,7 @@ from tfx_pedigree.store.backend import DAMAGED, SMALL_FILE, TEMPORARY, Stored, o
 from tfx_pedigree.store.durable import sync_folder
 from tfx_pedigree.store.failures import using_store
 from tfx_pedigree.store.hashing_copy import Step, copy_all, hash_all, write_all
-from tfx_pedigree.store.hints import Hints
+from tfx_pedigree.store.hints import Hints, hint_of
 from tfx_pedigree.store.source import Opened, SourceFile, SourceTree, changed
 
 LOCK = "lock"
@@ -76,11 +76,10 @@ class LocalBackend:
         with using_store(self.url), tree.open(file) as opened:
             if file.size <= SMALL_FILE:
                 return self._add_bytes(opened.read_whole(), step, heal)
-            hint = self._hints.name(opened)
-            promised = self._hints.read(hint)
+            hint = hint_of(file.size, opened.sample)
             # Only a file that resembles none of ours is written while it is hashed: to store the same model
             # again then costs no more than its hash.
-            if promised and self._stat(object_key(promised)):
+            if self._resembles(hint):
                 sha256, size = hash_all(opened.read, step)
                 opened.check(size)
                 if self._has(sha256, size, heal):
@@ -89,13 +88,19 @@ class LocalBackend:
                 return self._add_while_hashing(opened, lambda count: None, heal, hint, sha256)
             return self._add_while_hashing(opened, step, heal, hint, None)
 
-    def add_stream(self, stream: BinaryIO, sha256: str, size: int, step: Step) -> None:
+    def add_stream(self, stream: BinaryIO, sha256: str | None, size: int, step: Step) -> str:
         with using_store(self.url), self._temporary() as (fd, path):
-            found = copy_all(bounded(stream, size), fd, step, size)
-            check_claim(found, sha256, size)
-            if not self._has(sha256, size, heal=False):
-                self._commit(fd, path, object_key(sha256))
-                self._settle([object_key(sha256)])
+            found = check_claim(copy_all(bounded(stream, size), fd, step, size), sha256, size)
+            if not self._has(found, size, heal=False):
+                self._commit(fd, path, object_key(found))
+                self._settle([object_key(found)])
+            if size > SMALL_FILE:
+                self._hints.write(hint_of(size, lambda place, length: os.pread(fd, length, place)), found)
+            return found
+
+    def resembles(self, hint: str) -> bool:
+        with using_store(self.url):
+            return self._resembles(hint)
 
     def settle(self, keys: Iterable[str]) -> None:
         with using_store(self.url):
@@ -165,6 +170,10 @@ class LocalBackend:
         size = status.st_size if stat.S_ISREG(status.st_mode) else -1
         return Stored(key, size, status.st_mtime, f"{status.st_dev}:{status.st_ino}:{status.st_mtime_ns}")
 
+    def _resembles(self, hint: str) -> bool:
+        promised = self._hints.read(hint)
+        return bool(promised) and self._stat(object_key(promised)) is not None
+
     def _has(self, sha256: str, size: int, heal: bool) -> bool:
         """Whether the object is there with the right size; with `heal`, with the right bytes."""
         stored = self._stat(object_key(sha256))
@@ -211,7 +220,7 @@ class LocalBackend:
         """A file whose lock tells gc that its owner lives; a killed one lets go."""
         while True:
             path = f"{folder}/{os.getpid()}-{secrets.token_hex(8)}"
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(fd, fcntl.LOCK_SH)
             if os.path.exists(path):
                 return fd, path
@@ -280,13 +289,15 @@ def bounded(stream: BinaryIO, size: int) -> Callable[[memoryview], int]:
     return read
 
 
-def check_claim(found: tuple[str, int], sha256: str, size: int) -> None:
-    if found != (sha256, size):
+def check_claim(found: tuple[str, int], sha256: str | None, size: int) -> str:
+    """The SHA-256 that was found, if it is the one that was claimed."""
+    if found != (sha256 or found[0], size):
         what = f"have the SHA-256 {found[0]}" if found[1] == size else f"are not the {size} that were announced"
         raise DamagedError(
-            f"The bytes that arrived as object {sha256} {what}, so they were not stored. Fetch them "
+            f"The bytes that arrived as object {sha256 or found[0]} {what}, so they were not stored. Fetch them "
             "again from their source."
         )
+    return found[0]
 
 
 def _names(folder: str) -> list[str]:

@@ -90,17 +90,21 @@ class RemoteBackend:
             self._try(upload)
         return sha256
 
-    def add_stream(self, stream: BinaryIO, sha256: str, size: int, step: Step) -> None:
+    def add_stream(self, stream: BinaryIO, sha256: str | None, size: int, step: Step) -> str:
         with tempfile.TemporaryFile() as held:
-            check_claim(copy_all(bounded(stream, size), held.fileno(), step, size), sha256, size)
-            if self._has(sha256, size, heal=False):
-                return
+            found = check_claim(copy_all(bounded(stream, size), held.fileno(), step, size), sha256, size)
 
             def upload() -> None:
                 held.seek(0)
-                self._upload(held.readinto, sha256, size, lambda: changed(tempfile.gettempdir()))
+                self._upload(held.readinto, found, size, lambda: changed(tempfile.gettempdir()))
 
-            self._try(upload)
+            if not self._has(found, size, heal=False):
+                self._try(upload)
+            return found
+
+    def resembles(self, hint: str) -> bool:
+        """Hints are kept only where asking for them is cheap."""
+        return True
 
     def settle(self, keys: Iterable[str]) -> None:
         """An acknowledged upload is durable."""

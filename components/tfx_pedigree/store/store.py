@@ -16,6 +16,7 @@ from tfx_pedigree.store.backend import Backend, manifest_key, object_key
 from tfx_pedigree.store.failures import shown
 from tfx_pedigree.store.garbage_collection import GcReport, collect_garbage
 from tfx_pedigree.store.hashing_copy import Step, hash_all
+from tfx_pedigree.store.hints import check_hint
 from tfx_pedigree.store.manifest import FileEntry, Manifest, check_sha256
 from tfx_pedigree.store.materialise import materialise
 from tfx_pedigree.store.opening import open_backend
@@ -147,13 +148,19 @@ class Store:
         """Writes an object's bytes to `out`, and returns how many. If it raises, discard what was written."""
         return copy_out(self._backend, check_sha256(sha256), None, out.write)
 
-    def put_object(self, stream: BinaryIO, sha256: str, size: int, *, progress: Progress = silent) -> None:
-        """Stores bytes from an untrusted stream. DamagedError unless they are `sha256`: nothing is stored then."""
-        meter = Meter(progress, size)
+    def put_object(self, stream: BinaryIO, sha256: str | None, size: int, *, progress: Progress = silent) -> str:
+        """Stores bytes from an untrusted stream. DamagedError unless they are `sha256`: nothing is stored then. Returns
+        under which SHA-256 they are stored: None claims none."""
+        what, meter = "an object" if sha256 is None else check_sha256(sha256), Meter(progress, size)
         if type(size) is not int or size < 0:
             raise InvalidInputError(f"{size!r} is not the size of an object.")
-        self._backend.add_stream(stream, check_sha256(sha256), size, meter.step(sha256))
-        meter.finish(sha256)
+        found = self._backend.add_stream(stream, sha256, size, meter.step(what))
+        meter.finish(found)
+        return found
+
+    def resembles(self, hint: str) -> bool:
+        """Whether something may be stored that looks like a file of this hint (see `hints`)."""
+        return self._backend.resembles(check_hint(hint))
 
     def put_manifest(self, manifest: Manifest | bytes) -> Manifest:
         """Makes a version of objects that are all here already. Bytes are checked as if they were hostile."""

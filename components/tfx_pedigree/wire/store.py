@@ -1,7 +1,8 @@
 """The bytes behind a server: what is asked about them as JSON, and where they themselves come and go.
 
 A manifest is at `/store/versions/DIGEST`, an object of it at `/store/versions/DIGEST/objects/SHA256` (GET, with Range),
-and `/store/objects/SHA256` takes a new one (PUT). A version is there once its manifest is, which is put last.
+and `/store/objects/SHA256` takes a new one (PUT). A large file is sent to `/store/objects` while it is hashed (POST) if
+nothing like it is there (`/store/resembling/HINT`). A version is there once its manifest is, which is put last.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from tfx_pedigree.store import ObjectRef, VerifyReport
 VERSION_PATH = "/store/versions/{digest}"
 READ_PATH = "/store/versions/{digest}/objects/{sha256}"
 FILL_PATH = "/store/objects/{sha256}"
+NEW_PATH = "/store/objects"
+HINT_PATH = "/store/resembling/{hint}"
 # Whoever asks for an object with this header takes it from the bucket, too, if the server says from where.
 DIRECT_HEADER = "pedigree-bytes"
 DIRECT = "direct"
@@ -27,6 +30,20 @@ class BytesAddress(JsonForm):
     """From where an object may be fetched for a short while, by whoever has the address: it is a secret."""
 
     url: str
+
+
+@dataclass(frozen=True)
+class StoredObject(JsonForm):
+    """What arrived, by the name that the server found for it."""
+
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Resemblance(JsonForm):
+    """Whether something may be stored that looks like the file."""
+
+    known: bool
 
 
 class StoreApi(Protocol):

@@ -79,6 +79,72 @@ def test_what_is_there_already_is_not_sent_again(store: Store, model: Path, monk
     (model / "saved_model.pb").write_bytes(b"another graph")
     store.put(model)
     assert hashlib.sha256(BIG).hexdigest() not in "".join(one for one in sent if one.startswith("PUT"))
+    assert not [one for one in sent if one.startswith("POST") and one.endswith("/store/objects")]
+
+
+def test_a_large_file_is_hashed_while_it_is_sent_and_sent_again_if_the_way_breaks_off(
+    store: Store, registry: Registry, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    response, broken = Transport.response, ["once"]
+
+    def breaking(self: Transport, method: str, path: str, body: object, headers: dict[str, str]) -> object:
+        read.append(f"{method} {path}")
+        if method == "POST" and callable(body) and broken:
+            broken.pop()
+            next(body())
+            raise PassingError(ConflictError("gone"))
+        return response(self, method, path, body, headers)
+
+    monkeypatch.setattr(Transport, "response", breaking)
+    monkeypatch.setattr("tfx_pedigree.client.store.hash_all", None)
+    digest = store.put(model).digest
+    assert registry.store.verify([digest]).ok
+    assert read.count("POST /api/v1/store/objects") == 2
+
+
+def test_a_file_with_the_ends_of_another_one_is_stored_as_itself(store: Store, model: Path, registry: Registry) -> None:
+    first = store.put(model)
+    place = len(BIG) // 4
+    (model / "variables" / "data").write_bytes(BIG[:place] + bytes([BIG[place] ^ 1]) + BIG[place + 1 :])
+    second = store.put(model)
+    assert first.digest != second.digest
+    assert registry.store.verify([first.digest, second.digest]).ok
+
+
+@pytest.mark.parametrize(("change", "refusal"), [("on the way", DamagedError), ("meanwhile", ConflictError)])
+def test_bytes_that_changed_while_they_were_sent_make_no_version(
+    store: Store, model: Path, monkeypatch: pytest.MonkeyPatch, change: str, refusal: type[Exception]
+) -> None:
+    response = Transport.response
+
+    def changing(self: Transport, method: str, path: str, body: object, headers: dict[str, str]) -> object:
+        def altered() -> Iterator[bytes]:
+            for number, piece in enumerate(body()):  # type: ignore[operator]
+                data = bytes(piece)
+                if not number and change == "meanwhile":
+                    (model / "variables" / "data").write_bytes(BIG)
+                yield bytes([data[0] ^ 1]) + data[1:] if not number and change == "on the way" else data
+
+        sent = altered if method == "POST" and callable(body) else body
+        return response(self, method, path, sent, headers)
+
+    monkeypatch.setattr(Transport, "response", changing)
+    with pytest.raises(refusal):
+        store.put(model)
+    assert not store.has(manifest_of(model).digest)
+
+
+@pytest.mark.parametrize("hint", ["..%2f..%2flock", "1-2", f"g-{'0' * 32}", f"1-{'0' * 33}"])
+def test_a_hint_is_a_size_and_digits(at: str, hint: str) -> None:
+    answer = httpx.get(f"{at}/api/v1/store/resembling/{hint}", headers={"authorization": "Bearer ada"})
+    assert answer.status_code in (400, 404)
+
+
+def test_who_may_add_nothing_learns_nothing_of_what_is_there(at: str) -> None:
+    headers = {"authorization": "Bearer eve"}
+    for method, path in (("GET", f"resembling/1-{'0' * 32}"), ("POST", "objects")):
+        assert httpx.request(method, f"{at}/api/v1/store/{path}", headers=headers, content=b"x").status_code == 403
 
 
 def test_damage_is_found_on_either_side_and_healed(
