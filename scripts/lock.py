@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements"
-EXTRAS = ("tfx", "lineage", "postgres", "s3", "gcs", "git", "kubeflow", "vertex", "server", "rollout", "sign", "dev")
+EXTRAS = (
+    *("tfx", "lineage", "postgres", "s3", "gcs", "git", "kubeflow", "vertex"),
+    *("server", "rollout", "sign", "pkcs11", "dev"),
+)
 
 # TFX's compiled parts (tfx-bsl, ml-metadata) exist for this platform only.
 PLATFORM = "platform_machine == 'x86_64' and platform_python_implementation == 'CPython' and sys_platform == 'linux'"
@@ -61,7 +64,7 @@ IMAGES = {
     "image-server": Image("1.21", ("postgres", "s3", "gcs", "server", "rollout", "sign")),
 }
 # What `make unit-light` installs: light.in says the tools.
-LIGHT = Image("1.21", ("postgres", "s3", "git", "server", "rollout", "sign"))
+LIGHT = Image("1.21", ("postgres", "s3", "git", "server", "rollout", "sign", "pkcs11"))
 IMAGE_HEADER = """\
 # What {what} installs: a part of tfx-{line}.txt.
 # Made by `make lock` from pyproject.toml and that lock; scripts/lock.py says which extras.

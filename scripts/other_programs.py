@@ -166,7 +166,7 @@ class Debian:
 
     def check(self, program: Path) -> None:
         said = run([str(program), "-v" if self.package == "haproxy" else "--version"], f"{program.name} does not start")
-        version = re.search(r"version (\d+)\.(\d+)", said)
+        version = re.search(r"(?:version |^)(\d+)\.(\d+)", said)
         if version is None or (int(version[1]), int(version[2])) < self.least:
             least = ".".join(map(str, self.least))
             raise NotHereError(f"{program.name} here is not {least} or newer: it says {said[:80]!r}.")
@@ -285,6 +285,7 @@ RECIPES: dict[str, Wheel | Debian | Venv] = {
     "oidc-provider": Venv((("oidc_provider", "oidc_provider_mock"),)),
     "helm": Library((("helm_python", ""),)),
     "haproxy": Debian("haproxy", ("usr/sbin/haproxy",), (2, 6), needs=True),
+    "softhsm": Debian("softhsm2", ("usr/bin/softhsm2-util",), (2, 6), needs=True),
     "schemathesis": Venv((("schemathesis", "schemathesis.cli"),)),
     "prometheus": Debian("prometheus", ("usr/bin/prometheus", "usr/bin/promtool"), (2, 42), False, also=("promtool",)),
 }

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
 FENCED = re.compile(r"^```[^\n]*\n(.*?)^```$", re.S | re.M)
 # From the program's name to where the shell, a comment or a sentence takes over.
-COMMAND = re.compile(r"(?:^|\$ |: |bin/)(?:[A-Z_]+=\S* )*pedigree (?!=|COMMAND)([^\n|><#`&…]+)", re.M)
+COMMAND = re.compile(r"(?:^|\$ |: |bin/)(?:[A-Z_]+=\S* )*pedigree (?!=|COMMAND)((?:\"[^\"\n]*\"|[^\n|><#`&…])+)", re.M)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

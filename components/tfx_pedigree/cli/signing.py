@@ -30,12 +30,13 @@ def key_options(command: F) -> F:
     for option in reversed(
         (
             click.option(
-                "--key", type=_FILE, help="Private key (PEM). Its password is read from PEDIGREE_KEY_PASSWORD."
+                "--key",
+                metavar="FILE|URI",
+                help="Private key (PEM), or pkcs11:token=…;object=… for one in an HSM. Its password or PIN is read "
+                "from PEDIGREE_KEY_PASSWORD.",
             ),
-            click.option(
-                "--key-command", metavar="COMMAND", help="Signs its standard input, for a key in a KMS or an HSM."
-            ),
-            click.option("--public-key", type=_FILE, help="The public key of --key-command (PEM)."),
+            click.option("--key-command", metavar="COMMAND", help="Signs its standard input, for a key in a KMS."),
+            click.option("--public-key", type=_FILE, help="The public key of --key-command, or of a URI (PEM)."),
             click.option("--certificates", type=_FILE, help="The key's certificate and those above it (PEM)."),
         )
     ):
@@ -83,20 +84,22 @@ def sign(
     )
 
 
-def signer_of(key: Path | None, key_command: str | None, public_key: Path | None, certificates: Path | None) -> Signer:
-    from tfx_pedigree.signing import CertificateKey, CommandKey, FileKey, require_cryptography
+def signer_of(key: str | None, key_command: str | None, public_key: Path | None, certificates: Path | None) -> Signer:
+    from tfx_pedigree.signing import SCHEME, CertificateKey, CommandKey, FileKey, TokenKey, require_cryptography
 
     require_cryptography()
     if (key is None) == (key_command is None):
         raise InvalidInputError("Name the key that signs: --key FILE, or --key-command COMMAND with --public-key FILE.")
-    if (key_command is None) != (public_key is None):
-        raise InvalidInputError("--key-command and --public-key FILE belong together: what was signed is checked.")
     signer: Signer
-    if key_command is not None and public_key is not None:
+    if key is not None and key.startswith(SCHEME):
+        signer = TokenKey(key, public_key)
+    elif (key_command is None) != (public_key is None):
+        raise InvalidInputError("--key-command and --public-key FILE belong together: what was signed is checked.")
+    elif key_command is not None and public_key is not None:
         signer = CommandKey(key_command, public_key)
     else:
         assert key is not None  # noqa: S101  one of the two is there, see above
-        signer = FileKey(key)
+        signer = FileKey(Path(key))
     return signer if certificates is None else CertificateKey(signer, certificates)
 
 

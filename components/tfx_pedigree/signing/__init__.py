@@ -16,11 +16,13 @@ from tfx_pedigree.signing.keys import (
     read_trusted,
     require_cryptography,
 )
+from tfx_pedigree.signing.pkcs11 import SCHEME, TokenKey
 from tfx_pedigree.signing.statement import Attestation, SignedModel, read_attestation, read_signed
 from tfx_pedigree.signing.verification import Verified, sign_model, sign_statement, verify
 
 __all__ = [
     "LARGEST_BUNDLE",
+    "SCHEME",
     "Attestation",
     "Bundle",
     "CertificateKey",
@@ -28,6 +30,7 @@ __all__ = [
     "FileKey",
     "SignedModel",
     "Signer",
+    "TokenKey",
     "TrustedKey",
     "Verified",
     "read_attestation",

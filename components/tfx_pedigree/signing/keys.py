@@ -1,7 +1,7 @@
 """Keys that sign, and keys and certificates that are trusted. As OpenSSF has it: on the curves P-256, P-384, P-521.
 
-A private key never passes through here but from its own file into the library that uses it. Where it lies in a KMS or
-an HSM, a command signs: whatever makes an ECDSA signature of its standard input.
+A private key never passes through here but from its own file into the library that uses it. Where it lies in an HSM,
+`pkcs11` reaches it; in a KMS, a command signs: whatever makes an ECDSA signature of its standard input.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class FileKey:
 
     def __init__(self, path: Path) -> None:
         self._key = _private_key(path)
-        self.public_key = _checked(self._key.public_key(), f"The key {path}")
+        self.public_key = checked_key(self._key.public_key(), f"The key {path}")
 
     def sign(self, data: bytes) -> bytes:
         return bytes(self._key.sign(data, _algorithm(self.public_key)))
@@ -64,7 +64,7 @@ class CertificateKey:
     """A signer whose key a certificate vouches for. `chain`: the certificate first, then those above it."""
 
     def __init__(self, key: Signer, chain: Path) -> None:
-        found = read_certificates(_text(chain, "certificates"), f"The file {chain}")
+        found = read_certificates(read_text(chain, "certificates"), f"The file {chain}")
         if found[0].public_key() != key.public_key:
             raise InvalidInputError(
                 f"The first certificate in {chain} is not that of the key. Put the key's own certificate first."
@@ -89,7 +89,7 @@ class CommandKey:
             raise InvalidInputError(f"The signing command {plain(command)!r} cannot be read: {error}.") from None
         if not self._command:
             raise InvalidInputError("The signing command is empty. Name a program and its arguments.")
-        self.public_key = _public_key(_text(public_key, "public key"), f"The file {public_key}")
+        self.public_key = read_public_key(public_key)
 
     def sign(self, data: bytes) -> bytes:
         program = self._command[0]
@@ -147,7 +147,11 @@ class TrustedKey:
 
 def read_trusted(path: Path) -> TrustedKey:
     require_cryptography()
-    return TrustedKey.from_text(_text(path, "key"), f"The file {path}")
+    return TrustedKey.from_text(read_text(path, "key"), f"The file {path}")
+
+
+def read_public_key(path: Path) -> ec.EllipticCurvePublicKey:
+    return _public_key(read_text(path, "public key"), f"The file {path}")
 
 
 def hint_of(key: ec.EllipticCurvePublicKey) -> str:
@@ -173,7 +177,7 @@ def read_certificates(text: str, what: str) -> list[x509.Certificate]:
     except ValueError:
         raise InvalidInputError(f"{what} holds no certificate that can be read. It must be PEM.") from None
     for one in found:
-        _checked(one.public_key(), f"A certificate in {what[0].lower()}{what[1:]}")
+        checked_key(one.public_key(), f"A certificate in {what[0].lower()}{what[1:]}")
     return found
 
 
@@ -190,7 +194,7 @@ def _private_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
     password = os.environ.get(PASSWORD)
     try:
-        key = load_pem_private_key(_text(path, "key").encode(), password.encode() if password else None)
+        key = load_pem_private_key(read_text(path, "key").encode(), password.encode() if password else None)
     except TypeError:
         need = "has no password" if password else "has a password"
         raise InvalidInputError(
@@ -210,12 +214,12 @@ def _public_key(text: str, what: str) -> ec.EllipticCurvePublicKey:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415
 
     try:
-        return _checked(load_pem_public_key(text.encode()), what)
+        return checked_key(load_pem_public_key(text.encode()), what)
     except (ValueError, UnsupportedAlgorithm):
         raise InvalidInputError(f"{what} is no public key that can be read. It must be PEM.") from None
 
 
-def _checked(key: Any, what: str) -> ec.EllipticCurvePublicKey:
+def checked_key(key: Any, what: str) -> ec.EllipticCurvePublicKey:
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
 
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in _CURVES:
@@ -230,7 +234,7 @@ def _wrong_kind(what: str) -> str:
     )
 
 
-def _text(path: Path, what: str) -> str:
+def read_text(path: Path, what: str) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_KEY + 1)
@@ -252,6 +256,11 @@ def _hash(key: ec.EllipticCurvePublicKey) -> Any:
     from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
 
     return getattr(hashes, _hash_name(key))()
+
+
+def digest_for(key: ec.EllipticCurvePublicKey, data: bytes) -> bytes:
+    """The hash that belongs to the key's curve."""
+    return hashlib.new(_hash_name(key).lower(), data).digest()
 
 
 def _algorithm(key: ec.EllipticCurvePublicKey) -> Any:

@@ -3,6 +3,7 @@ verifier's word on what comes out."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -14,6 +15,12 @@ from documents_testing import DOCS
 
 from programs_testing import program
 from signing_testing import make_key, public
+from softhsm_testing import PIN, Token, make_token
+
+
+@pytest.fixture(scope="module")
+def token(tmp_path_factory: pytest.TempPathFactory) -> Token:
+    return make_token(tmp_path_factory.mktemp("token"))
 
 
 @pytest.fixture
@@ -26,10 +33,11 @@ def signed(pedigree: Pedigree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_page_about_signatures_runs_as_it_is_printed(
-    pedigree: Pedigree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pedigree: Pedigree, token: Token, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    text = (DOCS / "signatures.md").read_text()
+    (tmp_path / "pin").write_text(f"{PIN}\n")
+    text = (DOCS / "signatures.md").read_text().replace("/usr/lib/softhsm/libsofthsm2.so", token.module)
     for block in re.findall(r"^```console\n(.*?)^```$", text, re.S | re.M):
         for line in block.splitlines():
             command, *words = shlex.split(line.removeprefix("$ "))
@@ -132,3 +140,85 @@ def test_signatures_travel_with_an_archive(signed: Pedigree, tmp_path: Path) -> 
     assert one["key"] is not None
     elsewhere("promote", "signed@1.0.0")
     elsewhere("audit", "verify")
+
+
+@pytest.mark.parametrize("name", ["signing", "p384"])
+def test_key_in_a_token_signs_what_the_official_verifier_takes(
+    signed: Pedigree, token: Token, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, name: str
+) -> None:
+    key = token.uri(f"object={name};type=private")
+    signed("sign", "signed@1.0.0", "--key", key, "--output", "ours.sig", PEDIGREE_KEY_PASSWORD=PIN)
+    signed("pull", "signed@1.0.0", "folder")
+    public_key = Path(os.environ["SOFTHSM2_CONF"]).with_name(f"{name}.pub")
+    verifying = [program("model_signing"), "verify", "key", "--signature", "ours.sig", "--public_key", public_key]
+    done = subprocess.run([*verifying, "folder"], capture_output=True, text=True, check=False)
+    assert done.stdout == "Verification succeeded\n"
+    signed("trust", "add", "signed", public_key)
+    signed("promote", "signed@1.0.0")
+
+
+def test_the_key_is_found_by_its_id_and_with_the_module_and_public_key_from_elsewhere(
+    signed: Pedigree, token: Token, tmp_path: Path
+) -> None:
+    environ = {"PEDIGREE_KEY_PASSWORD": PIN, "PKCS11_MODULE_PATH": token.module}
+    signed("sign", "signed@1.0.0", "--key", "pkcs11:token=release;id=%03", **environ)
+    signed(
+        "sign",
+        "signed@1.0.0",
+        "--key",
+        "pkcs11:token=release;object=twice;id=%04;manufacturer=SoftHSM%20project",
+        **environ,
+    )
+    hidden = ("sign", "signed@1.0.0", "--key", token.uri("object=hidden"))
+    assert "--public-key FILE" in signed(*hidden, code=2, **environ).err
+    refused = signed(*hidden, "--public-key", "release.pub", code=2, **environ).err
+    assert "does not fit the public key" in refused
+    assert signed("sign", "signed@1.0.0", "--list", "--json").out.count('"digest"') == 2
+
+
+_RELEASE = "object=signing"
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (_RELEASE, "release", "00000000", "The token 'release' refuses the PIN. It is read from"),
+        (_RELEASE, "release", "1", "The token 'release' refuses the PIN."),
+        (_RELEASE, "release", "", "asks for a PIN. Put it into the environment variable PEDIGREE_KEY_PASSWORD."),
+        (_RELEASE, "other", PIN, "The address says token 'other', and no token of the module"),
+        (_RELEASE, "twin", PIN, "2 tokens of the module"),
+        ("object=none", "release", PIN, "has no private key 'none'. It has object="),
+        ("object=twice", "release", PIN, "has 2 private keys 'twice'. It has object=twice;id=%0"),
+        ("object=rsa", "release", PIN, "is of the kind RSA"),
+        ("object=agreement", "release", PIN, "may not sign (CKA_SIGN is off)"),
+        ("object=signing;type=public", "release", PIN, "names no private key"),
+        ("type=private", "release", PIN, "names no private key"),
+        ("object=signing;object=rsa", "release", PIN, "cannot be used at 'object'"),
+        ("object=signing;colour=red", "release", PIN, "cannot be used at 'colour'"),
+    ],
+)
+def test_a_key_that_cannot_sign_is_refused_in_a_sentence(
+    signed: Pedigree, token: Token, case: tuple[str, str, str, str]
+) -> None:
+    name, at, pin, said = case
+    environ = {"PEDIGREE_KEY_PASSWORD": pin or None}
+    told = signed("sign", "signed@1.0.0", "--key", token.uri(name, at), code=2, **environ).err
+    assert said in " ".join(told.split())
+    assert PIN not in told and "00000000" not in told
+    signed("sign", "signed@1.0.0", "--key", token.uri(_RELEASE), PEDIGREE_KEY_PASSWORD=PIN)
+
+
+def test_pins_stay_out_of_addresses_and_modules_are_modules(signed: Pedigree, token: Token) -> None:
+    cases = {
+        token.uri(_RELEASE, more=f"&pin-value={PIN}"): "Put it into PEDIGREE_KEY_PASSWORD",
+        token.uri(_RELEASE, more="&pin-source=file:none"): "The PIN file none cannot be read",
+        "pkcs11:object=signing": "set PKCS11_MODULE_PATH",
+        "pkcs11:object=signing?module-path=/none.so": "/none.so cannot be loaded as a PKCS#11 module",
+        "pkcs11:object=signing?module-path=release.pem": "cannot be loaded as a PKCS#11 module",
+        "pkcs11:": "names no private key",
+        "pkcs11:object=%00": "cannot be used at 'object'",
+    }
+    for key, said in cases.items():
+        told = signed("sign", "signed@1.0.0", "--key", key, code=2, PKCS11_MODULE_PATH=None).err
+        assert said in " ".join(told.split())
+        assert PIN not in told
