@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import itertools
 import json
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -196,14 +199,10 @@ def test_the_fingerprint_minds_no_order_of_features_within_a_row() -> None:
     a, b = example_pb2.Example(), example_pb2.Example()
     for name, value in (("x", 1.0), ("y", 2.0), ("long" * 60, 3.0)):
         a.features.feature[name].float_list.value.append(value)
-    entries = list(fingerprint._parts(next(fingerprint._parts(a.SerializeToString()))))
+    entries = fingerprint._parts(fingerprint._parts(a.SerializeToString())[0])
     assert len(entries) == 3
 
-    def written(parts: list[bytes]) -> bytes:
-        features = b"".join(b"\x0a" + _varint(len(part)) + part for part in parts)
-        return b"\x0a" + _varint(len(features)) + features
-
-    orders = {written(list(order)) for order in itertools.permutations(entries)}
+    orders = {_row(*order) for order in itertools.permutations(entries)}
     assert len(orders) == 6
     assert all(example_pb2.Example.FromString(order) == a for order in orders)
     assert len({fingerprint.steady(order) for order in orders}) == 1
@@ -216,9 +215,23 @@ def _varint(number: int) -> bytes:
     return bytes([number]) if number < 0x80 else bytes([number & 0x7F | 0x80]) + _varint(number >> 7)
 
 
+def _row(*entries: bytes) -> bytes:
+    features = b"".join(b"\x0a" + _varint(len(entry)) + entry for entry in entries)
+    return b"\x0a" + _varint(len(features)) + features
+
+
+@pytest.mark.parametrize("packed", [bytes, gzip.compress])
+def test_fingerprints_are_those_that_earlier_releases_recorded(packed: Callable[[bytes], bytes]) -> None:
+    whole = [_row(b"b", b"a"), _row(b"", b"x" * 127, b"y" * 128, b"z" * 20_000), _row()]
+    rows = [*whole, b"", b"no example", _row(b"cut")[:-1]]
+    data = packed(b"".join(struct.pack("<QI", len(row), 0) + row + bytes(4) for row in rows))
+    found = fingerprint.fingerprint_rows(["data"], lambda _: io.BytesIO(data))
+    assert found == fingerprint.Rows("sha256:f3783730e9991f3a9a7a0bfd0ac8a65d2f82211d27061ef9b18db4544debb5e3", 6)
+
+
 @given(st.binary(max_size=60))
 def test_any_row_has_a_fingerprint(record: bytes) -> None:
-    assert fingerprint.steady(record) == fingerprint.steady(bytes(record))
+    assert fingerprint.steady(record) or not record
 
 
 @pytest.mark.parametrize("content", [b"PAR1 not a record", b"\x1f\x8b broken", b"\x01"])

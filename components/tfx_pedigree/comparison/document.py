@@ -6,6 +6,7 @@ date and no path: two runs on the same inputs differ in nothing but the latency 
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -179,7 +180,7 @@ class Comparison:
             if name not in old or name not in new or not _same(old[name], new[name])
         )
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         return digest_of(canonical_json(self.to_json()))
 

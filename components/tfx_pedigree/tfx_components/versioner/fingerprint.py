@@ -9,8 +9,10 @@ means, vocabularies and domains in them change with every month of data, and are
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
+import io
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -29,6 +31,8 @@ _HEAD = struct.Struct("<QI")
 _CRC = 4
 _FIELD_1 = 0x0A  # number 1, a length and then so many bytes
 _LARGEST_RECORD = 1 << 31
+_BLOCK = 1 << 18
+_written = functools.lru_cache(struct.Struct("<Q").pack)
 
 
 @dataclass(frozen=True)
@@ -56,36 +60,48 @@ def fingerprint_rows(names: Iterable[str], open_file: Callable[[str], BinaryIO])
 def steady(record: bytes) -> bytes:
     """The features of a tf.Example in one order. What is none stays as it is."""
     try:
-        features = list(_parts(record))
+        features = _parts(record)
         entries = sorted(_parts(features[0])) if len(features) == 1 else []
     except (ValueError, IndexError):
         return record
-    return b"".join(struct.pack("<Q", len(entry)) + entry for entry in entries) or record
+    return b"".join([_written(len(entry)) + entry for entry in entries]) or record
 
 
-def _parts(message: bytes) -> Iterator[bytes]:
+def _parts(message: bytes) -> list[bytes]:
     """The values of a message that consists of field 1 alone, as Example and Features do: tag, length, value."""
-    position = 0
-    while position < len(message):
-        if message[position] != _FIELD_1:
+    found = []
+    start, end = 0, len(message)
+    while start < end:
+        if message[start] != _FIELD_1:
             raise ValueError("another field")
-        position, length, shift = position + 1, 0, 0
-        while True:
-            byte = message[position]
-            length |= (byte & 0x7F) << shift
-            position, shift = position + 1, shift + 7
-            if byte < 0x80:
-                break
-        if position + length > len(message):
-            raise ValueError("a value is cut off")
-        yield message[position : position + length]
-        position += length
+        length = message[start + 1]
+        start += 2
+        if length > 0x7F:
+            length, start = _long(message, length & 0x7F, start)
+        after = start + length
+        found.append(message[start:after])
+        start = after
+    if start > end:
+        raise ValueError("a value is cut off")
+    return found
+
+
+def _long(message: bytes, length: int, position: int) -> tuple[int, int]:
+    """A length of several bytes, of which the first is known; and where the value begins."""
+    shift = 7
+    while True:
+        byte = message[position]
+        length |= (byte & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+        if byte < 0x80:
+            return length, position
 
 
 def records(raw: BinaryIO) -> Iterator[bytes]:
     start = raw.read(2)
     raw.seek(0)
-    stream: Any = gzip.GzipFile(fileobj=raw) if start == _GZIP else raw
+    # Unpacked in blocks: each read of a GzipFile costs as much as the hash of a row.
+    stream: Any = io.BufferedReader(gzip.GzipFile(fileobj=raw), _BLOCK) if start == _GZIP else raw  # type: ignore[arg-type]
     while head := stream.read(_HEAD.size):
         if len(head) < _HEAD.size:
             raise ValueError("a record is cut off")
