@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from tfx_pedigree.comparison.report.plots import Scale
 from tfx_pedigree.comparison.wording import number
@@ -89,25 +90,33 @@ def table_of(series: Series, reigns: Sequence[ChampionPeriod]) -> Markup:
 
 def serving_at(reigns: Sequence[ChampionPeriod], when: datetime) -> str | None:
     """The version that was champion then, as far as the times say."""
-    found = (one.version for one in reigns if one.began_at <= when and (one.ended_at is None or one.ended_at > when))
-    return next(found, None)
+    for one in reigns:
+        if one.began_at <= when:
+            return one.version if one.ended_at is None or one.ended_at > when else None
+    return None
 
 
 # The picture
 
-Placed = tuple[Observation, str]
+class _Placed(NamedTuple):
+    """A value at the middle of its time, with its place in the picture."""
+
+    one: Observation
+    middle: datetime
+    place: str
 
 
 class _Frame:
     def __init__(self, series: Series) -> None:
         points = series.points
         self.first = min(one.began_at for one in points)
-        self.last = max(*(one.ended_at for one in points), self.first + timedelta(seconds=1))
+        self.last = max(points[-1].ended_at, self.first + timedelta(seconds=1))
+        self._span = (self.last - self.first).total_seconds()
         level = [series.level.value] if series.level else []
         self.scale = Scale.over([*(one.value for one in points), *level]) or Scale(0, 1)
 
     def x(self, when: datetime) -> float:
-        share = (when - self.first) / (self.last - self.first)
+        share = (when - self.first).total_seconds() / self._span
         return _LEFT + (_WIDE - _LEFT - _RIGHT) * (0.01 + 0.98 * min(max(share, 0.0), 1.0))
 
     def y(self, value: float) -> float:
@@ -123,9 +132,11 @@ def drawing(series: Series, reigns: Sequence[ChampionPeriod]) -> Markup:
     if series.level:
         y = frame.y(series.level.value)
         marks.append(el("line", x1=_LEFT, x2=_WIDE - _RIGHT, y1=y, y2=y, class_="level"))
-    placed = [(one, f"{frame.x(_middle(one)):.1f} {frame.y(one.value):.1f}") for one in series.points]
-    for places in _by_version(placed).values():
-        marks.append(el("path", d=f"M{'L'.join(places)}", class_="way seen"))
+    placed = [_placed(frame, one) for one in series.points]
+    by_version: dict[str, list[str]] = {}
+    for at in placed:
+        by_version.setdefault(at.one.version, []).append(at.place)
+    marks += [el("path", d=f"M{'L'.join(places)}", class_="way seen") for places in by_version.values()]
     marks += _dots(frame, series.metric, placed, reigns)
     label = f"{series.metric}: {plural(len(series.points), 'value')} over time; the table says the same"
     return el("svg", marks, viewBox=f"0 0 {_WIDE} {_HIGH}", role="img", aria_label=label, class_="chart")
@@ -160,37 +171,31 @@ def _rulers(frame: _Frame) -> list[Markup]:
     return marks
 
 
-def _by_version(placed: Sequence[Placed]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for one, place in placed:
-        found.setdefault(one.version, []).append(place)
-    return found
+def _placed(frame: _Frame, one: Observation) -> _Placed:
+    middle = one.began_at + (one.ended_at - one.began_at) / 2
+    return _Placed(one, middle, f"{frame.x(middle):.1f} {frame.y(one.value):.1f}")
 
 
-def _middle(one: Observation) -> datetime:
-    return one.began_at + (one.ended_at - one.began_at) / 2
-
-
-def _dots(frame: _Frame, metric: str, placed: Sequence[Placed], reigns: Sequence[ChampionPeriod]) -> list[Markup]:
+def _dots(frame: _Frame, metric: str, placed: Sequence[_Placed], reigns: Sequence[ChampionPeriod]) -> list[Markup]:
     """Where there are so many that no pointer meets a single one, they are drawn in one stroke for each kind."""
     if len(placed) <= _POINTED_AT:
-        return [_dot(frame, metric, one, reigns) for one, _ in placed]
+        return [_dot(frame, metric, at, reigns) for at in placed]
     strokes: dict[str, list[str]] = {}
-    for one, place in placed:
-        strokes.setdefault(_kind(one, reigns), []).append(f"M{place}h0")
+    for at in placed:
+        strokes.setdefault(_kind(at, reigns), []).append(f"M{at.place}h0")
     return [
         el("path", d="".join(places), class_=f"s-{kind}", stroke_width=5, stroke_linecap="round")
         for kind, places in sorted(strokes.items())
     ]
 
 
-def _kind(one: Observation, reigns: Sequence[ChampionPeriod]) -> str:
-    return "new" if serving_at(reigns, _middle(one)) == one.version else "none"
+def _kind(at: _Placed, reigns: Sequence[ChampionPeriod]) -> str:
+    return "new" if serving_at(reigns, at.middle) == at.one.version else "none"
 
 
-def _dot(frame: _Frame, metric: str, one: Observation, reigns: Sequence[ChampionPeriod]) -> Markup:
+def _dot(frame: _Frame, metric: str, at: _Placed, reigns: Sequence[ChampionPeriod]) -> Markup:
+    one = at.one
     counted = "" if one.examples is None else f" on {plural(one.examples, 'example')}"
     said = f"{one.version}: {metric} {number(one.value)}{counted}, to {format_minute(one.ended_at)}"
-    kind = _kind(one, reigns)
-    dot = el("circle", cx=frame.x(_middle(one)), cy=frame.y(one.value), r=4, class_=f"f-{kind}")
+    dot = el("circle", cx=frame.x(at.middle), cy=frame.y(one.value), r=4, class_=f"f-{_kind(at, reigns)}")
     return el("g", el("title", said), dot)
