@@ -9,6 +9,8 @@ from html import escape
 _VOID = frozenset({"meta", "wbr", "line", "rect", "circle", "path"})
 _UNCLOSED = frozenset({"meta", "wbr"})
 _TICKED = re.compile(r"`([^`]+)`")
+_SPACES = re.compile(r"(\s+)")
+_WHOLE = 40
 _JOINTS = re.compile(r"([_@/,=:]+)")
 
 
@@ -48,7 +50,13 @@ def join(children: Child) -> Markup:
 def ticked(text: str) -> list[Child]:
     """A sentence in which names stand between backticks: those become `code`. One backtick alone stays as it is."""
     parts = _TICKED.split(text)
-    return [el("code", part) if at % 2 else part for at, part in enumerate(parts) if part]
+    return [el("code", unbroken(part)) if at % 2 else part for at, part in enumerate(parts) if part]
+
+
+def unbroken(command: str) -> list[Child]:
+    """A command whose options stay whole where a line ends: a browser would break them after their hyphens."""
+    words = _SPACES.split(command)
+    return [el("span", one, class_="whole") if one.startswith("-") and len(one) <= _WHOLE else one for one in words]
 
 
 def breakable(name: str) -> list[Child]:

@@ -17,8 +17,8 @@ def number(value: float) -> str:
 
 
 def grouped(count: int) -> str:
-    """`24 951`, with a space that does not break."""
-    return f"{count:,}".replace(",", "\u00a0")
+    """`24,951`, as everywhere else."""
+    return f"{count:,}"
 
 
 def percent(value: float) -> str:

@@ -98,6 +98,7 @@ def serving_at(reigns: Sequence[ChampionPeriod], when: datetime) -> str | None:
 
 # The picture
 
+
 class _Placed(NamedTuple):
     """A value at the middle of its time, with its place in the picture."""
 

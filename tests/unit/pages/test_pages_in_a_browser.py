@@ -82,10 +82,17 @@ def violations(page: Page, rules: list[str] | None = None) -> list[dict[str, Any
     return found
 
 
-# Names in lists that have no room for their first word, or run into what stands beside them.
-_SQUEEZED = """() => [...document.querySelectorAll("table.list tbody th:not(.n)")]
-  .filter(one => (innerWidth < 400 && one.clientWidth < 100) || one.scrollWidth > one.clientWidth)
-  .map(one => one.textContent)"""
+# Names in lists that have no room for their first word, or run into what stands beside them; numbers of events, and
+# options of commands, that are broken between two lines.
+_SQUEEZED = """() => [
+  ...[...document.querySelectorAll("table.list tbody th:not(.n)")]
+    .filter(one => (innerWidth < 400 && one.clientWidth < 100) || one.scrollWidth > one.clientWidth),
+  ...[...document.querySelectorAll("table.list th.n a, code .whole, td.measured")].filter(one => {
+    const text = document.createRange();
+    text.selectNodeContents(one);
+    return text.getClientRects().length > 1;
+  }),
+].map(one => one.textContent)"""
 
 
 @pytest.fixture(scope="module")

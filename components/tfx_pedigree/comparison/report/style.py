@@ -60,6 +60,7 @@ svg text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,Arial,sans-serif;fi
 .legend{display:flex;flex-wrap:wrap;gap:.3rem 1.2rem;color:var(--muted);font-size:.875rem;margin:.2rem 0 .5rem;
 padding:0;list-style:none}.legend svg{display:inline-block;width:1.6rem;height:.8rem;margin-right:.35rem}
 code,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:.875em;overflow-wrap:anywhere}
+.whole{white-space:nowrap}
 pre{white-space:pre-wrap;background:var(--track);border-radius:.5rem;padding:.8rem;margin:.5rem 0 0}
 details{margin-top:.7rem}summary{cursor:pointer;font-weight:600;padding:.2rem 0}
 .figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(18rem,100%),1fr));gap:.4rem 1.6rem}

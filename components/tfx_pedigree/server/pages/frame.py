@@ -20,7 +20,7 @@ from starlette.responses import Response
 from tfx_pedigree import __version__
 from tfx_pedigree.comparison.report.style import STYLE
 from tfx_pedigree.comparison.wording import number
-from tfx_pedigree.html import Markup, breakable, el, join
+from tfx_pedigree.html import Markup, breakable, el, join, unbroken
 from tfx_pedigree.lineage.exports.picture.page import picture_script, picture_style
 from tfx_pedigree.server.identity import COOKIE
 from tfx_pedigree.server.pages import prose, view
@@ -142,6 +142,7 @@ def _environment() -> jinja2.Environment:
         ticked=prose.sentence,
         markdown=prose.markdown,
         breakable=lambda text: join(breakable(str(text))),
+        command=lambda text: join(unbroken(text)),
         cut=middle_cut,
         seg=view.segment,
         odds=lambda log_e: f"{math.exp(min(log_e, 200.0)):,.3g}",
