@@ -27,7 +27,7 @@ from tfx_pedigree.registry.model_rows import VersionRow, read_row
 from tfx_pedigree.registry.reading import all_chains
 from tfx_pedigree.registry.registry_replay import RegistryReplay
 from tfx_pedigree.registry.row_check import RowCheck
-from tfx_pedigree.registry.search_tables import index_entries, wrong_indexes
+from tfx_pedigree.registry.search_tables import IndexCheck
 from tfx_pedigree.text import plain
 
 ANCHOR_FORMAT = "pedigree.anchor/1"
@@ -178,8 +178,7 @@ def _compare_rows(connection: Connection, name: str, replay: ModelReplay | Regis
 
 
 def _model_differences(connection: Connection, name: str, facts: ModelFacts) -> Iterator[str]:
-    check, whole = RowCheck(name, facts), True
-    indexed: dict[str, dict[tuple[str, str], tuple[int, Any]]] = {"metrics": {}, "tags": {}}
+    check, indexes, whole = RowCheck(name, facts), IndexCheck(connection, name), True
     for data in model_tables.read(connection, name):
         try:
             row = read_row(data, f"{name}: a row of {data['table']}{_key(data)}")
@@ -195,11 +194,11 @@ def _model_differences(connection: Connection, name: str, facts: ModelFacts) -> 
             yield str(error)
             continue
         if isinstance(row, VersionRow):
-            for kind, key, value in index_entries(row):
-                indexed[kind][key] = value
+            indexes.feed(row)
     yield from check.missing()
     if whole:  # else what is wrong with a version would be told again
-        yield from wrong_indexes(connection, name, indexed)
+        for kind in indexes.wrong():
+            yield f"{name}: the search index over {kind} does not agree with the versions."
 
 
 def _key(row: Mapping[str, Any]) -> str:

@@ -1,11 +1,12 @@
 """What the events of a model's chain add up to: the rows that must be there. Pure: it never looks at a row. `row_check`
-compares with those that are."""
+compares with those that are. What many versions share (names of metrics, tags, a description's digest) is held once."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from sys import intern
 from typing import Any
 
 from tfx_pedigree.digest import canonical_json, check_digest, digest_of
@@ -141,7 +142,7 @@ class ModelReplay(ChainReplay):
             bump=None if d["bump"] is None else Bump(d["bump"]).value,
             reasons=(),
             predecessor=follows,
-            description_digest=check_digest(d["description"]),
+            description_digest=intern(check_digest(d["description"])),
             metrics={},
             parameters={},
             tags={},
@@ -370,11 +371,11 @@ def _metrics(event: Event) -> dict[str, float | str]:
     for name, value in event.details["metrics"].items():
         require(bool(name) and not isinstance(value, bool))
         require(value in _NOT_A_NUMBER if isinstance(value, str) else isinstance(value, int | float))
-        found[name] = value if isinstance(value, str) else float(value)
+        found[intern(name)] = value if isinstance(value, str) else float(value)
     return found
 
 
 def _tags(event: Event) -> dict[str, str]:
     tags = dict(event.details["tags"])
     require(all(key and isinstance(text, str) for key, text in tags.items()))
-    return tags
+    return {intern(key): intern(text) for key, text in tags.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from tfx_pedigree.registry.model_rows import VersionRow
 from tfx_pedigree.registry.stored import OF_MODEL, OF_SEQUENCE, VERSION_ID
 
 _V = schema.model_versions.c
+_AT_ONCE = 500
 # What of a version is searched by index: the table, and the column of its key.
 SEARCHED = {"metrics": (schema.version_metrics, "name"), "tags": (schema.version_tags, "key")}
 
@@ -28,17 +30,48 @@ def index_entries(row: VersionRow) -> Iterator[tuple[str, tuple[str, str], tuple
             yield "tags", (row.version, key), (row.sequence, text)
 
 
-def wrong_indexes(
-    connection: Connection, name: str, expected: Mapping[str, Mapping[tuple[str, str], tuple[int, Any]]]
-) -> Iterator[str]:
-    model = sa.select(schema.models.c.id).where(schema.models.c.name == name).scalar_subquery()
-    for kind, (table, column) in SEARCHED.items():
-        query = sa.select(_V.version, table.c[column], table.c.sequence, table.c.value).select_from(table)
-        of_model = sa.and_(_V.id == table.c.version_id, _V.model_id == model)
-        query = query.outerjoin(schema.model_versions, of_model).where(table.c.model_id == model)
-        indexed = {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(query)}
-        if indexed != expected[kind]:
-            yield f"{name}: the search index over {kind} does not agree with the versions."
+class IndexCheck:
+    """Fed with a model's versions in their order, says which of the tables do not hold what they must. Versions are
+    compared some at a time, so a model with many of them takes no more memory."""
+
+    def __init__(self, connection: Connection, model: str) -> None:
+        self._connection = connection
+        self._model = sa.select(schema.models.c.id).where(schema.models.c.name == model).scalar_subquery()
+        self._versions: list[VersionRow] = []
+        self._wrong = set[str]()
+        self._told = Counter[str]()
+
+    def feed(self, version: VersionRow) -> None:
+        self._versions.append(version)
+        if len(self._versions) == _AT_ONCE:
+            self._compare()
+
+    def wrong(self) -> list[str]:
+        self._compare()
+        for kind, (table, _) in SEARCHED.items():
+            query = sa.select(sa.func.count()).select_from(table).where(table.c.model_id == self._model)
+            if self._connection.execute(query).scalar() != self._told[kind]:
+                self._wrong.add(kind)
+        return sorted(self._wrong)
+
+    def _compare(self) -> None:
+        if not self._versions:
+            return
+        expected: dict[str, dict[tuple[str, str], tuple[int, Any]]] = {kind: {} for kind in SEARCHED}
+        for version in self._versions:
+            for kind, key, value in index_entries(version):
+                expected[kind][key] = value
+        for kind, (table, column) in SEARCHED.items():
+            query = sa.select(_V.version, table.c[column], table.c.sequence, table.c.value).where(
+                _V.model_id == self._model,
+                _V.sequence.between(self._versions[0].sequence, self._versions[-1].sequence),
+                table.c.version_id == _V.id,
+                table.c.model_id == self._model,
+            )
+            if {(row[0], row[1]): (row[2], row[3]) for row in self._connection.execute(query)} != expected[kind]:
+                self._wrong.add(kind)
+            self._told[kind] += len(expected[kind])
+        self._versions.clear()
 
 
 Run = Callable[..., None]
