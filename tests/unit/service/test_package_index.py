@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tfx_pedigree.service.reproducing import package_index
 from tfx_pedigree.service.reproducing.package_index import Availability, Sources, ask, sources
 
 FOUND, YANKED, MISSING, UNKNOWN = Availability
@@ -88,6 +89,26 @@ def test_package_is_there_if_a_file_of_that_very_version_is(
 ) -> None:
     index.json("my-lib", *files, yanked=yanked)
     assert said(index, "my-lib", version) is answer
+
+
+@pytest.mark.parametrize("order", [("filename", "yanked"), ("yanked", "filename")])
+def test_release_that_was_taken_back_is_told_from_those_before_and_behind_it(
+    index: Index, order: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In whichever order an index names things. Where nothing near is taken back, the answer is not taken apart."""
+    parsed = []
+    monkeypatch.setattr(
+        package_index, "_from_json", lambda body, own=package_index._from_json: parsed.append(1) or own(body)
+    )
+    files = [
+        {"filename": f"a-1.{n}.tar.gz", "yanked": "broken" if n == 4 else False, "requires": '"yanked"'}
+        for n in range(9)
+    ]
+    told = {"files": [{key: file[key] for key in (*order, "requires")} for file in files]}
+    index.page("a", json.dumps(told).encode(), "application/vnd.pypi.simple.v1+json")
+    for n in range(9):
+        assert said(index, "a", f"1.{n}") is (YANKED if n == 4 else FOUND), n
+    assert len(parsed) <= 3
 
 
 def test_index_that_speaks_html_is_understood(index: Index) -> None:
