@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Each sets up what it needs in .venv-<line>; `make` alone lists the rest.
-# Without TFX: `make tour` and `make unit-light`, in .venv-light.
+# Without TFX: `make tour`, `make unit-light` and `make system-light`, in .venv-light.
 #
 #   STACK=1.16 | 1.21    the TFX line (default: the newest that runs here)
 #   PYTHON=/path         the interpreter to make the venv with (default: the best one found)
@@ -12,7 +12,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-light demo demo-rollout tour test lint unit unit-light site fuzz format bench lock test-latest mlmd-check image-check clean
+.PHONY: help setup setup-light demo demo-rollout tour test lint unit unit-light system-light site fuzz format bench lock test-latest mlmd-check image-check clean
 # The targets follow one another; the tools use the cores themselves.
 .NOTPARALLEL:
 
@@ -71,8 +71,12 @@ lint: setup  ## ruff, mypy and the import contracts
 unit: setup  ## pytest only: make unit ARGS='-k promote -x'
 	$(VENV)/bin/python -m pytest -n $(WORKERS) $(ARGS)
 
-unit-light: setup-light  ## the tests that need no TFX, in five minutes: make unit-light ARGS='-k promote'
-	.venv-light/bin/python -m pytest --light $(if $(ARGS),,-m 'not slow') -n $(WORKERS) $(ARGS)
+unit-light: setup-light  ## the quick tests, without TFX, in two minutes: make unit-light ARGS='-k promote'
+	.venv-light/bin/python -m pytest --light=unit -n $(WORKERS) $(ARGS)
+
+system-light: setup-light  ## the tests that start programs, without TFX: browsers, servers, PostgreSQL, kill -9
+	-@.venv-light/bin/python scripts/other_programs.py --python .venv-light/bin/python
+	.venv-light/bin/python -m pytest --light=system -n $(WORKERS) $(ARGS)
 
 fuzz: setup  ## the HTTP API against 10,000 made-up requests; more: make fuzz ARGS='--cases 50000 --seed 7'
 	@PYTHONPATH=tests $(VENV)/bin/python tests/fuzz_testing.py $(ARGS)

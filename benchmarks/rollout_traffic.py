@@ -168,7 +168,7 @@ def killed(balancer: Haproxy | HotRestartedEnvoy, epoch: int, lease: float = 2.0
     places = [{key: one.value for key, one in place.table().items()} for place in settings.pop("places").items()]
     plain = {"places": places, **{key: node.value for key, node in settings.items()}}
     wanted = WantedRoutes.two(FIRST, SECOND, 2500, lease)
-    script = Path(__file__).resolve().parents[1] / "tests/unit/rollout/renewing_process.py"
+    script = Path(__file__).resolve().parents[1] / "tests/system/rollout/renewing_process.py"
     command = [sys.executable, str(script), balancer.KIND, json.dumps(plain), json.dumps(to_json(wanted)), str(epoch)]
     observer = balancer.bench().manager()
     controller = subprocess.Popen(command, stdout=subprocess.PIPE)

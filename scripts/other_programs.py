@@ -5,8 +5,8 @@ checked by apt against the signed archive, and unpacked with the libraries that 
 service is set up, nothing outside build/programs/ is touched, and it does not take root. Where there is no apt, a
 program on the PATH is taken; a browser is then downloaded by Playwright.
 
-`make setup` and `make setup-light` call this, and all are fetched side by side. What cannot be had is said and left out
-there: only the tests that need it fail, and say what to run.
+`make setup` and `make system-light` call this, and all are fetched side by side. What cannot be had is said and left
+out there: only the tests that need it fail, and say what to run.
 """
 
 from __future__ import annotations
@@ -344,6 +344,8 @@ def provide(name: str, python: str) -> None:
 
 def provide_all(names: list[str], python: str, say: Callable[[str], None]) -> bool:
     """Whether all are there; what is not has been said."""
+    if not names:
+        return True
     PROGRAMS.mkdir(parents=True, exist_ok=True)
     with (PROGRAMS / "lock").open("w") as handle, ThreadPoolExecutor(len(names)) as beside:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -151,6 +151,8 @@ def set_up(choice: choose_stack.Choice, python: str, installer: str) -> None:
     started = time.monotonic()
     base = choice.interpreter.path
     stamp = venv / "stamp.json"
+    # Light tests that start a program are run by `make system-light`, which fetches them.
+    programs = [] if choice.line is choose_stack.LIGHT else list(other_programs.RECIPES)
     if left == "project":
         base = json.loads(stamp.read_text("utf-8"))["python"]
     elif left == "all":
@@ -162,8 +164,8 @@ def set_up(choice: choose_stack.Choice, python: str, installer: str) -> None:
         install_installers(venv, lock, installer)
     with ThreadPoolExecutor(1) as beside:
         # The browser may be one that a package of the venv fetches.
-        own = [name for name in other_programs.RECIPES if name != "chromium"]
-        programs = beside.submit(other_programs.provide_all, own, str(venv / "bin/python"), say)
+        early = [name for name in programs if name != "chromium"]
+        fetched = beside.submit(other_programs.provide_all, early, str(venv / "bin/python"), say)
         if left == "all":
             install_packages(venv, lock, installer)
         if left != "nothing":
@@ -172,8 +174,8 @@ def set_up(choice: choose_stack.Choice, python: str, installer: str) -> None:
             draft.write_text(json.dumps({**wanted, "python": base}, indent=2), "utf-8")
             draft.replace(stamp)
             say(f"{venv.name} is ready after {time.monotonic() - started:.0f} s.")
-        programs.result()
-    other_programs.provide_all(["chromium"], str(venv / "bin/python"), say)
+        fetched.result()
+    other_programs.provide_all(programs, str(venv / "bin/python"), say)
 
 
 def main() -> int:

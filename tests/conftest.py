@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 import light_testing as light
 import memory_testing as memory
+import rooms_testing as rooms
 from pedigree_testing import Clock
 from tfx_pedigree.db import Database, metadata
 from tfx_pedigree.db.engine import HEAD
@@ -29,7 +30,8 @@ _names = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--light", action="store_true", help="only tests that need neither TFX nor clients of services")
+    told = "of the tests that need neither TFX nor clients of services: those of one process, or all others"
+    parser.addoption("--light", choices=("unit", "system"), help=told)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,14 +40,31 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    return True if config.getoption("light") and light.left_out(collection_path) else None
+    part = config.getoption("light")
+    return True if part and light.left_out(collection_path, part) else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if light.starts_a_server(item):
-            item.add_marker("slow")
+        rooms.mark(item)
+    part = config.getoption("light")
+    if part:
+        others = [item for item in items if rooms.is_quick(item) != (part == "unit")]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if rooms.is_quick(item) == (part == "unit")]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    with rooms.watching(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None]:
+    yield
+    rooms.complain()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -68,7 +87,7 @@ def pytest_make_collect_report(
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if config.getoption("light"):
-        light.summary(terminalreporter, config.option.markexpr)
+        light.summary(terminalreporter, config.getoption("light"))
 
 
 def pytest_sessionfinish(exitstatus: int) -> None:
@@ -205,6 +224,15 @@ def switch() -> Iterator[Switch]:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+def new_model(tmp_path: Path) -> Path:
+    """A folder with files that are no SavedModel."""
+    folder = tmp_path / "new_model"
+    folder.mkdir()
+    (folder / "weights.bin").write_bytes(b"weights")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,5 @@
-"""`pytest --light`, which `make unit-light` says: the tests that need neither TFX nor the clients of services.
+"""`pytest --light=unit` and `--light=system`, which `make unit-light` and `make system-light` say: the tests that need
+neither TFX nor the clients of services, in two parts (rooms_testing.py).
 
 They must pass in an environment that has none of these packages; one that imports such a package is told so.
 """
@@ -18,7 +19,7 @@ LEFT_OUT = {
     "pipelines": "TFX",
     "unit/mlmd": "ML Metadata",
     "unit/orchestration/services": "the clients of Kubeflow and Vertex",
-    "unit/rollout/test_vertex.py": "the client of Vertex AI",
+    "system/rollout/test_vertex.py": "the client of Vertex AI",
     "unit/store/test_presigned_google.py": "the client of Google's buckets",
     "unit/orchestration/test_platform.py": "the client of Kubeflow",
 }
@@ -31,12 +32,8 @@ This test, or what it calls, imports {}, which light tests and the light part of
 A test that needs it belongs to tests/components or tests/pipelines."""
 
 
-def left_out(path: Path) -> bool:
-    return any(path.is_relative_to(TESTS / name) for name in LEFT_OUT)
-
-
-# Fixtures and parameters with which PostgreSQL or an S3 server is started: the same is tested on SQLite and on a disk.
-SERVERS = {"postgres_server", "s3_options", "postgresql", "s3"}
+def left_out(path: Path, part: str) -> bool:
+    return any(path.is_relative_to(TESTS / name) for name in (*LEFT_OUT, *(["system"] if part == "unit" else [])))
 
 
 def examples(config: pytest.Config) -> None:
@@ -46,13 +43,6 @@ def examples(config: pytest.Config) -> None:
     settings.load_profile("light" if config.getoption("light") else "tests")
 
 
-def starts_a_server(item: pytest.Item) -> bool:
-    parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
-    return not SERVERS.isdisjoint(
-        [*getattr(item, "fixturenames", ()), *(one for one in parameters if isinstance(one, str))]
-    )
-
-
 def advise(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Says it where a test failed because it imports what the light environment does not have."""
     missing = re.search(r"No module named '([\w.]+)'", report.longreprtext) if report.failed else None
@@ -60,8 +50,10 @@ def advise(report: pytest.TestReport | pytest.CollectReport) -> None:
         report.sections.append(("A light test must not need this", ADVICE.format(missing[1])))
 
 
-def summary(terminal: pytest.TerminalReporter, expression: str) -> None:
+def summary(terminal: pytest.TerminalReporter, part: str) -> None:
     parts = [f"tests/{name} (needs {what})" for name, what in LEFT_OUT.items()]
-    if "not slow" in expression:
-        parts.append("the tests marked slow, on PostgreSQL or on S3 (name tests with ARGS to run them too)")
+    if part == "unit":
+        parts.append("all that starts a process, also PostgreSQL and S3 (`make system-light`)")
+    else:
+        parts.append("all that stays in one process (`make unit-light`)")
     terminal.write_line(f"Left out: {', '.join(parts)}. `make unit` runs all.")

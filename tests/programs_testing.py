@@ -15,6 +15,7 @@ def program(name: str) -> str:
     path = PROGRAMS / name
     if not os.access(path, os.X_OK):
         pytest.fail(
-            f"There is no {path}. Run `make setup` or `make setup-light`: they fetch it, or say why not.", False
+            f"There is no {path}. Run `scripts/any-python scripts/other_programs.py`: it fetches it, or says why not.",
+            False,
         )
     return str(path)

@@ -6,6 +6,9 @@ import json
 import subprocess
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
 from tfx_pedigree.digest import canonical_json
 from tfx_pedigree.signing import Bundle, FileKey
 from tfx_pedigree.signing.keys import hint_of
@@ -13,14 +16,15 @@ from tfx_pedigree.signing.statement import write_model
 from tfx_pedigree.store import FileEntry, Manifest
 
 SIGNING = "keyUsage=critical,digitalSignature"
+CURVES = {one.name: one for one in (ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1(), ec.SECP256K1())}
 ONE_FILE = Manifest((FileEntry("saved_model.pb", 3, "0" * 64),))
 
 
-def make_key(folder: Path, name: str, curve: str = "prime256v1") -> Path:
+def make_key(folder: Path, name: str, curve: str = "secp256r1") -> Path:
     """A private key `name.pem`, with its public key beside it in `name.pub`."""
-    key = folder / f"{name}.pem"
-    _openssl("ecparam", "-name", curve, "-genkey", "-noout", "-out", str(key))
-    _openssl("ec", "-in", str(key), "-pubout", "-out", str(public(key)))
+    made, key = ec.generate_private_key(CURVES[curve]), folder / f"{name}.pem"
+    key.write_bytes(made.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
+    public(key).write_bytes(made.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     return key
 
 

@@ -99,6 +99,7 @@ def test_manifest_in_the_store_format_has_the_digest_that_stands_below_it() -> N
     assert f"Its digest is `{digest}`." in (ROOT / "docs" / "store-format.md").read_text()
 
 
+@pytest.mark.system
 def test_store_can_be_checked_by_the_shell_commands_of_its_format(tmp_path: Path) -> None:
     golden = ROOT / "tests" / "unit" / "store" / "golden" / "store-1"
     shutil.copytree(golden, tmp_path / "STORE")

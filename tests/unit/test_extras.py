@@ -78,6 +78,7 @@ def test_the_refusal_names_what_is_missing_and_the_command(monkeypatch: pytest.M
     assert str(refused) == ("The Vertex AI client is not installed here. Run: pip install 'tfx-pedigree[vertex]'")
 
 
+@pytest.mark.system
 def test_pip_takes_the_command_as_printed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A small wheel of the same name, so that nothing has to be fetched."""
     source, about = tmp_path / "tfx_pedigree-0.1.0-py3-none-any.whl", "tfx_pedigree-0.1.0.dist-info"

@@ -120,6 +120,7 @@ def test_without_pandas_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPat
         to_dataframe([])
 
 
+@pytest.mark.system
 def test_a_record_in_a_notebook_loads_no_pandas() -> None:
     code = (
         "import sys; from tfx_pedigree.json_form import Layout; from tfx_pedigree.notebook import html_of; "

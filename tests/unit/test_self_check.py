@@ -93,6 +93,7 @@ def test_everything_is_checked_whatever_fails_first() -> None:
     assert self_check.run({"two": lambda: "fine"}, said.append)
 
 
+@pytest.mark.system
 def test_the_exit_code_says_whether_all_is_well(tmp_path: Path) -> None:
     lock = tmp_path / "lock.txt"
     lock.write_text("click==0.0.1 \\\n")

@@ -170,6 +170,7 @@ def test_audit_finds_what_was_altered_behind_the_registrys_back(pedigree: Pedigr
     assert report["problems"]
 
 
+@pytest.mark.system
 def test_anchor_in_a_git_tag_comes_back_byte_by_byte(pedigree: Pedigree, tmp_path: Path) -> None:
     def git(*words: str) -> str:
         return subprocess.run(["git", "-C", str(tmp_path), *words], capture_output=True, text=True, check=True).stdout

@@ -78,6 +78,7 @@ def test_no_command_means_help(reader: Pedigree) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.system
 def test_completion_script_names_the_command(reader: Pedigree, shell: str) -> None:
     assert "_PEDIGREE_COMPLETE" in reader("completion", shell).out
 

@@ -249,7 +249,7 @@ def test_mistake_in_a_question_is_told_under_the_name_that_people_typed(traced: 
     assert "Try 'pedigree lineage --help'" in said.err
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_questions_never_load_tensorflow(traced: Pedigree) -> None:
     code = (
         "import sys; from tfx_pedigree.cli.main import cli\n"

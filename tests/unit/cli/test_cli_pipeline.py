@@ -93,6 +93,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return orders
 
 
+@pytest.mark.system
 def test_run_hands_on_the_span_and_where_the_registry_is(tmp_path: Path, started: list[Any]) -> None:
     from click.testing import CliRunner
 

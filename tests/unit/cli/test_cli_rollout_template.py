@@ -46,6 +46,7 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["haproxy", "envoy"])
+@pytest.mark.system
 def test_the_load_balancer_takes_its_configuration(pedigree: Pedigree, config: Path, tmp_path: Path, kind: str) -> None:
     said = pedigree("--config", str(config), "rollout", "template", kind, "--prepare")
     assert "everything goes to blue until a controller comes" in said.err

@@ -122,6 +122,7 @@ def prometheus(numbers: dict[str, float]) -> Iterator[str]:
         server.server_close()
 
 
+@pytest.mark.system
 def test_the_counts_of_versions_are_asked_of_prometheus(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rollouts: Any = opened(address, "ada").rollouts  # type: ignore[attr-defined]
     queries = {"requests": 'n{v="$version"}', "failed": 'bad{v="$version"}'}

@@ -143,6 +143,7 @@ def test_inputs_that_json_cannot_hold_are_refused() -> None:
             warmup_records('{"instances": [1.0]}', "m", description)
 
 
+@pytest.mark.system
 def test_killed_at_any_write_the_files_are_whole_and_no_version_is_named_before_it_is_warmed_up(
     pedigree: Pedigree, tmp_path: Path
 ) -> None:

@@ -50,6 +50,7 @@ def test_only_listed_variables_are_read_and_the_list_can_be_longer() -> None:
     }
 
 
+@pytest.mark.system
 def test_what_a_library_sets_on_import_is_not_told_as_what_the_user_gave() -> None:
     code = (
         "import json, os; os.environ['TF_USE_LEGACY_KERAS'] = '1'; del os.environ['TZ']; "
@@ -100,6 +101,7 @@ def test_each_gpu_that_the_driver_shows_is_named(tmp_path: Path) -> None:
     assert capture.accelerators(tmp_path / "none") == ()
 
 
+@pytest.mark.system
 def test_looking_around_loads_no_tensorflow() -> None:
     code = (
         "import sys; from tfx_pedigree.service.versions.environment import environment; environment(); "

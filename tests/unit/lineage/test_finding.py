@@ -146,7 +146,7 @@ def test_version_that_nobody_recorded_is_found_by_its_number_and_its_digest(line
     assert lineage.find("other@1.0.0").key == lineage.find(version.digest[:16]).key == node_of(version).key
 
 
-@pytest.mark.slow
+@pytest.mark.system
 @pytest.mark.database
 def test_looking_for_something_in_a_large_graph_reads_no_more_than_in_a_small_one(
     lineage: Lineage, registry: Registry

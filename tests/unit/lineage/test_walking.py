@@ -73,7 +73,7 @@ def many_graphs() -> Iterator[Lineage]:
             yield lineage_of(registry)
 
 
-@pytest.mark.slow
+@pytest.mark.system
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     shape=st.tuples(st.integers(0, 10**9), st.integers(2, 25), st.integers(0, 60), st.booleans()),
@@ -250,7 +250,7 @@ def test_answer_becomes_a_networkx_graph(lineage: Lineage, registry: Registry) -
     assert graph.nodes[data(1).key]["facts"]["span"] == ("1",)
 
 
-@pytest.mark.slow
+@pytest.mark.system
 @pytest.mark.database
 def test_question_reads_as_much_in_a_large_graph_as_in_a_small_one(lineage: Lineage, registry: Registry) -> None:
     """Also on PostgreSQL while it believes the tables to be small, and beside a hub that thousands lead to."""

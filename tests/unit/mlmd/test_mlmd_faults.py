@@ -259,6 +259,7 @@ def gate(new_postgres: Callable[[], str]) -> Iterator[tuple[_Gate, str, Sequence
     gate.remove()
 
 
+@pytest.mark.system
 def test_server_that_stops_answering_is_given_up_in_time(gate: tuple[_Gate, str, Sequence[Ran]]) -> None:
     between, address, runs = gate
     with connect(address, seconds=2) as reader:
@@ -272,6 +273,7 @@ def test_server_that_stops_answering_is_given_up_in_time(gate: tuple[_Gate, str,
             reader.artifacts([1])
 
 
+@pytest.mark.system
 def test_server_that_goes_away_in_the_middle_says_so(gate: tuple[_Gate, str, Sequence[Ran]]) -> None:
     between, address, runs = gate
     with connect(address, seconds=30) as reader:
@@ -281,6 +283,7 @@ def test_server_that_goes_away_in_the_middle_says_so(gate: tuple[_Gate, str, Seq
             walk_upstream(reader, [runs[0].outputs["model"]])
 
 
+@pytest.mark.system
 def test_nothing_of_tensorflow_is_loaded() -> None:
     script = "import sys, tfx_pedigree.mlmd; sys.exit('tensorflow' in sys.modules or 'tfx' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

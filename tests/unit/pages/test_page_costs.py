@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from pages.conftest import Site
 
+from pages_fixtures import Site
 from pages_testing import GUARDED, MODEL, OTHER, ROLLED
 from tfx_pedigree.db import statement
 

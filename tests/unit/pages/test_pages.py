@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from pages.conftest import PEOPLE, Site
 
+from pages_fixtures import PEOPLE, Site
 from pages_testing import EMPTY, GUARDED, MODEL, OTHER, ROLLED
 from pedigree_testing import Clock, candidate
 from server_testing import NamedByToken, Switch

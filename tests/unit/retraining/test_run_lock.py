@@ -57,6 +57,7 @@ def test_lock_that_nobody_signed_yet_is_a_lock_all_the_same(tmp_path: Path) -> N
             pass
 
 
+@pytest.mark.system
 def test_whoever_inherits_the_descriptor_holds_the_lock_until_it_ends(tmp_path: Path) -> None:
     path = tmp_path / "m.lock"
     with held(path, "the training") as descriptor:

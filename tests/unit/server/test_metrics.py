@@ -120,6 +120,7 @@ def test_requests_are_counted_by_operation_and_never_by_what_was_asked(served: h
     assert "nowhere" not in served.get("/metrics").text
 
 
+@pytest.mark.system
 def test_alerts_do_what_they_say() -> None:
     for words in (("check", "rules", "alerts.yaml"), ("test", "rules", "alerts_test.yaml")):
         done = subprocess.run(
@@ -147,6 +148,7 @@ def test_dashboard_is_whole() -> None:
 
 
 @pytest.mark.parametrize("address", ["sqlite"], indirect=True)
+@pytest.mark.system
 def test_real_prometheus_answers_every_panel_and_every_alert(served: httpx.Client, tmp_path: Path) -> None:
     config = {
         "global": {"scrape_interval": "200ms", "scrape_timeout": "200ms", "evaluation_interval": "200ms"},

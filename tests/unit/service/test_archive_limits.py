@@ -247,6 +247,7 @@ def test_archive_goes_through_a_pipe(registry: Registry, home: Path, elsewhere: 
     assert elsewhere.store.verify().ok
 
 
+@pytest.mark.system
 def test_archive_is_read_from_what_is_no_regular_file(home: Path, elsewhere: Registry, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with subprocess.Popen(["/bin/sh", "-c", 'cat "$0" > "$1"', str(home / "model.tar"), str(tmp_path / "pipe")]):
@@ -274,6 +275,7 @@ def test_progress_counts_bytes_and_moves_within_a_large_file(
     assert len([done for done, _ in seen if 0 < done < LARGE]) >= 3
 
 
+@pytest.mark.system
 def test_file_of_a_killed_export_goes_with_the_next_one_and_that_of_a_living_one_stays(
     registry: Registry, tmp_path: Path
 ) -> None:

@@ -189,6 +189,7 @@ def test_label_names_the_version_and_a_pass_that_was_killed_between_two_is_finis
     assert len(stand.asked) == asked
 
 
+@pytest.mark.system
 def test_process_that_is_killed_is_finished_by_the_next(tmp_path: Path, stand: Stand) -> None:
     now = datetime.now(timezone.utc).replace(minute=30, second=0, microsecond=0)
     clock, hang = Clock(), threading.Event()
@@ -368,6 +369,7 @@ def test_windows_are_over_next_to_each_other_and_the_same_whenever_asked(
     assert Window(found[-1].ended_at, found[-1].ended_at + every) not in found
 
 
+@pytest.mark.system
 def test_real_prometheus_is_asked_about_the_past_it_holds(tmp_path: Path) -> None:
     now = datetime.now(timezone.utc).replace(minute=30, second=0, microsecond=0)
     clock = Clock()

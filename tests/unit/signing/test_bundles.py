@@ -39,7 +39,7 @@ def soon() -> datetime:
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("keys")
-    for name, curve in (("ours", "prime256v1"), ("theirs", "prime256v1"), ("p384", "secp384r1"), ("p521", "secp521r1")):
+    for name, curve in (("ours", "secp256r1"), ("theirs", "secp256r1"), ("p384", "secp384r1"), ("p521", "secp521r1")):
         make_key(folder, name, curve)
     return folder
 
@@ -84,6 +84,7 @@ def test_no_changed_byte_of_the_payload_or_the_signature_holds(keys: Path, at: i
     assert verify(Bundle(bundle.payload, signature, bundle.hint), trusted, NOW) is None
 
 
+@pytest.mark.system
 def test_command_signs_for_a_key_that_lies_elsewhere(keys: Path) -> None:
     key = CommandKey(f"openssl dgst -sha256 -sign {keys / 'ours.pem'}", keys / "ours.pub")
     bundle = sign_model(ONE_FILE, "model", key)
@@ -101,6 +102,7 @@ def test_command_signs_for_a_key_that_lies_elsewhere(keys: Path) -> None:
         ("", "ours", InvalidInputError, "is empty"),
     ],
 )
+@pytest.mark.system
 def test_command_that_signs_wrongly_is_found_at_once(
     keys: Path, command: str, public_key: str, refused: type[Exception], says: str
 ) -> None:
@@ -108,6 +110,7 @@ def test_command_that_signs_wrongly_is_found_at_once(
         CommandKey(command.format(theirs=keys / "theirs.pem"), keys / f"{public_key}.pub").sign(b"bytes")
 
 
+@pytest.mark.system
 def test_certificate_counts_for_those_who_trust_its_authority_while_it_is_valid(tmp_path: Path) -> None:
     key, chain, root = make_chain(tmp_path)
     bundle = sign_model(ONE_FILE, "model", CertificateKey(FileKey(key), chain))
@@ -121,6 +124,7 @@ def test_certificate_counts_for_those_who_trust_its_authority_while_it_is_valid(
     assert verify(bundle, [read_trusted(public(other))], soon()) is None
 
 
+@pytest.mark.system
 def test_signer_is_no_authority_and_a_certificate_for_something_else_signs_nothing(tmp_path: Path) -> None:
     key, chain, root = make_chain(tmp_path)
     trusted, later = [read_trusted(root)], soon()
@@ -136,6 +140,7 @@ def test_signer_is_no_authority_and_a_certificate_for_something_else_signs_nothi
     assert verify(bundle, trusted, later) is None
 
 
+@pytest.mark.system
 def test_certificate_of_another_key_is_refused_before_anything_is_signed(tmp_path: Path) -> None:
     _, chain, _ = make_chain(tmp_path)
     with pytest.raises(InvalidInputError, match="is not that of the key"):

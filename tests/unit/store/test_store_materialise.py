@@ -158,6 +158,7 @@ def test_links_out_of_an_object_store_are_refused(model: Path, tmp_path: Path) -
         store.materialise(digest, tmp_path / "out", link="symlink")  # type: ignore[arg-type]
 
 
+@pytest.mark.system
 def test_what_killed_processes_left_is_removed_and_what_living_ones_use_is_not(
     local: Store, digest: str, tmp_path: Path
 ) -> None:

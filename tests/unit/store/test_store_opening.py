@@ -113,6 +113,7 @@ def test_a_file_url_is_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("protocol", "module", "extra"), [("s3", "s3fs", "s3"), ("gs", "gcsfs", "gcs")])
+@pytest.mark.system
 def test_a_missing_driver_is_named_with_the_command_that_installs_it(protocol: str, module: str, extra: str) -> None:
     script = (
         f"import sys; sys.modules[{module!r}] = None\n"
@@ -137,6 +138,7 @@ def test_no_part_of_a_url_that_may_be_secret_is_shown() -> None:
     assert without_secrets("/plain/a@b?c") == "/plain/a@b?c"
 
 
+@pytest.mark.system
 def test_importing_the_store_loads_no_driver_and_no_framework() -> None:
     script = (
         "import sys, tfx_pedigree.store; heavy = ('fsspec', 's3fs', 'gcsfs', 'asyncio', 'tensorflow')\n"

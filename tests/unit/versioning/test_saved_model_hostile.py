@@ -257,6 +257,7 @@ def test_endless_run_of_empty_nodes_is_given_up(monkeypatch: pytest.MonkeyPatch)
     _within_limits(graph_only, model.SerializeToString(), "more than 1,000 nodes")
 
 
+@pytest.mark.system
 def test_eight_megabytes_of_anything_cost_little_time_and_memory() -> None:
     """In a process of its own, so that nothing but the reader counts."""
     child = Path(__file__).with_name("saved_model_bombs.py")

@@ -333,6 +333,7 @@ def mortal(place: Place) -> Iterator[Mortal]:
     made.close()
 
 
+@pytest.mark.system
 def test_process_that_is_killed_after_any_change_is_healed_by_the_next(place: Place, mortal: Mortal) -> None:
     """Four changes replace a schedule on either service. On Kubeflow the upload of the version comes before them."""
     place.ask.schedule("first")
@@ -377,6 +378,7 @@ def test_timezone_that_kubeflow_would_ignore_is_refused(ask_kubeflow: Asking) ->
 
 
 @pytest.mark.parametrize("kind", ["kubeflow", "vertex"])
+@pytest.mark.system
 def test_these_commands_never_load_tensorflow(kind: str, request: pytest.FixtureRequest) -> None:
     ask: Asking = request.getfixturevalue(f"ask_{kind}")
     config = write_config(ask.folder, kind, "0 3 * * *", **ask.service)
