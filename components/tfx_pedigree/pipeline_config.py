@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tfx_pedigree.bounded_parse import parse_yaml, read_bounded
+from tfx_pedigree.bounded_parse import parse_toml, parse_yaml, read_bounded
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 
 KEYS = ("create", "prepare", "path", "log", "settings", "writes", "spans")
@@ -69,13 +69,16 @@ def load_pipeline(file: Path, environ: Mapping[str, str] | None = None) -> Pipel
     return _checked(file.absolute(), section, os.environ if environ is None else environ)
 
 
-def section_of(file: Path, name: str) -> Mapping[str, Any] | None:
-    """A section of a config file as it is written there; None if it has no such section."""
+def config_text(file: Path) -> bytes:
     try:
-        text = read_bounded(file)
+        return read_bounded(file)
     except OSError as error:
         raise NotFoundError(f"The config file {file} cannot be read: {error.strerror}.") from error
-    whole = parse_yaml(text, str(file))
+
+
+def section_of(file: Path, name: str) -> Mapping[str, Any] | None:
+    """A section of a config file as it is written there; None if it has no such section."""
+    whole = (parse_toml if file.suffix == ".toml" else parse_yaml)(config_text(file), str(file))
     section = whole.get(name) if isinstance(whole, dict) else None
     if section is None or isinstance(section, dict):
         return section

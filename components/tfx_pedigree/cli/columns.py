@@ -56,14 +56,25 @@ class Columns(Generic[T]):
         """The page as JSON or as a table. `words` are those of the command, which is told again for the next page."""
         output.answer(page, self._tell, chosen, words, nothing)
 
+    def answer_all(
+        self, items: Sequence[T], chosen: Sequence[str] | None, *, nothing: str, then: Sequence[str] = ()
+    ) -> None:
+        """A list that has no pages; `then` are the words of the command to go on with where it is empty."""
+        output.answer({"items": items, "next": None}, lambda _: self._tell_all(items, chosen, nothing, then))
+
     def _tell(self, page: Page[T], chosen: Sequence[str] | None, words: Sequence[str], nothing: str) -> None:
-        if not page.items:
-            output.say(nothing)
-            return
-        output.show(self.table(page.items, chosen))
+        self._tell_all(page.items, chosen, nothing, ())
         if page.next is not None:
             picked = ["--columns", ",".join(chosen)] if chosen else []
             output.note(f"There are more: {output.command(*words, *picked, '--after', page.next)}")
+
+    def _tell_all(self, items: Sequence[T], chosen: Sequence[str] | None, nothing: str, then: Sequence[str]) -> None:
+        if items:
+            output.show(self.table(items, chosen))
+            return
+        output.say(nothing)
+        if then:
+            output.next_step(*then)
 
     def table(self, items: Sequence[T], chosen: Sequence[str] | None) -> Table:
         columns = [(name, self._column(name)) for name in chosen or self._usual(items)]

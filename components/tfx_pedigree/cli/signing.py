@@ -66,7 +66,7 @@ def sign(
     if listing:
         with app.open().registry as registry:
             found = registry.signatures(ref)
-        output.answer({"items": list(found), "next": None}, lambda _: _tell_signatures(ref, found))
+        _SIGNATURES.answer_all(found, None, nothing=f"{ref} has no signature.", then=("sign", ref, "--key", "FILE"))
         return
     from tfx_pedigree.service.versions.signing import sign_version
 
@@ -112,14 +112,6 @@ _SIGNATURES: Columns[Signature] = Columns(
         "signature": Column(lambda one: short_digest(one.digest)),
     }
 )
-
-
-def _tell_signatures(ref: str, found: tuple[Signature, ...]) -> None:
-    if found:
-        output.show(_SIGNATURES.table(found, None))
-        return
-    output.say(f"{ref} has no signature.")
-    output.next_step("sign", ref, "--key", "FILE")
 
 
 @click.group(cls=PedigreeGroup)
@@ -178,12 +170,5 @@ def list_(app: App, model: str, columns: list[str] | None) -> None:
     """List the keys whose signatures count for a model."""
     with app.open().registry as registry:
         found = registry.trusted_keys(model)
-    output.answer({"items": list(found), "next": None}, lambda _: _tell_keys(model, found, columns))
-
-
-def _tell_keys(model: str, found: tuple[Trust, ...], columns: list[str] | None) -> None:
-    if found:
-        output.show(_KEYS.table(found, columns))
-        return
-    output.say(f"{model} trusts no key: its versions need no signature.")
-    output.next_step("trust", "add", model, "FILE")
+    nothing = f"{model} trusts no key: its versions need no signature."
+    _KEYS.answer_all(found, columns, nothing=nothing, then=("trust", "add", model, "FILE"))

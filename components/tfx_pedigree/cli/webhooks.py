@@ -96,15 +96,8 @@ def list_(app: App, columns: list[str] | None) -> None:
     """List the webhooks, and how much each has taken."""
     with app.open().registry as registry:
         found = registry.webhooks()
-    output.answer({"items": list(found), "next": None}, lambda _: _tell(found, columns))
-
-
-def _tell(found: tuple[Webhook, ...], columns: list[str] | None) -> None:
-    if found:
-        output.show(_WEBHOOKS.table(found, columns))
-        return
-    output.say("There is no webhook.")
-    output.next_step("webhooks", "add", "NAME", "https://example.com/hook")
+    then = ("webhooks", "add", "NAME", "https://example.com/hook")
+    _WEBHOOKS.answer_all(found, columns, nothing="There is no webhook.", then=then)
 
 
 _DELIVERIES: Columns[Delivery] = Columns(
@@ -126,10 +119,7 @@ def waiting(app: App, name: str, columns: list[str] | None) -> None:
     """List the events that a webhook has not taken, and why."""
     with app.open().registry as registry:
         found = registry.deliveries(name)
-    table = (lambda _: output.show(_DELIVERIES.table(found, columns))) if found else None
-    output.answer(
-        {"items": list(found), "next": None}, table or (lambda _: output.say(f"{name} has taken everything."))
-    )
+    _DELIVERIES.answer_all(found, columns, nothing=f"{name} has taken everything.")
 
 
 @webhooks.command("retry")

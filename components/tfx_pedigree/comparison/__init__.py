@@ -6,7 +6,6 @@ the Evaluator's EvalConfig. Never: measures a model itself, promotes, reads a fi
 
 from __future__ import annotations
 
-from tfx_pedigree.comparison.anchor import Anchor
 from tfx_pedigree.comparison.assemble import Measurements, compare_models, decide_again
 from tfx_pedigree.comparison.check import Check, CheckOutcome
 from tfx_pedigree.comparison.document import Basis, Code, Comparison, Data, MetricRow, ParameterChange, Side
@@ -24,6 +23,7 @@ from tfx_pedigree.comparison.numbers import OVERALL, Key, MetricValue, Scores, S
 from tfx_pedigree.comparison.outcomes import ModelOutcomes, Outcomes
 from tfx_pedigree.comparison.past import (
     FIRST,
+    Anchor,
     Best,
     Crowning,
     Decided,

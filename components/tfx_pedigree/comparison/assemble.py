@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from tfx_pedigree.comparison.anchor import Anchor
 from tfx_pedigree.comparison.document import Basis, Comparison, Data, MetricRow, Side
 from tfx_pedigree.comparison.earlier import Earlier, by_features
 from tfx_pedigree.comparison.gate import GateDecision, decide
@@ -15,7 +14,7 @@ from tfx_pedigree.comparison.measured import Latency
 from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.numbers import Key, MetricValue, Scores
 from tfx_pedigree.comparison.outcomes import Outcomes
-from tfx_pedigree.comparison.past import Standing
+from tfx_pedigree.comparison.past import Anchor, Standing
 from tfx_pedigree.comparison.policy import Gain, Policy
 from tfx_pedigree.comparison.scores import DeltaSums, FlipCounts, characteristics, importance, similarity
 from tfx_pedigree.errors import InvalidInputError

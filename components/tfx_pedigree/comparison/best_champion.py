@@ -6,14 +6,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from tfx_pedigree.comparison.anchor import Anchor
 from tfx_pedigree.comparison.check import Check, CheckOutcome
 from tfx_pedigree.comparison.intervals import TFMA_DEGREES_OF_FREEDOM, t_quantile
 from tfx_pedigree.comparison.margin import Measure, Pair, Spread
 from tfx_pedigree.comparison.measured import Measured, paired
 from tfx_pedigree.comparison.metrics import Direction
 from tfx_pedigree.comparison.numbers import Key, Scores
-from tfx_pedigree.comparison.past import Best, Standing
+from tfx_pedigree.comparison.past import Anchor, Best, Standing
 from tfx_pedigree.comparison.policy import Policy, RuleKind
 from tfx_pedigree.comparison.policy_year import NeverBelow
 from tfx_pedigree.comparison.rule import TOLERANCE, Contest, share

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from tfx_pedigree.comparison.metric_names import MetricName
+from tfx_pedigree.comparison.metric_names import MetricName, parsed
 from tfx_pedigree.comparison.metrics import known
 from tfx_pedigree.errors import InvalidInputError
 
@@ -19,12 +19,12 @@ _OF_ALL_CLASSES = ("categorical_accuracy", "categorical_crossentropy", "sparse_c
 
 def has_classes(metric: str) -> bool:
     """Not a metric of queries, nor one whose name says nothing: these have no examples of a class."""
-    name = _parsed(metric)
+    name = parsed(metric)
     return name is not None and not known(name.base).of_queries
 
 
 def is_of_each_class(metric: str) -> bool:
-    name = _parsed(metric)
+    name = parsed(metric)
     if name is None or not has_classes(metric) or name.class_id is not None:
         return False
     best = name.k is not None or name.top_k is not None
@@ -63,7 +63,7 @@ def counted(metric: str, which: str, there: Iterable[str]) -> list[str]:
     found = {
         name.class_id: text
         for text in there
-        if (name := _parsed(text)) and name.class_id is not None and str(replace(name, class_id=None)) == bare
+        if (name := parsed(text)) and name.class_id is not None and str(replace(name, class_id=None)) == bare
     }
     return [found[at] for at in sorted(found)]
 
@@ -72,10 +72,3 @@ def _named(metric: str, which: str, class_id: int | None = None) -> str:
     name = MetricName.parse(metric)
     class_id = name.class_id if class_id is None else class_id
     return str(MetricName(which, output=name.output, class_id=class_id))
-
-
-def _parsed(metric: str) -> MetricName | None:
-    try:
-        return MetricName.parse(metric)
-    except InvalidInputError:
-        return None

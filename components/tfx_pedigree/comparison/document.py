@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from tfx_pedigree.bounded_parse import parse_json
-from tfx_pedigree.comparison.anchor import Anchor
 from tfx_pedigree.comparison.config_reader import ConfigNode, from_data, optional
 from tfx_pedigree.comparison.earlier import Earlier, earlier_to_json, read_earlier
 from tfx_pedigree.comparison.gate import GateDecision
@@ -21,7 +20,7 @@ from tfx_pedigree.comparison.latency import LatencySummary
 from tfx_pedigree.comparison.metrics import Direction
 from tfx_pedigree.comparison.numbers import Key, MetricValue, Slice
 from tfx_pedigree.comparison.outcomes import Outcomes
-from tfx_pedigree.comparison.past import Standing
+from tfx_pedigree.comparison.past import Anchor, Standing
 from tfx_pedigree.comparison.policy import Policy
 from tfx_pedigree.comparison.policy_file import policy_at
 from tfx_pedigree.comparison.scores import DeltaSums, FlipCounts

@@ -12,20 +12,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tfx_pedigree.comparison.anchor import Anchor
 from tfx_pedigree.comparison.best_champion import anchor_warnings
-from tfx_pedigree.comparison.bound_checks import floor_checks
 from tfx_pedigree.comparison.budget_checks import budget_checks
 from tfx_pedigree.comparison.check import Check, CheckOutcome
 from tfx_pedigree.comparison.earlier import Earlier
 from tfx_pedigree.comparison.gap_checks import gap_checks
-from tfx_pedigree.comparison.guardrail_checks import gain_checks, guardrail_checks
+from tfx_pedigree.comparison.guardrail_checks import floor_checks, gain_checks, guardrail_checks
 from tfx_pedigree.comparison.luck import confidence_of, reuse_warnings, widened, year_checks
 from tfx_pedigree.comparison.margin import Pair
 from tfx_pedigree.comparison.measured import Latency, Measured, enough, few_of_class, missing, named, paired
 from tfx_pedigree.comparison.metrics import Direction, known
 from tfx_pedigree.comparison.numbers import Key, MetricValue, Scores
-from tfx_pedigree.comparison.past import Standing
+from tfx_pedigree.comparison.past import Anchor, Standing
 from tfx_pedigree.comparison.policy import MajorChange, NotComparable, Policy, RuleKind, Similar
 from tfx_pedigree.comparison.rule import Contest, ScoreChange, recommend, score_change, score_outcome, share
 from tfx_pedigree.comparison.wording import asked_of, graded, moved, number

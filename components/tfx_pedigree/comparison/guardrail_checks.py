@@ -1,5 +1,5 @@
 """Guardrails: how much worse than the champion a metric may be (`max_regression`), or how much better it must be
-(`min_gain`), on all examples and on each slice.
+(`min_gain`), on all examples and on each slice; and bounds and floors, which the value itself must keep.
 
 Of many slices that are judged together (Holm), the p-values of "this slice lost more than it may" are held, the
 smallest first, against the chance of an error divided by how many are left. With equal models, some slice is called
@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tfx_pedigree.comparison.bound_checks import bounds_check
 from tfx_pedigree.comparison.check import NO_CHAMPION, Check, CheckOutcome
 from tfx_pedigree.comparison.guarded_slices import (
     least_of,
@@ -26,14 +25,15 @@ from tfx_pedigree.comparison.guarded_slices import (
 )
 from tfx_pedigree.comparison.intervals import TFMA_DEGREES_OF_FREEDOM, t_quantile, t_within
 from tfx_pedigree.comparison.margin import Measure
-from tfx_pedigree.comparison.measured import Measured, named, numbers_of, paired
+from tfx_pedigree.comparison.measured import Measured, missing, named, numbers_of, paired
 from tfx_pedigree.comparison.metrics import Direction
 from tfx_pedigree.comparison.numbers import Interval, Key
-from tfx_pedigree.comparison.policy import Guardrail, Policy, Rule, RuleKind
+from tfx_pedigree.comparison.policy import Bounds, Guardrail, Policy, Rule, RuleKind
 from tfx_pedigree.comparison.policy_year import Many
 from tfx_pedigree.comparison.rule import TOLERANCE, Contest, score_change, share
-from tfx_pedigree.comparison.wording import amount, asked_of, graded, moved
+from tfx_pedigree.comparison.wording import amount, asked_of, graded, moved, number
 from tfx_pedigree.comparison.wording import interval as interval_text
+from tfx_pedigree.text import plain
 
 # Of a slice's loss being within its limit, where many slices are judged together.
 P_VALUE = "p"
@@ -178,3 +178,31 @@ def _gain(policy: Policy, rail: Guardrail, asked: Rule, key: Key, found: Measure
         CheckOutcome.UNKNOWN: f", and whether that is more than the {least} cannot be told",
     }
     return Check(name, outcome, said + words[outcome], numbers | {"gain": change.gain})
+
+
+def floor_checks(policy: Policy, found: Measured) -> Iterator[Check]:
+    """What a model without a champion must reach."""
+    for metric, bounds in policy.first_version.items():
+        key = Key(metric)
+        name = f"floor of {plain(metric)}"
+        if problem := missing("challenger", key, found.challenger):
+            yield Check(name, CheckOutcome.UNKNOWN, problem)
+        else:
+            yield bounds_check(name, key, bounds, found.challenger.metrics[key].value)
+
+
+def bounds_check(name: str, key: Key, bounds: Bounds, value: float) -> Check:
+    numbers = {"challenger": value}
+    sentence = f"{named(key)} is {number(value)}"
+    if bounds.at_least is not None:
+        numbers["at_least"] = bounds.at_least
+        if value < bounds.at_least:
+            return Check(name, CheckOutcome.BROKEN, f"{sentence}, less than {number(bounds.at_least)}", numbers)
+        sentence += f", at least {number(bounds.at_least)}"
+    if bounds.at_most is not None:
+        numbers["at_most"] = bounds.at_most
+        if value > bounds.at_most:
+            said = f"{named(key)} is {number(value)}, more than {number(bounds.at_most)}"
+            return Check(name, CheckOutcome.BROKEN, said, numbers)
+        sentence += f", at most {number(bounds.at_most)}"
+    return Check(name, CheckOutcome.HOLDS, sentence, numbers)

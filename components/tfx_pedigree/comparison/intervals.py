@@ -20,14 +20,13 @@ TFMA_DEGREES_OF_FREEDOM = 19
 def at_confidence(
     ends: Interval,
     wanted: float,
-    given: float = TFMA_CONFIDENCE,
     degrees_of_freedom: int = TFMA_DEGREES_OF_FREEDOM,
 ) -> Interval:
     """The interval around the same middle that holds with another confidence."""
-    if wanted == given:
+    if wanted == TFMA_CONFIDENCE:
         return ends
     middle, half = (ends[0] + ends[1]) / 2, (ends[1] - ends[0]) / 2
-    half *= t_quantile(wanted, degrees_of_freedom) / t_quantile(given, degrees_of_freedom)
+    half *= t_quantile(wanted, degrees_of_freedom) / t_quantile(TFMA_CONFIDENCE, degrees_of_freedom)
     return middle - half, middle + half
 
 

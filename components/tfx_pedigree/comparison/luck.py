@@ -18,14 +18,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from statistics import NormalDist
 
-from tfx_pedigree.comparison.anchor import Anchor
 from tfx_pedigree.comparison.best_champion import NOT_TOLD, never_below
 from tfx_pedigree.comparison.check import Check, CheckOutcome
 from tfx_pedigree.comparison.intervals import TFMA_DEGREES_OF_FREEDOM, t_quantile
 from tfx_pedigree.comparison.margin import Pair, Spread
 from tfx_pedigree.comparison.measured import Measured
 from tfx_pedigree.comparison.numbers import Key
-from tfx_pedigree.comparison.past import Stake, Standing
+from tfx_pedigree.comparison.past import Anchor, Stake, Standing
 from tfx_pedigree.comparison.policy import Policy
 from tfx_pedigree.comparison.policy_year import Reused
 from tfx_pedigree.comparison.wording import number, percent

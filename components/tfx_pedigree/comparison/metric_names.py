@@ -70,17 +70,18 @@ _LIKE = (
 
 def base_of(text: str) -> str:
     """The bare name, also of what cannot be parsed: it is then its own."""
-    found = _parsed(text)
+    found = parsed(text)
     return text if found is None else found.base
 
 
 def output_of(text: str) -> str:
     """The output that the metric is one of; empty where it names none."""
-    found = _parsed(text)
+    found = parsed(text)
     return "" if found is None else found.output
 
 
-def _parsed(text: str) -> MetricName | None:
+def parsed(text: str) -> MetricName | None:
+    """None for what is no name of a metric of ours."""
     try:
         return MetricName.parse(text)
     except InvalidInputError:

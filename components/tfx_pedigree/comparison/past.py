@@ -14,11 +14,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tfx_pedigree.comparison.intervals import TFMA_DEGREES_OF_FREEDOM, t_quantile
 from tfx_pedigree.comparison.metrics import Direction
+from tfx_pedigree.comparison.numbers import MetricValue
 from tfx_pedigree.comparison.policy import Policy
-from tfx_pedigree.json_form import JsonForm, Measured
+from tfx_pedigree.errors import InvalidInputError
+from tfx_pedigree.json_form import JsonForm, Layout, Measured
 
 
 @dataclass(frozen=True)
@@ -250,3 +253,21 @@ def _variance(decided: Decided) -> float | None:
 
 def _sum(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one + other
+
+
+@dataclass(frozen=True)
+class Anchor(JsonForm):
+    """`best` and `challenger` are both models' scores in one evaluation, `difference` challenger − best, paired.
+    `missing` says in a few words why the version was not measured; there are no numbers then."""
+
+    JSON: ClassVar[Layout] = Layout(whole=True)
+
+    version: str
+    best: MetricValue | None = None
+    challenger: MetricValue | None = None
+    difference: MetricValue | None = None
+    missing: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.best is None or self.challenger is None) is not (self.missing is not None):
+            raise InvalidInputError(f"The best champion {self.version} was measured, or it is said why not.")

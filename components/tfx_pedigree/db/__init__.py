@@ -7,8 +7,7 @@ It never knows what the rows mean: states, roles and promotion are decided in `r
 from __future__ import annotations
 
 from tfx_pedigree.db.engine import Database
-from tfx_pedigree.db.membership import one_of
 from tfx_pedigree.db.schema import metadata
-from tfx_pedigree.db.statement import Question, Row, Statement, together
+from tfx_pedigree.db.statement import Question, Row, Statement, one_of, together
 
 __all__ = ["Database", "Question", "Row", "Statement", "metadata", "one_of", "together"]

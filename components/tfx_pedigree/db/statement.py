@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 Row = tuple[Any, ...]
@@ -176,3 +177,33 @@ class translated:  # noqa: N801  used as a statement; a class, because every sta
         if lost and connection is not None:
             connection.invalidate()
         raise DBAPIError.instance(None, None, error, base, connection_invalidated=lost, dialect=dialect) from error
+
+
+class _OneOf(sa.ColumnElement[bool]):
+    inherit_cache = False
+    type = sa.Boolean()
+
+    def __init__(self, column: sa.ColumnElement[Any], values: sa.BindParameter[str]) -> None:
+        self.column = column
+        self.values = values
+
+    def self_group(self, against: Any = None) -> _OneOf:
+        """As it is: SQLAlchemy would compare it with 1 where a database has no booleans, and no index fits that."""
+        return self
+
+
+def one_of(column: sa.ColumnElement[Any], values: sa.BindParameter[str]) -> sa.ColumnElement[bool]:
+    """`values` is a JSON list of texts. Both databases find the rows by the column's index."""
+    return _OneOf(column, values)
+
+
+@compiles(_OneOf)
+def _on_sqlite(element: _OneOf, compiler: Any, **_: Any) -> str:
+    listed = f"SELECT value FROM json_each({compiler.process(element.values)})"  # noqa: S608  compiled from SQLAlchemy
+    return f"{compiler.process(element.column)} IN ({listed})"
+
+
+@compiles(_OneOf, "postgresql")
+def _on_postgresql(element: _OneOf, compiler: Any, **_: Any) -> str:
+    listed = f"SELECT json_array_elements_text(CAST({compiler.process(element.values)} AS json))"
+    return f"{compiler.process(element.column)} = ANY (ARRAY({listed}))"

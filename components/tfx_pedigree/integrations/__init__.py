@@ -8,8 +8,7 @@ never decides anything.
 from __future__ import annotations
 
 from tfx_pedigree.integrations.attestation import evidence_statement, provenance_statement
-from tfx_pedigree.integrations.card import Card, card_of
-from tfx_pedigree.integrations.card_pages import card_as_html, card_as_markdown
+from tfx_pedigree.integrations.card import Card, card_as_html, card_as_markdown, card_of
 from tfx_pedigree.integrations.comparison_markdown import comparison_as_markdown
 from tfx_pedigree.integrations.cyclonedx import bill_of_materials
 from tfx_pedigree.integrations.serving_config import ServedModel, config_text, served_models, write_config

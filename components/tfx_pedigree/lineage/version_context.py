@@ -16,7 +16,7 @@ from tfx_pedigree.lineage.graph import EdgeKind, Node, NodeKind, Way
 from tfx_pedigree.lineage.node_factory import version_node
 from tfx_pedigree.lineage.subgraph import Subgraph
 from tfx_pedigree.registry import ChampionPeriod, Event, Evidence, Reference, Version, VersionQuestions
-from tfx_pedigree.registry.pages import LARGEST_PAGE, every
+from tfx_pedigree.registry.records import LARGEST_PAGE, every
 
 _PAGE = 200
 # A version, what went into it, and what went into that.

@@ -19,13 +19,13 @@ class InterruptedWalkError(UnavailableError):
         self.partial = partial
 
 
-def walk_upstream(reader: Reader, artifacts: Iterable[int], *, rivals: bool = False) -> History:
+def walk_upstream(reader: Reader, artifacts: Iterable[int]) -> History:
     """All that the artifacts (ids) came from. Unknown ids are left out; a cycle is walked once.
 
-    What a model was only compared with is in the answer, but its own past is not, unless `rivals` says so: that was
-    told by the run that made it, and would make each run's answer longer than the one before.
+    What a model was only compared with is in the answer, but its own past is not: that was told by
+    the run that made it, and would make each run's answer longer than the one before.
     """
-    walk = _Walk(reader, rivals)
+    walk = _Walk(reader)
     try:
         walk.up_from(set(artifacts))
         walk.join_versions()
@@ -36,9 +36,8 @@ def walk_upstream(reader: Reader, artifacts: Iterable[int], *, rivals: bool = Fa
 
 
 class _Walk:
-    def __init__(self, reader: Reader, rivals: bool) -> None:
+    def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._rivals = rivals
         self._artifacts: dict[int, Artifact] = {}
         self._executions: dict[int, Execution] = {}
         self._events: set[Event] = set()
@@ -87,7 +86,7 @@ class _Walk:
         return History(self._artifacts, self._executions, tuple(events), self._runs, frozenset(self._told))
 
     def _goes_on(self, event: Event) -> bool:
-        return not event.is_output and (self._rivals or event.key not in vocabulary.RIVALS)
+        return not event.is_output and event.key not in vocabulary.RIVALS
 
 
 def _makers(events: Iterable[Event]) -> set[int]:

@@ -32,8 +32,8 @@ from tfx_pedigree.registry.names import CHAMPION, LATEST, Reference, check_model
 from tfx_pedigree.registry.observations import NewObservation, Observation, ObservationChange
 from tfx_pedigree.registry.once import RequestKey
 from tfx_pedigree.registry.outbox import Due, Outbox, Outcome
-from tfx_pedigree.registry.pages import LARGEST_PAGE, every
 from tfx_pedigree.registry.records import (
+    LARGEST_PAGE,
     ChampionPeriod,
     Grant,
     Judgement,
@@ -45,6 +45,7 @@ from tfx_pedigree.registry.records import (
     Serving,
     Version,
     VersionChange,
+    every,
 )
 from tfx_pedigree.registry.registration import Candidate, Facts
 from tfx_pedigree.registry.registry import Registry

@@ -19,8 +19,8 @@ from tfx_pedigree.registry.differences import VersionDiff
 from tfx_pedigree.registry.events import REGISTRY_CHAIN, Event
 from tfx_pedigree.registry.evidence import Evidence
 from tfx_pedigree.registry.names import Reference
-from tfx_pedigree.registry.pages import LARGEST_PAGE
 from tfx_pedigree.registry.records import (
+    LARGEST_PAGE,
     ChampionPeriod,
     Judgement,
     Model,

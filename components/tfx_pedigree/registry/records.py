@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -197,3 +197,20 @@ class Grant(JsonForm):
     binding: Binding
     granted_at: datetime
     granted_by: str
+
+
+LARGEST_PAGE = 500
+
+
+def every(ask: Callable[[str | None], Page[T]]) -> Iterator[T]:
+    """`ask` gets the `next` of the page before; None for the first page.
+
+    `every(lambda after: registry.versions(model, limit=LARGEST_PAGE, after=after))`
+    """
+    after = None
+    while True:
+        page = ask(after)
+        yield from page.items
+        if page.next is None:
+            return
+        after = page.next

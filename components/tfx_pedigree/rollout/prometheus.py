@@ -5,25 +5,21 @@
 
 from __future__ import annotations
 
-import http.client
 import math
 import string
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 
-from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import InvalidInputError, UnavailableError
 from tfx_pedigree.rollout.judge import Increment
 from tfx_pedigree.rollout.plan import CountQueries
 from tfx_pedigree.rollout.traffic.api import Counters, ServedVersion
+from tfx_pedigree.rollout.traffic.asking import ask
 
 VARIABLE = "PEDIGREE_PROMETHEUS"
 # The `process` of counters that are sums over many.
 SUMMED = "prometheus"
 _SECONDS = 2.0
-_LARGEST = 1 << 20
 
 
 class PrometheusMetrics:
@@ -61,9 +57,9 @@ class PrometheusMetrics:
         query = string.Template(template).safe_substitute(names)
         url = f"{self._address}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
         try:
-            with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310  checked above
-                data = parse_json(answer.read(_LARGEST), "Prometheus's answer")
-        except (OSError, urllib.error.URLError, http.client.HTTPException, InvalidInputError):
+            answer = ask(url, seconds=_SECONDS)
+            data = answer.json("Prometheus's answer") if answer.status == 200 else None
+        except (UnavailableError, InvalidInputError):
             return None
         return _only_number(data)
 

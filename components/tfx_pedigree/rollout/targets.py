@@ -17,9 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from tfx_pedigree.bounded_parse import parse_toml, read_bounded
 from tfx_pedigree.comparison.config_reader import ConfigNode, from_data
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
 from tfx_pedigree.pipeline_config import filled, section_of
@@ -58,7 +56,7 @@ class ServingTarget:
 def load_targets(file: Path, environ: Mapping[str, str]) -> dict[str, ServingTarget]:
     """By name; empty where the file has no such section."""
     file = file.absolute()
-    section = _section(file)
+    section = section_of(file, SECTION)
     if section is None:
         return {}
     values = filled(file, dict(section), environ)
@@ -86,19 +84,6 @@ def find_target(file: Path | None, environ: Mapping[str, str], *, model: str, na
             f"{file} does not say where {model} is served: no target under `{SECTION}:` has this model."
         )
     return next(iter(mine.values()))
-
-
-def _section(file: Path) -> Mapping[str, Any] | None:
-    if file.suffix != ".toml":
-        return section_of(file, SECTION)
-    try:
-        whole = parse_toml(read_bounded(file), str(file))
-    except OSError as error:
-        raise NotFoundError(f"The config file {file} cannot be read: {error.strerror}.") from error
-    section = whole.get(SECTION)
-    if section is None or isinstance(section, dict):
-        return section
-    raise InvalidInputError(f"{file}: `{SECTION}` must be a table of targets.")
 
 
 def _target(file: Path, name: str, node: ConfigNode) -> ServingTarget:

@@ -21,10 +21,9 @@ from enum import Enum
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tfx_pedigree.bounded_parse import read_bounded
 from tfx_pedigree.comparison.config_reader import ConfigNode, from_yaml, optional
 from tfx_pedigree.errors import InvalidInputError, NotFoundError
-from tfx_pedigree.pipeline_config import filled
+from tfx_pedigree.pipeline_config import config_text, filled
 from tfx_pedigree.registry import NewObservation, check_model_name
 from tfx_pedigree.retraining.rules import read_time
 
@@ -97,11 +96,7 @@ class MonitorConfig:
 def load_monitor(file: Path | None, environ: Mapping[str, str]) -> MonitorConfig:
     if file is None:
         raise NotFoundError(f"No config says what to monitor. Name a file with a section `{SECTION}:` with --config.")
-    try:
-        text = read_bounded(file)
-    except OSError as error:
-        raise NotFoundError(f"The config file {file} cannot be read: {error.strerror}.") from error
-    whole = from_yaml(text.decode(errors="replace"), str(file))
+    whole = from_yaml(config_text(file).decode(errors="replace"), str(file))
     section = whole.table().get(SECTION)
     if section is None or section.is_null:
         raise NotFoundError(f"{file} has no section `{SECTION}:`, so there is nothing to monitor.")
