@@ -67,7 +67,10 @@ class Settings:
         return None if value is None else masked(value)
 
     def to_json(self) -> dict[str, Any]:
-        return {key: {"value": self.shown(key), "source": self.sources[key]} for key in KEYS}
+        found = {key: {"value": self.shown(key), "source": self.sources[key]} for key in KEYS}
+        if self.is_server and self.sources["actor"] == DEFAULT:
+            found["actor"] = {"value": None, "source": "the token in PEDIGREE_TOKEN"}
+        return found
 
 
 @dataclass(frozen=True)

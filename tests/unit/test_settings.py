@@ -32,6 +32,13 @@ def test_default_is_a_folder_here_and_the_user(tmp_path: Path, monkeypatch: pyte
     assert found.sources == {"registry": "default", "store": "the registry", "actor": "default"}
 
 
+def test_at_a_server_the_token_says_who_acts(tmp_path: Path) -> None:
+    found = loaded(tmp_path, registry="https://pedigree.example.com")
+    assert found.to_json()["actor"] == {"value": None, "source": "the token in PEDIGREE_TOKEN"}
+    named = loaded(tmp_path, registry="https://pedigree.example.com", actor="mia")
+    assert named.to_json()["actor"] == {"value": "mia", "source": "--actor"}
+
+
 def test_user_without_a_name_acts_under_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def nameless() -> str:
         raise KeyError("getpwuid(): uid not found: 1000")

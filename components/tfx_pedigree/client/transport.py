@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+import socket
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -43,9 +44,21 @@ _PIECE = 1 << 20
 _CONNECT = 10.0
 # A bucket sends a piece within this time, else the server is asked.
 _BUCKET = 30.0
+# What is sent when a connection is silent, so that a computer that is gone is missed within two minutes.
+_ALIVE = [
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), seconds)
+        for name, seconds in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6))
+        if hasattr(socket, name)
+    ),
+]
 _CONNECTION = re.compile(r"^(<[^>]*>|\w+\([^)]*\)): ")
-# Checking a whole registry takes its time, and nothing comes before it is done.
+# Checking a whole registry takes its time, as bytes do, and nothing comes before it is done.
 _ANSWER = 3600.0
+_SOON = 300.0
+_LONG = frozenset({"verify", "verify_audit"})
 # A proxy's words for a server that is just not there.
 _PASSING = (502, 503, 504)
 
@@ -65,7 +78,8 @@ class Transport:
     def call(self, operation: Operation, arguments: Mapping[str, Any]) -> Any:
         call = _call(operation, arguments)
         key = {KEY_HEADER: str(uuid.uuid4())} if operation.kind is Kind.CHANGE else {}
-        content = self.request(call.method, PREFIX + call.path, whole_of, call.body, key)
+        seconds = _ANSWER if operation.name in _LONG else _SOON
+        content = self.request(call.method, PREFIX + call.path, whole_of, call.body, key, seconds=seconds)
         what = f"the server's answer for {operation.path}"
         try:
             said = parse_json(content, what, largest=LARGEST_ANSWER)
@@ -85,7 +99,7 @@ class Transport:
         try:
             yield from read_lines(operation, _lines(Transport.pieces(response)))
         except PassingError as error:
-            raise error.told from error
+            raise error.told(changing=False) from error
         finally:
             response.close()
 
@@ -96,18 +110,33 @@ class Transport:
         take: Callable[[BaseHTTPResponse], T],
         body: Any = None,
         headers: Mapping[str, str] | None = None,
+        *,
+        seconds: float = _ANSWER,
     ) -> T:
         """What `take` makes of the response, of a request that may be sent again. Every refusal is raised."""
-        return self.patiently(lambda: take(self.response(method, path, body, headers or {})))
+        changing = KEY_HEADER in (headers or {})
+        return self.patiently(lambda: take(self.response(method, path, body, headers or {}, seconds)), changing)
 
-    def patiently(self, work: Callable[[], T]) -> T:
+    def patiently(self, work: Callable[[], T], changing: bool = False) -> T:
         """What `work` gives, tried again for a while if it breaks off."""
-        try:
-            return self._patience.calls(work, PassingError)
-        except PassingError as error:
-            raise error.told from error
+        arrived = False
 
-    def response(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> BaseHTTPResponse:
+        def once() -> T:
+            nonlocal arrived
+            try:
+                return work()
+            except PassingError as error:
+                arrived |= error.arrived
+                raise
+
+        try:
+            return self._patience.calls(once, PassingError, lambda error: error.lasting)
+        except PassingError as error:
+            raise error.told(changing=changing and arrived) from error
+
+    def response(
+        self, method: str, path: str, body: Any, headers: Mapping[str, str], seconds: float = _ANSWER
+    ) -> BaseHTTPResponse:
         """The response to one request, its content still to be read. PassingError: it may be sent again."""
         import urllib3  # noqa: PLC0415  as below
 
@@ -123,9 +152,10 @@ class Transport:
                 redirect=False,
                 retries=False,
                 enforce_content_length=True,
+                timeout=urllib3.Timeout(connect=_CONNECT, read=seconds),
             )
         except urllib3.exceptions.HTTPError as error:
-            raise PassingError(self._unreachable(error, changing=KEY_HEADER in headers)) from error
+            raise self._unreachable(error, seconds) from error
         if (coding := response.headers.get("content-encoding", "identity")) != "identity":
             # Nobody asked for it, and a few bytes of it could become any number.
             response.close()
@@ -133,7 +163,7 @@ class Transport:
         if response.status < 300:
             return response
         refusal = self._refusal(response)
-        raise PassingError(refusal) if response.status in _PASSING else refusal
+        raise PassingError(str(refusal), refusal) if response.status in _PASSING else refusal
 
     def elsewhere(self, url: str, headers: Mapping[str, str]) -> BaseHTTPResponse:
         """The response of a bucket, to which no token is sent. UnavailableError where it gives no bytes."""
@@ -162,36 +192,33 @@ class Transport:
             while piece := response.read(_PIECE):
                 yield piece
         except urllib3.exceptions.HTTPError as error:
-            told = (
-                f"The server's answer broke off: {plain(str(error), 200)}. Nothing was changed; run the command again."
-            )
-            raise PassingError(UnavailableError(told)) from error
+            late = isinstance(error, urllib3.exceptions.ReadTimeoutError)
+            cause = plain(str(error.args[0] if error.args else error), 200)
+            raise PassingError(f"The server's answer broke off: {cause}.", lasting=late) from error
         response.release_conn()
 
     @functools.cached_property
     def _pool(self) -> PoolManager:
         import urllib3  # noqa: PLC0415  for those alone who use a server
 
-        timeout = urllib3.Timeout(connect=_CONNECT, read=_ANSWER)
-        return urllib3.PoolManager(num_pools=2, maxsize=16, timeout=timeout, cert_reqs="CERT_REQUIRED")
+        return urllib3.PoolManager(num_pools=2, maxsize=16, socket_options=_ALIVE, cert_reqs="CERT_REQUIRED")
 
-    def _unreachable(self, error: Exception, *, changing: bool) -> UnavailableError:
+    def _unreachable(self, error: Exception, seconds: float) -> PassingError:
+        import urllib3  # noqa: PLC0415  as above
+
         # urllib3 begins with the connection as Python shows it.
         cause = plain(_CONNECTION.sub("", str(getattr(error, "reason", None) or error)), 200)
         if "CERTIFICATE_VERIFY_FAILED" in cause:
-            return UnavailableError(
+            told = (
                 f"The certificate of the server {self.url} is not trusted: {cause}. Where it is one of your own "
                 "authority, name that authority's file in the environment variable SSL_CERT_FILE."
             )
-        if changing:
-            return UnavailableError(
-                f"The server {self.url} went away while a change was on its way: {cause}. The change is either whole "
-                "or not there. Run the command again: what is done already is found, and done no second time."
-            )
-        return UnavailableError(
-            f"The server {self.url} cannot be reached: {cause}. Nothing was changed. Check the address and the server, "
-            "then run the command again."
-        )
+            return PassingError(told, UnavailableError(told))
+        if isinstance(error, urllib3.exceptions.ReadTimeoutError):
+            told = f"The server {self.url} took the request and did not answer within {seconds:.0f} s."
+            return PassingError(told, arrived=True, lasting=True)
+        arrived = not isinstance(error, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError))
+        return PassingError(f"The server {self.url} cannot be reached: {cause}.", arrived=arrived)
 
     def _refusal(self, response: BaseHTTPResponse) -> PedigreeError:
         """In the server's own words, if it is one of ours."""
@@ -223,11 +250,27 @@ class Transport:
 
 
 class PassingError(Exception):
-    """What may be over in a moment; `told` is what to say if it is not."""
+    """What may be over in a moment, but for what is `lasting`. `refusal` is what to say if it is not, where that is
+    known; `arrived` says whether the server may have got the request."""
 
-    def __init__(self, told: PedigreeError) -> None:
-        super().__init__(str(told))
-        self.told = told
+    def __init__(
+        self, happened: str, refusal: PedigreeError | None = None, *, arrived: bool = True, lasting: bool = False
+    ) -> None:
+        super().__init__(happened)
+        self.arrived, self.lasting = arrived, lasting
+        self._refusal = refusal
+
+    def told(self, *, changing: bool) -> PedigreeError:
+        if self._refusal is not None:
+            return self._refusal
+        if changing:
+            return UnavailableError(
+                f"{self} A change was on its way: it is either whole or not there. Run the command again: what is done "
+                "already is found, and done no second time."
+            )
+        return UnavailableError(
+            f"{self} Nothing was changed. Check the address and the server, then run the command again."
+        )
 
 
 def _as_it_is(response: BaseHTTPResponse) -> BaseHTTPResponse:

@@ -63,12 +63,16 @@ class Issuers:
         try:
             payload = text.split(".")[1]
             said = parse_json(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), "the JWT")
-            name = said.get("iss") if len(text) <= _LONGEST and isinstance(said, dict) else None
+            name = str(said.get("iss")) if len(text) <= _LONGEST and isinstance(said, dict) else None
         except (IndexError, binascii.Error, ValueError, InvalidInputError):
             name = None
-        found = self._sites.get(name) if isinstance(name, str) else None
+        found = self._sites.get(name or "")
+        if name is None:
+            raise UnauthenticatedError(
+                "This is neither a token nor a JWT that can be read. Check that it was copied whole."
+            )
         if found is None:
-            raise UnauthenticatedError(f"This server knows no issuer {plain(str(name), 100)} of JWTs.")
+            raise UnauthenticatedError(f"This server knows no issuer {plain(name, 100)} of JWTs.")
         return found
 
 

@@ -106,6 +106,7 @@ def send(due: Due, source: str, clock: Callable[[], datetime], link: str | None 
                 retries=False,
                 timeout=_TIMEOUT,
                 preload_content=False,
+                decode_content=False,
             )
             said = response.read(_MOST_ANSWER).decode(errors="replace").strip()
             response.close()

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -182,7 +183,56 @@ def test_a_server_that_is_not_there_is_told_with_its_address() -> None:
     with client.connect(f"http://127.0.0.1:{port}") as registry:
         with pytest.raises(UnavailableError, match=f"127.0.0.1:{port} cannot be reached.*Nothing was changed"):
             registry.models()
+        with pytest.raises(UnavailableError, match="cannot be reached.*Nothing was changed"):
+            registry.remove_alias("m", "canary")
+
+
+@contextlib.contextmanager
+def saying(*answers: bytes) -> Iterator[str]:
+    """The address of a server that reads a request and sends these bytes, whatever they are. After an empty answer the
+    connection stays open."""
+    held = socket.create_server(("127.0.0.1", 0))
+    kept = []
+
+    def serve() -> None:
+        for answer in answers:
+            connection, _ = held.accept()
+            kept.append(connection)
+            while b"\r\n\r\n" not in connection.recv(1 << 16):
+                pass
+            connection.sendall(answer)
+            if answer:
+                connection.shutdown(socket.SHUT_RDWR)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{held.getsockname()[1]}"
+    thread.join(20)
+    for one in (held, *kept):
+        one.close()
+
+
+HALF = b'HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n{"items": ['
+
+
+@pytest.mark.parametrize("answer", [HALF, b"\x00SSH-2.0\r\n"])
+def test_whether_something_may_be_changed_is_told_of_what_was_asked(
+    answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PEDIGREE_PATIENCE", "0")
+    with saying(answer, answer) as address, client.connect(address) as registry:
+        with pytest.raises(UnavailableError, match="Nothing was changed"):
+            registry.models()
         with pytest.raises(UnavailableError, match="either whole or not there"):
+            registry.remove_alias("m", "canary")
+
+
+def test_a_server_that_takes_a_request_and_is_silent_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfx_pedigree.client.transport._SOON", 0.2)
+    with saying(b"", b"") as address, client.connect(address) as registry:
+        with pytest.raises(UnavailableError, match=r"did not answer within .*Nothing was changed"):
+            registry.models()
+        with pytest.raises(UnavailableError, match=r"did not answer within .*either whole or not there"):
             registry.remove_alias("m", "canary")
 
 

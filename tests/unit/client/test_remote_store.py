@@ -176,11 +176,11 @@ def test_download_goes_on_where_it_broke_off(
             yield piece
             if len(piece) > 1000 and cuts and number == cuts[-1]:
                 cuts.pop()
-                raise PassingError(ConflictError("cut off"))
+                raise PassingError("cut off", ConflictError("cut off"))
 
-    def noting(self: Transport, method: str, path: str, body: object, headers: dict[str, str]) -> object:
+    def noting(self: Transport, method: str, path: str, body: object, headers: dict[str, str], *more: float) -> object:
         ranges.extend([headers["range"]] if "range" in headers else [])
-        return response(self, method, path, body, headers)
+        return response(self, method, path, body, headers, *more)
 
     monkeypatch.setattr(Transport, "pieces", staticmethod(cut))
     monkeypatch.setattr(Transport, "response", noting)

@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 
 from pedigree_testing import Clock, candidate
 from server_testing import Switch
-from tfx_pedigree.errors import InvalidInputError, TooManyAttemptsError
+from tfx_pedigree.errors import InvalidInputError, TooManyAttemptsError, UnauthenticatedError
 from tfx_pedigree.json_form import to_json
 from tfx_pedigree.registry import Identity, Registry, Role, RolesCap, TokenText
 from tfx_pedigree.server import Server, ServerSettings, TrustedProxy, application
@@ -227,6 +227,12 @@ def test_a_session_ends_when_it_is_idle_when_it_is_old_and_with_its_token(regist
     registry.close_session(with_token)
     registry.forget_sessions()
     assert registry.verify_audit().ok
+
+
+def test_what_is_no_jwt_is_told_as_that(registry: Registry) -> None:
+    for text in ("aaa.bbb.ccc", "..", "a.W10.b", "a.\u00e9.b"):
+        with pytest.raises(UnauthenticatedError, match="neither a token nor a JWT"):
+            Credentials(registry).of_secret(text)
 
 
 # A proxy that knows who asks

@@ -162,6 +162,7 @@ class MlflowServer:
                 body=body,
                 headers={**own, **self.headers},
                 preload_content=False,
+                decode_content=False,
                 redirect=False,
                 retries=False,
             )
@@ -170,8 +171,7 @@ class MlflowServer:
                     return take(response)
                 refusal = self._refusal(response.status, response.read(LARGEST_JSON))
             finally:
-                response.drain_conn()
-                response.release_conn()
+                response.close()  # one that was read to its end has given its connection back
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             cause = plain(masked(str(getattr(error, "reason", None) or error)).rpartition(">: ")[2], 200)
             told = f"The MLflow server {self.base} cannot be reached: {cause}. Check the address and the server."

@@ -33,13 +33,18 @@ def _pool() -> urllib3.PoolManager:
 def ask(url: str, method: str = "GET", body: bytes | None = None, *, seconds: float = _SECONDS) -> Answer:
     """`UnavailableError` where nobody answers; a status is the caller's to judge. A redirect is not followed."""
     headers = {"Content-Type": "application/json"} if body is not None else None
-    options = {"preload_content": False, "redirect": False, "timeout": urllib3.Timeout(seconds)}
+    options = {
+        "preload_content": False,
+        "decode_content": False,
+        "redirect": False,
+        "timeout": urllib3.Timeout(seconds),
+    }
     try:
         response = _pool().request(method, url, body=body, headers=headers, **options)
         try:
-            found = response.read(_LARGEST + 1, decode_content=True)
+            found = response.read(_LARGEST + 1)
         finally:
-            response.release_conn()
+            response.close()
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise UnavailableError(f"{url} does not answer ({plain(type(error).__name__)}).") from error
     if len(found) > _LARGEST:

@@ -75,6 +75,7 @@ def _get(source: Source, operation: str, asked: Mapping[str, str]) -> Any:
                 retries=False,
                 timeout=urllib3.Timeout(total=_SECONDS),
                 preload_content=False,
+                decode_content=False,
             )
             try:
                 body = _read(response, until)
