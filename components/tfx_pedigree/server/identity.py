@@ -91,9 +91,11 @@ class Credentials:
             raise
 
     def _identify(self, request: HTTPConnection) -> Identity:
-        header = request.headers.get("authorization")
-        if header is not None:
-            return self.of_secret(secret_in(header))
+        headers = request.headers.getlist("authorization")
+        if len(headers) > 1:
+            raise UnauthenticatedError("The request carries more than one credential, so it is not known who asks.")
+        if headers:
+            return self.of_secret(secret_in(headers[0]))
         if (cookie := request.cookies.get(COOKIE)) is not None:
             if request.scope.get("method") not in SAFE:
                 check_origin(request)

@@ -32,6 +32,7 @@ class PatientProtocol(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
     _waiting = True
     _read = 0
+    _piece = 0
     _next_look: asyncio.TimerHandle | None = None
     _left = 0
     _alive = True
@@ -42,12 +43,13 @@ class PatientProtocol(HttpToolsProtocol):
         self._look_later()
 
     def data_received(self, data: bytes) -> None:
-        if self._waiting:
+        self._piece = len(data)
+        super().data_received(data)
+        if self._waiting:  # still, so all of this piece belongs to the headers
             self._read += len(data)
             if self._read > LARGEST_HEADERS:
                 self._cut()
                 return
-        super().data_received(data)
         answered = self.cycle is None or self.cycle.response_complete
         if answered and self._timer is None:
             self.cut_later()
@@ -59,7 +61,12 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._end()
+        if self._read + self._piece > LARGEST_HEADERS and self._size_of_headers() > LARGEST_HEADERS:
+            raise ValueError("larger than the headers of a request may be")  # answered with 400
         super().on_headers_complete()
+
+    def _size_of_headers(self) -> int:
+        return len(self.url) + sum(len(name) + len(text) for name, text in self.headers)
         self.scope["extensions"] = {EXTENSION: {"take": functools.partial(self.take_body, self.cycle)}}
 
     def take_body(self, cycle: RequestResponseCycle, receiver: asyncio.BufferedProtocol) -> tuple[Self, bytes]:

@@ -28,7 +28,8 @@ def bombing() -> Iterator[str]:
             self.end_headers()
             self.wfile.write(BOMB)
 
-        do_POST = do_GET
+        def do_POST(self) -> None:
+            self.do_GET()
 
         def log_message(self, *_: object) -> None:
             """Nobody reads it."""

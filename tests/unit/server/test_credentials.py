@@ -229,6 +229,12 @@ def test_a_session_ends_when_it_is_idle_when_it_is_old_and_with_its_token(regist
     assert registry.verify_audit().ok
 
 
+def test_two_credentials_name_nobody(serve: Callable[..., httpx.Client], registry: Registry) -> None:
+    """A proxy in between may look at the other one."""
+    one, other = (bearer(make_token(registry, name).text)["authorization"] for name in ("a", "b"))
+    assert serve().get(WHO, headers=[("authorization", one), ("authorization", other)]).status_code == 401
+
+
 def test_what_is_no_jwt_is_told_as_that(registry: Registry) -> None:
     for text in ("aaa.bbb.ccc", "..", "a.W10.b", "a.\u00e9.b"):
         with pytest.raises(UnauthenticatedError, match="neither a token nor a JWT"):

@@ -84,6 +84,16 @@ def test_headers_without_end_are_cut_off(at: str, monkeypatch: pytest.MonkeyPatc
         pytest.fail("the server went on reading")
 
 
+def test_headers_are_as_large_as_the_limit_says_and_no_larger(at: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where they come in one piece, and a body beside them is none of them."""
+    monkeypatch.setattr(protocol, "LARGEST_HEADERS", 10_000)
+    head = b"POST /api/v1/audit/verify HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
+    many = b"x-y: " + b"y" * 11_000 + b"\r\n\r\n"
+    assert asked(at, head + many).startswith(b"HTTP/1.1 400")
+    fits = b"content-length: 9000\r\nx-y: " + b"y" * 9_000 + b"\r\n\r\n" + b" " * 9000
+    assert asked(at, head + fits).startswith(b"HTTP/1.1 401")
+
+
 def test_a_body_that_stops_is_answered_and_not_waited_for(at: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "PATIENCE", 0.2)
     head = b"POST /api/v1/models/m/rollback HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ada\r\n"
