@@ -45,11 +45,10 @@ class PatientProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._piece = len(data)
         super().data_received(data)
-        if self._waiting:  # still, so all of this piece belongs to the headers
-            self._read += len(data)
-            if self._read > LARGEST_HEADERS:
-                self._cut()
-                return
+        self._read += len(data)
+        if self._waiting and self._read > LARGEST_HEADERS:  # nothing but headers came
+            self._cut()
+            return
         answered = self.cycle is None or self.cycle.response_complete
         if answered and self._timer is None:
             self.cut_later()
@@ -64,10 +63,10 @@ class PatientProtocol(HttpToolsProtocol):
         if self._read + self._piece > LARGEST_HEADERS and self._size_of_headers() > LARGEST_HEADERS:
             raise ValueError("larger than the headers of a request may be")  # answered with 400
         super().on_headers_complete()
+        self.scope["extensions"] = {EXTENSION: {"take": functools.partial(self.take_body, self.cycle)}}
 
     def _size_of_headers(self) -> int:
         return len(self.url) + sum(len(name) + len(text) for name, text in self.headers)
-        self.scope["extensions"] = {EXTENSION: {"take": functools.partial(self.take_body, self.cycle)}}
 
     def take_body(self, cycle: RequestResponseCycle, receiver: asyncio.BufferedProtocol) -> tuple[Self, bytes]:
         """What has come of a request's body, of which nothing was asked for yet. If there is more of it, that goes to
