@@ -10,6 +10,7 @@ import contextlib
 import copy
 import functools
 import shlex
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -48,6 +49,7 @@ _PASSING = (
 )
 # SQLite's words for a full disk, and the operating system's, which PostgreSQL passes on.
 _FULL = ("disk is full", "No space left on device")
+_LEAST_SPACE = 64 << 10
 T = TypeVar("T")
 
 
@@ -233,7 +235,7 @@ class Database:
                 f"The registry {self.url} was locked by another process for {BUSY_SECONDS} s; nothing was changed. "
                 "Try again, or use PostgreSQL where many processes write."
             )
-        if any(words in first for words in _FULL):
+        if any(words in first for words in _FULL) or (self.is_sqlite and self._has_no_space()):
             return UnavailableError(
                 f"There is no space left where the registry {self.url} lies: {first}. Nothing was changed. "
                 "Free some space there, then run the command again."
@@ -247,6 +249,13 @@ class Database:
             f"The registry {self.url} cannot be reached: {first}. Nothing was changed. "
             "Check the address and the server, then run the command again."
         )
+
+    def _has_no_space(self) -> bool:
+        """Where there is none for the files that SQLite keeps beside an open one, it only says that it failed."""
+        try:
+            return shutil.disk_usage(Path(self._target.database or "").parent).free < _LEAST_SPACE
+        except OSError:
+            return False
 
 
 def _beyond_bounds(error: DataError | OverflowError) -> InvalidInputError:

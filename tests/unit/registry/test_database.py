@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import sqlite3
 import threading
 import time
@@ -231,6 +232,24 @@ def test_lock_that_never_ends_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
             registry.grant("bob", Role.VIEWER)
         other.execute("ROLLBACK")
     registry.grant("bob", Role.VIEWER)
+
+
+def test_a_disk_without_space_to_open_anything_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite itself says no more than that it cannot."""
+
+    def fails(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with Registry.create(tmp_path / "registry", actor="ada") as registry:
+        connections = registry.transactions.database.engine
+        connections.dispose()
+        sa.event.listen(connections, "do_connect", fails)
+        with pytest.raises(UnavailableError, match="cannot be reached"):
+            registry.models()
+        none_free = shutil.disk_usage(tmp_path)._replace(free=4096)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: none_free)
+        with pytest.raises(UnavailableError, match="no space left .*Nothing was changed. Free some space there"):
+            registry.models()
 
 
 def test_a_full_disk_is_named_and_changes_nothing(tmp_path: Path) -> None:
