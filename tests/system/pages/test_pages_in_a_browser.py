@@ -83,9 +83,10 @@ def violations(page: Page, rules: list[str] | None = None) -> list[dict[str, Any
     return found
 
 
-# Names in lists that have no room for their first word, or run into what stands beside them; numbers of events, and
-# options of commands, that are broken between two lines.
+# Lists of which a part is cut off; names in lists that have no room for their first word, or run into what stands
+# beside them; numbers of events, and options of commands, that are broken between two lines.
 _SQUEEZED = """() => [
+  ...[...document.querySelectorAll("section.flush")].filter(one => one.scrollWidth > one.clientWidth),
   ...[...document.querySelectorAll("table.list tbody th:not(.n)")]
     .filter(one => (innerWidth < 400 && one.clientWidth < 100) || one.scrollWidth > one.clientWidth),
   ...[...document.querySelectorAll("table.list th.n a, code .whole, td.measured")].filter(one => {
@@ -121,6 +122,12 @@ def test_every_page_fits_and_can_be_used_by_everybody(looked_at: Page, name: str
             squeezed[look] = seen
         for one in violations(page, OF_LOOKS if number else None):
             found[look, one["id"]] = [node["html"][:160] for node in one["nodes"][:2]]
+    for media, width in (("screen", 768), ("screen", 1024), ("print", 718)):  # the last one is a sheet of A4
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(media=media)  # type: ignore[arg-type]
+        if seen := page.evaluate(_SQUEEZED):
+            squeezed[media, width] = seen
+    page.emulate_media(media="screen")
     assert (wide, squeezed, found) == ({}, {}, {})
 
 
