@@ -73,7 +73,7 @@ def teller(registry: Registry, address: str) -> Iterator[Teller]:
     with_server = Server(ServerSettings(address), registry, NamedByToken())
     yield Teller(with_server)
     for pool in (with_server.questions, with_server.changes, with_server.bytes):
-        pool.shutdown()
+        pool.close()
 
 
 def webhook(url: str, **more: Any) -> NewWebhook:
