@@ -60,7 +60,7 @@ def test_folders_without_end_are_refused(tmp_path: Path) -> None:
 def test_nothing_is_read_from_where_it_was_not_allowed(tmp_path: Path, uri: Any) -> None:
     (tmp_path / "allowed").mkdir()
     server = Lying({"get-download-uri": {"artifact_uri": uri}})
-    for allowed in (None, tmp_path / "allowed"):
+    for allowed in (None, str(tmp_path / "allowed")):
         with pytest.raises(PedigreeError):
             download(server, "m", 1, tmp_path / "out", allowed)
 
@@ -68,7 +68,7 @@ def test_nothing_is_read_from_where_it_was_not_allowed(tmp_path: Path, uri: Any)
 def test_folders_that_were_allowed_are_read(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     server = Lying({"get-download-uri": {"artifact_uri": f"file://{tmp_path}/model"}})
-    assert download(server, "m", 1, tmp_path / "out", tmp_path) == tmp_path / "model"
+    assert download(server, "m", 1, tmp_path / "out", str(tmp_path)) == tmp_path / "model"
 
 
 def test_records_are_read_field_by_field() -> None:

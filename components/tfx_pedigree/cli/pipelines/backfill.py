@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tfx_pedigree.cli import output
+from tfx_pedigree.cli import exits, output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.pipelines.common import (
-    FAILED,
     config_file,
     tell_failure,
     tell_lines,
@@ -60,7 +59,7 @@ def backfill(
         output.emit(done.to_json())
     if done.rest is not None:
         tell_failure(done.runs[-1].planned.span, done.runs[-1].code, job.log, *_words(app, done.rest))
-        ctx.exit(FAILED)
+        ctx.exit(exits.FOUND_PROBLEMS)
     if not app.json:
         _tell_end(job, done)
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from tfx_pedigree.service.pipelines.pipeline_target import PipelineTarget, SecretShown
     from tfx_pedigree.service.pipelines.training import TrainingEvent
 
-FAILED = 1
-
 
 def target_of(app: App, command: str) -> PipelineTarget:
     from tfx_pedigree.service.pipelines.pipeline_target import PipelineTarget

@@ -10,7 +10,6 @@ from tfx_pedigree.cli import exits, output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.cli.pipelines.common import (
-    FAILED,
     config_file,
     tell_failure,
     tell_lines,
@@ -66,7 +65,7 @@ def _tell_done(ctx: click.Context, app: App, job: TrainingJob, done: Retraining)
         output.emit(done.to_json())
     if done.runs and done.runs[-1].code:
         tell_failure(done.runs[-1].planned.span, done.runs[-1].code, job.log)
-        ctx.exit(FAILED)
+        ctx.exit(exits.FOUND_PROBLEMS)
     if done.stuck:
         stuck = ConflictError(
             f"{job.model} is not trained: {done.stuck}. See {job.log}, correct what is wrong, and call with --force "

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from tfx_pedigree.cli import output
+from tfx_pedigree.cli import exits, output
 from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.lazy import PedigreeCommand
-from tfx_pedigree.cli.pipelines.common import FAILED, config_file, tell_version
+from tfx_pedigree.cli.pipelines.common import config_file, tell_version
 from tfx_pedigree.cli.stopping import stopped_by_kill
 
 
@@ -38,4 +38,4 @@ def run(app: App, ctx: click.Context, span: int | None) -> None:
         if done.code < 0:
             output.note(f"The pipeline {how_ended(done.code)}.")
         output.note(f"The full log is in {done.log}.")
-        ctx.exit(FAILED)
+        ctx.exit(exits.FOUND_PROBLEMS)
