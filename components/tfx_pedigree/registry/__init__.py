@@ -6,6 +6,7 @@ model's bytes, and nothing in it is decided by anything but `decisions`, `roles`
 
 from __future__ import annotations
 
+from tfx_pedigree.registry.anchor import Anchor, AuditReport
 from tfx_pedigree.registry.api import (
     Administration,
     Approvals,
@@ -21,7 +22,6 @@ from tfx_pedigree.registry.api import (
 )
 from tfx_pedigree.registry.approval_rules import Approval, RequestStatus
 from tfx_pedigree.registry.approvals import ApprovalRequest, Number, Protection, ProtectionChange, RequestChange
-from tfx_pedigree.registry.audit import Anchor, AuditReport
 from tfx_pedigree.registry.decisions import PromotionRequest
 from tfx_pedigree.registry.differences import Row, VersionDiff
 from tfx_pedigree.registry.events import Event

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tfx_pedigree.progress import Progress, silent
-from tfx_pedigree.registry import audit, grants
+from tfx_pedigree.registry import grants
+from tfx_pedigree.registry.anchor import Anchor, AuditReport
 from tfx_pedigree.registry.api import Administration
-from tfx_pedigree.registry.audit import Anchor, AuditReport
 from tfx_pedigree.registry.records import Grant, RoleChange
 from tfx_pedigree.registry.roles import EVERYWHERE, Action
 from tfx_pedigree.registry.transactions import Transactions
@@ -35,9 +35,13 @@ class LocalAdministration(Administration):
         return self.transactions.role(model)
 
     def verify_audit(self, anchor: Anchor | None = None, progress: Progress = silent) -> AuditReport:
+        from tfx_pedigree.registry import audit  # noqa: PLC0415  a room of its own, which hardly any command enters
+
         with self.transactions.reading(None) as connection:
             return audit.verify(connection, anchor, progress)
 
     def anchor(self) -> Anchor:
+        from tfx_pedigree.registry import audit  # noqa: PLC0415  a room of its own, which hardly any command enters
+
         with self.transactions.reading(None) as connection:
             return audit.take_anchor(connection, format_timestamp(self.transactions.clock()))

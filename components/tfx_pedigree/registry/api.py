@@ -12,6 +12,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 from tfx_pedigree.json_form import Bounds
 from tfx_pedigree.progress import Progress, silent
+from tfx_pedigree.registry.anchor import Anchor, AuditReport
 from tfx_pedigree.registry.approvals import (
     DAYS,
     ApprovalRequest,
@@ -21,7 +22,6 @@ from tfx_pedigree.registry.approvals import (
     ProtectionChange,
     RequestChange,
 )
-from tfx_pedigree.registry.audit import Anchor, AuditReport
 from tfx_pedigree.registry.decisions import PromotionRequest
 from tfx_pedigree.registry.differences import VersionDiff
 from tfx_pedigree.registry.events import Event

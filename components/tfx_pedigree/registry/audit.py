@@ -7,19 +7,17 @@ somebody who owns the database rewrote a whole chain.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from tfx_pedigree.db import schema
 from tfx_pedigree.db.inspection import UNREADABLE, any_text, schema_problems
-from tfx_pedigree.digest import canonical_json, digest_of, is_digest
 from tfx_pedigree.errors import DamagedError, InvalidInputError
-from tfx_pedigree.json_form import JsonForm, Layout
 from tfx_pedigree.progress import Progress
 from tfx_pedigree.registry import model_tables
+from tfx_pedigree.registry.anchor import ANCHOR_FORMAT, Anchor, AuditReport
 from tfx_pedigree.registry.audit_tables import registry_differences
 from tfx_pedigree.registry.events import BEGINNING, REGISTRY_CHAIN, ChainCheck, Event, Head
 from tfx_pedigree.registry.model_replay import ModelFacts, ModelReplay
@@ -30,48 +28,7 @@ from tfx_pedigree.registry.row_check import RowCheck
 from tfx_pedigree.registry.search_tables import IndexCheck
 from tfx_pedigree.text import plain
 
-ANCHOR_FORMAT = "pedigree.anchor/1"
 _BATCH = 1000
-
-
-@dataclass(frozen=True)
-class AuditReport(JsonForm):
-    JSON: ClassVar[Layout] = Layout(also=("ok",))
-
-    chains: int
-    events: int
-    problems: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        return not self.problems
-
-
-@dataclass(frozen=True)
-class Anchor(JsonForm):
-    """The ends of all chains at one moment."""
-
-    JSON: ClassVar[Layout] = Layout(format=ANCHOR_FORMAT)
-
-    registry: str
-    at: str
-    heads: Mapping[str, Head]
-
-    @property
-    def digest(self) -> str:
-        return digest_of(canonical_json(self.to_json()))
-
-    @classmethod
-    def from_json(cls, data: object, what: str = "the anchor") -> Anchor:
-        try:
-            anchor = super().from_json(data, what)
-        except InvalidInputError as error:
-            raise InvalidInputError(
-                f"This is not an anchor as `pedigree audit anchor` printed it ({ANCHOR_FORMAT}). {error}"
-            ) from None
-        if bad := [name for name, head in anchor.heads.items() if not is_digest(head.hash)]:
-            raise InvalidInputError(f"This is not an anchor: the end of {plain(bad[0], 80)} is not a digest.")
-        return anchor
 
 
 def take_anchor(connection: Connection, at: str) -> Anchor:

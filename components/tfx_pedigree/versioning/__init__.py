@@ -14,13 +14,13 @@ from tfx_pedigree.versioning.compare import Change, compare
 from tfx_pedigree.versioning.decision import Decision, Request, decide
 from tfx_pedigree.versioning.description import ModelDescription, Signature, TensorSpec, Variable
 from tfx_pedigree.versioning.numbers import higher, next_version, parse_version, timestamp_tag
-from tfx_pedigree.versioning.saved_model import describe, describe_files
 
 if TYPE_CHECKING:
     from tfx_pedigree.versioning.git_diff import GitDiff, capture_diff
     from tfx_pedigree.versioning.git_names import Stamp, VersionPointer
     from tfx_pedigree.versioning.git_state import GitState, capture_git
     from tfx_pedigree.versioning.git_tags import GitTags
+    from tfx_pedigree.versioning.saved_model import describe, describe_files
 
 __all__ = [
     "Bump",
@@ -48,7 +48,7 @@ __all__ = [
     "timestamp_tag",
 ]
 
-_GIT = {
+_LATER = {
     "GitDiff": "git_diff",
     "GitState": "git_state",
     "GitTags": "git_tags",
@@ -56,11 +56,13 @@ _GIT = {
     "VersionPointer": "git_names",
     "capture_diff": "git_diff",
     "capture_git": "git_state",
+    "describe": "saved_model",
+    "describe_files": "saved_model",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """What needs git is imported when it is asked for."""
-    if name not in _GIT:
+    """What runs git or reads models is imported when it is asked for."""
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_GIT[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
