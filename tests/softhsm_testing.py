@@ -33,7 +33,7 @@ def make_token(folder: Path) -> Token:
     os.environ["SOFTHSM2_CONF"] = str(settings)
     for label in ("release", "twin", "twin"):
         _util(module, "--init-token", "--free", "--label", label, "--so-pin", "1" * 8, "--pin", PIN)
-    keys = {"signing": "prime256v1", "p384": "secp384r1", "twice": "prime256v1", "again": "prime256v1"}
+    keys = {"signing": "secp256r1", "p384": "secp384r1", "twice": "secp256r1", "again": "secp256r1"}
     for number, (name, curve) in enumerate(keys.items(), 1):
         pem = folder / f"{name}.p8"
         _run("openssl", "pkcs8", "-topk8", "-nocrypt", "-in", str(make_key(folder, name, curve)), "-out", str(pem))
