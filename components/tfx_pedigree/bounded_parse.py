@@ -324,12 +324,12 @@ def _inner(node: Any) -> Iterator[Any]:
 # TOML
 
 
-def parse_toml(text: str | bytes, source: str, *, largest: int = LARGEST_TOML) -> dict[str, Any]:
+def parse_toml(text: str | bytes, source: str) -> dict[str, Any]:
     if sys.version_info >= (3, 11):
         import tomllib as toml  # noqa: PLC0415  only who reads TOML needs it
     else:
         import tomli as toml  # noqa: PLC0415
-    whole = _decoded(text, source, largest, "TOML")
+    whole = _decoded(text, source, LARGEST_TOML, "TOML")
     long = _DOTTED.search(whole)
     if long:  # the time for a dotted key grows with the square of its parts
         line = whole.count("\n", 0, long.start()) + 1

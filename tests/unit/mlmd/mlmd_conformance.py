@@ -75,10 +75,6 @@ class StoreConformance:
         assert second.outputs["champion"] in history.artifacts
         assert filled[0].outputs["examples"] not in history.artifacts
 
-    def test_walk_that_follows_rivals_reaches_the_first_run(self, reader: Reader, filled: tuple[Ran, ...]) -> None:
-        history = walk_upstream(reader, [filled[1].outputs["evaluation"]], rivals=True)
-        assert filled[0].outputs["examples"] in history.artifacts
-
     def test_store_has_one_identity_however_often_it_is_opened(self, address: str, filled: tuple[Ran, ...]) -> None:
         with connect(address) as first, connect(address) as again:
             assert first.identity == again.identity
