@@ -22,6 +22,7 @@ from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
 from tfx_pedigree.json_form import JsonForm
 from tfx_pedigree.registry.names import check_model_name, check_text
 from tfx_pedigree.registry.write import Write
+from tfx_pedigree.secrets import clean_text
 from tfx_pedigree.text import did_you_mean, listed, plain
 
 MOST_WEBHOOKS = 100
@@ -140,6 +141,11 @@ def check_url(url: str, *, private: bool) -> None:
     if parts.username is not None or parts.password is not None:
         raise InvalidInputError(
             "The address of a webhook must hold no user or password: what is sent is signed instead."
+        )
+    if clean_text(url) != url:
+        raise InvalidInputError(
+            "The address of a webhook must hold no secret: it stands in the log, which everybody with a role may read. "
+            "What is sent is signed instead."
         )
     if parts.scheme != "https" and not (private and parts.scheme == "http"):
         raise InvalidInputError("The address of a webhook begins with https://; http:// needs --private.")

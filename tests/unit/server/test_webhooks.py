@@ -233,6 +233,8 @@ def test_both_secrets_sign_for_a_day_after_a_new_one(
         ("http://example.com/", False, "begins with https"),
         ("ftp://example.com/", True, "begins with https"),
         ("https://user:pw@example.com/", False, "no user or password"),
+        ("https://example.com/a?token=abcdefgh12345678", False, "must hold no secret"),
+        ("https://example.com/ghp_abcdefghijklmnopqrstuvwxyz0123456789", False, "must hold no secret"),
         ("https://127.0.0.1/", False, "no public address"),
         ("https://[::1]/", False, "no public address"),
         ("https://10.1.2.3/x", False, "no public address"),
