@@ -25,7 +25,7 @@ _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem;color:var(--ink);"
     "background:var(--card)}h2{margin-top:2rem}.note{color:var(--muted)}"
     ".scroll{overflow-x:auto}svg.chart{width:100%;min-width:62rem;height:auto}"
-    ".chart text{fill:var(--muted);font-size:13px}.chart .axis{stroke:var(--line)}"
+    ".chart .again{display:none}.chart text{fill:var(--muted);font-size:13px}.chart .axis{stroke:var(--line)}"
     ".chart .band{fill:var(--band)}.chart .band1{fill-opacity:.45}.chart .way{fill:none;stroke:var(--dot);"
     "stroke-width:1.5}.chart .f-new{fill:var(--dot)}.chart .f-none{fill:var(--muted)}"
     ".chart .s-new{stroke:var(--dot)}.chart .s-none{stroke:var(--muted)}"
@@ -167,6 +167,8 @@ def _rulers(frame: _Frame) -> list[Markup]:
         y = frame.y(tick)
         marks.append(el("line", x1=_LEFT, x2=_WIDE - _RIGHT, y1=y, y2=y, class_="axis"))
         marks.append(el("text", number(tick), x=_LEFT - 8, y=y + 4, text_anchor="end"))
+        # For a narrow screen, which shows this end first.
+        marks.append(el("text", number(tick), x=_WIDE - _RIGHT, y=y - 4, text_anchor="end", class_="again"))
     marks.append(el("text", format_minute(frame.first), x=_LEFT, y=_HIGH - 10))
     marks.append(el("text", format_minute(frame.last), x=_WIDE - _RIGHT, y=_HIGH - 10, text_anchor="end"))
     return marks

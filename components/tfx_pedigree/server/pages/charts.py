@@ -77,6 +77,8 @@ def _ruler(scale: Scale, tick: float) -> Markup:
         "g",
         el("line", x1=_LEFT, x2=_WIDE - _RIGHT, y1=y, y2=y, class_="axis"),
         el("text", number(tick), x=_LEFT - 8, y=y + 4, text_anchor="end"),
+        # For a narrow screen, which shows this end first.
+        el("text", number(tick), x=_WIDE - _RIGHT, y=y - 4, text_anchor="end", class_="again"),
     )
 
 
