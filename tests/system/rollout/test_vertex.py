@@ -4,6 +4,7 @@ never Google's own service.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from vertex_loopback import RefusedError, VertexEndpoint, VertexLoopback, write_
 
 from tfx_pedigree.comparison.config_reader import from_data
 from tfx_pedigree.errors import ConflictError, InvalidInputError, UnavailableError
+from tfx_pedigree.extras import install_command
 from tfx_pedigree.rollout.targets import ServingTarget
 from tfx_pedigree.rollout.traffic import vertex_client
 from tfx_pedigree.rollout.traffic.api import (
@@ -351,7 +353,7 @@ def test_without_the_client_it_says_what_to_install(bench: VertexBench, monkeypa
     monkeypatch.setitem(__import__("sys").modules, "google.cloud.aiplatform_v1", None)
     monkeypatch.delattr("google.cloud.aiplatform_v1")
     vertex_client._modules.cache_clear()
-    with pytest.raises(UnavailableError, match=r"pip install 'tfx-pedigree\[vertex\]'"):
+    with pytest.raises(UnavailableError, match=re.escape(install_command("vertex"))):
         bench.manager().observe()
 
 
