@@ -126,6 +126,7 @@ def test_what_cannot_be_used_is_refused_at_once_with_its_line_and_cause(
     ],
     ids=["JSON", "JSON bytes", "lists", "tables", "YAML", "YAML values", "TOML"],
 )
+@pytest.mark.system
 def test_what_is_too_large_takes_little_memory_to_refuse(parse: Callable[[Any, str], Any], text: str | bytes) -> None:
     tracemalloc.start()
     try:

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from cli_testing import Pedigree
 from comparison_testing import retrained
 
@@ -62,6 +63,7 @@ def test_check_refuses_what_any_command_would_refuse_of_the_file_and_warns_of_ty
     assert [len(one["warnings"]) for one in found] == [0, 1]
 
 
+@pytest.mark.system
 def test_a_policy_is_explained_with_what_chance_makes_of_it(pedigree: Pedigree, tmp_path: Path) -> None:
     policy = written(tmp_path, "policy.yaml", "metric: auc\nconfidence: 0.95")
     said = pedigree("gate", "explain", policy, "--examples", 2000)

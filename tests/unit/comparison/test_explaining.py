@@ -68,6 +68,7 @@ def test_a_challenger_on_the_line_passes_no_more_often_than_the_confidence_promi
     assert passes(policy, where, threshold * 0.6, 2000) <= 0.035
 
 
+@pytest.mark.system
 def test_without_a_confidence_and_a_threshold_equal_models_take_turns() -> None:
     policy = Policy("auc", rule=Rule(RuleKind.RELATIVE, 0.0))
     odds = simulate(policy, situation(policy, 1000, 0.8), 1000)

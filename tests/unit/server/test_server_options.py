@@ -205,7 +205,7 @@ def test_what_webhooks_are_told_leads_to_the_events_page(
     server = served(registry, address)
     in_own_loop(Teller(server).round())
     for pool in (server.questions, server.changes, server.bytes):
-        pool.shutdown()
+        pool.close()
     event = registry.history("flight-delay", limit=1).items[0]
     assert f"https://pedigree.example.com/models/flight-delay/events/{event.position}" in links
 

@@ -275,6 +275,7 @@ HOW: dict[str, Callable[[bytes, int, int], bytes]] = {
 
 @settings(max_examples=120, deadline=None)
 @given(change=changes())
+@pytest.mark.system
 def test_any_single_change_is_refused_or_imports_the_identical_registry(
     archive: Path, empty: Path, tmp_path_factory: pytest.TempPathFactory, change: Callable[[dict[str, bytes]], None]
 ) -> None:
@@ -286,6 +287,7 @@ def test_any_single_change_is_refused_or_imports_the_identical_registry(
 
 @settings(max_examples=120, deadline=None)
 @given(where=st.floats(0, 1, exclude_max=True), bits=st.integers(1, 255))
+@pytest.mark.system
 def test_any_single_byte_is_refused_or_means_nothing(
     archive: Path, empty: Path, tmp_path_factory: pytest.TempPathFactory, where: float, bits: int
 ) -> None:

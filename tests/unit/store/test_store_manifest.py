@@ -241,6 +241,7 @@ def test_a_manifest_of_a_newer_format_says_so() -> None:
     ],
     ids=["empty lists", "deep", "large", "entries"],
 )
+@pytest.mark.system
 def test_manifest_that_is_made_to_hurt_costs_little_memory(data: bytes) -> None:
     tracemalloc.start()
     try:
