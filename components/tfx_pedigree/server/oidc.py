@@ -43,8 +43,7 @@ class Issuers:
                 f"The JWTs of {site.issuer.issuer} are no credentials here: sign in at /sign-in."
             )
         claims = _verified(site, text, audience, {})
-        ends = datetime.fromtimestamp(int(claims["exp"]), timezone.utc)
-        return replace(_identity(site.issuer, claims), expires_at=ends)
+        return replace(_identity(site.issuer, claims), expires_at=_end(site.issuer, claims))
 
     @staticmethod
     def signed_in(way: SignInWith, site: IssuerSite, text: str, nonce: str, now: datetime) -> Identity:
@@ -105,6 +104,15 @@ def _verified(site: IssuerSite, text: str, audience: str, more: Mapping[str, Any
             f"in its time, and name the audience {audience}."
         ) from None
     return dict(token.claims)
+
+
+def _end(issuer: Issuer, claims: Mapping[str, Any]) -> datetime:
+    try:
+        return datetime.fromtimestamp(int(claims["exp"]), timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        raise UnauthenticatedError(
+            f"The JWT of {issuer.issuer} ends at {plain(repr(claims['exp']), 40)}, which is no time of any calendar."
+        ) from None
 
 
 def _identity(issuer: Issuer, claims: Mapping[str, Any]) -> Identity:
