@@ -41,7 +41,9 @@ class LocalTokens(Tokens):
     def revoke_token(self, token_id: str) -> TokenChange:
         def check(write: Write) -> None:
             access.check_any_role(write.connection, write.identity, Action.REVOKE_TOKEN)
-            self._check(write.connection, Action.REVOKE_TOKEN, tokens.find(write.connection, token_id).principal)
+            token = tokens.find(write.connection, token_id)
+            self._check(write.connection, Action.REVOKE_TOKEN, token.principal)
+            tokens.check_revoking(write.identity, token)
 
         with self.transactions.administering_for(check) as write:
             return tokens.revoke(write, tokens.find(write.connection, token_id))

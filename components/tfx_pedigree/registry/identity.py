@@ -39,6 +39,11 @@ class RolesCap(JsonForm):
             return None
         return min(role, self.role)
 
+    def covers(self, other: RolesCap) -> bool:
+        """Whether the other reaches no further."""
+        models = self.models is None or (other.models is not None and set(other.models) <= set(self.models))
+        return models and other.role <= self.role
+
     def __str__(self) -> str:
         return str(self.role) if self.models is None else f"{self.role} on {', '.join(self.models) or 'no model'}"
 

@@ -115,19 +115,31 @@ def decide_token(maker: Identity, asked: NewToken, *, admin: bool, now: datetime
 
 def _within(maker: Identity, scope: RolesCap | None) -> RolesCap:
     cap = maker.roles_cap
-    if cap is None:
-        return scope or RolesCap(Role.ADMIN)
     if scope is None:
-        return cap
-    models = cap.models is None or (scope.models is not None and set(scope.models) <= set(cap.models))
-    if scope.role <= cap.role and models:
+        return cap or RolesCap(Role.ADMIN)
+    if cap is None or cap.covers(scope):
         return scope
-    credential = f"the token {maker.token_id}" if maker.token_id else "a credential"
     raise ForbiddenError(
-        f"{maker.principal} may not create this token: it is asked for with {credential}, which reaches no further "
-        f"than {cap}, and a token made with it can reach no further either.",
+        f"{maker.principal} may not create this token: it is asked for with {_reach(maker, cap)}, and a token made "
+        "with it can reach no further either.",
         operation=str(Action.CREATE_TOKEN),
     )
+
+
+def check_revoking(maker: Identity, token: Token) -> None:
+    """Whoever finds a narrow token may end it, and with it no token that reaches further."""
+    cap = maker.roles_cap
+    if cap is not None and not cap.covers(token.scope):
+        raise ForbiddenError(
+            f"{maker.principal} may not revoke the token {token.id}, which reaches as far as {token.scope}: this is "
+            f"asked for with {_reach(maker, cap)}.",
+            operation=str(Action.REVOKE_TOKEN),
+        )
+
+
+def _reach(maker: Identity, cap: RolesCap) -> str:
+    credential = f"the token {maker.token_id}" if maker.token_id else "a credential"
+    return f"{credential}, which reaches no further than {cap}"
 
 
 def seal(token: Token, secret_digest: str) -> str:

@@ -155,6 +155,18 @@ def test_a_token_made_with_a_token_reaches_no_further_and_lasts_no_longer(regist
         acting(registry, narrower).annotate(MODEL, Facts(tags={"a": "b"}))
 
 
+def test_a_narrow_token_ends_itself_and_no_wider_one(registry: Registry) -> None:
+    wide, narrow = make_token(registry, "laptop"), make_token(registry, "ci", scope=RolesCap(Role.REVIEWER, (MODEL,)))
+    narrower = make_token(registry, "step", scope=RolesCap(Role.VIEWER, (MODEL,)))
+    found = acting(registry, narrow)
+    with pytest.raises(ForbiddenError, match=f"may not revoke the token {wide.token.id}.*no further than reviewer"):
+        found.revoke_token(wide.token.id)
+    registry.token_presented(wide.text)
+    for made in (narrower, narrow):
+        assert found.revoke_token(made.token.id).changed
+    assert acting(registry, wide).revoke_token(wide.token.id).changed
+
+
 @given(cap=st.none() | SCOPES, asked=st.none() | SCOPES, role=st.sampled_from(EVERY_ROLE), admin=st.booleans())
 def test_no_token_ever_reaches_further_than_what_it_was_made_with(
     cap: RolesCap | None, asked: RolesCap | None, role: Role | None, admin: bool
