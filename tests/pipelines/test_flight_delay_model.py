@@ -94,6 +94,26 @@ def test_columns_and_serialized_examples_get_the_same_answer(served: Any, flight
     assert np.ptp(answers) > 0.1
 
 
+@pytest.mark.parametrize("signature", ["serving_default", "serving_raw"])
+def test_tensorflow_serving_gets_the_same_answer(
+    served: Any, finished_run: Run, flights: list[Row], signature: str
+) -> None:
+    """It restores the graph into a session, where a variable is known by the name under which it was saved."""
+    import tensorflow as tf
+
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(finished_run.model))
+        found = loaded.signature_def[signature]
+        values: dict[str, list[Any]] = (
+            {"examples": [example(row) for row in flights]}
+            if signature == "serving_default"
+            else {name: [row[name] for row in flights] for name in found.inputs}
+        )
+        fed = {found.inputs[name].name: value for name, value in values.items()}
+        answers = session.run(found.outputs["probability"].name, fed)[:, 0]
+    assert answers == pytest.approx(by_columns(served, flights), abs=1e-6)
+
+
 def test_the_label_in_an_example_changes_nothing(served: Any, flights: list[Row]) -> None:
     labelled = [{**row, LABEL: number % 2} for number, row in enumerate(flights)]
     assert by_examples(served, labelled) == pytest.approx(by_examples(served, flights), abs=0)

@@ -68,6 +68,9 @@ def export(model: keras.Model, transform: Transform, config: Mapping[str, Any], 
     served = tf.Module(name="flight_delay")
     # What is not reachable from here is not saved; the vocabularies belong to the transform.
     served.model, served.transform = model, transform
+    # Keras hides its variables from tf.Module. Functions would be saved with copies of them, and TensorFlow Serving,
+    # which restores by name, would find the copies empty.
+    served.weights = [variable.value for variable in model.variables]
     served.on_examples = _on_examples(model, transform, types)
     served.on_columns = _on_columns(model, transform, types, optional)
     signatures = {"serving_default": served.on_examples, "serving_raw": served.on_columns}
