@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -88,13 +89,13 @@ def test_a_large_file_is_hashed_while_it_is_sent_and_sent_again_if_the_way_break
     read: list[str] = []
     response, broken = Transport.response, ["once"]
 
-    def breaking(self: Transport, method: str, path: str, body: object, headers: dict[str, str]) -> object:
+    def breaking(self: Transport, method: str, path: str, body: object, *rest: Any) -> object:
         read.append(f"{method} {path}")
         if method == "POST" and callable(body) and broken:
             broken.pop()
             next(body())
             raise PassingError(ConflictError("gone"))
-        return response(self, method, path, body, headers)
+        return response(self, method, path, body, *rest)
 
     monkeypatch.setattr(Transport, "response", breaking)
     monkeypatch.setattr("tfx_pedigree.client.store.hash_all", None)
@@ -118,7 +119,7 @@ def test_bytes_that_changed_while_they_were_sent_make_no_version(
 ) -> None:
     response = Transport.response
 
-    def changing(self: Transport, method: str, path: str, body: object, headers: dict[str, str]) -> object:
+    def changing(self: Transport, method: str, path: str, body: object, *rest: Any) -> object:
         def altered() -> Iterator[bytes]:
             for number, piece in enumerate(body()):  # type: ignore[operator]
                 data = bytes(piece)
@@ -127,7 +128,7 @@ def test_bytes_that_changed_while_they_were_sent_make_no_version(
                 yield bytes([data[0] ^ 1]) + data[1:] if not number and change == "on the way" else data
 
         sent = altered if method == "POST" and callable(body) else body
-        return response(self, method, path, sent, headers)
+        return response(self, method, path, sent, *rest)
 
     monkeypatch.setattr(Transport, "response", changing)
     with pytest.raises(refusal):

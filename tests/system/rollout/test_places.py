@@ -49,7 +49,6 @@ def placed(places: Places, wanted: ServedVersion) -> Readiness:
     return found
 
 
-@pytest.mark.system
 def test_a_model_whose_files_take_long_keeps_nobody_waiting(servers: Serving, places: Places) -> None:
     copied = threading.Event()
 
@@ -66,7 +65,6 @@ def test_a_model_whose_files_take_long_keeps_nobody_waiting(servers: Serving, pl
     assert placed(slow, VERSIONS[0]) is Readiness.READY
 
 
-@pytest.mark.system
 def test_a_version_that_is_damaged_has_failed_and_a_store_that_is_away_is_asked_again(places: Places) -> None:
     errors: list[Exception] = [DamagedError("the bytes are not those"), UnavailableError("the bucket is away")]
 
