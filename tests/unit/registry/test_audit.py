@@ -15,10 +15,26 @@ from hypothesis import strategies as st
 
 from pedigree_testing import Clock, candidate, digest
 from tfx_pedigree.errors import InvalidInputError
-from tfx_pedigree.registry import Anchor, Event, Evidence, Facts, PromotionRequest, Registry, Role, Verdict
+from tfx_pedigree.registry import (
+    Anchor,
+    Event,
+    Evidence,
+    Facts,
+    PromotionRequest,
+    Registry,
+    Role,
+    Verdict,
+    search_tables,
+)
 from tfx_pedigree.registry.events import BEGINNING, ChainCheck, Head
 from tfx_pedigree.registry.model_replay import ModelReplay
 from tfx_pedigree.versioning.numbers import timestamp_tag
+
+
+@pytest.fixture(autouse=True)
+def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search tables are compared some versions at a time: here in more than one go."""
+    monkeypatch.setattr(search_tables, "_AT_ONCE", 3)
 
 
 @pytest.fixture
