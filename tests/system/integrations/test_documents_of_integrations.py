@@ -14,7 +14,7 @@ from cli_testing import MODELS, Pedigree
 from documents_testing import DOCS
 from tracker_testing import KERAS, WANDB, mlflow_server
 
-PAGES = {"trackers.md": 3, "ci.md": 6, "serving-config.md": 4}
+PAGES = {"trackers.md": 3, "ci.md": 8, "serving-config.md": 4}
 
 
 @pytest.mark.parametrize("page", PAGES)

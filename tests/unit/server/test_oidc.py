@@ -98,6 +98,14 @@ SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any], str, tuple[str, ...]]] =
         "github:example/flights",
         (),
     ),
+    "GitLab": (
+        {"principal": "gitlab:{project_path}:{ref_protected}", "require": {"namespace_path": "example"}},
+        {"sub": "project_path:example/flights:ref_type:branch:ref:main", "project_path": "example/flights"}
+        | {"namespace_path": "example", "ref": "main", "ref_type": "branch", "ref_protected": "true"}
+        | {"pipeline_source": "push", "user_login": "somebody", "user_email": "somebody@example.com"},
+        "gitlab:example/flights:true",
+        (),
+    ),
     "Kubernetes": (
         {"principal": "k8s:{sub}"},
         {"aud": [AUDIENCE, "other"], "sub": "system:serviceaccount:ml:training", "kubernetes.io": {"namespace": "ml"}},
