@@ -45,6 +45,6 @@ def s3_options() -> Iterator[dict[str, Any]]:
     options = {"key": "testing", "secret": SECRET, "client_kwargs": {"endpoint_url": f"http://127.0.0.1:{port}"}}
     import s3fs
 
-    s3fs.S3FileSystem(**options, skip_instance_cache=True).mkdir("models")
+    s3fs.S3FileSystem(**options, skip_instance_cache=True).makedirs("models", exist_ok=True)
     yield options
     server.stop()

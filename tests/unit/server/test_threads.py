@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from server_testing import in_own_loop
 from tfx_pedigree.server.threads import Threads
 
 
@@ -21,7 +22,7 @@ def test_everybody_gets_their_own_answer_and_no_more_threads_are_started_than_al
     async def ask() -> list[int]:
         return await asyncio.gather(*(threads.run(work, number, twice=2) for number in range(200)))
 
-    assert asyncio.run(ask()) == [number * 2 for number in range(200)]
+    assert in_own_loop(ask()) == [number * 2 for number in range(200)]
     assert used <= {"three-0", "three-1", "three-2"}
     threads.close()
 
@@ -32,7 +33,7 @@ def test_work_goes_on_in_another_thread_while_one_waits() -> None:
     async def both() -> tuple[bool, None]:
         return await asyncio.gather(threads.run(free.wait, 60), threads.run(free.set))
 
-    assert asyncio.run(both()) == [True, None]
+    assert in_own_loop(both()) == [True, None]
     threads.close()
 
 
@@ -44,7 +45,7 @@ def test_what_is_raised_reaches_the_caller_and_the_thread_goes_on() -> None:
             await threads.run(lambda: 1 // 0)
         return await threads.run(str, 7)
 
-    assert asyncio.run(both()) == "7"
+    assert in_own_loop(both()) == "7"
     threads.close()
 
 
@@ -55,9 +56,9 @@ def test_a_caller_that_gave_up_and_a_loop_that_ended_harm_nobody_else() -> None:
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(threads.run(free.wait, 60), 0.01)
 
-    asyncio.run(give_up())  # the work goes on, and its loop is gone when it ends
+    in_own_loop(give_up())  # the work goes on, and its loop is gone when it ends
     free.set()
-    assert asyncio.run(threads.run(str, 8)) == "8"
+    assert in_own_loop(threads.run(str, 8)) == "8"
     threads.close()
 
 
@@ -79,4 +80,4 @@ def test_closing_waits_for_work_in_progress_and_refuses_more() -> None:
         with pytest.raises(RuntimeError, match="ended"):
             await threads.run(work)
 
-    asyncio.run(ask())
+    in_own_loop(ask())

@@ -164,7 +164,8 @@ def _by(rows: list[dict[str, Any]], key: str) -> dict[Any, list[dict[str, Any]]]
 def _parsed(address: str) -> URL:
     try:
         url = make_url(address)
-    except (ArgumentError, ValueError) as error:
+        Path(url.database or "").resolve()  # refuses what can be no path
+    except (ArgumentError, ValueError, OSError, RuntimeError) as error:
         raise InvalidInputError(
             f"{plain(masked(address), 100)!r} is no address of a database. Give one such as sqlite:///mlflow.db or "
             "postgresql://user@host/mlflow."
