@@ -71,7 +71,7 @@ lint: setup  ## ruff, mypy and the import contracts
 unit: setup  ## pytest only: make unit ARGS='-k promote -x'
 	$(VENV)/bin/python -m pytest -n $(WORKERS) $(ARGS)
 
-unit-light: setup-light  ## the quick tests, without TFX, in two minutes: make unit-light ARGS='-k promote'
+unit-light: setup-light  ## the quick tests, without TFX, in three minutes: make unit-light ARGS='-k promote'
 	.venv-light/bin/python -m pytest --light=unit -n $(WORKERS) $(ARGS)
 
 system-light: setup-light  ## the tests that start programs, without TFX: browsers, servers, PostgreSQL, kill -9
