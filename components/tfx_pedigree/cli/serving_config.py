@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -12,12 +11,6 @@ from tfx_pedigree.cli.app import App, pass_app
 from tfx_pedigree.cli.complete import references
 from tfx_pedigree.cli.lazy import PedigreeCommand
 from tfx_pedigree.text import plural
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from tfx_pedigree.registry import Version
-    from tfx_pedigree.service.workspace import Workspace
 
 _FILE = click.Path(path_type=Path)
 
@@ -51,7 +44,7 @@ def serving_config(
     It names the versions by their sequence, as they lie in the server's folder: MODEL/SEQUENCE. The champion has the
     label `stable`, as rollouts call it, and aliases are labels too.
     """
-    from tfx_pedigree.integrations import config_text, served_models, write_config
+    from tfx_pedigree.integrations import config_text, served_models, warm_up, write_config
 
     told = inputs.pairs(labels, "label")
     with app.open() as workspace:
@@ -59,38 +52,17 @@ def serving_config(
         versions = [registry.get(ref) for ref in refs]
         named = {label: registry.get(ref) for label, ref in told.items()} if told else None
         models = served_models(registry, versions, folder, named)
-        warmed = _warm_up(workspace, versions, requests, Path(folder) if laid_out is None else laid_out)
+        where = Path(folder) if laid_out is None else laid_out
+        text = inputs.read_text(requests, "requests") if requests is not None else None
+        warmed = warm_up(workspace, versions, text, where) if text is not None else {}
+    for name, path in warmed.items():
+        output.done(f"{name} is warmed up by {path}.")
     if file is None and not app.json:
         click.echo(config_text(models), nl=False)
         return
     changed = write_config(file, models) if file is not None else False
     count = plural(sum(len(one.versions) for one in models), "version")
     said = f"{file} names {count} now." if changed else f"{file} names {count} already; nothing changed."
-    output.answer({"changed": changed, "models": models, "warm_up": warmed}, lambda _: output.done(said))
-
-
-def _warm_up(workspace: Workspace, versions: Sequence[Version], requests: Path | None, folder: Path) -> list[str]:
-    if requests is None:
-        return []
-    from tfx_pedigree.errors import NotFoundError
-    from tfx_pedigree.integrations import WARM_UP_FILE, warmup_records, write_warmup
-
-    text = inputs.read_text(requests, "requests")
-    made: Mapping[str, bytes] = {
-        version.digest: warmup_records(
-            text, version.model, workspace.registry.description(f"{version.model}@{version.version}")
-        )
-        for version in versions
-    }
-    written = []
-    for version in versions:
-        place = folder / version.model / str(version.sequence)
-        if not place.is_dir():
-            raise NotFoundError(
-                f"{version.name} is not in {place}. Put it there first: "
-                f"`pedigree pull {version.model}@{version.version} {place}`."
-            )
-        own = workspace.store.manifest(version.digest).file(WARM_UP_FILE) is not None
-        written.append(str(write_warmup(place, made[version.digest], own)))
-        output.done(f"{version.name} is warmed up by {written[-1]}.")
-    return written
+    output.answer(
+        {"changed": changed, "models": models, "warm_up": [str(path) for path in warmed]}, lambda _: output.done(said)
+    )

@@ -14,7 +14,7 @@ from tfx_pedigree.integrations.cyclonedx import bill_of_materials
 from tfx_pedigree.integrations.serving_config import ServedModel, config_text, served_models, write_config
 from tfx_pedigree.integrations.spdx import spdx_document
 from tfx_pedigree.integrations.warmup_requests import FILE as WARM_UP_FILE
-from tfx_pedigree.integrations.warmup_requests import warmup_records, write_warmup
+from tfx_pedigree.integrations.warmup_requests import warm_up, warmup_records
 
 __all__ = [
     "WARM_UP_FILE",
@@ -30,7 +30,7 @@ __all__ = [
     "provenance_statement",
     "served_models",
     "spdx_document",
+    "warm_up",
     "warmup_records",
     "write_config",
-    "write_warmup",
 ]

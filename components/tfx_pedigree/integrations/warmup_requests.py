@@ -11,13 +11,15 @@ import base64
 import binascii
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfx_pedigree.bounded_parse import parse_json
 from tfx_pedigree.errors import ConflictError, InvalidInputError, NotFoundError
+from tfx_pedigree.registry import Version
 from tfx_pedigree.rollout.traffic.files import write_whole
+from tfx_pedigree.service.workspace import Workspace
 from tfx_pedigree.text import plain
 from tfx_pedigree.versioning import ModelDescription
 from tfx_pedigree.versioning.description import Shape, Signature, TensorSpec, shape_text
@@ -49,14 +51,30 @@ def warmup_records(lines: str, model: str, description: ModelDescription) -> byt
     return b"".join(found)
 
 
-def write_warmup(folder: Path, content: bytes, own: bool) -> Path:
-    """Into the folder of a version. `own` says that the version has such a file itself, which stays as it is."""
-    if own:
-        raise ConflictError(f"The version has a file {FILE} of its own, and its files are not changed.")
-    if not (folder / "saved_model.pb").is_file():
-        raise NotFoundError(f"There is no model in {folder}.")
-    write_whole(folder / FILE, content)
-    return folder / FILE
+def warm_up(workspace: Workspace, versions: Sequence[Version], lines: str, folder: Path) -> dict[str, Path]:
+    """Writes the requests beside each version, where the server finds them below `folder`, and says which file is
+    whose. Nothing is written unless all of it can be."""
+    made: dict[str, tuple[Path, bytes]] = {}
+    for version in versions:
+        description = workspace.registry.description(f"{version.model}@{version.version}")
+        made[version.name] = _place(workspace, version, folder), warmup_records(lines, version.model, description)
+    for file, content in made.values():
+        write_whole(file, content)
+    return {name: file for name, (file, _) in made.items()}
+
+
+def _place(workspace: Workspace, version: Version, folder: Path) -> Path:
+    place = folder / version.model / str(version.sequence)
+    if not place.is_dir():
+        raise NotFoundError(
+            f"{version.name} is not in {place}. Put it there first: "
+            f"`pedigree pull {version.model}@{version.version} {place}`."
+        )
+    if not (place / "saved_model.pb").is_file():
+        raise NotFoundError(f"There is no model in {place}.")
+    if workspace.store.manifest(version.digest).file(FILE) is not None:
+        raise ConflictError(f"{version.name} has a file {FILE} of its own, and its files are not changed.")
+    return place / FILE
 
 
 def _request(request: Any, where: str, model: str, description: ModelDescription) -> bytes:

@@ -143,6 +143,18 @@ def test_inputs_that_json_cannot_hold_are_refused() -> None:
             warmup_records('{"instances": [1.0]}', "m", description)
 
 
+def test_nothing_is_written_unless_each_version_is_there(pedigree: Pedigree, tmp_path: Path) -> None:
+    (tmp_path / "requests.jsonl").write_text(json.dumps({"instances": [ROW]}))
+    folder = tmp_path / "models"
+    pedigree("pull", "m@2", folder / "m" / "2")
+    words = ("serving-config", "m@2", "m@1", "--laid-out", folder, "--requests", tmp_path / "requests.jsonl")
+    assert f"m 1.0.0 is not in {folder}/m/1. Put it there first" in pedigree(*words, code=3).err
+    assert not (folder / "m" / "2" / WARM_UP_FILE).exists()
+    pedigree("pull", "m@1", folder / "m" / "1")
+    pedigree(*words)
+    assert all((folder / "m" / number / WARM_UP_FILE).is_file() for number in ("1", "2"))
+
+
 @pytest.mark.system
 def test_killed_at_any_write_the_files_are_whole_and_no_version_is_named_before_it_is_warmed_up(
     pedigree: Pedigree, tmp_path: Path
